@@ -1,0 +1,155 @@
+"""The command line: a thin skin over the functions below it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quiebra.errors import QuiebraError
+
+app = typer.Typer(
+    help="Corporate bankruptcy risk: from raw statements to a published report.",
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+)  # fmt: skip
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation, and say what is missing and how to get it.
+
+    Example: quiebra doctor
+    """
+    from quiebra.doctor import examine
+
+    worst = 0
+    for finding in examine():
+        typer.echo(f"{finding.mark:<5} {finding.what}" + (f"\n      {finding.remedy}" if finding.remedy else ""))
+        worst = max(worst, finding.mark == "FAIL")
+    raise typer.Exit(worst)
+
+
+@app.command()
+def run(
+    stage: Annotated[str, typer.Argument(help="one stage: ingest, features, train, validate, score, publish or report")] = "",
+) -> None:
+    """Run all stages that need it (dvc repro) and end with the result; or run one stage's notebook.
+
+    Examples: quiebra run    quiebra run train
+    """
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace.find()
+    if stage:
+        from quiebra.stages import run_stage
+
+        run_stage(workspace, stage, progress=sys.stderr.isatty())
+        return
+    from quiebra.pipeline import reproduce, result_lines
+
+    reproduce(workspace)
+    for line in result_lines(workspace):
+        typer.echo(line)
+
+
+@app.command()
+def publish() -> None:
+    """Load the finished run into the database again (the same run twice leaves the same rows).
+
+    Example: QUIEBRA_DATABASE_URL=postgresql://user:password@host/name quiebra publish
+    """
+    from quiebra import store
+    from quiebra.settings import database_url
+    from quiebra.store.files import publication
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace.find()
+    what = publication(workspace)
+    engine = store.connect(database_url(workspace.root))
+    store.upgrade(engine)
+    for table, rows in store.publish(engine, what).items():
+        typer.echo(f"{table:<24} {rows:>9,}")
+    typer.echo(f"run {what.run['run_id']} is current")
+
+
+@app.command()
+def report() -> None:
+    """Make the risk report again from the finished stages: HTML and PDF in reports/build.
+
+    Example: quiebra report
+    """
+    from quiebra.stages import run_stage
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace.find()
+    made = run_stage(workspace, "report", progress=sys.stderr.isatty())
+    for ending in (".html", ".pdf"):
+        typer.echo(made.with_suffix(ending))
+
+
+@app.command()
+def trace(identifier: Annotated[str, typer.Argument(help="a run's id, or a model's, or the start of one")]) -> None:
+    """Show what made a number: data, parameters, code, model and metrics of a run.
+
+    Example: quiebra trace 1a2b3c4d5e6f
+    """
+    import json
+
+    from quiebra import store
+    from quiebra.settings import database_url
+    from quiebra.workspace import Workspace
+
+    found = store.trace(store.connect(database_url(Workspace.find().root)), identifier)
+    typer.echo(json.dumps(found, indent=2, default=str))
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet or Excel of statements, columns as ingest.table in params.yaml says")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="where to write the scores; default: standard output")] = None,
+) -> None:
+    """Score a file of statements with the trained model: PD, grade, Altman zones and reasons, one row a company.
+
+    The latest fiscal year of each company is scored; earlier years in the file serve its changes and trends.
+
+    Example: quiebra score statements.csv --out scores.csv
+    """
+    from quiebra.scoring import score_file
+    from quiebra.files import write_text
+    from quiebra.workspace import Workspace
+
+    scored = score_file(Workspace.find(), file)
+    for line in scored.warnings:
+        typer.echo(line, err=True)
+    text = scored.table.write_csv()
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+        typer.echo(f"{scored.table.height} companies scored: {out}")
+
+
+@app.command()
+def dictionary() -> None:
+    """Print the data dictionary as Markdown.
+
+    Example: quiebra dictionary > docs/data-dictionary.md
+    """
+    from quiebra.features.dictionary import dictionary as words
+
+    typer.echo(words(), nl=False)
+
+
+def main() -> None:
+    """Run the command line; errors meant for a person come out as their message alone, with exit code 1."""
+    try:
+        app()
+    except QuiebraError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Checking the installation: what is there, what is missing, how to get it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from quiebra.errors import QuiebraError
+from quiebra.params import load
+from quiebra.reports.publisher import QUARTO_HELP, quarto
+from quiebra.settings import database_url
+from quiebra.sources.american import how_to_get
+from quiebra.store import connect, current_run
+from quiebra.workspace import Workspace
+
+PACKAGES = ("dvc", "ipykernel", "jupyterlab", "papermill", "polars", "pypandoc-binary", "sqlalchemy", "typst", "xgboost-cpu")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """mark: ok, note (works, but ...) or FAIL (does not work). remedy: what to do about it."""
+
+    mark: str
+    what: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what was found, in the order in which a newcomer needs it."""
+    version = sys.version_info
+    good = version >= (3, 11)
+    yield Finding("ok" if good else "FAIL", f"Python {version.major}.{version.minor}", "" if good else "install Python 3.11")
+    yield from _packages()
+    try:
+        workspace = Workspace.find()
+        params = load(workspace)
+    except QuiebraError as error:
+        yield Finding("FAIL", str(error), "run this inside a clone of the repository, and mend params.yaml")
+        return
+    yield Finding("ok", f"params.yaml, source '{params.ingest.source}'")
+    for command in ("dvc", "git"):
+        here = shutil.which(command) or (Path(sys.executable).parent / command).exists()
+        yield Finding("ok" if here else "FAIL", f"command {command}", "" if here else "make setup; git from your system")
+    yield _american(workspace.root / params.ingest.american.path, params.ingest.source == "american")
+    yield _quarto()
+    yield _database(workspace)
+
+
+def _packages() -> Iterator[Finding]:
+    missing = []
+    for name in PACKAGES:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    yield Finding("FAIL", f"missing packages: {', '.join(missing)}", "make setup") if missing else Finding("ok", "packages")
+
+
+def _american(path: Path, needed: bool) -> Finding:
+    if path.is_file():
+        return Finding("ok", f"American panel at {path}")
+    return Finding("FAIL" if needed else "note", f"no American panel at {path} (for ingest.source: american)", how_to_get(path))
+
+
+def _quarto() -> Finding:
+    program = quarto()
+    if program:
+        return Finding("ok", f"Quarto at {program}")
+    return Finding("note", "no Quarto: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
+
+
+def _database(workspace: Workspace) -> Finding:
+    try:
+        engine = connect(database_url(workspace.root))
+        run = current_run(engine)
+    except QuiebraError as error:
+        return Finding("FAIL", str(error), "see docs/database.md")
+    where = engine.url.render_as_string(hide_password=True)
+    return Finding("ok", f"database {where}, " + (f"current run {run}" if run else "nothing published yet"))

@@ -1,0 +1,61 @@
+"""Errors that a person is meant to read.
+
+QuiebraError
+├── ParamsError       params.yaml: unknown key, wrong type, value out of range
+├── SourceError       a source file: missing, unreadable, empty, wrong columns or values
+├── PanelError        the canonical tables break the contract, or nothing is left of them
+├── TrainingError     a model cannot be fitted on what is there
+├── StoreError        the database cannot be reached or is not at this version
+├── StageError        a stage's notebook failed
+└── WorkspaceError    not inside a workspace, an output is missing, or the disk cannot be written
+
+Each message names the thing and the remedy; the command line prints it without a stack trace.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QuiebraError(Exception):
+    """Base of all errors that carry a message for the user."""
+
+
+class ParamsError(QuiebraError):
+    """params.yaml says something that cannot be run."""
+
+
+class SourceError(QuiebraError):
+    """A source file cannot be used as it is."""
+
+
+class PanelError(QuiebraError):
+    """The canonical tables break the contract."""
+
+
+class TrainingError(QuiebraError):
+    """A model cannot be fitted on the rows there are."""
+
+
+class StoreError(QuiebraError):
+    """The database cannot be used."""
+
+
+class StageError(QuiebraError):
+    """A stage's notebook failed."""
+
+
+class WorkspaceError(QuiebraError):
+    """The workspace lacks something or cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the closest known name, or an empty string.
+
+    >>> nearest("totl_assets", ["total_assets", "cash"])
+    " (did you mean 'total_assets'?)"
+    """
+    lowered = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return f" (did you mean '{lowered[close[0]]}'?)" if close else ""

@@ -1,0 +1,48 @@
+"""The three Altman scores with their published coefficients and zones."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quiebra.features.feature import ratio
+
+_c = pl.col
+X1 = ratio(_c("current_assets") - _c("current_liabilities"), _c("total_assets"))
+X2 = ratio(_c("retained_earnings"), _c("total_assets"))
+X3 = ratio(_c("ebit"), _c("total_assets"))
+X4_MARKET = ratio(_c("market_value"), _c("total_liabilities"))
+X4_BOOK = ratio(_c("total_assets") - _c("total_liabilities"), _c("total_liabilities"))
+X5 = ratio(_c("revenue"), _c("total_assets"))
+
+SCORES: dict[str, pl.Expr] = {
+    # Altman (1968), Journal of Finance 23(4), in the form with ratios as fractions: listed manufacturers
+    "altman_z": 1.2 * X1 + 1.4 * X2 + 3.3 * X3 + 0.6 * X4_MARKET + 0.999 * X5,
+    # Altman (1983), Corporate Financial Distress: private manufacturers
+    "altman_z1983": 0.717 * X1 + 0.847 * X2 + 3.107 * X3 + 0.420 * X4_BOOK + 0.998 * X5,
+    # Altman, Hartzell and Peck (1995): non-manufacturers and emerging markets, without the constant 3.25
+    "altman_z1995": 6.56 * X1 + 3.26 * X2 + 6.72 * X3 + 1.05 * X4_BOOK,
+}
+ZONES: dict[str, tuple[float, float]] = {"altman_z": (1.81, 2.99), "altman_z1983": (1.23, 2.90), "altman_z1995": (1.10, 2.60)}
+"""Below the first bound distress, above the second safe, between them grey."""
+
+
+def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
+    """Add altman_z (1968), altman_z1983 (Z′) and altman_z1995 (Z″) to statements in any one unit of currency.
+
+    A score with a missing input is missing. Z needs a market value; the other two use book equity.
+
+    >>> import polars as pl
+    >>> row = dict(current_assets=50.0, current_liabilities=30.0, total_assets=100.0, retained_earnings=20.0, ebit=10.0,
+    ...            market_value=80.0, total_liabilities=60.0, revenue=120.0)
+    >>> [round(v, 3) for v in altman_scores(pl.DataFrame([row])).select("altman_z", "altman_z1995").row(0)]
+    [2.849, 3.336]
+    """
+    return statements.with_columns(**SCORES)
+
+
+def zone(score: str) -> pl.Expr:
+    """Return the zone of a score's column: distress, grey or safe."""
+    low, high = ZONES[score]
+    value = pl.col(score)
+    named = pl.when(value < low).then(pl.lit("distress")).when(value > high).then(pl.lit("safe")).otherwise(pl.lit("grey"))
+    return pl.when(value.is_not_null()).then(named)

@@ -1,0 +1,65 @@
+"""Reading and writing the files between stages: whole or not at all, and the same bytes for the same content."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quiebra.errors import WorkspaceError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+    """Call ``write`` on a temporary neighbour of ``path``, flush it to disk and move it into place.
+
+    A process killed in the middle leaves the old file, or none, never half of one. Raises WorkspaceError, naming
+    the path, where the disk cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        with partial.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}. Check the disk and its permissions.") from error
+    finally:
+        if partial.exists():
+            partial.unlink()
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 text atomically."""
+    return write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write JSON atomically: sorted keys, two spaces, no NaN; dates as ISO text."""
+    return write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False, default=str) + "\n")
+
+
+def write_table(path: Path, table: pl.DataFrame) -> Path:
+    """Write a table as Parquet (zstd) atomically. The caller has sorted the rows."""
+    return write_atomically(path, lambda p: table.write_parquet(p, compression="zstd", statistics=False))
+
+
+def _needs(path: Path) -> Path:
+    if not path.is_file():
+        raise WorkspaceError(f"{path} is missing: run `dvc repro` (or `make run`), which makes it")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; WorkspaceError, with the command that makes it, where the file is missing."""
+    return json.loads(_needs(path).read_text(encoding="utf-8"))
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a Parquet table; WorkspaceError, with the command that makes it, where the file is missing."""
+    return pl.read_parquet(_needs(path))

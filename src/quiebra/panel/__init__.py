@@ -1,0 +1,8 @@
+"""The data contract: canonical tables, schemas at the borders, quarantine, data quality, labels and their clocks."""
+
+from quiebra.panel.contract import Panel, build
+from quiebra.panel.files import read_panel_table, read_source, write_panel
+from quiebra.panel.labels import drop_exits, label
+from quiebra.panel.schemas import validate_panel
+
+__all__ = ["Panel", "build", "drop_exits", "label", "read_panel_table", "read_source", "validate_panel", "write_panel"]

@@ -1,0 +1,37 @@
+"""The panel on disk: Parquet and JSON between the ingest stage and all others."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quiebra.files import read_json, read_table, write_json, write_table
+from quiebra.panel.contract import Panel
+from quiebra.panel.schemas import validate_panel
+from quiebra.sources.canonical import SourceInfo
+
+TABLES = ("companies", "statements", "events", "macro")
+
+
+def write_panel(panel: Panel, folder: Path, params: dict[str, Any]) -> None:
+    """Write the tables, the quarantine, the quality report, and what the source says of itself with its params."""
+    for name in TABLES:
+        write_table(folder / f"{name}.parquet", getattr(panel, name))
+    write_table(folder / "quarantine.parquet", panel.quarantined)
+    write_json(folder / "quality.json", panel.quality)
+    write_json(folder / "source.json", {**panel.info.as_record(), "params": params})
+
+
+def read_panel_table(folder: Path, name: str) -> pl.DataFrame:
+    """Read one canonical table and check it against its schema."""
+    return validate_panel(name, read_table(folder / f"{name}.parquet"))
+
+
+def read_source(folder: Path) -> SourceInfo:
+    """Read what the source said of itself."""
+    record = read_json(folder / "source.json")
+    record.pop("params")
+    return SourceInfo(**{**record, "as_of": dt.date.fromisoformat(record["as_of"])})

@@ -1,0 +1,49 @@
+"""Labels: which firm-years were followed by failure, as it was known on a date."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+
+def label(
+    statements: pl.DataFrame, events: pl.DataFrame, *, window_months: int = 24, known_at: dt.date | None = None
+) -> pl.DataFrame:
+    """Return one row a firm-year with its outcome at a one-year horizon, as known on ``known_at`` (None: all that is known).
+
+    statements: company_id, fiscal_year, period_end, available_at; restated firm-years count once, as first published.
+    events: company_id, event_date; at most one a company.
+
+    Columns: company_id, fiscal_year, period_end, available_at, failed (0 or 1) and outcome:
+
+    - ``failed``: the last statement published before an event that came within ``window_months`` of period_end. Only that row
+      is an event; earlier rows of the same company survived their year.
+    - ``survived``: a later statement of the company was published.
+    - ``exited``: the last statement of a company, with no event known. It is right-censored, not proven to have survived;
+      ``failed`` is 0 and `drop_exits` leaves it out.
+
+    Sources: Shumway (2001) for the firm-year hazard set-up; Campbell, Hilscher and Szilagyi (2008) for the event's row.
+    """
+    if known_at is not None:
+        statements = statements.filter(pl.col("available_at") <= known_at)
+        events = events.filter(pl.col("event_date") <= known_at)
+    last = pl.col("fiscal_year") == pl.col("fiscal_year").max().over("company_id")
+    in_time = pl.col("event_date") <= pl.col("period_end").dt.offset_by(f"{window_months}mo")
+    failed = (last & in_time).fill_null(False)
+    return (
+        statements.select("company_id", "fiscal_year", "period_end", "available_at")
+        .sort("company_id", "fiscal_year", "available_at")
+        .unique(["company_id", "fiscal_year"], keep="first", maintain_order=True)
+        .join(events.select("company_id", "event_date"), on="company_id", how="left", maintain_order="left")
+        .with_columns(failed=failed.cast(pl.Int8))
+        .with_columns(
+            outcome=pl.when(failed).then(pl.lit("failed")).when(last).then(pl.lit("exited")).otherwise(pl.lit("survived"))
+        )
+        .drop("event_date")
+    )
+
+
+def drop_exits(labels: pl.DataFrame, last_open_year: int) -> pl.DataFrame:
+    """Leave out the censored last rows of companies that left alive; rows of ``last_open_year`` and later are not exits yet."""
+    return labels.filter((pl.col("outcome") != "exited") | (pl.col("fiscal_year") >= last_open_year))

@@ -1,0 +1,207 @@
+"""params.yaml as typed sections. An unknown or misspelt key is an error that names the nearest one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from quiebra.errors import ParamsError, nearest
+from quiebra.workspace import Workspace
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Year = Annotated[int, Field(ge=1900, le=2200)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent conversions from text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Run(Section):
+    as_of: dt.date | None
+    seed: int
+    threads: Annotated[int, Field(ge=1)]
+
+
+class Demo(Section):
+    companies: Annotated[int, Field(ge=20)]
+    first_year: Year
+    years: Annotated[int, Field(ge=5, le=60)]
+    seed: int
+
+
+class American(Section):
+    path: str
+
+
+class Table(Section):
+    path: str
+    sheet: str | None
+    columns: dict[str, str]
+    units: Annotated[float, Field(gt=0)]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    filing_lag_days: Annotated[int, Field(ge=0, le=1000)]
+    outcomes_through: Year | None
+
+
+class Ingest(Section):
+    source: Literal["demo", "american", "table"]
+    demo: Demo
+    american: American
+    table: Table
+
+
+class Labels(Section):
+    window_months: Annotated[int, Field(ge=12, le=60)]
+    alive_exits: Literal["survived", "dropped"]
+
+
+class Train(Section):
+    first_year: Year | None
+    embargo_years: Annotated[int, Field(ge=0, le=5)]
+    min_years: Annotated[int, Field(ge=1)]
+    trees: Annotated[int, Field(ge=1, le=5000)]
+    max_depth: Annotated[int, Field(ge=1, le=12)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    subsample: Annotated[float, Field(gt=0, le=1)]
+    feature_share: Annotated[float, Field(gt=0, le=1)]
+    min_child_weight: Annotated[float, Field(ge=0)]
+    l2: Annotated[float, Field(ge=0)]
+    blend_weight: Share | None
+
+
+class Validate(Section):
+    first_test_year: Year | None
+    last_test_year: Year | None
+    bootstrap: Annotated[int, Field(ge=20, le=100_000)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Score(Section):
+    max_age_months: Annotated[int, Field(ge=12)]
+    reasons: Annotated[int, Field(ge=1, le=10)]
+    watch_from: str
+    grades: dict[str, Share]
+
+    @field_validator("grades")
+    @classmethod
+    def _rising_to_one(cls, grades: dict[str, float]) -> dict[str, float]:
+        bounds = list(grades.values())
+        if bounds != sorted(set(bounds)) or not bounds or bounds[-1] != 1.0:
+            raise ValueError("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")
+        return grades
+
+    @model_validator(mode="after")
+    def _known_grade(self) -> Score:
+        if self.watch_from not in self.grades:
+            raise ValueError(f"watch_from: '{self.watch_from}' is not a grade{nearest(self.watch_from, self.grades)}")
+        return self
+
+
+class Report(Section):
+    title: str
+    status: Literal["DRAFT", "APPROVED"]
+    watch_list: Annotated[int, Field(ge=1, le=200)]
+
+
+class Params(Section):
+    """All sections of params.yaml. A stage is given only those that dvc.yaml declares for it."""
+
+    run: Run
+    ingest: Ingest
+    labels: Labels
+    train: Train
+    validate_: Annotated[Validate, Field(alias="validate")]
+    score: Score
+    report: Report
+
+
+SECTIONS: dict[str, type[Section]] = {
+    (field.alias or name): field.annotation for name, field in Params.model_fields.items()  # type: ignore[misc]
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the raw content of params.yaml; ParamsError where it is not a YAML mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path.name} is not readable YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path.name} must hold sections such as 'ingest:' and 'train:'")
+    return content
+
+
+def check(content: Mapping[str, Any]) -> Params:
+    """Return typed parameters, or ParamsError listing every fault with its dotted name and the remedy."""
+    try:
+        return Params.model_validate(dict(content))
+    except ValidationError as error:
+        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
+        raise ParamsError(f"params.yaml cannot be used:\n{faults}") from None
+
+
+def load(workspace: Workspace) -> Params:
+    """Read and check the workspace's params.yaml."""
+    return check(read(workspace.root / "params.yaml"))
+
+
+def section(params: Params, name: str) -> Section:
+    """Return one section by its name in params.yaml."""
+    return getattr(params, "validate_" if name == "validate" else name)
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    path = [str(part) for part in fault["loc"]]
+    dotted = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        return f"{dotted}: unknown{nearest(path[-1], _keys_beside(path))}"
+    if fault["type"] == "missing":
+        return f"{dotted}: missing; see params.yaml in the repository for its default"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").strip()
+    return f"{dotted}: {message}, not {fault['input']!r}" if not isinstance(fault["input"], dict) else f"{dotted}: {message}"
+
+
+def _keys_beside(path: list[str]) -> list[str]:
+    model: Any = Params
+    for part in path[:-1]:
+        fields = {(f.alias or n): f.annotation for n, f in model.model_fields.items()}
+        model = fields.get(part)
+    return [(f.alias or n) for n, f in model.model_fields.items()]
+
+
+def declared(workspace: Workspace, stage: str) -> tuple[str, ...]:
+    """Return the sections that dvc.yaml declares for a stage: all that it may read."""
+    stages = yaml.safe_load((workspace.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if stage not in stages:
+        raise ParamsError(f"no stage '{stage}' in dvc.yaml{nearest(stage, stages)}; there are {', '.join(stages)}")
+    return tuple(stages[stage].get("params", ()))
+
+
+class StageParams(dict[str, Any]):
+    """The sections that a stage declared, as attributes: ``params.train.trees``."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise ParamsError(f"this stage does not declare the section '{name}' in dvc.yaml; it has {', '.join(self)}")
+
+
+def for_stage(workspace: Workspace, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:
+    """Return a stage's declared sections, typed. ``overrides`` replaces keys in them: ``{"train": {"trees": 50}}``."""
+    content = read(workspace.root / "params.yaml")
+    for name, keys in (overrides or {}).items():
+        content[name] = {**content.get(name, {}), **keys}
+    params = check(content)
+    return StageParams({name: section(params, name) for name in declared(workspace, stage)})
+
+
+def plain(params: StageParams) -> dict[str, Any]:
+    """Return typed sections as plain values, dates as they are, for a notebook or a record."""
+    return {name: part.model_dump(by_alias=True) for name, part in params.items()}

@@ -1,0 +1,41 @@
+"""All stages together: `dvc repro` under a lock, and its result in five lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from quiebra.errors import StageError
+from quiebra.files import read_json, read_table
+from quiebra.params import load
+from quiebra.stages import one_at_a_time
+from quiebra.workspace import Workspace
+
+
+def reproduce(workspace: Workspace) -> None:
+    """Run every stage whose inputs changed. ParamsError before anything runs; StageError where a stage failed."""
+    load(workspace)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    with one_at_a_time(workspace, "run"):
+        done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=workspace.root, env={**os.environ, "PATH": path})
+    if done.returncode:
+        raise StageError("the run stopped: see the message above; mend it and run again, finished stages are kept")
+
+
+def result_lines(workspace: Workspace) -> list[str]:
+    """Return five lines of result and the path of the report."""
+    run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
+    scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
+    w = quality["walk_forward"]
+    low, high = w["interval"]["auc"]
+    bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
+    return [
+        f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
+        f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
+        f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
+        f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
+        f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
+        f"report      {workspace.build / 'risk_report.html'}",
+    ]

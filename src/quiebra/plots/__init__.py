@@ -1,0 +1,19 @@
+"""Pictures: each function takes figures and gives a chart; none of them computes a number."""
+
+from quiebra.plots.data import missing_by_year, rows_by_year
+from quiebra.plots.model import auc_by_year, importance, observed_against_predicted
+from quiebra.plots.portfolio import migration_map, pd_over_time, rating_distribution, sector_bars
+from quiebra.plots.theme import show
+
+__all__ = [
+    "auc_by_year",
+    "importance",
+    "migration_map",
+    "missing_by_year",
+    "observed_against_predicted",
+    "pd_over_time",
+    "rating_distribution",
+    "rows_by_year",
+    "sector_bars",
+    "show",
+]

@@ -1,0 +1,64 @@
+"""Pictures of the model: quality by year, calibration, what it looks at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from quiebra.plots.theme import canvas, palette
+
+
+def auc_by_year(metrics: dict[str, Any]) -> Figure:
+    """Points with intervals: AUC of each test year, out of time."""
+    figure, axes = canvas(height=2.6)
+    p = palette()
+    years = {int(y): m for y, m in metrics["by_year"].items() if m.get("auc") is not None}
+    x, auc = list(years), [m["auc"] for m in years.values()]
+    low = [a - m["interval"]["auc"][0] for a, m in zip(auc, years.values(), strict=True)]
+    high = [m["interval"]["auc"][1] - a for a, m in zip(auc, years.values(), strict=True)]
+    axes.errorbar(x, auc, yerr=[[max(v, 0) for v in low], [max(v, 0) for v in high]], fmt="o", color=p["blue"], capsize=3)
+    pooled = metrics["walk_forward"]["auc"]
+    axes.axhline(pooled, color=p["teal"], lw=1.2, ls="--", label=f"all years {pooled:.3f}")
+    altman = metrics["altman_alone"].get("auc")
+    if altman is not None:
+        axes.axhline(altman, color=p["rust"], lw=1.2, ls=":", label=f"Altman alone {altman:.3f}")
+    axes.set_xticks(x)
+    axes.set_ylabel("AUC")
+    axes.set_ylim(top=1.0)
+    axes.legend(loc="lower left", ncols=2)
+    axes.set_xlabel("fiscal year of the statements")
+    return figure
+
+
+def observed_against_predicted(tenths: pl.DataFrame) -> Figure:
+    """Predicted and observed failure rate by tenth of predicted risk, on logarithmic scales."""
+    figure, axes = canvas(height=3.2)
+    p = palette()
+    floor = 10 ** -4.5
+    shown = tenths.with_columns(pl.col("mean_pd", "observed").clip(lower_bound=floor))
+    axes.plot([floor, 1], [floor, 1], color=p["grey"], lw=1, ls="--", label="predicted = observed")
+    seen = shown.filter(pl.col("failures") > 0)
+    none = shown.filter(pl.col("failures") == 0)
+    axes.plot(seen["mean_pd"], seen["observed"], "o", color=p["blue"], ms=6, label="tenth of companies by PD")
+    axes.plot(none["mean_pd"], none["observed"], "o", mfc="none", color=p["blue"], ms=6, label="no failure seen")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("mean predicted PD")
+    axes.set_ylabel("observed rate")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def importance(table: pl.DataFrame, count: int = 15) -> Figure:
+    """Horizontal bars of the mean absolute contribution (log-odds) of the strongest features.
+
+    table: label, mean_abs, strongest first.
+    """
+    top = table.head(count).reverse()
+    figure, axes = canvas(height=0.6 + 0.24 * top.height)
+    axes.barh(top["label"].to_list(), top["mean_abs"], color=palette()["blue"], height=0.62)
+    axes.set_xlabel("mean absolute effect on the log-odds")
+    axes.grid(axis="y", visible=False)
+    return figure

@@ -1,0 +1,56 @@
+"""The look of every chart: the brand's colours, and the same bytes for the same figures."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import yaml
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from quiebra.workspace import Workspace
+
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "quiebra", "svg.fonttype": "path", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlelocation": "left", "axes.axisbelow": True, "axes.grid": True, "grid.linewidth": 0.6, "axes.linewidth": 0.8,
+    "legend.frameon": False, "xtick.major.size": 0, "ytick.major.size": 0,
+}  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def palette() -> dict[str, str]:
+    """Return the colours of ``reports/_brand.yml`` by name: one place for pages, PDFs and charts."""
+    brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
+    return brand["color"]["palette"]
+
+
+def colours(grades: int) -> list[str]:
+    """Return one colour a grade, from safe to failing, readable without telling red from green."""
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    p = palette()
+    ramp = LinearSegmentedColormap.from_list("risk", [p["teal"], p["sand"], p["rust"], p["wine"]])
+    return [to_hex(ramp(i / max(grades - 1, 1))) for i in range(grades)]
+
+
+def canvas(width: float = 7.2, height: float = 3.1, columns: int = 1) -> tuple[Figure, Any]:
+    """Return an empty chart of the house's size (inches) and its axes."""
+    p = palette()
+    style = {**STYLE, "axes.edgecolor": p["grey"], "grid.color": p["mist"], "text.color": p["ink"], "axes.labelcolor": p["ink"],
+             "xtick.color": p["ink"], "ytick.color": p["ink"]}  # fmt: skip
+    with rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(1, columns)
+
+
+def show(figure: Figure) -> Any:
+    """Return a chart as SVG for a notebook's output; no date, no random ids."""
+    from IPython.display import SVG
+
+    buffer = io.StringIO()
+    with rc_context(STYLE):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    return SVG(buffer.getvalue())

@@ -1,0 +1,224 @@
+"""The contents of the risk report: figures read from the stages' files, put into words and rows. Nothing is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from quiebra import risk
+from quiebra.files import read_json, read_table
+from quiebra.panel import label, read_panel_table
+from quiebra.params import StageParams, for_stage
+from quiebra.reports.tables import amount, interval, percent, table
+from quiebra.workspace import Workspace
+
+QUALITY = (
+    ("AUC", "auc", 3),
+    ("Average precision", "average_precision", 3),
+    ("Failures in the riskiest tenth", "top_decile_capture", 3),
+    ("Brier score", "brier", 5),
+    ("Mean PD / observed", "pd_over_observed", 2),
+)
+
+
+def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
+    """Return the report of the workspace around the current folder, from its latest finished stages."""
+    workspace = Workspace.find()
+    return RiskReport(workspace, for_stage(workspace, "report", overrides))
+
+
+def page_metadata(workspace: Workspace, params: StageParams) -> dict[str, str]:
+    """Return title and subtitle of the report: what it is of, as of when, and from which run."""
+    run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
+    marks = ["SIMULATED"] if run["simulated"] else []
+    subtitle = " · ".join([*marks, source["title"], f"as of {run['as_of']}", f"run {run['run_id']}", params.report.status])
+    return {"title": params.report.title, "subtitle": subtitle}
+
+
+@dataclass(frozen=True)
+class RiskReport:
+    """Everything that the report's notebook shows, by section."""
+
+    workspace: Workspace
+    params: StageParams
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        return read_json(self.workspace.scores / "run.json")
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        return read_json(self.workspace.panel / "source.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "metrics.json")
+
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        return read_json(self.workspace.models / "model.json")
+
+    @cached_property
+    def tenths(self) -> pl.DataFrame:
+        return pl.read_csv(self.workspace.validation / "tenths.csv")
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        return read_table(self.workspace.scores / "scores.parquet")
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        return read_table(self.workspace.scores / "history.parquet")
+
+    @cached_property
+    def companies(self) -> pl.DataFrame:
+        return read_panel_table(self.workspace.panel, "companies")
+
+    @cached_property
+    def years(self) -> pl.DataFrame:
+        """PD by year from the first test year on."""
+        first = int(self.metrics["walk_forward"]["test_years"].split("-")[0])
+        statements, events = (read_panel_table(self.workspace.panel, name) for name in ("statements", "events"))
+        labels = label(statements, events, window_months=self.params.labels.window_months)
+        years = risk.by_year(self.history, self.scores, labels, self.source["outcomes_through"])
+        return years.filter(pl.col("fiscal_year") >= first)
+
+    @cached_property
+    def sectors(self) -> pl.DataFrame:
+        return risk.by_group(self.scores, self.companies, "sector")
+
+    @cached_property
+    def regions(self) -> pl.DataFrame:
+        return risk.by_group(self.scores, self.companies, "region")
+
+    @cached_property
+    def before(self) -> pl.DataFrame:
+        return risk.a_year_ago(self.history, self.scores)
+
+    def grades(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Companies by grade, a year ago and now."""
+        names = list(self.params.score.grades)
+        return tuple({g: (table["rating"] == g).sum() for g in names} for table in (self.before, self.scores))  # type: ignore[return-value]
+
+    def migration(self) -> pl.DataFrame:
+        return risk.migration(self.before, self.scores, self.params.score.grades)
+
+    def summary(self) -> str:
+        """The banner and the three sentences that a hurried reader needs."""
+        now, then = self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
+        moved = "" if then is None else f", {'up' if now > then else 'down'} from {percent(then)} a year ago"  # type: ignore[operator]
+        riskiest = risk.watch_list(self._named(self.scores), 3)["name"].to_list()
+        named = f" The riskiest are {', '.join(riskiest)}." if riskiest else ""
+        quality = self.metrics["walk_forward"]
+        return "\n\n".join(
+            [
+                *self._banners(),
+                f"Of {self.scores.height:,} companies the mean one-year probability of default is **{percent(now)}**{moved}; "  # type: ignore[arg-type]
+                f"**{self.scores['watch'].sum()}** are on the watch list.{named}",
+                f"How sure we are: over fiscal years {quality['test_years']} the model, scoring each year from earlier years alone, "
+                f"ranked a company that failed above one that did not in {percent(quality['auc'], 1)} of pairs, and the riskiest "
+                f"tenth of companies held {percent(quality['top_decile_capture'], 0)} of all {quality['events']} failures.",
+            ]
+        )
+
+    def _banners(self) -> list[str]:
+        banners = []
+        if self.run["simulated"]:
+            banners.append(f"::: {{.callout-warning}}\n**SIMULATED.** {self.source['notes'].removeprefix('SIMULATED: ')}\n:::")
+        if self.params.report.status == "DRAFT":
+            banners.append("::: {.callout-note}\n**DRAFT.** This report has not been approved.\n:::")
+        return banners
+
+    def glance(self) -> list[dict[str, str]]:
+        tables = {"now": self.scores, "a year ago": self.before}
+        rows = {
+            "Companies scored": lambda t: amount(t.height),
+            "Mean PD": lambda t: percent(t["pd_12m"].mean()),
+            "Median PD": lambda t: percent(t["pd_12m"].median()),
+            "Failures expected within a year": lambda t: amount(t["pd_12m"].sum(), 1),
+            "On the watch list": lambda t: f"{t['watch'].sum()} ({percent(t['watch'].mean(), 1)})",
+        }
+        return [{"": name, **{when: show(t) for when, t in tables.items()}} for name, show in rows.items()]
+
+    def _named(self, scores: pl.DataFrame) -> pl.DataFrame:
+        names = self.companies.select("company_id", name=pl.coalesce("name", "company_id"))
+        reasons = risk.reasons_in_words(read_table(self.workspace.scores / "reasons.parquet"))
+        return scores.join(names, on="company_id", maintain_order="left").join(
+            reasons, on="company_id", how="left", maintain_order="left"
+        )
+
+    def watch_list(self) -> str:
+        rows = risk.watch_list(self._named(self.scores), self.params.report.watch_list)
+        if rows.is_empty():
+            return "No company is on the watch list."
+        return table(rows.select(company="name", grade="rating", PD="pd_12m", why="reasons"), {"PD": percent})
+
+    def movers(self) -> str:
+        rows = self._named(risk.movers(self.history, self.scores, self.params.report.watch_list))
+        if rows.is_empty():
+            return "No company was scored both now and a year ago."
+        rows = rows.with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
+        rows = rows.select(company="name", grade="grade", before="pd_before", now="pd_12m", why="reasons")
+        return table(rows, {"before": percent, "now": percent})
+
+    def quality_rows(self) -> list[dict[str, str]]:
+        m = self.metrics
+        rows = [
+            {
+                "": words,
+                "model and Altman blended": interval(m["walk_forward"], name, digits),
+                "Altman alone": interval(m["altman_alone"], name, digits),
+                "without alive exits": interval(m["without_alive_exits"], name, digits),
+            }
+            for words, name, digits in QUALITY
+        ]
+        counts = {name: f"{m[key]['rows']:,} / {m[key]['events']}" for name, key in (
+            ("model and Altman blended", "walk_forward"), ("Altman alone", "altman_alone"),
+            ("without alive exits", "without_alive_exits"))}  # fmt: skip
+        return [*rows, {"": "Company-years / failures", **counts}]
+
+    def data_rows(self) -> list[dict[str, Any]]:
+        q = read_json(self.workspace.panel / "quality.json")
+        return [
+            {"what": "Rows in the source", "count": q["rows_in"]},
+            {"what": "Rows kept", "count": q["rows_kept"]},
+            *({"what": f"Quarantined: {rule.replace('_', ' ')}", "count": n} for rule, n in q["quarantined_by_rule"].items()),
+            {"what": "Restatements among the kept", "count": q["restatements"]},
+            {"what": "Amounts set to missing because negative", "count": sum(q["negatives_set_missing"].values())},
+            {"what": "Statements whose totals do not add up", "count": sum(q["identities_broken"].values())},
+            {"what": "Companies", "count": q["companies"]},
+        ]
+
+    def method(self) -> str:
+        card, blend = self.model["card"], self.model["blend"]
+        embargo, window = card["embargo_years"], self.params.labels.window_months
+        fitted = (
+            f"Weight ({blend['weight']:.2f} for the model) and calibration were fitted on {blend['fitted_on']} out-of-time failures."
+            if blend["fitted_on"]
+            else "There were too few out-of-time failures to fit weight and calibration; the model stands as it is."
+        )
+        return (
+            f"{self.source['notes']}\n\nA company-year counts as a failure if it is the last statement before the company failed, "
+            f"within {window} months of its period end. Gradient-boosted trees learnt from fiscal years {card['trained_on']} "
+            f"({card['rows']:,} company-years, {card['failures']} failures), leaving {embargo} year(s) between what was learnt and "
+            f"what was scored, since outcomes take time to be known. Their log-odds are blended with those of the Altman score "
+            f"(Z where there is a market value, Z″ where there is not). {fitted} Nothing was weighted or resampled, so "
+            "that PDs stay probabilities. Companies that left without failing count as survivors of their last year; "
+            "the table of quality shows the figures without them as well."
+        )
+
+    def provenance(self) -> str:
+        rows = [
+            ("run", self.run["run_id"]),
+            ("as of", self.run["as_of"]),
+            ("source", f"{self.source['title']} ({self.source['source']})"),
+            ("data, SHA-256", self.run["data"]["sha256"]),
+            ("model, SHA-256", self.run["model_sha256"]),
+            ("code, SHA-256", self.run["code_sha256"]),
+            ("learnt from", f"fiscal years {self.model['card']['trained_on']}"),
+        ]
+        return table([{"": name, "value": value} for name, value in rows], {"value": lambda v: f"`{v}`" if len(v) > 30 else v})

@@ -1,0 +1,20 @@
+"""From a PD to a decision: rating grades, migration between them, and the scored portfolio."""
+
+from quiebra.risk.portfolio import a_year_ago, by_group, by_year, movers, reasons_in_words, watch_list
+from quiebra.risk.rating import grade, migration, on_watch
+from quiebra.risk.scoring import current_statements, score_statements, with_grades
+
+__all__ = [
+    "a_year_ago",
+    "by_group",
+    "by_year",
+    "current_statements",
+    "grade",
+    "migration",
+    "movers",
+    "on_watch",
+    "reasons_in_words",
+    "score_statements",
+    "watch_list",
+    "with_grades",
+]

@@ -1,0 +1,38 @@
+"""The rating scale: grades by one-year PD."""
+
+from __future__ import annotations
+
+import polars as pl
+
+
+def grade(pd: pl.Expr, grades: dict[str, float]) -> pl.Expr:
+    """Return the grade of a PD column: the best grade whose highest PD is not below it. Missing PD, missing grade.
+
+    >>> import polars as pl
+    >>> scale = {"A": 0.01, "B": 0.1, "C": 1.0}
+    >>> pl.DataFrame({"pd": [0.01, 0.0101, 1.0]}).select(grade(pl.col("pd"), scale))["pd"].to_list()
+    ['A', 'B', 'C']
+    """
+    cases = pl.coalesce(pl.when(pd <= bound).then(pl.lit(name)) for name, bound in grades.items())
+    return pl.when(pd.is_not_null()).then(cases)
+
+
+def on_watch(rating: pl.Expr, grades: dict[str, float], watch_from: str) -> pl.Expr:
+    """Return whether a grade is ``watch_from`` or worse."""
+    names = list(grades)
+    return rating.is_in(names[names.index(watch_from) :])
+
+
+def migration(before: pl.DataFrame, after: pl.DataFrame, grades: dict[str, float]) -> pl.DataFrame:
+    """Return counts of companies by grade before (rows) and after (columns), for companies that have both.
+
+    before, after: company_id and rating. Columns: from, then one a grade in scale order, then gone (no score after).
+    """
+    names = list(grades)
+    moves = before.select("company_id", start="rating").join(
+        after.select("company_id", end="rating"), on="company_id", how="left"
+    )
+    moves = moves.with_columns(pl.col("end").fill_null("gone"))
+    counts = {(a, b): n for a, b, n in moves.group_by("start", "end").len().iter_rows()}
+    columns = {"from": names} | {end: [counts.get((start, end), 0) for start in names] for end in (*names, "gone")}
+    return pl.DataFrame(columns)

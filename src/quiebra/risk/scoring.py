@@ -1,0 +1,41 @@
+"""Scoring statements with a saved model: PD, grade, watch flag and the Altman figures beside them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+from quiebra.features.altman import SCORES
+from quiebra.models import PdModel
+from quiebra.params import Score
+from quiebra.risk.rating import grade, on_watch
+
+ALTMAN_COLUMNS = [*SCORES, *(f"{name}_zone" for name in SCORES)]
+
+
+def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
+    """Return each living company's latest statement as known on ``as_of``, in its latest version by then.
+
+    Left out: companies with an event by that date, and those whose latest period_end is older than ``max_age_months``.
+    """
+    failed = events.filter(pl.col("event_date") <= as_of)["company_id"].implode()
+    oldest = pl.lit(as_of).dt.offset_by(f"-{max_age_months}mo")
+    return (
+        features.filter((pl.col("available_at") <= as_of) & ~pl.col("company_id").is_in(failed))
+        .sort("company_id", "fiscal_year", "available_at")
+        .unique("company_id", keep="last", maintain_order=True)
+        .filter(pl.col("period_end") >= oldest)
+    )
+
+
+def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:
+    """Return company_id, fiscal_year, available_at, log-odds, pd_12m, rating, watch and the Altman scores and zones."""
+    table = features.select("company_id", "fiscal_year", "available_at", *ALTMAN_COLUMNS)
+    return with_grades(pl.concat([table, model.predict(features)], how="horizontal"), score)
+
+
+def with_grades(scores: pl.DataFrame, score: Score) -> pl.DataFrame:
+    """Add rating and watch to scores with ``pd_12m``."""
+    rated = scores.with_columns(rating=grade(pl.col("pd_12m"), score.grades))
+    return rated.with_columns(watch=on_watch(pl.col("rating"), score.grades, score.watch_from))

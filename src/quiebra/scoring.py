@@ -1,0 +1,52 @@
+"""Scoring a person's file of statements with the trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import PanelError
+from quiebra.features import feature_table
+from quiebra.models import PdModel, reasons
+from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
+from quiebra.params import load
+from quiebra.risk import reasons_in_words, score_statements
+from quiebra.sources.canonical import EVENTS, STATEMENTS, conform
+from quiebra.sources.table import statements_from
+from quiebra.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Scored:
+    """table: one row a company, riskiest first. warnings: rows that could not be used, and why."""
+
+    table: pl.DataFrame
+    warnings: list[str]
+
+
+def score_file(workspace: Workspace, path: Path) -> Scored:
+    """Score each company's latest statement in the file; columns, units and currency as ``ingest.table`` says.
+
+    Rows that break a quality rule are left out with a warning. Raises SourceError (the file), PanelError (no row can be used)
+    and WorkspaceError (no trained model yet).
+    """
+    params = load(workspace)
+    model = PdModel.load(workspace.models)
+    statements = conform(statements_from(path, params.ingest.table), STATEMENTS)
+    kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS))
+    meanings = {rule.name: rule.meaning for rule in RULES}
+    warnings = [f"{n} row(s) left out: {meanings[rule]}" for rule, n in aside["rule"].value_counts().sort("rule").iter_rows()]
+    if kept.is_empty():
+        raise PanelError(f"{path}: no row can be scored. " + "; ".join(warnings))
+    usable, blanked = blank_negatives(kept)
+    warnings += [f"{n} negative value(s) of {item} taken as missing" for item, n in blanked.items()]
+    features = feature_table(usable).unique("company_id", keep="last", maintain_order=True)
+    scores = score_statements(model, features, params.score)
+    words = reasons_in_words(reasons(model, features, params.score.reasons))
+    columns = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", "altman_z_zone", "altman_z1983",
+               "altman_z1983_zone", "altman_z1995", "altman_z1995_zone", "reasons"]  # fmt: skip
+    table = scores.join(words, on="company_id", how="left").select(columns)
+    numbers = pl.selectors.float().round(6)
+    return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings)

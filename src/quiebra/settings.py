@@ -1,0 +1,14 @@
+"""The environment: what differs between machines, and secrets. Never in params, notebooks or outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DATABASE_URL = "QUIEBRA_DATABASE_URL"
+
+
+def database_url(root: Path) -> str:
+    """Return the database's address: QUIEBRA_DATABASE_URL, or SQLite in the workspace's ``data/quiebra.db``."""
+    url = os.environ.get(DATABASE_URL, "").strip()
+    return url or f"sqlite:///{root / 'data' / 'quiebra.db'}"

@@ -1,0 +1,101 @@
+"""Reading a person's file: CSV (plain or gzip), Parquet or Excel, with errors that say where and what to do."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import SourceError, nearest
+
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".", "-")
+
+
+def read_file(path: Path, sheet: str | None = None) -> pl.DataFrame:
+    """Read a table by its ending. CSV columns come as text, so that nothing is guessed.
+
+    Raises SourceError: no such file, 0 bytes, no rows, not UTF-8, an unknown ending, or a damaged file.
+    """
+    if not path.is_file():
+        raise SourceError(f"no file at {path}: check the path in params.yaml (relative to the workspace)")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path} is empty (0 bytes): export it again")
+    frame = _parse(path, sheet)
+    if frame.is_empty():
+        raise SourceError(f"{path} has a header but no rows: export it again with its data")
+    return frame.rename({name: name.strip() for name in frame.columns})
+
+
+def _parse(path: Path, sheet: str | None) -> pl.DataFrame:
+    name = path.name.lower()
+    try:
+        if name.endswith((".csv", ".csv.gz")):
+            content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+            return _parse_csv(content, path)
+        if name.endswith(".parquet"):
+            return pl.read_parquet(path)
+        if name.endswith((".xlsx", ".xls", ".xlsb", ".ods")):
+            return pl.read_excel(path, sheet_name=sheet) if sheet else pl.read_excel(path)
+    except SourceError:
+        raise
+    except Exception as error:  # the parsers raise many kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SourceError(f"{path} cannot be read as {path.suffix.lstrip('.')}: {reason}") from error
+    raise SourceError(f"{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx")
+
+
+def _parse_csv(content: bytes, path: Path) -> pl.DataFrame:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise SourceError(f"{path} is not UTF-8: byte 0x{byte:02x} on line {line}. Save it as 'CSV UTF-8'.") from error
+    if "\0" in text:
+        raise SourceError(f"{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.")
+    header = text.split("\n", 1)[0]
+    separator = max(",;\t", key=header.count)
+    return pl.read_csv(text.encode(), separator=separator, infer_schema=False, null_values=list(MISSING))
+
+
+def require(frame: pl.DataFrame, columns: Iterable[str], path: Path) -> None:
+    """Raise SourceError naming every missing column and the nearest one that is there."""
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        named = ", ".join(f"'{name}'{nearest(name, frame.columns)}" for name in missing)
+        raise SourceError(f"{path} lacks the column(s) {named}; it has {', '.join(frame.columns[:30])}")
+
+
+def cast(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType | type[pl.DataType]], path: Path) -> pl.DataFrame:
+    """Cast columns, with SourceError naming the column, the row (the header is row 1) and the value that does not fit.
+
+    Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
+    """
+    done = frame.with_columns(_as(frame, name, kind) for name, kind in kinds.items())
+    for name, kind in kinds.items():
+        broken = (done[name].is_null() & frame[name].is_not_null()).arg_true()
+        if frame[name].dtype.is_float():
+            broken = (done[name].is_null() & frame[name].is_not_nan().fill_null(False)).arg_true()
+        if len(broken):
+            row, value = int(broken[0]), frame[name][int(broken[0])]
+            wanted = {pl.Float64: "a number", pl.Int32: "a whole number", pl.Date: "a date (YYYY-MM-DD)"}.get(kind, str(kind))
+            raise SourceError(
+                f"{path}: column '{name}' must hold {wanted}, but row {row + 2} has {value!r}"
+                f" ({len(broken)} such value(s)). Correct them, or leave the cells empty."
+            )
+    return done
+
+
+def _as(frame: pl.DataFrame, name: str, kind: pl.DataType | type[pl.DataType]) -> pl.Expr:
+    column = pl.col(name)
+    if frame[name].dtype == pl.String:
+        column = column.str.strip_chars()
+        if kind == pl.Date:
+            return column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        if kind == pl.Int32:
+            whole = column.cast(pl.Float64, strict=False)
+            return pl.when(whole == whole.floor()).then(whole).cast(kind, strict=False)
+    cast_ = column.cast(kind, strict=False)
+    return cast_.fill_nan(None) if kind == pl.Float64 else cast_

@@ -1,0 +1,86 @@
+"""A user's own firm-years: CSV, Parquet or Excel, with a column mapping, units and currency in params."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import SourceError, nearest
+from quiebra.items import ITEM_NAMES
+from quiebra.params import Table
+from quiebra.provenance import sha256
+from quiebra.sources.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
+from quiebra.sources.reading import cast, read_file, require
+
+REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
+DESCRIPTIVE = ("name", "country", "region", "sector")
+DATES = ("period_end", "available_at", "event_date")
+KNOWN = (*REQUIRED[:2], *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+
+
+def load(path: Path, options: Table) -> Source:
+    """Read firm-years and the event dates in the same rows (``event_date``, empty for companies that did not fail).
+
+    Amounts times ``options.units`` are millions. Missing ``period_end`` is 31 December of the fiscal year; missing
+    ``available_at`` is ``filing_lag_days`` after it. Raises SourceError: see `quiebra.sources.reading`.
+    """
+    statements = statements_from(path, options)
+    events = (
+        statements.filter(pl.col("event_date").is_not_null())
+        .group_by("company_id")
+        .agg(pl.col("event_date").min())
+        .with_columns(kind=pl.lit("bankruptcy"), source=pl.lit("table"))
+    )
+    latest = statements.sort("company_id", "fiscal_year").group_by("company_id", maintain_order=True)
+    companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
+    last = int(statements["fiscal_year"].max())  # type: ignore[arg-type]
+    info = SourceInfo(
+        source="table", title=path.stem, simulated=False, currency=options.currency,
+        first_label_year=int(statements["fiscal_year"].min()),  # type: ignore[arg-type]
+        outcomes_through=options.outcomes_through or last - 1,
+        as_of=_latest_date(statements), sha256=sha256(path),
+        notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
+    )  # fmt: skip
+    return Source(
+        info,
+        conform(companies, COMPANIES),
+        conform(statements, STATEMENTS),
+        conform(events, EVENTS),
+        pl.DataFrame(schema=MACRO),
+    )
+
+
+def statements_from(path: Path, options: Table) -> pl.DataFrame:
+    """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has."""
+    frame = read_file(path, options.sheet)
+    unknown = [name for name in options.columns if name not in KNOWN]
+    if unknown:
+        raise SourceError(f"ingest.table.columns: '{unknown[0]}' is not a canonical name{nearest(unknown[0], KNOWN)}")
+    require(frame, options.columns.values(), path)
+    frame = frame.rename({theirs: ours for ours, theirs in options.columns.items()})
+    require(frame, REQUIRED, path)
+    frame = frame.with_columns(pl.lit(None).alias(name) for name in KNOWN if name not in frame.columns)
+    frame = frame.with_columns(pl.col("company_id").cast(pl.String).str.strip_chars())
+    kinds = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
+    return _with_dates(cast(frame, kinds, path), options).with_columns(
+        *(pl.col(name) * options.units for name in ITEM_NAMES),
+        currency=pl.lit(options.currency),
+        source=pl.lit("table"),
+    )
+
+
+def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
+    plausible = pl.col("fiscal_year").is_between(1, 9998)
+    year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
+    frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
+    lagged = pl.col("period_end") + pl.duration(days=options.filing_lag_days)
+    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged))
+
+
+def _latest_date(statements: pl.DataFrame) -> dt.date:
+    latest = statements["available_at"].max()
+    if not isinstance(latest, dt.date):
+        raise SourceError("no statement has a fiscal year or a date: fill in fiscal_year")
+    return latest

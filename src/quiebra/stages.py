@@ -1,0 +1,147 @@
+"""Running one stage: its notebook through Papermill, with the parameters that it declares, and its evidence kept."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from quiebra.errors import StageError, WorkspaceError, nearest
+from quiebra.params import for_stage, plain
+from quiebra.reports import page_metadata, publish_report
+from quiebra.workspace import Workspace
+
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # optional to nbformat, and two seconds to import
+
+LOCK_WAIT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Stage:
+    """notebook: what is run; evidence: where the executed notebook is kept, both relative to the workspace."""
+
+    name: str
+    notebook: str
+    evidence: str
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("ingest", "notebooks/01_ingest.ipynb", "data/panel/ingest.ipynb"),
+        Stage("features", "notebooks/02_features.ipynb", "data/features/features.ipynb"),
+        Stage("train", "notebooks/03_train.ipynb", "models/train.ipynb"),
+        Stage("validate", "notebooks/04_validate.ipynb", "data/validation/validate.ipynb"),
+        Stage("score", "notebooks/05_score.ipynb", "data/scores/score.ipynb"),
+        Stage("publish", "notebooks/06_publish.ipynb", "data/published/publish.ipynb"),
+        Stage("report", "reports/risk_report.ipynb", "reports/build/risk_report.ipynb"),
+    )
+}
+
+
+def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path:
+    """Run a stage's notebook and return the path of the executed one, kept next to the stage's outputs.
+
+    Parameters are checked before the kernel starts. A stage already running in this workspace is waited for. The executed
+    notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
+    stage is kept in ``data/failed``. Raises ParamsError, and StageError with the failed cell's message.
+    """
+    if name not in STAGES:
+        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join(STAGES)}")
+    stage = STAGES[name]
+    params = for_stage(workspace, name)
+    overrides = {key: _notebook_values(value) for key, value in plain(params).items()}
+    evidence = workspace.root / stage.evidence
+    with one_at_a_time(workspace, "stage"):
+        partial = evidence.with_name(f".{evidence.stem}.partial.ipynb")
+        try:
+            evidence.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(f"cannot write {evidence.parent}: {error.strerror}. Check the disk.") from error
+        _execute(workspace, stage, partial, overrides, progress)
+        _normalise(partial, workspace)
+        partial.replace(evidence)
+        if name == "report":
+            publish_report(evidence, evidence.parent, page_metadata(workspace, params))
+    return evidence
+
+
+@contextlib.contextmanager
+def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
+    """Hold the workspace's lock for ``what``; wait up to ten minutes for whoever has it. A killed holder frees it."""
+    path = workspace.root / "data" / f".{what}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            print(f"another {what} is running in {workspace.root}; waiting for it", file=sys.stderr)
+            lock.acquire(timeout=LOCK_WAIT_SECONDS)
+    except Timeout:
+        raise WorkspaceError(f"another {what} has been running in {workspace.root} for too long: stop it first") from None
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {path}: {error.strerror}. Check the disk and its permissions.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _notebook_values(section: Any) -> Any:
+    """Dates as text: Papermill writes parameters as literals."""
+    if isinstance(section, dict):
+        return {key: _notebook_values(value) for key, value in section.items()}
+    return section.isoformat() if isinstance(section, dt.date) else section
+
+
+def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any], progress: bool) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            str(workspace.root / stage.notebook), str(output), {"overrides": overrides}, cwd=str(workspace.root),
+            progress_bar={"desc": stage.name} if progress else False, kernel_name="python3",
+            shutdown_kernel="immediate", record_timing=False, log_output=False, config=_kernel_config(),
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        failed = workspace.root / "data" / "failed" / f"{stage.name}.ipynb"
+        failed.parent.mkdir(parents=True, exist_ok=True)
+        output.replace(failed)
+        message = re.sub(r"\x1b\[[0-9;]*m", "", error.evalue)
+        kind = "" if error.ename.endswith(("ParamsError", "SourceError", "PanelError", "TrainingError", "StoreError",
+                                           "WorkspaceError")) else f"{error.ename}: "  # fmt: skip
+        shown = failed.relative_to(workspace.root)
+        raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
+
+
+def _kernel_config() -> Any:
+    """Talk to the kernel over files of this user, not over network ports, where the system can."""
+    from traitlets.config import Config
+
+    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
+
+
+def _normalise(path: Path, workspace: Workspace) -> None:
+    """Take out of an executed notebook what differs between runs and machines."""
+    import nbformat
+
+    text = path.read_text(encoding="utf-8").replace(str(workspace.root), ".")
+    notebook = nbformat.reads(text, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"
+    path.write_text(nbformat.writes(notebook), encoding="utf-8")

@@ -1,0 +1,7 @@
+"""The database: SQLite as cloned, PostgreSQL when QUIEBRA_DATABASE_URL says so. Other tools read its tables and views."""
+
+from quiebra.store.engine import connect, upgrade
+from quiebra.store.publish import Publication, publish
+from quiebra.store.queries import current_run, trace
+
+__all__ = ["Publication", "connect", "current_run", "publish", "trace", "upgrade"]

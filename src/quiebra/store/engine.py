@@ -1,0 +1,56 @@
+"""Connecting to the database and bringing it to this version's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from quiebra.errors import StoreError
+from quiebra.settings import DATABASE_URL
+
+
+def connect(url: str) -> Engine:
+    """Return an engine whose database answers. Passwords never appear in its errors.
+
+    ``postgresql://`` uses psycopg; a SQLite file's folder is made. StoreError where the address is wrong or nothing answers.
+    """
+    try:
+        address = make_url(url)
+        if address.get_backend_name() == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
+        elif address.get_backend_name() != "sqlite":
+            raise StoreError(f"{DATABASE_URL} must start with sqlite:/// or postgresql://, not {address.drivername}://")
+        elif address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(address, **({"connect_args": {"connect_timeout": 10}} if "psycopg" in address.drivername else {}))
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _sqlite_settings)
+        with engine.connect():
+            return engine
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(f"{DATABASE_URL} is not a database address such as postgresql://user:password@host/name") from error
+    except (DBAPIError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        shown = address.render_as_string(hide_password=True)
+        raise StoreError(f"cannot reach the database at {shown}: {reason}. Check {DATABASE_URL} and that it runs.") from None
+
+
+def _sqlite_settings(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA busy_timeout = 30000")
+
+
+def upgrade(engine: Engine) -> None:
+    """Create or migrate the tables and views to this version. StoreError where the database is of a later version."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except command.util.CommandError as error:
+            raise StoreError(f"the database was made by another version of quiebra ({error}): update this checkout") from error

@@ -1,0 +1,43 @@
+"""From the files that the stages wrote to what is published."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quiebra.files import read_json, read_table
+from quiebra.panel import read_panel_table, read_source
+from quiebra.provenance import git_revision
+from quiebra.risk import reasons_in_words
+from quiebra.store.publish import Publication
+from quiebra.workspace import Workspace
+
+SHARED = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", "altman_z1983", "altman_z1995"]
+
+
+def publication(workspace: Workspace) -> Publication:
+    """Read a finished run: panel, scores with reasons, model card and metrics. WorkspaceError where a file is missing."""
+    run = read_json(workspace.scores / "run.json")
+    return Publication(
+        info=read_source(workspace.panel),
+        companies=read_panel_table(workspace.panel, "companies"),
+        statements=read_panel_table(workspace.panel, "statements"),
+        macro=read_panel_table(workspace.panel, "macro"),
+        scores=_scores(workspace, run["as_of"]),
+        run=run,
+        card=read_json(workspace.models / "model.json")["card"],
+        metrics=read_json(workspace.validation / "metrics.json"),
+        code_revision=git_revision(workspace.root),
+    )
+
+
+def _scores(workspace: Workspace, as_of: str) -> pl.DataFrame:
+    """Today's scores, dated at the run's as-of date, and the out-of-time scores, dated when their statements came out."""
+    words = reasons_in_words(read_table(workspace.scores / "reasons.parquet"))
+    today = read_table(workspace.scores / "scores.parquet").join(words, on="company_id", how="left", maintain_order="left")
+    past = read_table(workspace.scores / "history.parquet")
+    chances = {f"pd_{name}": 1 / (1 + (-pl.col(f"log_odds_{name}")).exp()) for name in ("model", "altman")}
+    return pl.concat([
+        today.select(*SHARED, "reasons", kind=pl.lit("current"), score_date=pl.lit(as_of).str.to_date(), **chances),
+        past.select(*SHARED, pl.lit(None, pl.String).alias("reasons"), kind=pl.lit("history"), score_date=pl.col("available_at"),
+                    **chances),
+    ])  # fmt: skip

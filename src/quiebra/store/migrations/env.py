@@ -1,0 +1,9 @@
+"""Alembic's entry: runs the migrations on the connection that `quiebra.store.upgrade` hands over."""
+
+from alembic import context
+
+from quiebra.store.tables import Base
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
+with context.begin_transaction():
+    context.run_migrations()

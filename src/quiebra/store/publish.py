@@ -1,0 +1,105 @@
+"""Publishing a run: its companies, statements, macro series, model and scores, in one transaction, as often as you like."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine, delete, func, select, text, update
+
+from quiebra.sources.canonical import SourceInfo
+from quiebra.store.bulk import upsert
+from quiebra.store.tables import Company, MacroObservation, Model, Prediction, Run, Statement
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Everything that a run puts into the database.
+
+    scores: columns of `predicciones` but run_id and score_month. run: the run's record (see `quiebra.provenance`).
+    """
+
+    info: SourceInfo
+    companies: pl.DataFrame
+    statements: pl.DataFrame
+    macro: pl.DataFrame
+    scores: pl.DataFrame
+    run: dict[str, Any]
+    card: dict[str, Any]
+    metrics: dict[str, Any]
+    code_revision: str
+
+
+def publish(engine: Engine, what: Publication) -> dict[str, int]:
+    """Load a run and make it the current one; return rows by table. The same run again leaves the same rows.
+
+    All or nothing: a failure, or a kill, at any point leaves the database as it was. The rows that a run shares with others
+    (companies, statements, macro) are updated by key and never deleted, so that older runs stay traceable.
+    """
+    with engine.begin() as connection:
+        counts = {
+            "empresas": upsert(connection, _table(Company), _marked(what.companies, what.info)),
+            "datos_financieros": upsert(connection, _table(Statement), what.statements),
+            "datos_macroeconomicos": upsert(
+                connection, _table(MacroObservation), what.macro.with_columns(source=pl.lit(what.info.source))
+            ),
+        }
+        _register(connection, what)
+        counts["predicciones"] = _replace_scores(connection, what)
+    return counts
+
+
+def _table(entity: type) -> Any:
+    return entity.__table__  # type: ignore[attr-defined]
+
+
+def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
+    return companies.with_columns(source=pl.lit(info.source), simulated=pl.lit(info.simulated))
+
+
+def _register(connection: Connection, what: Publication) -> None:
+    """Insert model and run where they are new, and mark the run as current."""
+    run, card = what.run, what.card
+    model = {
+        "model_id": run["model_sha256"][:12], "model_sha256": run["model_sha256"], "source": what.info.source,
+        "trained_on": card["trained_on"], "rows": card["rows"], "failures": card["failures"], "params": card["params"],
+        "metrics": what.metrics, "card": card,
+    }  # fmt: skip
+    if connection.scalar(select(Model.model_id).where(Model.model_id == model["model_id"])) is None:
+        connection.execute(_table(Model).insert(), model)
+    else:
+        connection.execute(update(Model).where(Model.model_id == model["model_id"]).values(metrics=what.metrics))
+    if connection.scalar(select(Run.run_id).where(Run.run_id == run["run_id"])) is None:
+        connection.execute(
+            _table(Run).insert(),
+            {
+                "run_id": run["run_id"], "model_id": model["model_id"], "as_of": dt.date.fromisoformat(run["as_of"]),
+                "source": what.info.source, "simulated": what.info.simulated, "data_sha256": run["data"]["sha256"],
+                "code_sha256": run["code_sha256"], "code_revision": what.code_revision, "record": run, "is_current": False,
+                "published_at": dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0),
+            },
+        )  # fmt: skip
+    connection.execute(update(Run).values(is_current=Run.run_id == run["run_id"]))
+
+
+def _replace_scores(connection: Connection, what: Publication) -> int:
+    run_id = what.run["run_id"]
+    if connection.dialect.name == "postgresql":
+        _partitions(connection, what.scores)
+    connection.execute(delete(Prediction).where(Prediction.run_id == run_id))
+    month = pl.col("score_date").dt.strftime("%Y-%m")
+    upsert(connection, _table(Prediction), what.scores.with_columns(run_id=pl.lit(run_id), score_month=month))
+    return connection.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run_id)) or 0
+
+
+def _partitions(connection: Connection, scores: pl.DataFrame) -> None:
+    """Make the yearly partitions of `predicciones` that the scores need."""
+    for year in sorted(set(scores["score_date"].dt.year().to_list())):
+        connection.execute(
+            text(
+                f"CREATE TABLE IF NOT EXISTS predicciones_{year:d} PARTITION OF predicciones "
+                f"FOR VALUES FROM ('{year:d}-01-01') TO ('{year + 1:d}-01-01')"
+            )
+        )

@@ -1,0 +1,53 @@
+"""Questions to the database: which run is current, and what made a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy.orm import Session
+
+from quiebra.errors import StoreError
+from quiebra.store.tables import Model, Prediction, Run
+
+
+def _has_tables(engine: Engine) -> bool:
+    return inspect(engine).has_table(Run.__tablename__)
+
+
+def current_run(engine: Engine) -> str | None:
+    """Return the id of the run that the views show; None where nothing was published."""
+    if not _has_tables(engine):
+        return None
+    with Session(engine) as session:
+        return session.scalar(select(Run.run_id).where(Run.is_current))
+
+
+def trace(engine: Engine, identifier: str) -> dict[str, Any]:
+    """Return what made a run: data, params, code, model and metrics. ``identifier``: a run or model id, or the start of one.
+
+    StoreError where nothing, or more than one run, matches.
+    """
+    if not _has_tables(engine):
+        raise StoreError("nothing was published into this database yet: run `quiebra publish`")
+    with Session(engine) as session:
+        found = session.execute(
+            select(Run, Model)
+            .join(Model, Model.model_id == Run.model_id)
+            .where(Run.run_id.startswith(identifier, autoescape=True) | Run.model_id.startswith(identifier, autoescape=True))
+            .order_by(Run.published_at)
+        ).all()
+        if len(found) != 1:
+            some = ", ".join(run.run_id for run, _ in found) or ", ".join(session.scalars(select(Run.run_id)))
+            what = "more than one run matches" if found else "no run or model with the id"
+            raise StoreError(f"{what} '{identifier}'; there are: {some}")
+        run, model = found[0]
+        scores = session.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run.run_id))
+        return {
+            "run_id": run.run_id, "as_of": run.as_of, "source": run.source, "simulated": run.simulated,
+            "current": run.is_current, "published_at": run.published_at, "scores": scores, "data_sha256": run.data_sha256,
+            "code_sha256": run.code_sha256, "code_revision": run.code_revision, "model_id": run.model_id,
+            "model_sha256": model.model_sha256, "trained_on": model.trained_on, "training_rows": model.rows,
+            "training_failures": model.failures, "params": run.record["params"], "panel_files": run.record["data"]["panel"],
+            "metrics": model.metrics["walk_forward"],
+        }  # fmt: skip

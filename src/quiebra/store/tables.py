@@ -1,0 +1,106 @@
+"""The tables. Their names are what other tools (Power BI among them) connect to; the classes carry the field's terms."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Date, DateTime, Float, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from quiebra.items import ITEM_NAMES
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"})
+
+
+class Company(Base):
+    __tablename__ = "empresas"
+
+    company_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    country: Mapped[str | None] = mapped_column(Text)
+    region: Mapped[str | None] = mapped_column(Text)
+    sector: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(32))
+    simulated: Mapped[bool] = mapped_column(Boolean)
+
+
+class Statement(Base):
+    """A published firm-year, in millions of its currency; restatements are rows of their own (available_at)."""
+
+    __tablename__ = "datos_financieros"
+
+    company_id: Mapped[str] = mapped_column(ForeignKey("empresas.company_id"), primary_key=True)
+    fiscal_year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    available_at: Mapped[dt.date] = mapped_column(Date, primary_key=True)
+    period_end: Mapped[dt.date] = mapped_column(Date)
+    currency: Mapped[str] = mapped_column(String(3))
+    source: Mapped[str] = mapped_column(String(32))
+    locals().update({name: mapped_column(name, Float, nullable=True) for name in ITEM_NAMES})
+
+
+class MacroObservation(Base):
+    __tablename__ = "datos_macroeconomicos"
+
+    source: Mapped[str] = mapped_column(String(32), primary_key=True)
+    series: Mapped[str] = mapped_column(String(64), primary_key=True)
+    date: Mapped[dt.date] = mapped_column(Date, primary_key=True)
+    available_at: Mapped[dt.date] = mapped_column(Date, primary_key=True)
+    value: Mapped[float | None] = mapped_column(Float)
+
+
+class Model(Base):
+    __tablename__ = "modelos"
+
+    model_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    model_sha256: Mapped[str] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(String(32))
+    trained_on: Mapped[str] = mapped_column(String(16))
+    rows: Mapped[int] = mapped_column(Integer)
+    failures: Mapped[int] = mapped_column(Integer)
+    params: Mapped[Any] = mapped_column(JSON)
+    metrics: Mapped[Any] = mapped_column(JSON)
+    card: Mapped[Any] = mapped_column(JSON)
+
+
+class Run(Base):
+    """One scoring run: what made its numbers. ``is_current`` marks the run that the views show."""
+
+    __tablename__ = "ejecuciones"
+
+    run_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("modelos.model_id"))
+    as_of: Mapped[dt.date] = mapped_column(Date)
+    source: Mapped[str] = mapped_column(String(32))
+    simulated: Mapped[bool] = mapped_column(Boolean)
+    data_sha256: Mapped[str] = mapped_column(String(64))
+    code_sha256: Mapped[str] = mapped_column(String(64))
+    code_revision: Mapped[str] = mapped_column(String(64))
+    record: Mapped[Any] = mapped_column(JSON)
+    is_current: Mapped[bool] = mapped_column(Boolean)
+    published_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class Prediction(Base):
+    """A company's score. kind: ``current`` (as of the run's date) or ``history`` (out of time, when the statement came out)."""
+
+    __tablename__ = "predicciones"
+    __table_args__ = {"postgresql_partition_by": "RANGE (score_date)"}  # noqa: RUF012
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("ejecuciones.run_id"), primary_key=True)
+    company_id: Mapped[str] = mapped_column(ForeignKey("empresas.company_id"), primary_key=True)
+    score_date: Mapped[dt.date] = mapped_column(Date, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    fiscal_year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    score_month: Mapped[str] = mapped_column(String(7))
+    pd_12m: Mapped[float] = mapped_column(Float)
+    pd_model: Mapped[float | None] = mapped_column(Float)
+    pd_altman: Mapped[float | None] = mapped_column(Float)
+    rating: Mapped[str] = mapped_column(String(8))
+    watch: Mapped[bool] = mapped_column(Boolean)
+    altman_z: Mapped[float | None] = mapped_column(Float)
+    altman_z1983: Mapped[float | None] = mapped_column(Float)
+    altman_z1995: Mapped[float | None] = mapped_column(Float)
+    reasons: Mapped[str | None] = mapped_column(Text)
