@@ -15,8 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from quiebra.errors import StageError, WorkspaceError, nearest
-from quiebra.params import for_stage, plain
-from quiebra.reports import page_metadata, publish_report
+from quiebra.params import StageParams, for_stage, plain
 from quiebra.workspace import Workspace
 
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # optional to nbformat, and two seconds to import
@@ -70,7 +69,7 @@ def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path
         _normalise(partial, workspace)
         partial.replace(evidence)
         if name == "report":
-            publish_report(evidence, evidence.parent, page_metadata(workspace, params))
+            _publish(workspace, evidence, params)
     return evidence
 
 
@@ -122,6 +121,14 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
                                            "WorkspaceError")) else f"{error.ename}: "  # fmt: skip
         shown = failed.relative_to(workspace.root)
         raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
+
+
+def _publish(workspace: Workspace, executed: Path, params: StageParams) -> None:
+    """Format the executed report; imported here, since other stages need none of it."""
+    from quiebra.reports.publisher import publish_report
+    from quiebra.reports.risk_report import page_metadata
+
+    publish_report(executed, executed.parent, page_metadata(workspace, params))
 
 
 def _kernel_config() -> Any:

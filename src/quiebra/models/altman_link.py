@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from sklearn.linear_model import LogisticRegression
+
+from quiebra.models.blend import logistic
 
 LINKED = ("altman_z", "altman_z1995")
 """In order of preference: Z where there is a market value, Z″ where there is not."""
@@ -14,7 +15,7 @@ LINKED = ("altman_z", "altman_z1995")
 
 @dataclass(frozen=True)
 class Line:
-    """Log-odds = intercept + slope × score, with the score held within [low, high]."""
+    """Log-odds = intercept + slope × score, with the score held within [low, high]; a higher score is never riskier."""
 
     intercept: float
     slope: float
@@ -34,8 +35,8 @@ def fit_links(table: pl.DataFrame, failed: np.ndarray) -> dict[str, Line]:
         if not 0 < failed[seen].sum() < seen.sum():
             continue
         low, high = np.quantile(score[seen], [0.01, 0.99])
-        fit = LogisticRegression(C=np.inf).fit(np.clip(score[seen], low, high)[:, None], failed[seen])
-        lines[name] = Line(float(fit.intercept_[0]), float(fit.coef_[0, 0]), float(low), float(high))
+        intercept, fall = logistic(-np.clip(score[seen], low, high)[:, None], failed[seen])
+        lines[name] = Line(float(intercept), -float(fall), float(low), float(high))
     return lines
 
 

@@ -44,14 +44,14 @@ def fit_blend(model: np.ndarray, altman: np.ndarray, failed: np.ndarray, weight:
         return Blend(weight=1.0 if weight is None else weight, intercept=0.0, slope=1.0, fitted_on=0)
     altman = np.where(np.isnan(altman), model, altman)
     parts = (model, altman) if weight is None else (weight * model + (1 - weight) * altman,)
-    intercept, *slopes = _logistic(np.column_stack(parts), failed)
+    intercept, *slopes = logistic(np.column_stack(parts), failed)
     slope = float(sum(slopes))
     share = weight if weight is not None else (float(slopes[0]) / slope if slope > 0 else 1.0)
     return Blend(weight=share, intercept=float(intercept), slope=slope, fitted_on=failures)
 
 
-def _logistic(inputs: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Return intercept and non-negative coefficients of a logistic regression."""
+def logistic(inputs: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """Return intercept and non-negative coefficients of an unpenalised logistic regression of 0/1 outcomes on rows × columns."""
 
     def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
         eta = beta[0] + inputs @ beta[1:]

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from quiebra.errors import TrainingError
 from quiebra.features import FEATURES_BY_NAME
-from quiebra.models.altman_link import altman_log_odds, fit_links
+from quiebra.models.altman_link import LINKED, altman_log_odds, fit_links
 from quiebra.models.blend import Blend, fit_blend
 from quiebra.models.hazard import MIN_FAILURES, design, fit_hazard, margin
 from quiebra.models.pd_model import PdModel
@@ -84,7 +84,7 @@ def _fit(features: pl.DataFrame, rows: pl.DataFrame, blend: Blend, train: Train,
     booster = fit_hazard(design(table), failed, train, seed=run.seed, threads=run.threads, years=years)
     links = fit_links(table, failed)
     altman = altman_log_odds(table, links)
-    typical = table.select(pl.col(list(FEATURES_BY_NAME)).median().round(6)).row(0, named=True)
+    typical = table.select(pl.col(*FEATURES_BY_NAME, *LINKED).median().round(6)).row(0, named=True)
     card = {
         "trained_on": years, "rows": len(table), "failures": int(failed.sum()), "embargo_years": train.embargo_years,
         "companies": table["company_id"].n_unique(),

@@ -6,9 +6,11 @@ import numpy as np
 import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME
+from quiebra.models.altman_link import LINKED
 from quiebra.models.pd_model import PdModel
 
 ALTMAN_CONCEPT = "altman"
+ALTMAN_WORDS = {"altman_z": "Altman Z", "altman_z1995": "Altman Z″"}
 
 
 def concepts() -> dict[str, list[str]]:
@@ -32,21 +34,22 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
     order = np.argsort(-totals, axis=1, kind="stable")[:, :count]
     names = list(groups)
     records = []
-    values = table.select(list(FEATURES_BY_NAME)).to_dicts()
+    values = table.select(*FEATURES_BY_NAME, *LINKED).to_dicts()
     pieces = {name: parts.select(members).to_numpy() for name, members in groups.items()}
     for row, (company, year) in enumerate(table.select("company_id", "fiscal_year").iter_rows()):
         for rank, index in enumerate(order[row], start=1):
             concept, effect = names[index], float(totals[row, index])
             strongest = int(np.argmax(pieces[concept][row] * (1 if effect > 0 else -1)))
             feature = groups[concept][strongest]
-            value = None if concept == ALTMAN_CONCEPT else values[row][feature]
-            typical = model.typical.get(feature)
+            if concept == ALTMAN_CONCEPT:
+                feature = next((name for name in LINKED if values[row][name] is not None), LINKED[-1])
+            value, typical = values[row][feature], model.typical.get(feature)
             records.append(
                 {
                     "company_id": company, "fiscal_year": year, "rank": rank,
                     "code": f"{concept.upper()}_{'UP' if effect > 0 else 'DOWN'}", "concept": concept, "feature": feature,
                     "value": value, "typical": typical, "effect": effect, "odds_factor": float(np.exp(effect)),
-                    "text": _words(concept, feature, value, typical),
+                    "text": _words(feature, value, typical),
                 }
             )  # fmt: skip
     return pl.DataFrame(records, schema=REASONS)
@@ -59,10 +62,8 @@ REASONS = {
 }  # fmt: skip
 
 
-def _words(concept: str, feature: str, value: float | None, typical: float | None) -> str:
-    if concept == ALTMAN_CONCEPT:
-        return "Altman score"
-    label = FEATURES_BY_NAME[feature].label
+def _words(feature: str, value: float | None, typical: float | None) -> str:
+    label = ALTMAN_WORDS.get(feature) or FEATURES_BY_NAME[feature].label
     if value is None:
         return f"{label} not available"
     return f"{label} {value:.3g}" + (f" (typical {typical:.3g})" if typical is not None else "")

@@ -25,7 +25,7 @@ def pd_over_time(years: pl.DataFrame) -> Figure:
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("fiscal year of the statements")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="upper left", ncols=2)
+    figure.legend(loc="outside upper left", ncols=4)
     return figure
 
 

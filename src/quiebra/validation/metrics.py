@@ -1,45 +1,90 @@
-"""Figures of discrimination and calibration. Library functions where they exist; each takes weights, for resampling."""
+"""Figures of discrimination and calibration, with row weights, so that resamples need no copying.
+
+The weighted forms agree with scikit-learn's to rounding (a test holds them together); ranking once and reusing the order for
+every resample makes intervals some tens of times faster than calling it each time.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 FIGURES = ("auc", "average_precision", "top_decile_capture", "brier", "pd_over_observed")
 
 
-def figures(failed: np.ndarray, pd: np.ndarray, weight: np.ndarray | None = None) -> dict[str, float]:
-    """Return AUC, average precision, riskiest-tenth share, Brier score and mean PD over observed rate.
+@dataclass(frozen=True)
+class Judged:
+    """Outcomes and scores ranked once, riskiest first. ``tie_end``: index of the last row with the same score."""
 
-    failed: 0/1; pd: probabilities; weight: non-negative row weights (None: ones). All of one length, none missing.
-    A figure that needs both outcomes, or a failure, is NaN without them.
-    """
-    weight = np.ones(len(pd)) if weight is None else weight
-    used = weight > 0
-    failed, pd, weight = failed[used], pd[used], weight[used]
-    observed = float(np.average(failed, weights=weight)) if len(failed) else np.nan
-    if not 0 < observed < 1:
-        brier = float(np.average((pd - failed) ** 2, weights=weight)) if len(failed) else np.nan
-        return {**dict.fromkeys(FIGURES, np.nan), "brier": brier}
-    return {
-        "auc": float(roc_auc_score(failed, pd, sample_weight=weight)),
-        "average_precision": float(average_precision_score(failed, pd, sample_weight=weight)),
-        "top_decile_capture": top_share_capture(failed, pd, weight),
-        "brier": float(brier_score_loss(failed, pd, sample_weight=weight)),
-        "pd_over_observed": float(np.average(pd, weights=weight)) / observed,
-    }
+    order: np.ndarray
+    failed: np.ndarray
+    pd: np.ndarray
+    tie_end: np.ndarray
+
+    @classmethod
+    def rank(cls, failed: np.ndarray, pd: np.ndarray) -> Judged:
+        """Rank 0/1 outcomes by PD; both of one length, none missing. Ties stay in the order given."""
+        order = np.argsort(-pd, kind="stable")
+        ranked = pd[order]
+        ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
+        tie_end = np.repeat(ends, np.diff(np.r_[-1, ends]))
+        return cls(order, failed[order].astype(float), ranked, tie_end)
+
+    def figures(self, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return AUC, average precision, riskiest-tenth share, Brier score and mean PD over the observed rate.
+
+        weight: non-negative row weights in the order given to `rank` (None: ones). What needs both outcomes is NaN without.
+        """
+        w = np.ones(len(self.pd)) if weight is None else weight[self.order]
+        total, bad = w.sum(), w * self.failed
+        if total <= 0:
+            return dict.fromkeys(FIGURES, np.nan)
+        brier = float(np.sum(w * (self.pd - self.failed) ** 2) / total)
+        if not 0 < bad.sum() < total:
+            return {**dict.fromkeys(FIGURES, np.nan), "brier": brier}
+        return {
+            "auc": self._auc(w, bad),
+            "average_precision": self._average_precision(w, bad),
+            "top_decile_capture": _top_share(w, bad, 0.1),
+            "brier": brier,
+            "pd_over_observed": float(np.sum(w * self.pd) / bad.sum()),
+        }
+
+    def _auc(self, w: np.ndarray, bad: np.ndarray) -> float:
+        """The weight of pairs ranked right, ties counting half (Mann-Whitney)."""
+        good = w - bad
+        through = np.cumsum(good)[self.tie_end]
+        tied = through - np.r_[0.0, through][_starts(self.tie_end)]
+        above = through - tied
+        return float(1 - np.sum(bad * (above + tied / 2)) / (bad.sum() * good.sum()))
+
+    def _average_precision(self, w: np.ndarray, bad: np.ndarray) -> float:
+        """Precision at each failure's score, averaged over failures."""
+        caught, seen = np.cumsum(bad)[self.tie_end], np.cumsum(w)[self.tie_end]
+        precision = np.divide(caught, seen, out=np.zeros_like(caught), where=seen > 0)
+        return float(np.sum(bad * precision) / bad.sum())
 
 
-def top_share_capture(failed: np.ndarray, pd: np.ndarray, weight: np.ndarray, share: float = 0.1) -> float:
-    """Return the share of all failures found among the riskiest ``share`` of rows (by weight, ties in the order given).
+def _starts(tie_end: np.ndarray) -> np.ndarray:
+    """Return, for each row, the index (into a zero-led array) of the value before its group of ties."""
+    first = np.r_[True, tie_end[1:] != tie_end[:-1]]
+    starts = np.flatnonzero(first)
+    return np.repeat(starts, np.diff(np.r_[starts, len(tie_end)]))
+
+
+def _top_share(w: np.ndarray, bad: np.ndarray, share: float) -> float:
+    """Return the share of failures among the riskiest ``share`` of rows (by weight), which is rounded up to whole rows."""
+    limit = np.ceil(share * w.sum() - 1e-9)
+    inside = np.clip(limit - (np.cumsum(w) - w), 0, w)
+    return float(np.sum(np.divide(inside, w, out=np.zeros_like(w), where=w > 0) * bad) / bad.sum())
+
+
+def figures(failed: np.ndarray, pd: np.ndarray) -> dict[str, float]:
+    """Return all figures of unweighted rows; see `Judged.figures`.
 
     >>> import numpy as np
-    >>> top_share_capture(np.array([1, 0, 1, 0, 0, 0, 0, 0, 0, 0]), np.linspace(1, 0, 10), np.ones(10))
-    0.5
+    >>> figures(np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1]))["auc"]
+    0.75
     """
-    order = np.argsort(-pd, kind="stable")
-    failed, weight = failed[order], weight[order]
-    before = np.cumsum(weight) - weight
-    limit = np.ceil(share * weight.sum() - 1e-9)
-    inside = np.clip(limit - before, 0, weight)
-    return float(np.sum(inside * failed) / np.sum(weight * failed))
+    return Judged.rank(failed, pd).figures()

@@ -11,7 +11,7 @@ import polars as pl
 from quiebra.errors import TrainingError
 from quiebra.params import Validate
 from quiebra.validation.bootstrap import firm_bootstrap
-from quiebra.validation.metrics import figures
+from quiebra.validation.metrics import Judged
 
 DEFAULT_TEST_YEARS = 6
 SCORES = {"blend": "pd_12m", "model": "pd_model", "altman": "pd_altman"}
@@ -82,9 +82,10 @@ def _judge(rows: pl.DataFrame, score: str, settings: dict[str, Any]) -> dict[str
     if rows.is_empty():
         return {"rows": 0, "events": 0}
     failed, pd = rows["failed"].to_numpy(), rows[score].to_numpy()
-    intervals = firm_bootstrap(rows["company_id"].to_numpy(), lambda w: figures(failed, pd, w), **settings)
+    judged = Judged.rank(failed, pd)
+    intervals = firm_bootstrap(rows["company_id"].to_numpy(), judged.figures, **settings)
     return {
-        **_rounded(figures(failed, pd)),
+        **_rounded(judged.figures()),
         "rows": rows.height,
         "events": int(failed.sum()),
         "interval": {name: [_round(low), _round(high)] for name, (low, high) in intervals.items()},
@@ -95,10 +96,11 @@ def _paired(rows: pl.DataFrame, left: str, right: str, settings: dict[str, Any])
     """Judge the difference of two scores on the same rows and the same resamples."""
     if rows.is_empty():
         return {"rows": 0}
-    failed, a, b = rows["failed"].to_numpy(), rows[left].to_numpy(), rows[right].to_numpy()
+    failed = rows["failed"].to_numpy()
+    a, b = (Judged.rank(failed, rows[name].to_numpy()) for name in (left, right))
 
     def difference(weight: np.ndarray) -> dict[str, float]:
-        one, two = figures(failed, a, weight), figures(failed, b, weight)
+        one, two = a.figures(weight), b.figures(weight)
         return {name: one[name] - two[name] for name in ("auc", "average_precision", "brier")}
 
     intervals = firm_bootstrap(rows["company_id"].to_numpy(), difference, **settings)

@@ -1,0 +1,172 @@
+"""Shared ground: a small demo panel in memory, a small finished workspace on disk, and a real PostgreSQL where one is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from filelock import FileLock
+
+from quiebra.features import feature_table
+from quiebra.models import Chain, walk
+from quiebra.panel import Panel, build
+from quiebra.params import Demo, Params, check
+from quiebra.sources.demo import Simulation, simulate
+
+ROOT = Path(__file__).parents[1]
+AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_to_2017.csv.gz"
+SMALL = {
+    "ingest": {"demo": {"companies": 260, "first_year": 2012, "years": 11, "seed": 3}},
+    "train": {"trees": 40, "min_years": 2},
+    "validate": {"bootstrap": 30},
+}
+
+
+def merged(content: dict, changes: dict) -> dict:
+    """Return nested settings with changes laid over them."""
+    return {
+        **content,
+        **{k: merged(content[k], v) if isinstance(v, dict) and isinstance(content.get(k), dict) else v for k, v in changes.items()},
+    }
+
+
+def default_params(**changes: dict) -> dict:
+    return merged(yaml.safe_load((ROOT / "params.yaml").read_text()), changes)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a command run as a user would, without the caller's database."""
+    env = {k: v for k, v in os.environ.items() if k != "QUIEBRA_DATABASE_URL" and not k.startswith(("PYTEST", "COV"))}
+    return {**env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}", **extra}
+
+
+def command(workspace: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a workspace and return what it said."""
+    return subprocess.run(words, cwd=workspace, env=environment(**extra), capture_output=True, text=True, timeout=500)
+
+
+def new_workspace(folder: Path, changes: dict) -> Path:
+    """Make a workspace as cloned, with some params changed."""
+    for name in ("notebooks", "reports", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__", ".ipynb_checkpoints"))
+    for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/raw/README.md"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(default_params(**changes), sort_keys=False, allow_unicode=True))
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    return check(default_params())
+
+
+@pytest.fixture(scope="session")
+def simulation(params: Params) -> Simulation:
+    """The demo panel of params.yaml, with its truth."""
+    return simulate(params.ingest.demo)
+
+
+@pytest.fixture(scope="session")
+def panel(simulation: Simulation) -> Panel:
+    return build(simulation.source)
+
+
+@pytest.fixture(scope="session")
+def features(panel: Panel) -> pl.DataFrame:
+    return feature_table(panel.statements)
+
+
+def walk_on(panel: Panel, params: Params, features: pl.DataFrame | None = None) -> Chain:
+    """The chain of a panel with the given params."""
+    return walk(
+        feature_table(panel.statements) if features is None else features, panel.statements, panel.events,
+        first_year=panel.info.first_label_year, as_of=panel.info.as_of, train=params.train, labels=params.labels, run=params.run,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_panel() -> Panel:
+    return build(simulate(Demo(companies=400, first_year=2012, years=10, seed=3)).source)
+
+
+@pytest.fixture(scope="session")
+def small_chain(small_panel: Panel) -> Chain:
+    return walk_on(small_panel, check(default_params(**SMALL)))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all test workers share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def finished(shared: Path) -> Path:
+    """A small workspace after a whole run, made once for all workers. Do not change it: take a copy."""
+    folder = shared / "finished"
+    with FileLock(shared / "finished.lock"):
+        if not (folder / "done").exists():
+            new_workspace(folder, SMALL)
+            done = command(folder, "quiebra", "run")
+            assert done.returncode == 0, done.stdout + done.stderr
+            (folder / "done").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path) -> Path:
+    """An own copy of the finished workspace, under an own path."""
+    return Path(shutil.copytree(finished, tmp_path / "workspace", symlinks=True))
+
+
+def _postgres_bin() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [Path(p) for p in [shutil.which("initdb")] if p]
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL server of the tests' own on loopback; gives a function that makes a database and returns its URL."""
+    programs = _postgres_bin()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (initdb not found)")
+    as_user = []
+    folder = tmp_path_factory.mktemp("postgres")
+    if os.getuid() == 0:  # the server refuses to run as root
+        names = [u.pw_name for u in pwd.getpwall()]
+        if "postgres" not in names:
+            pytest.skip("tests run as root and there is no user 'postgres' to run the server as")
+        as_user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+        for parent in (folder, *folder.parents)[:4]:
+            with contextlib.suppress(PermissionError):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    run = lambda *words: subprocess.run([*as_user, *map(str, words)], check=True, capture_output=True, cwd="/")  # noqa: E731
+    run(programs / "initdb", "-D", data, "-A", "trust", "-U", "quiebra", "--no-sync")
+    settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
+    try:
+        def make(name: str) -> str:
+            run(programs / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "quiebra", name)
+            return f"postgresql://quiebra@127.0.0.1:{port}/{name}"
+
+        yield make
+    finally:
+        run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")

@@ -1,0 +1,58 @@
+"""params.yaml: what is wrong is named, with the remedy, before anything runs."""
+
+import pytest
+from conftest import default_params
+
+from quiebra.errors import ParamsError
+from quiebra.params import check, for_stage
+from quiebra.workspace import Workspace
+
+
+def test_the_file_in_the_repository_is_good() -> None:
+    assert check(default_params()).ingest.source == "demo"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train": {"tres": 10}}, ["train.tres: unknown", "did you mean 'trees'"]),
+        ({"trian": {}}, ["trian: unknown", "did you mean 'train'"]),
+        ({"train": {"trees": "many"}}, ["train.trees", "valid integer", "'many'"]),
+        ({"train": {"trees": 0}}, ["train.trees", "greater than or equal to 1"]),
+        ({"train": {"blend_weight": 1.5}}, ["train.blend_weight", "less than or equal to 1"]),
+        ({"ingest": {"source": "sap"}}, ["ingest.source", "'demo', 'american' or 'table'"]),
+        ({"run": {"as_of": "soon"}}, ["run.as_of", "date"]),
+        ({"score": {"watch_from": "CCCC"}}, ["watch_from", "did you mean 'CCC'"]),
+        ({"score": {"grades": {"AAA": 0.9}}}, ["score.grades", "must rise"]),
+    ],
+)
+def test_faults_are_named(changes: dict, words: list[str]) -> None:
+    with pytest.raises(ParamsError) as caught:
+        check(default_params(**changes))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_all_faults_come_at_once() -> None:
+    with pytest.raises(ParamsError) as caught:
+        check(default_params(train={"tres": 1, "trees": "x"}, report={"status": "FINE"}))
+    assert str(caught.value).count("\n") == 3
+
+
+def test_missing_key_is_named() -> None:
+    content = default_params()
+    del content["train"]["trees"]
+    with pytest.raises(ParamsError, match=r"train\.trees: missing"):
+        check(content)
+
+
+def test_a_stage_sees_only_what_it_declares() -> None:
+    params = for_stage(Workspace.find(), "score")
+    assert set(params) == {"score"}
+    with pytest.raises(ParamsError, match="does not declare the section 'train'"):
+        _ = params.train
+
+
+def test_overrides_replace_single_keys() -> None:
+    params = for_stage(Workspace.find(), "train", {"train": {"trees": 7}})
+    assert params.train.trees == 7
+    assert params.train.max_depth == default_params()["train"]["max_depth"]
