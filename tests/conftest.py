@@ -41,7 +41,8 @@ def merged(content: dict, changes: dict) -> dict:
 
 
 def default_params(**changes: dict) -> dict:
-    return merged(yaml.safe_load((ROOT / "params.yaml").read_text()), changes)
+    content = merged(yaml.safe_load((ROOT / "params.yaml").read_text()), {"run": {"threads": 1}})  # the workers share the cores
+    return merged(content, changes)
 
 
 def environment(**extra: str) -> dict[str, str]:

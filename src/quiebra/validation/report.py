@@ -17,7 +17,7 @@ DEFAULT_TEST_YEARS = 6
 SCORES = {"blend": "pd_12m", "model": "pd_model", "altman": "pd_altman"}
 
 
-def test_years(history: pl.DataFrame, outcomes_through: int, options: Validate) -> list[int]:
+def years_to_judge(history: pl.DataFrame, outcomes_through: int, options: Validate) -> list[int]:
     """Return the fiscal years to judge: scored, with known outcomes, within params; by default the last six."""
     scored = sorted(set(history["fiscal_year"].to_list()))
     last = min(options.last_test_year or outcomes_through, outcomes_through)
