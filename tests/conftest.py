@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
+import psycopg
 import pytest
 import yaml
 from filelock import FileLock
@@ -134,8 +135,9 @@ def workspace(finished: Path, tmp_path: Path) -> Path:
 
 
 def _postgres_bin() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) + [Path(p) for p in [shutil.which("initdb")] if p]
-    return found[-1].parent if found else None
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    elsewhere = shutil.which("initdb")
+    return found[-1].parent if found else Path(elsewhere).parent if elsewhere else None
 
 
 @pytest.fixture(scope="session")
@@ -165,8 +167,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
     try:
         def make(name: str) -> str:
-            run(programs / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "quiebra", name)
-            return f"postgresql://quiebra@127.0.0.1:{port}/{name}"
+            server = f"postgresql://quiebra@127.0.0.1:{port}"
+            with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+                connection.execute(f'CREATE DATABASE "{name}"')
+            return f"{server}/{name}"
 
         yield make
     finally:

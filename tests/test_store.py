@@ -1,0 +1,190 @@
+"""The database, SQLite and a real PostgreSQL: idempotent, all or nothing, honest about what it cannot reach."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from conftest import command, environment
+from sqlalchemy import Engine, inspect, text
+
+from quiebra import store
+from quiebra.errors import StoreError
+from quiebra.store.bulk import upsert
+from quiebra.store.files import publication
+from quiebra.store.tables import Base, MacroObservation
+from quiebra.workspace import Workspace
+
+TABLES = ("empresas", "datos_financieros", "datos_macroeconomicos", "modelos", "ejecuciones", "predicciones")
+VIEWS = ("v_ultimas_predicciones", "v_kpi_mes", "v_kpi_sector", "v_kpi_region")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return request.getfixturevalue("postgres")(f"db{abs(hash(request.node.name)) % 10**8}_{time.time_ns()}")
+
+
+@pytest.fixture
+def engine(url: str) -> Engine:
+    engine = store.connect(url)
+    store.upgrade(engine)
+    return engine
+
+
+def contents(engine: Engine) -> dict[str, list]:
+    with engine.connect() as connection:
+        return {name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")))) for name in TABLES}
+
+
+def test_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
+    store.upgrade(engine)
+    tables, views = inspect(engine).get_table_names(), inspect(engine).get_view_names()
+    assert set(TABLES) <= set(tables)
+    assert set(VIEWS) <= set(views)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_publish_twice_leaves_the_same_rows(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    counts = store.publish(engine, what)
+    first = contents(engine)
+    assert store.publish(engine, what) == counts
+    assert contents(engine) == first
+    assert counts["predicciones"] == what.scores.height == len(first["predicciones"])
+    assert store.current_run(engine) == what.run["run_id"]
+
+
+def test_views_show_the_current_run(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    store.publish(engine, what)
+    today = what.scores.filter(pl.col("kind") == "current")
+    with engine.connect() as connection:
+        latest = connection.execute(text("SELECT company_id, pd_12m, simulated FROM v_ultimas_predicciones")).all()
+        months = connection.execute(text("SELECT month, companies FROM v_kpi_mes WHERE kind = 'current'")).all()
+        sectors = connection.execute(text("SELECT SUM(companies), MAX(mean_pd_12m) FROM v_kpi_sector")).one()
+        regions = connection.execute(text("SELECT SUM(companies) FROM v_kpi_region")).scalar()
+    assert {row.company_id: row.pd_12m for row in latest} == dict(today.select("company_id", "pd_12m").iter_rows())
+    assert all(row.simulated for row in latest)
+    assert months == [(today["score_date"][0].strftime("%Y-%m"), today.height)]
+    assert sectors[0] == regions == today.height
+    assert 0 < sectors[1] < 1
+
+
+def test_a_new_run_becomes_current_and_the_old_one_stays_traceable(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    store.publish(engine, what)
+    other = what.__class__(**{**vars(what), "run": {**what.run, "run_id": "ffffffffffff"}})
+    store.publish(engine, other)
+    assert store.current_run(engine) == "ffffffffffff"
+    assert store.trace(engine, what.run["run_id"])["current"] is False
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT COUNT(DISTINCT run_id) FROM v_ultimas_predicciones")).scalar() == 1
+
+
+def test_trace_shows_what_made_a_run(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    with pytest.raises(StoreError, match="no run or model"):
+        store.trace(engine, "0000")
+    store.publish(engine, what)
+    found = store.trace(engine, what.run["run_id"][:6])
+    assert found["data_sha256"] == what.info.sha256
+    assert found["model_sha256"] == what.run["model_sha256"]
+    assert found["params"]["train"]["trees"] == 40
+    assert found["metrics"]["auc"] == what.metrics["walk_forward"]["auc"]
+    assert store.trace(engine, found["model_id"])["run_id"] == found["run_id"]
+
+
+def test_upsert_replaces_by_key_and_stores_nan_as_missing(engine: Engine) -> None:
+    table = MacroObservation.__table__
+    row = {"source": "t", "series": "x", "date": "2020-01-01", "available_at": "2020-02-01", "value": float("nan")}
+    frame = pl.DataFrame([row]).with_columns(pl.col("date", "available_at").str.to_date())
+    with engine.begin() as connection:
+        upsert(connection, table, frame)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT value FROM datos_macroeconomicos")).all() == [(None,)]
+        upsert(connection, table, frame.with_columns(value=pl.lit(2.5)))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT value FROM datos_macroeconomicos")).all() == [(2.5,)]
+
+
+SLOW_PUBLISH = """
+import sys, time
+from quiebra import store
+from quiebra.store import publish as module
+from quiebra.store.files import publication
+from quiebra.workspace import Workspace
+def stop(*_):
+    print("half-way", flush=True)
+    time.sleep(600)
+sys.modules["quiebra.store.publish"]._replace_scores = stop
+store.publish(store.connect(sys.argv[1]), publication(Workspace.find()))
+"""
+
+
+def test_killed_half_way_leaves_the_database_as_it_was(engine: Engine, url: str, finished: Path) -> None:
+    before = contents(engine)
+    assert not any(before.values())
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_PUBLISH, url], cwd=finished, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "half-way"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert contents(engine) == before
+    store.publish(engine, publication(Workspace(finished)))
+    assert contents(engine)["predicciones"]
+
+
+def test_a_failure_inside_publish_changes_nothing(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    broken = what.__class__(**{**vars(what), "scores": what.scores.with_columns(rating=pl.lit(None, pl.String))})
+    with pytest.raises(Exception, match=r"(?i)null"):
+        store.publish(engine, broken)
+    assert not any(contents(engine).values())
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://ana:s3cret@127.0.0.1:1/riesgo", "cannot reach the database at"),
+        ("mysql://ana:s3cret@host/riesgo", "must start with"),
+        ("s3cret", "is not a database address"),
+        ("sqlite:////proc/none/x.db", "cannot reach the database at"),
+    ],
+)
+def test_unusable_databases_are_explained_without_the_password(address: str, words: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        store.connect(address)
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_publish_command_uses_postgresql(postgres, workspace: Path) -> None:  # type: ignore[no-untyped-def]
+    url = postgres("by_command")
+    done = command(workspace, "quiebra", "publish", QUIEBRA_DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "predicciones" in done.stdout
+    run = store.current_run(store.connect(url))
+    assert run is not None
+    assert run in done.stdout
+    traced = command(workspace, "quiebra", "trace", run, QUIEBRA_DATABASE_URL=url)
+    assert f'"run_id": "{run}"' in traced.stdout
+
+
+def test_partitions_by_year_on_postgresql(postgres, finished: Path) -> None:  # type: ignore[no-untyped-def]
+    engine = store.connect(postgres("partitions"))
+    store.upgrade(engine)
+    what = publication(Workspace(finished))
+    store.publish(engine, what)
+    years = set(what.scores["score_date"].dt.year().to_list())
+    assert {f"predicciones_{year}" for year in years} <= set(inspect(engine).get_table_names())
