@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError
 from quiebra.items import ITEM_NAMES
 from quiebra.panel import Panel, build, drop_exits, label, validate_panel
-from quiebra.sources.canonical import EVENTS, STATEMENTS, conform
 from quiebra.sources.demo import Simulation
 
 

@@ -1,7 +1,6 @@
 """Figures agree with scikit-learn; intervals hold what they say; what cannot be judged is refused."""
 
 import numpy as np
-import polars as pl
 import pytest
 from conftest import SMALL, default_params
 from hypothesis import assume, given

@@ -107,7 +107,7 @@ def trace(identifier: Annotated[str, typer.Argument(help="a run's id, or a model
 
 @app.command()
 def score(
-    file: Annotated[Path, typer.Argument(help="CSV, Parquet or Excel of statements, columns as ingest.table in params.yaml says")],
+    file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, columns as ingest.table says")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="where to write the scores; default: standard output")] = None,
 ) -> None:
     """Score a file of statements with the trained model: PD, grade, Altman zones and reasons, one row a company.
@@ -116,8 +116,8 @@ def score(
 
     Example: quiebra score statements.csv --out scores.csv
     """
-    from quiebra.scoring import score_file
     from quiebra.files import write_text
+    from quiebra.scoring import score_file
     from quiebra.workspace import Workspace
 
     scored = score_file(Workspace.find(), file)

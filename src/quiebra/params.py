@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from quiebra.errors import ParamsError, nearest
 from quiebra.workspace import Workspace
@@ -23,8 +23,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _quoted_date(value: Any) -> Any:
+    if isinstance(value, dt.date):
+        raise ValueError(f'write the date in quotes, "{value}": DVC cannot track a bare one')
+    if isinstance(value, str):
+        try:
+            return dt.date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must be a date in quotes, YYYY-MM-DD") from None
+    return value
+
+
 class Run(Section):
-    as_of: dt.date | None
+    as_of: Annotated[dt.date | None, BeforeValidator(_quoted_date)]
     seed: int
     threads: Annotated[int, Field(ge=1)]
 
@@ -203,5 +214,5 @@ def for_stage(workspace: Workspace, stage: str, overrides: Mapping[str, Any] | N
 
 
 def plain(params: StageParams) -> dict[str, Any]:
-    """Return typed sections as plain values, dates as they are, for a notebook or a record."""
-    return {name: part.model_dump(by_alias=True) for name, part in params.items()}
+    """Return typed sections as plain JSON values (dates as text), for a notebook or a record."""
+    return {name: part.model_dump(mode="json", by_alias=True) for name, part in params.items()}

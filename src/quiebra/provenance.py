@@ -33,7 +33,8 @@ def code_hash() -> str:
     """Return one hash over the source of every package that decides a number."""
     package = Path(__file__).parent
     files = sorted(p for name in NUMBERS for p in (package / name).rglob("*.py"))
-    return digest({p.relative_to(package).as_posix(): sha256(p) for p in (*files, package / "items.py")})
+    files += [package / "items.py", package / "canonical.py"]
+    return digest({p.relative_to(package).as_posix(): sha256(p) for p in files})
 
 
 def run_id(parts: dict[str, Any]) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
+from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError
 from quiebra.features import feature_table
 from quiebra.models import PdModel, reasons
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.params import load
 from quiebra.risk import reasons_in_words, score_statements
-from quiebra.sources.canonical import EVENTS, STATEMENTS, conform
 from quiebra.sources.table import statements_from
 from quiebra.workspace import Workspace
 

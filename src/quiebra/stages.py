@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import re
 import sys
@@ -57,7 +56,7 @@ def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path
         raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join(STAGES)}")
     stage = STAGES[name]
     params = for_stage(workspace, name)
-    overrides = {key: _notebook_values(value) for key, value in plain(params).items()}
+    overrides = plain(params)
     evidence = workspace.root / stage.evidence
     with one_at_a_time(workspace, "stage"):
         partial = evidence.with_name(f".{evidence.stem}.partial.ipynb")
@@ -93,13 +92,6 @@ def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _notebook_values(section: Any) -> Any:
-    """Dates as text: Papermill writes parameters as literals."""
-    if isinstance(section, dict):
-        return {key: _notebook_values(value) for key, value in section.items()}
-    return section.isoformat() if isinstance(section, dt.date) else section
 
 
 def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any], progress: bool) -> None:

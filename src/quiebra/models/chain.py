@@ -13,7 +13,7 @@ from quiebra.errors import TrainingError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.models.altman_link import LINKED, altman_log_odds, fit_links
 from quiebra.models.blend import Blend, fit_blend
-from quiebra.models.hazard import MIN_FAILURES, design, fit_hazard, margin
+from quiebra.models.hazard import MIN_FAILURES, design, fit_hazard
 from quiebra.models.pd_model import PdModel
 from quiebra.panel.labels import drop_exits, label
 from quiebra.params import Labels, Run, Train

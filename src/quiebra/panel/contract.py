@@ -7,12 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.canonical import Source, SourceInfo
 from quiebra.errors import PanelError
 from quiebra.panel.quality import quality_report
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.panel.schemas import validate_panel
-from quiebra.sources import Source
-from quiebra.sources.canonical import SourceInfo
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.canonical import SourceInfo
 from quiebra.files import read_json, read_table, write_json, write_table
 from quiebra.panel.contract import Panel
 from quiebra.panel.schemas import validate_panel
-from quiebra.sources.canonical import SourceInfo
 
 TABLES = ("companies", "statements", "events", "macro")
 

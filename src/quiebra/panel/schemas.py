@@ -8,9 +8,9 @@ import pandera.errors
 import pandera.polars as pa
 import polars as pl
 
+from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS
 from quiebra.errors import PanelError
 from quiebra.items import ITEMS
-from quiebra.sources.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS
 
 FINITE = pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite().fill_null(True)), name="finite")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from quiebra.canonical import Source
 from quiebra.params import Ingest
 from quiebra.sources import american, demo, table
-from quiebra.sources.canonical import Source
 from quiebra.workspace import Workspace
 
 __all__ = ["Source", "load"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
+from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import SourceError
 from quiebra.provenance import sha256
-from quiebra.sources.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.sources.reading import cast, read_file, require
 
 KAGGLE = "utkarshx27/american-companies-bankruptcy-prediction-dataset"

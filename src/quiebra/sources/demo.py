@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from scipy.special import ndtr
 
+from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.params import Demo
 from quiebra.provenance import digest
-from quiebra.sources.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.sources.demo_books import books, untidy
 
 SECTORS = {  # NACE section: (share of firms, drift, volatility, target leverage)

@@ -8,8 +8,9 @@ import polars as pl
 from quiebra.items import ITEM_NAMES
 
 TAX, INTEREST, DEPRECIATION = 0.25, 0.045, 0.04
-PRIVATE = ("market_value",)
-OFTEN_MISSING = {"interest_expense": 0.06, "operating_cash_flow": 0.06, "inventory": 0.03, "cash": 0.03, "retained_earnings": 0.02}
+OFTEN_MISSING = {
+    "interest_expense": 0.06, "operating_cash_flow": 0.06, "inventory": 0.03, "cash": 0.03, "retained_earnings": 0.02,
+}  # fmt: skip
 
 
 def books(rng: np.random.Generator, rows: pl.DataFrame, firms: pl.DataFrame) -> pl.DataFrame:
@@ -83,4 +84,5 @@ def untidy(rng: np.random.Generator, tidy: pl.DataFrame) -> pl.DataFrame:
         company_id=pl.when(fault == 5).then(None).otherwise("company_id"),
     ).drop("fault")
     twice = kept.sample(max(2, n // 2000), seed=int(rng.integers(2**31)), shuffle=True)
-    return pl.concat([kept, restated, broken.select(kept.columns), twice]).sort("company_id", "fiscal_year", "available_at", "total_assets")
+    rows = pl.concat([kept, restated, broken.select(kept.columns), twice])
+    return rows.sort("company_id", "fiscal_year", "available_at", "total_assets")

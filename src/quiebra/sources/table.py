@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
+from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import SourceError, nearest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
-from quiebra.sources.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.sources.reading import cast, read_file, require
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 
-from quiebra.sources.canonical import SourceInfo
+from quiebra.canonical import SourceInfo
 from quiebra.store.bulk import upsert
 from quiebra.store.tables import Company, MacroObservation, Model, Prediction, Run, Statement
 

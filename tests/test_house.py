@@ -1,0 +1,93 @@
+"""The house keeps its rules: one direction, complete deps, documented commands, no outside address."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+from conftest import ROOT, command
+
+from quiebra.stages import STAGES
+
+STAGES_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+BASE = {"canonical", "errors", "files", "items", "params", "provenance", "settings", "workspace", "stages", "pipeline", "doctor", "cli"}
+
+
+def test_dependencies_point_one_way() -> None:
+    done = command(ROOT, "lint-imports", "--no-cache")
+    assert done.returncode == 0, done.stdout[-1500:]
+
+
+def test_code_is_formatted_and_linted() -> None:
+    done = command(ROOT, "ruff", "check", "--no-cache", "src", "tests", "benchmarks")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_every_stage_has_its_notebook_and_evidence() -> None:
+    assert set(STAGES) == set(STAGES_YAML)
+    for name, stage in STAGES.items():
+        assert (ROOT / stage.notebook).is_file()
+        assert stage.evidence in STAGES_YAML[name]["outs"]
+        assert stage.notebook in STAGES_YAML[name]["deps"]
+
+
+@pytest.mark.parametrize("name", list(STAGES_YAML))
+def test_deps_name_every_package_that_the_notebook_uses(name: str) -> None:
+    """What changes a stage's numbers re-runs it. Pictures and page setting may change without a stage running again,
+    but for the report, which is made of them."""
+    graph = grimp.build_graph("quiebra", cache_dir=None)
+    text = (ROOT / STAGES[name].notebook).read_text(encoding="utf-8")
+    named = set(re.findall(r"from (quiebra\.[\w.]+) import", text))
+    if name == "report":
+        named |= {"quiebra.plots", "quiebra.reports.publisher"}
+    else:
+        named -= {module for module in named if module.startswith(("quiebra.plots", "quiebra.reports"))}
+    reached = named.union(*(graph.find_upstream_modules(module) for module in named))
+    packages = {module.split(".")[1] for module in reached if module != "quiebra"} - BASE
+    declared = {Path(dep).parts[2] for dep in STAGES_YAML[name]["deps"] if dep.startswith("src/quiebra/")}
+    assert packages
+    assert packages <= declared, f"{name}: dvc.yaml lacks deps on {sorted(packages - declared)}"
+
+
+def test_every_command_is_documented_and_has_an_example() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = command(ROOT, "quiebra", "--help").stdout
+    names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
+    assert set(names) == {"doctor", "run", "publish", "report", "trace", "score", "dictionary"}
+    for name in names:
+        assert f"quiebra {name}" in readme, name
+        assert "Example" in command(ROOT, "quiebra", name, "--help").stdout, name
+
+
+def test_make_lists_its_targets_and_each_is_in_the_readme() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z]+) ", listed, flags=re.M)
+    assert set(targets) == {"help", "setup", "run", "test", "lab", "bench", "clean"}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"make {target}" in readme for target in targets if target != "help")
+
+
+def test_files_and_links_named_in_the_docs_exist() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+?)(?:#[\w-]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_lock_has_no_index_and_covers_the_dependencies() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--" not in lock.replace("# uv", "")
+    import tomllib
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    names = [re.split(r"[\[>=<]", d)[0] for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"])]
+    locked = {line.split("==")[0].lower() for line in lock.splitlines() if "==" in line}
+    assert {name.lower() for name in names} <= locked
+
+
+def test_importing_the_package_does_nothing_heavy() -> None:
+    code = "import sys, quiebra.cli; print([m for m in ('polars', 'xgboost', 'papermill', 'matplotlib') if m in sys.modules])"
+    assert command(ROOT, sys.executable, "-c", code).stdout.strip() == "[]"

@@ -1,0 +1,80 @@
+"""Notebooks: each runs by nbval, by plain papermill and from its own folder; none carries outputs, functions or paths."""
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, command
+
+NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "reports").glob("*.ipynb")])
+NAMES = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
+
+
+def cells(name: str) -> list[dict]:
+    return json.loads((ROOT / name).read_text(encoding="utf-8"))["cells"]
+
+
+def test_there_is_one_for_each_stage() -> None:
+    assert len(NAMES) == 7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_by_nbval(name: str, workspace: Path) -> None:
+    done = command(workspace, sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", name)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_runs_by_plain_papermill(workspace: Path) -> None:
+    words = ["papermill", "notebooks/04_validate.ipynb", "out.ipynb", "-y", "overrides: {validate: {bootstrap: 20}}"]
+    done = command(workspace, *words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '"bootstrap": 20' in (workspace / "out.ipynb").read_text().replace("\\", "")
+
+
+def test_runs_from_its_own_folder_as_jupyterlab_does(workspace: Path) -> None:
+    folder = workspace / "notebooks"
+    done = command(folder, "jupyter", "execute", "02_features.ipynb")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_clean(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    found = cells(name)
+    code = [cell for cell in found if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert len(found) <= 24
+    assert len({cell["id"] for cell in found}) == len(found)
+    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == 1
+    assert not re.search(r"/(home|root|Users|tmp|work)/", text)
+    for cell in code:
+        source = "".join(cell["source"])
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 10, f"{name}: {node.name} belongs into the package"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_its_purpose_and_checks_its_work(name: str) -> None:
+    if name.startswith("reports"):
+        assert cells(name)[0]["cell_type"] == "raw"
+        return
+    text = "".join("".join(cell["source"]) for cell in cells(name))
+    assert "**Purpose.**" in text
+    assert "## Checks" in text
+    assert "assert " in text
+
+
+def test_evidence_is_normalised(finished: Path) -> None:
+    for path in finished.rglob("*.ipynb"):
+        if path.parts[-2] in ("notebooks", "reports"):
+            continue
+        content = json.loads(path.read_text())
+        assert "papermill" not in content["metadata"]
+        assert str(finished) not in path.read_text()
+        assert any(cell["id"] == "injected-parameters" for cell in content["cells"])
+        assert any(cell.get("outputs") for cell in content["cells"])

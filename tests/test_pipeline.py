@@ -1,0 +1,164 @@
+"""The whole run: reproducible, resumable after a kill, nothing run twice, failures explained."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import SMALL, command, environment, merged, new_workspace
+
+from quiebra.provenance import sha256
+
+
+def outs(folder: Path) -> dict[str, str]:
+    """Path → SHA-256 of every out that dvc.yaml names."""
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].values()
+    listed = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", []))]
+    names = [out if isinstance(out, str) else next(iter(out)) for out in listed]
+    return {name: sha256(folder / name) for name in names}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [str(p.relative_to(folder)) for top in ("data", "models", "reports") for p in (folder / top).rglob("*partial*")]
+
+
+def kill_during(folder: Path, stage: str, marker: str) -> None:
+    """Start `quiebra run`, wait until the stage's notebook is being executed, and kill everything without warning."""
+    process = subprocess.Popen(
+        ["quiebra", "run"], cwd=folder, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not (folder / marker).exists():
+        assert process.poll() is None, f"the run ended before {stage} started"
+        assert time.monotonic() < deadline, f"{stage} did not start"
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_run_killed_at_its_start_completes_when_repeated_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    """Also: everything from nothing twice, in two folders, gives the same hash for every out."""
+    folder = new_workspace(tmp_path / "elsewhere", SMALL)
+    kill_during(folder, "ingest", "data/panel/.ingest.partial.ipynb")
+    assert not (folder / "data/panel/ingest.ipynb").exists()
+    again = command(folder, "quiebra", "run")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert outs(folder) == outs(finished)
+    assert leftovers(folder) == []
+
+
+def test_a_run_killed_at_its_end_completes_when_repeated(workspace: Path) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"report": {"watch_list": 5}}), sort_keys=False))
+    kill_during(workspace, "report", "reports/build/.risk_report.partial.ipynb")
+    assert not (workspace / "reports/build/risk_report.pdf").exists()
+    again = command(workspace, "quiebra", "run")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (workspace / "reports/build/risk_report.pdf").read_bytes()[:5] == b"%PDF-"
+    assert leftovers(workspace) == []
+
+
+def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")}
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0
+    assert "Running stage" not in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
+    lines = done.stdout.strip().splitlines()[-6:]
+    assert lines[0].startswith("SIMULATED")
+    assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
+
+
+def test_only_what_depends_on_a_change_runs_again(workspace: Path) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"train": {"trees": 41}}), sort_keys=False))
+    status = command(workspace, "dvc", "status").stdout
+    assert "train:" in status
+    assert "ingest:" not in status
+    assert "features:" not in status
+    (workspace / "src/quiebra/panel/labels.py").open("a").write("\n# changed\n")
+    assert "ingest:" in command(workspace, "dvc", "status").stdout
+
+
+def test_metrics_and_plots_say_something(workspace: Path) -> None:
+    assert "walk_forward.auc" in command(workspace, "dvc", "metrics", "show", "--md").stdout
+    shown = command(workspace, "dvc", "plots", "show")
+    assert shown.returncode == 0, shown.stderr
+    page = (workspace / "dvc_plots" / "index.html").read_text()
+    assert "AUC by test year" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ingest": {"source": "american"}}, ["kaggle datasets download", "data/failed/ingest.ipynb"]),
+        ({"ingest": {"source": "table", "table": {"path": "data/raw/none.csv"}}}, ["no file at", "data/raw/none.csv"]),
+        ({"train": {"treees": 3}}, ["train.treees: unknown", "'trees'"]),
+        ({"train": {"trees": "x"}}, ["train.trees"]),
+    ],
+)
+def test_failures_are_one_message_not_a_trace(workspace: Path, changes: dict, words: list[str]) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, changes), sort_keys=False))
+    done = command(workspace, "quiebra", "run", "ingest")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+    assert done.stderr.startswith("error: ")
+
+
+def test_an_unexpected_failure_names_the_notebook(workspace: Path) -> None:
+    (workspace / "data/features/features.parquet").write_bytes(b"not a table")
+    done = command(workspace, "quiebra", "run", "train")
+    assert done.returncode == 1
+    assert "stage 'train' failed" in done.stderr
+    assert "data/failed/train.ipynb" in done.stderr
+    assert (workspace / "data/failed/train.ipynb").exists()
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(workspace: Path) -> None:
+    for path in (workspace / "data/features").iterdir():
+        path.unlink()
+    (workspace / "data/features").rmdir()
+    (workspace / "data/features").write_text("a file where the folder should be")
+    done = command(workspace, "quiebra", "run", "features")
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "data/features" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_outside_a_workspace_it_says_so(tmp_path: Path) -> None:
+    done = command(tmp_path, "quiebra", "run")
+    assert done.returncode == 1
+    assert "no params.yaml" in done.stderr
+
+
+def test_a_table_of_ones_own_goes_all_the_way(workspace: Path) -> None:
+    """The demo's statements, exported as a person's own CSV in thousands with other names, give the same scores."""
+    import polars as pl
+
+    statements = pl.read_parquet(workspace / "data/panel/statements.parquet")
+    events = pl.read_parquet(workspace / "data/panel/events.parquet")
+    mine = statements.join(events.select("company_id", "event_date"), on="company_id", how="left").drop("source", "currency")
+    amounts = [name for name, kind in mine.schema.items() if kind == pl.Float64]
+    mine = mine.with_columns(pl.col(amounts) * 1000).rename({"company_id": "NIF", "total_assets": "Activo"})
+    mine.write_csv(workspace / "data/raw/mine.csv")
+    before = pl.read_parquet(workspace / "data/scores/scores.parquet")
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    table = {"path": "data/raw/mine.csv", "units": 0.001, "columns": {"company_id": "NIF", "total_assets": "Activo"}}
+    changes = {"ingest": {"source": "table", "table": table}, "run": {"as_of": "2023-06-30"}}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, changes), sort_keys=False))
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SIMULATED" not in done.stdout
+    after = pl.read_parquet(workspace / "data/scores/scores.parquet")
+    both = before.join(after, on="company_id", suffix="_mine")
+    assert both.height == before.height == after.height
+    assert (both["pd_12m"] - both["pd_12m_mine"]).abs().max() < 0.02
