@@ -1,0 +1,145 @@
+"""Published pages: self-contained, the same figures in page and PDF, and Quarto called as its manual says."""
+
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, command
+from pypdf import PdfReader
+
+from quiebra.files import read_json
+from quiebra.reports.fallback import FOOTER
+from quiebra.reports.notebook import as_markdown
+from quiebra.reports.tables import table
+
+
+@pytest.fixture(scope="module")
+def page(finished: Path) -> str:
+    return (finished / "reports/build/risk_report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pdf_text(finished: Path) -> str:
+    return "\n".join(p.extract_text() for p in PdfReader(finished / "reports/build/risk_report.pdf").pages)
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"(?s)<(style|script|svg).*?</\1>", "", html))).replace("\xa0", " ")
+
+
+def test_the_page_needs_nothing_from_outside(page: str, finished: Path) -> None:
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    assert not re.search(r"url\((?!['\"]?(?:data:|#))", page)
+    assert "<script" not in page
+    assert str(finished) not in page
+
+
+def test_both_say_simulated_draft_run_and_fallback(page: str, pdf_text: str, finished: Path) -> None:
+    run = read_json(finished / "data/scores/run.json")["run_id"]
+    for text in (text_of(page), re.sub(r"\s+", " ", pdf_text)):
+        for words in ("SIMULATED", "DRAFT", run, FOOTER):
+            assert words in text, words
+
+
+def test_page_and_pdf_show_the_same_numbers(page: str, pdf_text: str) -> None:
+    numbers = lambda text: set(re.findall(r"\d+[.,]\d+", text))  # noqa: E731
+    flat = re.sub(r"\s+", " ", pdf_text)
+    missing = numbers(text_of(page)) - numbers(flat)
+    assert len(numbers(text_of(page))) > 60
+    assert not missing, missing
+
+
+def test_figures_and_tables_are_numbered_alike(page: str, pdf_text: str) -> None:
+    for kind in ("Figure", "Table"):
+        captions = re.findall(rf"{kind} (\d+): ", text_of(page))
+        assert captions == sorted(set(captions), key=int)
+        assert len(captions) >= 5
+        assert set(re.findall(rf"{kind} (\d+): ", pdf_text)) == set(captions)
+    assert "@fig-" not in page
+    assert "@tbl-" not in page
+
+
+def test_pictures_have_words_for_those_who_do_not_see_them(page: str) -> None:
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert len(pictures) >= 6
+    assert all(len(re.search(r'alt="([^"]*)"', picture).group(1)) > 30 for picture in pictures)
+
+
+def test_the_headline_is_the_scores_mean(page: str, finished: Path) -> None:
+    import polars as pl
+
+    mean = pl.read_parquet(finished / "data/scores/scores.parquet")["pd_12m"].mean()
+    assert f"is {100 * mean:.2f} %" in text_of(page)
+
+
+def test_code_is_not_shown(page: str, pdf_text: str) -> None:
+    assert "plots.show(" not in page
+    assert "#| label" not in page
+    assert "plots.show(" not in pdf_text
+
+
+def test_tables_escape_what_markdown_would_read() -> None:
+    shown = table([{"name": "A|B <script>alert(1)</script> *x* [y](z)", "n": 1}])
+    assert r"A\|B \<script\>" in shown
+    assert r"\*x\* \[y\]" in shown
+
+
+def test_references_follow_labels(finished: Path, tmp_path: Path) -> None:
+    text = as_markdown(finished / "reports/build/risk_report.ipynb", tmp_path)
+    assert "The line in Figure 1 is" in text
+    assert (tmp_path / "fig-pd.svg").read_text().lstrip().startswith("<svg")
+
+
+STAND_IN = """#!/bin/sh
+echo "$PWD|$*" >> "{log}"
+for word in "$@"; do
+  case "$last" in --output) printf 'made' > "$word";; esac
+  last="$word"
+done
+exit {code}
+"""
+
+
+def stand_in(folder: Path, code: int = 0) -> Path:
+    """An executable called quarto that records how it was called and makes the files that it was asked for."""
+    folder.mkdir()
+    program = folder / "quarto"
+    program.write_text(STAND_IN.format(log=folder / "calls", code=code))
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    return program
+
+
+def run_with(program: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+    import os
+    import sys
+
+    path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return command(workspace, "sh", "-c", f'PATH="{path}" quiebra report')
+
+
+def test_quarto_is_called_once_a_format_and_does_not_run_the_notebook(workspace: Path, tmp_path: Path) -> None:
+    program = stand_in(tmp_path / "bin")
+    done = run_with(program, workspace)
+    assert done.returncode == 0, done.stderr
+    calls = [line.split("|", 1) for line in (tmp_path / "bin/calls").read_text().splitlines()]
+    assert [Path(where).resolve() for where, _ in calls] == [(workspace / "reports/build").resolve()] * 2
+    html, pdf = (words for _, words in calls)
+    assert html.startswith("render risk_report.ipynb --no-execute --to html --output risk_report.html -M title:")
+    assert pdf.startswith("render risk_report.ipynb --no-execute --to typst --output risk_report.pdf -M title:")
+    assert "-M subtitle:SIMULATED" in html
+    assert (workspace / "reports/build/risk_report.html").read_text() == "made"
+
+
+def test_a_failing_quarto_is_reported(workspace: Path, tmp_path: Path) -> None:
+    done = run_with(stand_in(tmp_path / "bin", code=3), workspace)
+    assert done.returncode == 1
+    assert "quarto failed on risk_report.ipynb" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_brand_has_one_place() -> None:
+    for path in (*ROOT.glob("src/quiebra/plots/*.py"), *ROOT.glob("src/quiebra/reports/assets/*.css")):
+        strong = [c for c in re.findall(r"#[0-9a-fA-F]{6}\b", path.read_text()) if c.lower() != "#55606b"]
+        assert all(int(c[1:3], 16) > 0xEA for c in strong), f"{path.name}: {strong}"
