@@ -26,6 +26,7 @@ from quiebra.validation import validation_report, years_to_judge
 from quiebra.validation.metrics import Judged
 from quiebra.workspace import Workspace
 
+JUDGED = ("walk_forward", "model_alone", "altman_alone", "blend_minus_altman")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -59,7 +60,7 @@ def measure(panel: Panel, params: Params) -> dict[str, Any]:
             "reasons per 1000": 1000 * reason_seconds / max(latest.height, 1),
         },
         "ratios": {"resample: scikit-learn over ours": resample_ratio(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy())},
-        "quality": {name: _short(quality[name]) for name in ("walk_forward", "model_alone", "altman_alone", "blend_minus_altman")},
+        "quality": {name: _short(quality[name]) for name in JUDGED},
     }  # fmt: skip
 
 

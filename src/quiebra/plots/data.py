@@ -7,9 +7,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from quiebra.items import ITEM_NAMES
-from quiebra.plots.theme import canvas, palette
+from quiebra.plots.theme import canvas, chart, palette
 
 
+@chart
 def rows_by_year(quality: dict[str, Any]) -> Figure:
     """Bars of kept statements by fiscal year, from the quality report."""
     figure, axes = canvas(height=2.4)
@@ -21,6 +22,7 @@ def rows_by_year(quality: dict[str, Any]) -> Figure:
     return figure
 
 
+@chart
 def missing_by_year(quality: dict[str, Any]) -> Figure:
     """Map of the share missing, by item (rows) and fiscal year (columns)."""
     figure, axes = canvas(height=4.2)

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from quiebra.plots.theme import canvas, palette
+from quiebra.plots.theme import canvas, chart, palette
 
 
+@chart
 def auc_by_year(metrics: dict[str, Any]) -> Figure:
     """Points with intervals: AUC of each test year, out of time."""
     figure, axes = canvas(height=2.6)
@@ -32,6 +33,7 @@ def auc_by_year(metrics: dict[str, Any]) -> Figure:
     return figure
 
 
+@chart
 def observed_against_predicted(tenths: pl.DataFrame) -> Figure:
     """Predicted and observed failure rate by tenth of predicted risk, on logarithmic scales."""
     figure, axes = canvas(height=3.2)
@@ -51,6 +53,7 @@ def observed_against_predicted(tenths: pl.DataFrame) -> Figure:
     return figure
 
 
+@chart
 def importance(table: pl.DataFrame, count: int = 15) -> Figure:
     """Horizontal bars of the mean absolute contribution (log-odds) of the strongest features.
 

@@ -6,9 +6,10 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from quiebra.plots.theme import canvas, colours, palette
+from quiebra.plots.theme import canvas, chart, colours, palette
 
 
+@chart
 def pd_over_time(years: pl.DataFrame) -> Figure:
     """Lines of mean and median PD by fiscal year, the observed rate where known, and the middle 80 % as a band.
 
@@ -29,6 +30,7 @@ def pd_over_time(years: pl.DataFrame) -> Figure:
     return figure
 
 
+@chart
 def rating_distribution(before: dict[str, int], now: dict[str, int], names: tuple[str, str]) -> Figure:
     """Paired bars of the share of companies by grade, a year ago and now."""
     figure, axes = canvas(height=2.8)
@@ -47,6 +49,7 @@ def rating_distribution(before: dict[str, int], now: dict[str, int], names: tupl
     return figure
 
 
+@chart
 def migration_map(moves: pl.DataFrame) -> Figure:
     """Map of where each grade's companies went, as shares of the row; see `quiebra.risk.migration`."""
     figure, axes = canvas(height=3.4)
@@ -69,6 +72,7 @@ def migration_map(moves: pl.DataFrame) -> Figure:
     return figure
 
 
+@chart
 def sector_bars(table: pl.DataFrame, by: str) -> Figure:
     """Horizontal bars of mean PD by sector or region, with the share on watch written beside."""
     table = table.sort("mean_pd")

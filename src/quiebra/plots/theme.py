@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec
 
 import yaml
 from matplotlib import rc_context
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 
 from quiebra.workspace import Workspace
 
+P = ParamSpec("P")
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "quiebra", "svg.fonttype": "path", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.axisbelow": True, "axes.grid": True, "grid.linewidth": 0.6, "axes.linewidth": 0.8,
@@ -36,14 +38,24 @@ def colours(grades: int) -> list[str]:
     return [to_hex(ramp(i / max(grades - 1, 1))) for i in range(grades)]
 
 
-def canvas(width: float = 7.2, height: float = 3.1, columns: int = 1) -> tuple[Figure, Any]:
+def chart(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw a chart in the house's style, whatever the notebook has set."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        p = palette()
+        style = {**STYLE, "axes.edgecolor": p["grey"], "grid.color": p["mist"], "text.color": p["ink"],
+                 "axes.labelcolor": p["ink"], "xtick.color": p["ink"], "ytick.color": p["ink"]}  # fmt: skip
+        with rc_context(style):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def canvas(width: float = 7.2, height: float = 3.1) -> tuple[Figure, Any]:
     """Return an empty chart of the house's size (inches) and its axes."""
-    p = palette()
-    style = {**STYLE, "axes.edgecolor": p["grey"], "grid.color": p["mist"], "text.color": p["ink"], "axes.labelcolor": p["ink"],
-             "xtick.color": p["ink"], "ytick.color": p["ink"]}  # fmt: skip
-    with rc_context(style):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(1, columns)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def show(figure: Figure) -> Any:

@@ -221,4 +221,4 @@ class RiskReport:
             ("code, SHA-256", self.run["code_sha256"]),
             ("learnt from", f"fiscal years {self.model['card']['trained_on']}"),
         ]
-        return table([{"": name, "value": value} for name, value in rows], {"value": lambda v: f"`{v}`" if len(v) > 30 else v})
+        return table([{"": name, "value": value} for name, value in rows])

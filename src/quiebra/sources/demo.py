@@ -37,7 +37,7 @@ REGIONS = {
 MACRO_PERSISTENCE, MACRO_LOADING = 0.45, 0.05
 LISTED_SHARE, EXIT_RATE = 0.6, 0.015
 NOTES = (
-    "SIMULATED: invented companies from a structural model with a common macro factor. It shows how the workspace works; "
+    "SIMULATED: Invented companies from a structural model with a common macro factor. It shows how the workspace works; "
     "it says nothing about any real company, sector or region."
 )
 
