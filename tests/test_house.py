@@ -24,6 +24,8 @@ def test_dependencies_point_one_way() -> None:
 def test_code_is_formatted_and_linted() -> None:
     done = command(ROOT, "ruff", "check", "--no-cache", "src", "tests", "benchmarks")
     assert done.returncode == 0, done.stdout[-3000:]
+    books = command(ROOT, "ruff", "check", "--no-cache", "--isolated", "--select", "F", "notebooks", "reports")
+    assert books.returncode == 0, books.stdout[-3000:]
 
 
 def test_every_stage_has_its_notebook_and_evidence() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError
 from quiebra.items import ITEM_NAMES
-from quiebra.panel import Panel, build, drop_exits, label, validate_panel
+from quiebra.panel import Panel, build, label, validate_panel
 from quiebra.sources.demo import Simulation
 
 
@@ -126,13 +126,9 @@ def test_restated_years_count_once_as_first_published() -> None:
 def test_labels_as_known_on_a_date_ignore_what_came_later() -> None:
     rows = frame(*(statement("F", y) for y in (2018, 2019, 2020)))
     known = label(rows, events(F=dt.date(2021, 9, 1)), known_at=dt.date(2020, 12, 31))
-    assert known.select("fiscal_year", "outcome").rows() == [(2018, "survived"), (2019, "exited")]
-
-
-def test_dropping_exits_keeps_open_years() -> None:
-    labels = label(frame(statement("A", 2018), statement("B", 2020), statement("C", 2018), statement("C", 2019)), events())
-    kept = drop_exits(labels, last_open_year=2020)
-    assert kept.select("company_id", "fiscal_year").rows() == [("B", 2020), ("C", 2018)]
+    assert known.select("fiscal_year", "outcome").rows() == [(2018, "survived"), (2019, "open")]
+    later = label(rows.filter(pl.col("fiscal_year") < 2020), events(), known_at=dt.date(2021, 12, 31))
+    assert later["outcome"].to_list() == ["survived", "exited"]
 
 
 @given(
@@ -145,6 +141,6 @@ def test_labels_known_on_a_date_never_depend_on_later_rows(years: list[int], eve
     happened = events(A=event) if event else events()
     whole = label(rows, happened, known_at=cut)
     past_events = happened.filter(pl.col("event_date") <= cut)
-    past = label(rows.filter(pl.col("available_at") <= cut), past_events)
+    past = label(rows.filter(pl.col("available_at") <= cut), past_events, known_at=cut)
     assert whole.equals(past)
     assert label(rows, happened)["failed"].sum() <= 1

@@ -15,6 +15,7 @@ from quiebra.reports.publisher import QUARTO_HELP, quarto
 from quiebra.settings import database_url
 from quiebra.sources.american import how_to_get
 from quiebra.store import connect, current_run
+from quiebra.store.engine import shown
 from quiebra.workspace import Workspace
 
 PACKAGES = ("dvc", "ipykernel", "jupyterlab", "papermill", "polars", "pypandoc-binary", "sqlalchemy", "typst", "xgboost-cpu")
@@ -79,5 +80,4 @@ def _database(workspace: Workspace) -> Finding:
         run = current_run(engine)
     except QuiebraError as error:
         return Finding("FAIL", str(error), "see docs/database.md")
-    where = engine.url.render_as_string(hide_password=True)
-    return Finding("ok", f"database {where}, " + (f"current run {run}" if run else "nothing published yet"))
+    return Finding("ok", f"database {shown(engine.url)}, " + (f"current run {run}" if run else "nothing published yet"))

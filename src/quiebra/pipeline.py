@@ -9,19 +9,33 @@ from pathlib import Path
 
 from quiebra.errors import StageError
 from quiebra.files import read_json, read_table
-from quiebra.params import load
+from quiebra.params import Params, load
+from quiebra.provenance import sha256
 from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
 
 
 def reproduce(workspace: Workspace) -> None:
     """Run every stage whose inputs changed. ParamsError before anything runs; StageError where a stage failed."""
-    load(workspace)
+    params = load(workspace)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    dvc = [sys.executable, "-m", "dvc", "repro"]
     with one_at_a_time(workspace, "run"):
-        done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=workspace.root, env={**os.environ, "PATH": path})
+        if _changed_unseen(workspace, params):
+            subprocess.run([*dvc, "--single-item", "--force", "ingest"], cwd=workspace.root, env={**os.environ, "PATH": path})
+        done = subprocess.run(dvc, cwd=workspace.root, env={**os.environ, "PATH": path})
     if done.returncode:
         raise StageError("the run stopped: see the message above; mend it and run again, finished stages are kept")
+
+
+def _changed_unseen(workspace: Workspace, params: Params) -> bool:
+    """Whether the source's file is outside data/raw, where DVC does not look, and differs from the one last ingested."""
+    options = getattr(params.ingest, params.ingest.source)
+    path = workspace.root / getattr(options, "path", "")
+    record = workspace.panel / "source.json"
+    if not (path.is_file() and record.is_file()) or path.is_relative_to(workspace.root / "data" / "raw"):
+        return False
+    return read_json(record)["source"] == params.ingest.source and read_json(record)["sha256"] != sha256(path)
 
 
 def result_lines(workspace: Workspace) -> list[str]:

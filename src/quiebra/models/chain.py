@@ -15,7 +15,7 @@ from quiebra.models.altman_link import LINKED, altman_log_odds, fit_links
 from quiebra.models.blend import Blend, fit_blend
 from quiebra.models.hazard import MIN_FAILURES, design, fit_hazard
 from quiebra.models.pd_model import PdModel
-from quiebra.panel.labels import drop_exits, label
+from quiebra.panel.labels import label
 from quiebra.params import Labels, Run, Train
 
 KEYS = ["company_id", "fiscal_year", "available_at"]
@@ -38,7 +38,8 @@ def walk(
 ) -> Chain:  # fmt: skip
     """Fit a model for each fiscal year T on years first_year … T − 1 − embargo, score T with it, and calibrate on earlier scores.
 
-    Nothing published after ``as_of`` is seen. For year T the outcomes are those known at the end of T: weight and calibration
+    Nothing published after ``as_of`` is seen. For year T the outcomes are those known at the end of T, or when its first
+    statement came out if that was earlier; last statements whose window was not over by then are left out. Weight and calibration
     come from out-of-time scores of years up to T − 1 − embargo. A year with too few failures to learn from is passed over.
     Raises TrainingError where the last year itself cannot be learnt.
     """
@@ -55,15 +56,16 @@ def walk(
     blends: dict[int, Blend] = {}
     for year in range(earliest, last_year + 1):
         learnt = year - 1 - train.embargo_years
-        known = label(
-            statements, events, window_months=labels.window_months, known_at=min(as_of, dt.date(year, 12, 31))
-        ).filter(pl.col("fiscal_year").is_between(first_year, learnt))
-        rows = drop_exits(known, learnt + 1) if labels.alive_exits == "dropped" else known
+        scored = _first_published(features, year)
+        known_at = min(as_of, dt.date(year, 12, 31), *scored["available_at"])
+        known = label(statements, events, window_months=labels.window_months, known_at=known_at)
+        known = known.filter(pl.col("fiscal_year").is_between(first_year, learnt) & (pl.col("outcome") != "open"))
+        rows = known.filter(pl.col("outcome") != "exited") if labels.alive_exits == "dropped" else known
         if year < last_year and rows["failed"].sum() < MIN_FAILURES:
             continue
         blends[year] = _blend(history, known, train.blend_weight)
         model = _fit(features, rows, blends[year], train, run, f"{first_year}-{learnt}")
-        history.append(_score(model, _first_published(features, year)))
+        history.append(_score(model, scored))
     return Chain(model, pl.concat(history).sort(KEYS), blends)
 
 

@@ -2,7 +2,7 @@
 
 from quiebra.panel.contract import Panel, build
 from quiebra.panel.files import read_panel_table, read_source, write_panel
-from quiebra.panel.labels import drop_exits, label
+from quiebra.panel.labels import label
 from quiebra.panel.schemas import validate_panel
 
-__all__ = ["Panel", "build", "drop_exits", "label", "read_panel_table", "read_source", "validate_panel", "write_panel"]
+__all__ = ["Panel", "build", "label", "read_panel_table", "read_source", "validate_panel", "write_panel"]

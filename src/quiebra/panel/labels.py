@@ -20,8 +20,9 @@ def label(
     - ``failed``: the last statement published before an event that came within ``window_months`` of period_end. Only that row
       is an event; earlier rows of the same company survived their year.
     - ``survived``: a later statement of the company was published.
-    - ``exited``: the last statement of a company, with no event known. It is right-censored, not proven to have survived;
-      ``failed`` is 0 and `drop_exits` leaves it out.
+    - ``exited``: the last statement of a company, with no event within the window. It is right-censored, not proven to have
+      survived; ``failed`` is 0.
+    - ``open``: the same, but the window was not over on ``known_at``: nothing can be said yet.
 
     Sources: Shumway (2001) for the firm-year hazard set-up; Campbell, Hilscher and Szilagyi (2008) for the event's row.
     """
@@ -29,7 +30,9 @@ def label(
         statements = statements.filter(pl.col("available_at") <= known_at)
         events = events.filter(pl.col("event_date") <= known_at)
     last = pl.col("fiscal_year") == pl.col("fiscal_year").max().over("company_id")
-    in_time = pl.col("event_date") <= pl.col("period_end").dt.offset_by(f"{window_months}mo")
+    window_end = pl.col("period_end").dt.offset_by(f"{window_months}mo")
+    in_time = pl.col("event_date") <= window_end
+    still_open = pl.lit(False) if known_at is None else window_end > known_at
     failed = (last & in_time).fill_null(False)
     return (
         statements.select("company_id", "fiscal_year", "period_end", "available_at")
@@ -38,12 +41,11 @@ def label(
         .join(events.select("company_id", "event_date"), on="company_id", how="left", maintain_order="left")
         .with_columns(failed=failed.cast(pl.Int8))
         .with_columns(
-            outcome=pl.when(failed).then(pl.lit("failed")).when(last).then(pl.lit("exited")).otherwise(pl.lit("survived"))
+            outcome=pl.when(failed).then(pl.lit("failed"))
+            .when(last & still_open).then(pl.lit("open"))
+            .when(last).then(pl.lit("exited"))
+            .otherwise(pl.lit("survived"))
         )
         .drop("event_date")
     )
 
-
-def drop_exits(labels: pl.DataFrame, last_open_year: int) -> pl.DataFrame:
-    """Leave out the censored last rows of companies that left alive; rows of ``last_open_year`` and later are not exits yet."""
-    return labels.filter((pl.col("outcome") != "exited") | (pl.col("fiscal_year") >= last_open_year))

@@ -24,6 +24,8 @@ class Rule:
 RULES: tuple[Rule, ...] = (
     Rule("no_company", "company_id is missing", pl.col("company_id").is_null() | (pl.col("company_id") == "")),
     Rule("bad_year", "fiscal_year is missing or not between 1900 and 2200", ~pl.col("fiscal_year").is_between(1900, 2200)),
+    Rule("year_and_date_differ", "period_end lies more than a year from fiscal_year",
+         (pl.col("fiscal_year") - pl.col("period_end").dt.year()).abs() > 1),
     Rule("no_dates", "period_end or available_at is missing", pl.any_horizontal(pl.col("period_end", "available_at").is_null())),
     Rule("available_early", "available_at lies before period_end", pl.col("available_at") < pl.col("period_end")),
     Rule("infinite", "an amount is infinite", pl.any_horizontal(pl.col(ITEM_NAMES).is_infinite())),

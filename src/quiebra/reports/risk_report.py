@@ -13,7 +13,7 @@ from quiebra import risk
 from quiebra.files import read_json, read_table
 from quiebra.panel import label, read_panel_table
 from quiebra.params import StageParams, for_stage
-from quiebra.reports.tables import amount, interval, percent, table
+from quiebra.reports.tables import amount, escaped, interval, percent, table
 from quiebra.workspace import Workspace
 
 QUALITY = (
@@ -33,7 +33,7 @@ def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
 
 def page_metadata(workspace: Workspace, params: StageParams) -> dict[str, str]:
     """Return title and subtitle of the report: what it is of, as of when, and from which run."""
-    run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
+    run, source = risk.read_run(workspace), read_json(workspace.panel / "source.json")
     marks = ["SIMULATED"] if run["simulated"] else []
     subtitle = " · ".join([*marks, source["title"], f"as of {run['as_of']}", f"run {run['run_id']}", params.report.status])
     return {"title": params.report.title, "subtitle": subtitle}
@@ -48,7 +48,7 @@ class RiskReport:
 
     @cached_property
     def run(self) -> dict[str, Any]:
-        return read_json(self.workspace.scores / "run.json")
+        return risk.read_run(self.workspace)
 
     @cached_property
     def source(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class RiskReport:
         now, then = self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
         moved = "" if then is None else f", {'up' if now > then else 'down'} from {percent(then)} a year ago"  # type: ignore[operator]
         riskiest = risk.watch_list(self._named(self.scores), 3)["name"].to_list()
-        named = f" The riskiest are {', '.join(riskiest)}." if riskiest else ""
+        named = f" The riskiest are {', '.join(map(escaped, riskiest))}." if riskiest else ""
         quality = self.metrics["walk_forward"]
         return "\n\n".join(
             [
@@ -201,14 +201,17 @@ class RiskReport:
             if blend["fitted_on"]
             else "There were too few out-of-time failures to fit weight and calibration; the model stands as it is."
         )
+        counted = {
+            "survived": "Companies that left without failing count as survivors of their last year;",
+            "dropped": "The last year of companies that left without failing was not learnt from;",
+        }[card["params"]["labels"]["alive_exits"]]
         return (
-            f"{self.source['notes']}\n\nA company-year counts as a failure if it is the last statement before the company failed, "
+            f"{escaped(self.source['notes'])}\n\nA company-year counts as a failure if it is the last statement before the company failed, "
             f"within {window} months of its period end. Gradient-boosted trees learnt from fiscal years {card['trained_on']} "
             f"({card['rows']:,} company-years, {card['failures']} failures), leaving {embargo} year(s) between what was learnt and "
             f"what was scored, since outcomes take time to be known. Their log-odds are blended with those of the Altman score "
             f"(Z where there is a market value, Z″ where there is not). {fitted} Nothing was weighted or resampled, so "
-            "that PDs stay probabilities. Companies that left without failing count as survivors of their last year; "
-            "the table of quality shows the figures without them as well."
+            f"that PDs stay probabilities. {counted} the table of quality shows the figures without such years as well."
         )
 
     def provenance(self) -> str:

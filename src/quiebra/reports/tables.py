@@ -46,7 +46,7 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
     formats = formats or {}
     right = [name in formats or frame[name].dtype.is_numeric() for name in frame.columns]
     body = [
-        [formats[name](value) if name in formats else _cell(value) for name, value in record.items()]
+        [formats[name](value) if name in formats else escaped(value) for name, value in record.items()]
         for record in frame.iter_rows(named=True)
     ]
     # the dashes under the header set the columns' relative widths where lines are long
@@ -56,7 +56,8 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def escaped(value: Any) -> str:
+    """Return text with everything escaped that Markdown or HTML would read; a dash where missing."""
     if value is None:
         return MISSING
     text = str(value).replace("\\", "\\\\").replace("\n", " ")

@@ -2,6 +2,7 @@
 
 from quiebra.risk.portfolio import a_year_ago, by_group, by_year, movers, reasons_in_words, watch_list
 from quiebra.risk.rating import grade, migration, on_watch
+from quiebra.risk.runs import read_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "migration",
     "movers",
     "on_watch",
+    "read_run",
     "reasons_in_words",
     "score_statements",
     "watch_list",

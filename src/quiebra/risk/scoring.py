@@ -6,6 +6,7 @@ import datetime as dt
 
 import polars as pl
 
+from quiebra.errors import PanelError
 from quiebra.features.altman import SCORES
 from quiebra.models import PdModel
 from quiebra.params import Score
@@ -18,15 +19,19 @@ def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.d
     """Return each living company's latest statement as known on ``as_of``, in its latest version by then.
 
     Left out: companies with an event by that date, and those whose latest period_end is older than ``max_age_months``.
+    Raises PanelError where no company is left.
     """
     failed = events.filter(pl.col("event_date") <= as_of)["company_id"].implode()
     oldest = pl.lit(as_of).dt.offset_by(f"-{max_age_months}mo")
-    return (
+    today = (
         features.filter((pl.col("available_at") <= as_of) & ~pl.col("company_id").is_in(failed))
         .sort("company_id", "fiscal_year", "available_at")
         .unique("company_id", keep="last", maintain_order=True)
         .filter(pl.col("period_end") >= oldest)
     )
+    if today.is_empty():
+        raise PanelError(f"no living company has a statement of the {max_age_months} months before {as_of}: change run.as_of")
+    return today
 
 
 def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import polars as pl
 
 from quiebra.errors import SourceError, nearest
 
+WANTED = {pl.Float64: "a number", pl.Int32: "a whole number", pl.Date: "a date (YYYY-MM-DD)"}
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".", "-")
 
 
@@ -25,7 +26,12 @@ def read_file(path: Path, sheet: str | None = None) -> pl.DataFrame:
     frame = _parse(path, sheet)
     if frame.is_empty():
         raise SourceError(f"{path} has a header but no rows: export it again with its data")
-    return frame.rename({name: name.strip() for name in frame.columns})
+    names = [name.strip() for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path} has the column '{twice[0]}' twice: rename or remove one")
+    frame.columns = names
+    return frame
 
 
 def _parse(path: Path, sheet: str | None) -> pl.DataFrame:
@@ -73,6 +79,11 @@ def cast(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType | type[pl.DataType
 
     Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
     """
+    for name, kind in kinds.items():
+        if not _fits(frame[name].dtype, kind):
+            raise SourceError(
+                f"{path}: column '{name}' must hold {WANTED[kind]}, but its type is {frame[name].dtype}: change it in the file"
+            )
     done = frame.with_columns(_as(frame, name, kind) for name, kind in kinds.items())
     for name, kind in kinds.items():
         broken = (done[name].is_null() & frame[name].is_not_null()).arg_true()
@@ -80,12 +91,28 @@ def cast(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType | type[pl.DataType
             broken = (done[name].is_null() & frame[name].is_not_nan().fill_null(False)).arg_true()
         if len(broken):
             row, value = int(broken[0]), frame[name][int(broken[0])]
-            wanted = {pl.Float64: "a number", pl.Int32: "a whole number", pl.Date: "a date (YYYY-MM-DD)"}.get(kind, str(kind))
             raise SourceError(
-                f"{path}: column '{name}' must hold {wanted}, but row {row + 2} has {value!r}"
+                f"{path}: column '{name}' must hold {WANTED[kind]}, but row {row + 2} has {value!r}"
                 f" ({len(broken)} such value(s)). Correct them, or leave the cells empty."
             )
     return done
+
+
+def _fits(found: pl.DataType, wanted: pl.DataType | type[pl.DataType]) -> bool:
+    """Whether a column of one type can be read as another without guessing: dates are not numbers, nor the reverse."""
+    if found in (pl.String, pl.Null):
+        return True
+    return found in (pl.Date, pl.Datetime) if wanted == pl.Date else found.is_numeric()
+
+
+def as_text(name: str, frame: pl.DataFrame) -> pl.Expr:
+    """Return a column as stripped text: whole numbers without a decimal point, NaN as missing."""
+    column = pl.col(name)
+    if frame[name].dtype.is_float():
+        column = column.fill_nan(None)
+        whole = (column == column.floor()).fill_null(False)
+        return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+    return column.cast(pl.String, strict=False).str.strip_chars()
 
 
 def _as(frame: pl.DataFrame, name: str, kind: pl.DataType | type[pl.DataType]) -> pl.Expr:
@@ -97,5 +124,7 @@ def _as(frame: pl.DataFrame, name: str, kind: pl.DataType | type[pl.DataType]) -
         if kind == pl.Int32:
             whole = column.cast(pl.Float64, strict=False)
             return pl.when(whole == whole.floor()).then(whole).cast(kind, strict=False)
+    if kind == pl.Int32 and frame[name].dtype.is_float():
+        return pl.when(column == column.floor()).then(column).cast(kind, strict=False)
     cast_ = column.cast(kind, strict=False)
     return cast_.fill_nan(None) if kind == pl.Float64 else cast_

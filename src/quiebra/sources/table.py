@@ -12,7 +12,7 @@ from quiebra.errors import SourceError, nearest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
-from quiebra.sources.reading import cast, read_file, require
+from quiebra.sources.reading import as_text, cast, read_file, require
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
@@ -35,12 +35,12 @@ def load(path: Path, options: Table) -> Source:
     )
     latest = statements.sort("company_id", "fiscal_year").group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
-    last = int(statements["fiscal_year"].max())  # type: ignore[arg-type]
+    first, last = _span(statements, path)
     info = SourceInfo(
         source="table", title=path.stem, simulated=False, currency=options.currency,
-        first_label_year=int(statements["fiscal_year"].min()),  # type: ignore[arg-type]
+        first_label_year=first,
         outcomes_through=options.outcomes_through or last - 1,
-        as_of=_latest_date(statements), sha256=sha256(path),
+        as_of=_latest_date(statements, last), sha256=sha256(path),
         notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
     )  # fmt: skip
     return Source(
@@ -59,10 +59,14 @@ def statements_from(path: Path, options: Table) -> pl.DataFrame:
     if unknown:
         raise SourceError(f"ingest.table.columns: '{unknown[0]}' is not a canonical name{nearest(unknown[0], KNOWN)}")
     require(frame, options.columns.values(), path)
-    frame = frame.rename({theirs: ours for ours, theirs in options.columns.items()})
+    theirs = set(options.columns.values())
+    frame = frame.select(
+        *(pl.col(their).alias(our) for our, their in options.columns.items()),
+        *(name for name in frame.columns if name not in theirs and name not in options.columns),
+    )
     require(frame, REQUIRED, path)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in KNOWN if name not in frame.columns)
-    frame = frame.with_columns(pl.col("company_id").cast(pl.String).str.strip_chars())
+    frame = frame.with_columns(as_text(name, frame).alias(name) for name in ("company_id", *DESCRIPTIVE))
     kinds = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
     return _with_dates(cast(frame, kinds, path), options).with_columns(
         *(pl.col(name) * options.units for name in ITEM_NAMES),
@@ -79,8 +83,19 @@ def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
     return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged))
 
 
-def _latest_date(statements: pl.DataFrame) -> dt.date:
-    latest = statements["available_at"].max()
-    if not isinstance(latest, dt.date):
-        raise SourceError("no statement has a fiscal year or a date: fill in fiscal_year")
-    return latest
+def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
+    """Return first and last fiscal year of the file; years with hardly any rows (under 1 % of the fullest) are mistakes."""
+    counts = statements.filter(pl.col("fiscal_year").is_between(1900, 2200))["fiscal_year"].value_counts()
+    if counts.is_empty():
+        raise SourceError(f"{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in")
+    years = counts.filter(pl.col("count") >= 0.01 * pl.col("count").max())["fiscal_year"]
+    return int(years.min()), int(years.max())  # type: ignore[arg-type]
+
+
+def _latest_date(statements: pl.DataFrame, last_year: int) -> dt.date:
+    """Return the last day on which a statement of the last year or before came out; two years late is a mistake."""
+    plausible = statements.filter(
+        (pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= dt.date(last_year + 2, 12, 31))
+    )
+    latest = plausible["available_at"].max()
+    return latest if isinstance(latest, dt.date) else dt.date(last_year + 1, 12, 31)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from quiebra.errors import StoreError
 from quiebra.settings import DATABASE_URL
@@ -20,6 +22,9 @@ def connect(url: str) -> Engine:
     """
     try:
         address = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(f"{DATABASE_URL} is not a database address such as postgresql://user:password@host/name") from error
+    try:
         if address.get_backend_name() == "postgresql":
             address = address.set(drivername="postgresql+psycopg")
         elif address.get_backend_name() != "sqlite":
@@ -29,17 +34,38 @@ def connect(url: str) -> Engine:
         engine = create_engine(address, **({"connect_args": {"connect_timeout": 10}} if "psycopg" in address.drivername else {}))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
+            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         with engine.connect():
             return engine
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(f"{DATABASE_URL} is not a database address such as postgresql://user:password@host/name") from error
     except (DBAPIError, OSError) as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        shown = address.render_as_string(hide_password=True)
-        raise StoreError(f"cannot reach the database at {shown}: {reason}. Check {DATABASE_URL} and that it runs.") from None
+        raise StoreError(
+            f"cannot reach the database at {shown(address)}: {_reason(error)}. Check {DATABASE_URL} and that it runs."
+        ) from None
+
+
+def shown(address: URL) -> str:
+    """Return an address without user, password and options, for messages."""
+    host = (address.host or "").rpartition("@")[2]
+    port = f":{address.port}" if address.port else ""
+    return f"{address.get_backend_name()}://{host}{port}/{address.database or ''}"
+
+
+@contextlib.contextmanager
+def answering(engine: Engine) -> Iterator[None]:
+    """Turn what the database refuses (no right, no space, not a database, a lock) into a StoreError."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"the database at {shown(engine.url)} refused: {_reason(error)}. Nothing was changed.") from None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(getattr(error, "orig", error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _sqlite_settings(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    connection.isolation_level = None  # leave BEGIN to us: the driver would commit before each CREATE TABLE
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA busy_timeout = 30000")
 
@@ -48,7 +74,7 @@ def upgrade(engine: Engine) -> None:
     """Create or migrate the tables and views to this version. StoreError where the database is of a later version."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
+    with answering(engine), engine.begin() as connection:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

@@ -7,7 +7,7 @@ import polars as pl
 from quiebra.files import read_json, read_table
 from quiebra.panel import read_panel_table, read_source
 from quiebra.provenance import git_revision
-from quiebra.risk import reasons_in_words
+from quiebra.risk import read_run, reasons_in_words
 from quiebra.store.publish import Publication
 from quiebra.workspace import Workspace
 
@@ -16,7 +16,7 @@ SHARED = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", 
 
 def publication(workspace: Workspace) -> Publication:
     """Read a finished run: panel, scores with reasons, model card and metrics. WorkspaceError where a file is missing."""
-    run = read_json(workspace.scores / "run.json")
+    run = read_run(workspace)
     return Publication(
         info=read_source(workspace.panel),
         companies=read_panel_table(workspace.panel, "companies"),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, text, update
 
 from quiebra.canonical import SourceInfo
 from quiebra.store.bulk import upsert
+from quiebra.store.engine import answering
 from quiebra.store.tables import Company, MacroObservation, Model, Prediction, Run, Statement
 
 
@@ -38,7 +39,7 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
     All or nothing: a failure, or a kill, at any point leaves the database as it was. The rows that a run shares with others
     (companies, statements, macro) are updated by key and never deleted, so that older runs stay traceable.
     """
-    with engine.begin() as connection:
+    with answering(engine), engine.begin() as connection:
         counts = {
             "empresas": upsert(connection, _table(Company), _marked(what.companies, what.info)),
             "datos_financieros": upsert(connection, _table(Statement), what.statements),

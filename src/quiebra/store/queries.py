@@ -8,6 +8,7 @@ from sqlalchemy import Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
+from quiebra.store.engine import answering
 from quiebra.store.tables import Model, Prediction, Run
 
 
@@ -17,9 +18,9 @@ def _has_tables(engine: Engine) -> bool:
 
 def current_run(engine: Engine) -> str | None:
     """Return the id of the run that the views show; None where nothing was published."""
-    if not _has_tables(engine):
-        return None
-    with Session(engine) as session:
+    with answering(engine), Session(engine) as session:
+        if not _has_tables(engine):
+            return None
         return session.scalar(select(Run.run_id).where(Run.is_current))
 
 
@@ -28,9 +29,9 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
 
     StoreError where nothing, or more than one run, matches.
     """
-    if not _has_tables(engine):
-        raise StoreError("nothing was published into this database yet: run `quiebra publish`")
-    with Session(engine) as session:
+    with answering(engine), Session(engine) as session:
+        if not _has_tables(engine):
+            raise StoreError("nothing was published into this database yet: run `quiebra publish`")
         found = session.execute(
             select(Run, Model)
             .join(Model, Model.model_id == Run.model_id)
