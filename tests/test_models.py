@@ -192,3 +192,17 @@ def test_american_floors(params: Params) -> None:
     assert figures["top_decile_capture"] >= 0.75
     assert 0.8 <= figures["pd_over_observed"] <= 1.25
     assert risk_tenths(chain.history, labels, years)["failures"].sum() == 170
+
+
+def test_no_look_ahead_where_the_fiscal_year_ends_in_june(small_panel: Panel) -> None:
+    """A score of fiscal year T must not know what happened after the first statement of T came out."""
+    shift = [pl.col(name).dt.offset_by("-6mo") for name in ("period_end", "available_at")]
+    events = small_panel.events.with_columns(pl.col("event_date").dt.offset_by("-6mo"))
+    june = replace(small_panel, statements=small_panel.statements.with_columns(shift), events=events)
+    firsts = june.statements.filter(pl.col("fiscal_year") == 2018)["available_at"].min()
+    assert firsts < dt.date(2018, 12, 31)
+    was = walk_on(june, SMALL_PARAMS).history.filter(pl.col("fiscal_year") == 2018)
+    past = events.filter(pl.col("event_date") <= firsts)
+    now = walk_on(replace(june, events=past), SMALL_PARAMS).history.filter(pl.col("fiscal_year") == 2018)
+    assert was.height > 100
+    assert was.equals(now)

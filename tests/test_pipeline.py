@@ -162,3 +162,34 @@ def test_a_table_of_ones_own_goes_all_the_way(workspace: Path) -> None:
     both = before.join(after, on="company_id", suffix="_mine")
     assert both.height == before.height == after.height
     assert (both["pd_12m"] - both["pd_12m_mine"]).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("as_of", "words"), [("2019-06-30", None), ("2031-06-30", "change run.as_of")])
+def test_another_date_is_scored_or_explained(workspace: Path, as_of: str, words: str | None) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"run": {"as_of": as_of}}), sort_keys=False))
+    done = command(workspace, "quiebra", "run")
+    if words:
+        assert done.returncode == 1
+        assert words in done.stderr + done.stdout
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"as of {as_of}" in done.stdout
+
+
+def test_a_changed_file_outside_data_raw_is_noticed(workspace: Path, tmp_path: Path) -> None:
+    import polars as pl
+
+    mine = pl.read_parquet(workspace / "data/panel/statements.parquet").drop("source", "currency")
+    events = pl.read_parquet(workspace / "data/panel/events.parquet").select("company_id", "event_date")
+    mine = mine.join(events, on="company_id", how="left")
+    mine.write_csv(tmp_path / "mine.csv")
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    changes = {"ingest": {"source": "table", "table": {"path": str(tmp_path / "mine.csv")}}, "run": {"as_of": "2023-06-30"}}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, changes), sort_keys=False))
+    assert command(workspace, "quiebra", "run").returncode == 0
+    mine.filter(pl.col("company_id") != "SIM-00001").write_csv(tmp_path / "mine.csv")
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0, done.stderr
+    companies = pl.read_parquet(workspace / "data/panel/companies.parquet")["company_id"]
+    assert "SIM-00001" not in companies.to_list()

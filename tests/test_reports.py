@@ -143,3 +143,21 @@ def test_the_brand_has_one_place() -> None:
     for path in (*ROOT.glob("src/quiebra/plots/*.py"), *ROOT.glob("src/quiebra/reports/assets/*.css")):
         strong = [c for c in re.findall(r"#[0-9a-fA-F]{6}\b", path.read_text()) if c.lower() != "#55606b"]
         assert all(int(c[1:3], 16) > 0xEA for c in strong), f"{path.name}: {strong}"
+
+
+def test_names_in_the_summary_are_shown_as_text(workspace: Path) -> None:
+    import os
+
+    import polars as pl
+
+    from quiebra.reports.risk_report import risk_report
+
+    here = Path.cwd()
+    os.chdir(workspace)
+    try:
+        report = risk_report()
+        report.__dict__["companies"] = report.companies.with_columns(name=pl.lit("<img src=x onerror=alert(1)> A*B*C"))
+        assert r"\<img src=x onerror=alert(1)\> A\*B\*C" in report.summary()
+        assert not re.search(r"(?<!\\)<img", report.summary())
+    finally:
+        os.chdir(here)

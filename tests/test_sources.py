@@ -157,3 +157,40 @@ def test_demo_truth_agrees_with_its_failures(simulation: Simulation) -> None:
     truth = simulation.truth.filter(pl.col("fiscal_year") < 2024)
     happened = simulation.source.events.height
     assert truth["pd_true"].sum() == pytest.approx(happened, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"event_date": [20120101, None, None]}, "'event_date' must hold a date"),
+        ({"fiscal_year": [2020.5, 2021.0, 2020.0]}, "'fiscal_year' must hold a whole number"),
+        ({"total_assets": [True, False, True]}, "'total_assets' must hold a number"),
+    ],
+)
+def test_typed_columns_are_not_guessed_at(tmp_path: Path, columns: dict, words: str) -> None:
+    frame = pl.read_csv(GOOD.encode(), try_parse_dates=True).with_columns(**{k: pl.Series(v) for k, v in columns.items()})
+    frame.write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=words):
+        table.load(tmp_path / "t.parquet", options())
+
+
+def test_numeric_company_ids_read_as_in_a_csv(tmp_path: Path) -> None:
+    frame = pl.read_csv(GOOD.encode(), try_parse_dates=True).with_columns(company_id=pl.Series([1.0, 1.0, float("nan")]))
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert table.load(tmp_path / "t.parquet", options()).statements["company_id"].to_list() == ["1", "1", None]
+
+
+def test_one_mistaken_year_does_not_move_the_clock(tmp_path: Path) -> None:
+    rows = "".join(f"C{i},{year},100,60,5,\n" for i in range(150) for year in (2019, 2020))
+    text = GOOD + rows + "X,2109,1,1,1,\nY,110,1,1,1,\n"
+    info = table.load(write(tmp_path / "t.csv", text), options()).info
+    assert (info.first_label_year, info.outcomes_through, info.as_of.year) == (2019, 2019, 2021)
+
+
+def test_mapping_over_an_existing_column_and_twice_from_one(tmp_path: Path) -> None:
+    text = GOOD.replace("company_id,", "company_id,nif,").replace("\nA,", "\nA,N1,").replace("\nB,", "\nB,N2,")
+    mapping = {"company_id": "nif", "name": "nif"}
+    source = table.load(write(tmp_path / "t.csv", text), options(columns=mapping))
+    assert source.companies.select("company_id", "name").rows() == [("N1", "N1"), ("N2", "N2")]
+    with pytest.raises(SourceError, match="'ebit' twice"):
+        table.load(write(tmp_path / "u.csv", GOOD.replace("total_liabilities,ebit", "ebit, ebit")), options())

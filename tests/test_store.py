@@ -159,6 +159,7 @@ def test_a_failure_inside_publish_changes_nothing(engine: Engine, finished: Path
         ("postgresql://ana:s3cret@127.0.0.1:1/riesgo", "cannot reach the database at"),
         ("mysql://ana:s3cret@host/riesgo", "must start with"),
         ("s3cret", "is not a database address"),
+        ("postgresql://ana:s3cret@host:abc/x", "is not a database address"),
         ("sqlite:////proc/none/x.db", "cannot reach the database at"),
     ],
 )
@@ -188,3 +189,47 @@ def test_partitions_by_year_on_postgresql(postgres, finished: Path) -> None:  # 
     store.publish(engine, what)
     years = set(what.scores["score_date"].dt.year().to_list())
     assert {f"predicciones_{year}" for year in years} <= set(inspect(engine).get_table_names())
+
+
+KILLED_UPGRADE = """
+import os, sys
+from alembic import op
+from quiebra import store
+made = op.create_table
+def stop(name, *columns, **options):
+    if name == "modelos":
+        os.kill(os.getpid(), 9)
+    return made(name, *columns, **options)
+op.create_table = stop
+store.upgrade(store.connect(sys.argv[1]))
+"""
+
+
+def test_a_killed_migration_leaves_nothing_and_can_be_repeated(url: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_UPGRADE, url], env=environment(), capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    engine = store.connect(url)
+    assert "empresas" not in inspect(engine).get_table_names()
+    store.upgrade(engine)
+    assert set(TABLES) <= set(inspect(engine).get_table_names())
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("not a database, " * 100)
+    with pytest.raises(StoreError, match=r"x\.db.*not a database"):
+        store.current_run(store.connect(f"sqlite:///{tmp_path / 'x.db'}"))
+
+
+def test_options_in_the_address_are_not_shown() -> None:
+    with pytest.raises(StoreError) as caught:
+        store.connect("postgresql://127.0.0.1:1/riesgo?user=ana&password=s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_two_runs_are_not_mixed(workspace: Path) -> None:
+    events = pl.read_parquet(workspace / "data/panel/events.parquet")
+    events.head(3).write_parquet(workspace / "data/panel/events.parquet")
+    for name in ("publish", "report"):
+        done = command(workspace, "quiebra", name)
+        assert done.returncode == 1
+        assert "changed after the scores were made" in done.stderr
