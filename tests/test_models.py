@@ -1,6 +1,7 @@
 """The model: additive explanations, honest splits, near the truth where the truth is known."""
 
 import datetime as dt
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,8 +92,9 @@ def test_a_saved_model_scores_the_same(small_chain: Chain, small_panel: Panel, t
 
 def test_a_model_of_other_features_is_refused(small_chain: Chain, tmp_path: Path) -> None:
     small_chain.model.save(tmp_path)
-    card = (tmp_path / "model.json").read_text().replace('"current_ratio"', '"other_ratio"', 1)
-    (tmp_path / "model.json").write_text(card)
+    content = json.loads((tmp_path / "model.json").read_text())
+    content["features"][0] = "other_ratio"
+    (tmp_path / "model.json").write_text(json.dumps(content))
     with pytest.raises(WorkspaceError, match="dvc repro"):
         PdModel.load(tmp_path)
 

@@ -17,6 +17,9 @@ from quiebra.risk import reasons_in_words, score_statements
 from quiebra.sources.table import statements_from
 from quiebra.workspace import Workspace
 
+BLIND = 0.4
+"""Above this share missing of what the model relies on, a score comes with a warning."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -43,6 +46,12 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     usable, blanked = blank_negatives(kept)
     warnings += [f"{n} negative value(s) of {item} taken as missing" for item, n in blanked.items()]
     features = feature_table(usable).unique("company_id", keep="last", maintain_order=True)
+    blind = int((model.blind_share(features) > BLIND).sum())
+    if blind:
+        warnings.append(
+            f"{blind} of {features.height} companies lack over {BLIND:.0%} of what the model learnt from (changes need the years "
+            "before; market ratios the market value): do not trust their PD"
+        )
     scores = score_statements(model, features, params.score)
     words = reasons_in_words(reasons(model, features, params.score.reasons))
     columns = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", "altman_z_zone", "altman_z1983",

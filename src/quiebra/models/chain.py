@@ -90,6 +90,7 @@ def _fit(features: pl.DataFrame, rows: pl.DataFrame, blend: Blend, train: Train,
     card = {
         "trained_on": years, "rows": len(table), "failures": int(failed.sum()), "embargo_years": train.embargo_years,
         "companies": table["company_id"].n_unique(),
+        "missing_share": table.select(pl.col(*FEATURES_BY_NAME).is_null().mean().round(6)).row(0, named=True),
     }  # fmt: skip
     base = float(np.nanmean(altman)) if links else 0.0
     return PdModel(booster, links, blend, base, typical, card)

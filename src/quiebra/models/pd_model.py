@@ -18,6 +18,9 @@ from quiebra.models.blend import Blend
 from quiebra.models.hazard import FEATURE_NAMES, contributions, design, margin
 from quiebra.provenance import digest, hash_files
 
+USUALLY_THERE = 0.05
+"""A feature missing in fewer training rows than this is one that the model relies on."""
+
 TREES, CARD = "hazard.ubj", "model.json"
 
 
@@ -55,6 +58,14 @@ class PdModel:
         frame = frame.with_columns(altman=pl.Series(rest * np.nan_to_num(altman - self.altman_base)))
         model_base = self.blend.slope * weight[:, 0] * base
         return frame, self.blend.intercept + model_base + rest * self.altman_base
+
+    def blind_share(self, table: pl.DataFrame) -> pl.Series:
+        """Return, for each row, the share missing of the features that were nearly always there in training.
+
+        Trees send a value that they never saw missing down one side unlearnt: a score with a high share is not to be trusted.
+        """
+        usual = [name for name, share in self.card["missing_share"].items() if share < USUALLY_THERE]
+        return table.select(pl.mean_horizontal(pl.col(name).is_null() for name in usual)).to_series()
 
     def save(self, folder: Path) -> None:
         """Write ``hazard.ubj`` and ``model.json``."""
