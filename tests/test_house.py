@@ -13,7 +13,7 @@ from conftest import ROOT, command
 from quiebra.stages import STAGES
 
 STAGES_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-BASE = {"canonical", "errors", "files", "items", "params", "provenance", "settings", "workspace", "stages", "pipeline", "doctor", "cli"}
+BASE = {"brand", "canonical", "errors", "files", "items", "params", "provenance", "settings", "workspace", "stages", "pipeline", "doctor", "cli"}
 
 
 def test_dependencies_point_one_way() -> None:

@@ -208,3 +208,10 @@ def test_no_look_ahead_where_the_fiscal_year_ends_in_june(small_panel: Panel) ->
     now = walk_on(replace(june, events=past), SMALL_PARAMS).history.filter(pl.col("fiscal_year") == 2018)
     assert was.height > 100
     assert was.equals(now)
+
+
+def test_a_year_without_statements_is_passed_over(small_panel: Panel) -> None:
+    gap = replace(small_panel, statements=small_panel.statements.filter(pl.col("fiscal_year") != 2018))
+    years = set(walk_on(gap, SMALL_PARAMS).history["fiscal_year"])
+    assert 2018 not in years
+    assert {2017, 2019, 2021} <= years

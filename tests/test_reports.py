@@ -139,6 +139,19 @@ def test_a_failing_quarto_is_reported(workspace: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_report_tells_quarto_to_hold_everything_in_the_page(finished: Path) -> None:
+    import json
+
+    import yaml
+
+    first = json.loads((finished / "reports/build/risk_report.ipynb").read_text())["cells"][0]
+    front = yaml.safe_load("".join(first["source"]).strip().strip("-"))
+    assert first["cell_type"] == "raw"
+    assert front["execute"] == {"echo": False}
+    assert front["format"]["html"]["embed-resources"] is True
+    assert set(front["format"]) == {"html", "typst"}
+
+
 def test_the_brand_has_one_place() -> None:
     for path in (*ROOT.glob("src/quiebra/plots/*.py"), *ROOT.glob("src/quiebra/reports/assets/*.css")):
         strong = [c for c in re.findall(r"#[0-9a-fA-F]{6}\b", path.read_text()) if c.lower() != "#55606b"]

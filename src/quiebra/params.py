@@ -133,11 +133,6 @@ class Params(Section):
     report: Report
 
 
-SECTIONS: dict[str, type[Section]] = {
-    (field.alias or name): field.annotation for name, field in Params.model_fields.items()  # type: ignore[misc]
-}
-
-
 def read(path: Path) -> dict[str, Any]:
     """Return the raw content of params.yaml; ParamsError where it is not a YAML mapping."""
     try:

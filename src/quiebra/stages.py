@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from quiebra.errors import StageError, WorkspaceError, nearest
+from quiebra.errors import QuiebraError, StageError, WorkspaceError, nearest
 from quiebra.params import StageParams, for_stage, plain
 from quiebra.workspace import Workspace
 
@@ -109,8 +109,8 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
         failed.parent.mkdir(parents=True, exist_ok=True)
         output.replace(failed)
         message = re.sub(r"\x1b\[[0-9;]*m", "", error.evalue)
-        kind = "" if error.ename.endswith(("ParamsError", "SourceError", "PanelError", "TrainingError", "StoreError",
-                                           "WorkspaceError")) else f"{error.ename}: "  # fmt: skip
+        meant_for_people = error.ename in {kind.__name__ for kind in QuiebraError.__subclasses__()}
+        kind = "" if meant_for_people else f"{error.ename}: "
         shown = failed.relative_to(workspace.root)
         raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
 

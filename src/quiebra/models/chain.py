@@ -40,7 +40,8 @@ def walk(
 
     Nothing published after ``as_of`` is seen. For year T the outcomes are those known at the end of T, or when its first
     statement came out if that was earlier; last statements whose window was not over by then are left out. Weight and calibration
-    come from out-of-time scores of years up to T − 1 − embargo. A year with too few failures to learn from is passed over.
+    come from out-of-time scores of years up to T − 1 − embargo. A year without statements, or with too few failures
+    to learn from, is passed over.
     Raises TrainingError where the last year itself cannot be learnt.
     """
     features = features.filter(pl.col("available_at") <= as_of)
@@ -57,7 +58,9 @@ def walk(
     for year in range(earliest, last_year + 1):
         learnt = year - 1 - train.embargo_years
         scored = _first_published(features, year)
-        known_at = min(as_of, dt.date(year, 12, 31), *scored["available_at"])
+        if scored.is_empty():
+            continue
+        known_at = min(as_of, dt.date(year, 12, 31), scored["available_at"].min())  # type: ignore[type-var]
         known = label(statements, events, window_months=labels.window_months, known_at=known_at)
         known = known.filter(pl.col("fiscal_year").is_between(first_year, learnt) & (pl.col("outcome") != "open"))
         rows = known.filter(pl.col("outcome") != "exited") if labels.alive_exits == "dropped" else known

@@ -6,8 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from quiebra.brand import palette
 from quiebra.items import ITEM_NAMES
-from quiebra.plots.theme import canvas, chart, palette
+from quiebra.plots.theme import canvas, chart
 
 
 @chart

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from quiebra.plots.theme import canvas, chart, palette
+from quiebra.brand import palette
+from quiebra.plots.theme import canvas, chart
 
 
 @chart

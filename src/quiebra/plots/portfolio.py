@@ -6,7 +6,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from quiebra.plots.theme import canvas, chart, colours, palette
+from quiebra.brand import palette
+from quiebra.plots.theme import canvas, chart, colours
 
 
 @chart

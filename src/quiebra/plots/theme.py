@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import Any, ParamSpec
 
-import yaml
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from quiebra.workspace import Workspace
+from quiebra.brand import palette
 
 P = ParamSpec("P")
 STYLE: dict[str, Any] = {
@@ -20,13 +19,6 @@ STYLE: dict[str, Any] = {
     "axes.titlelocation": "left", "axes.axisbelow": True, "axes.grid": True, "grid.linewidth": 0.6, "axes.linewidth": 0.8,
     "legend.frameon": False, "xtick.major.size": 0, "ytick.major.size": 0,
 }  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def palette() -> dict[str, str]:
-    """Return the colours of ``reports/_brand.yml`` by name: one place for pages, PDFs and charts."""
-    brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
-    return brand["color"]["palette"]
 
 
 def colours(grades: int) -> list[str]:

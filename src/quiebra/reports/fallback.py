@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pypandoc
 import typst
-import yaml
 
+from quiebra.brand import palette
 from quiebra.errors import WorkspaceError
 from quiebra.files import write_atomically, write_text
 from quiebra.reports.notebook import as_markdown
@@ -44,7 +44,7 @@ def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *op
 def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> None:
     style = folder / "style.html"
     css = Path(_asset("style.css")).read_text(encoding="utf-8")
-    style.write_text(f"<style>\n{_root_colours()}\n{css}</style>", encoding="utf-8")
+    style.write_text(f"<style>\n{_rootpalette()}\n{css}</style>", encoding="utf-8")
     page = _convert(
         markdown, "html5", folder, metadata, "--embed-resources", "--section-divs", "--toc", "--toc-depth=1", "--mathml",
         f"--template={_asset('page.html')}", f"--include-in-header={style}",
@@ -56,7 +56,7 @@ def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> No
     source = folder / "report.typ"
     source.write_text(_convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}"), encoding="utf-8")
     try:
-        data = typst.compile(str(source), root=str(folder), sys_inputs=_colours(), timestamp=0)
+        data = typst.compile(str(source), root=str(folder), sys_inputs=palette(), timestamp=0)
     except RuntimeError as error:
         raise WorkspaceError(f"Typst could not set the report: {error}") from error
     write_atomically(pdf, lambda path: path.write_bytes(data))
@@ -66,12 +66,5 @@ def _asset(name: str) -> str:
     return str(files("quiebra.reports") / "assets" / name)
 
 
-def _colours() -> dict[str, str]:
-    from quiebra.workspace import Workspace
-
-    brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
-    return brand["color"]["palette"]
-
-
-def _root_colours() -> str:
-    return ":root { " + " ".join(f"--{name}: {value};" for name, value in _colours().items()) + " }"
+def _rootpalette() -> str:
+    return ":root { " + " ".join(f"--{name}: {value};" for name, value in palette().items()) + " }"
