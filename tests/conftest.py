@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_to_2017.csv.gz"
 SMALL = {
     "ingest": {"demo": {"companies": 260, "first_year": 2012, "years": 11, "seed": 3}},
-    "train": {"trees": 40, "min_years": 2},
+    "train": {"trees": 40, "later_trees": 20, "min_years": 2},
     "validate": {"bootstrap": 30},
 }
 
@@ -87,15 +87,20 @@ def panel(simulation: Simulation) -> Panel:
 
 @pytest.fixture(scope="session")
 def features(panel: Panel) -> pl.DataFrame:
-    return feature_table(panel.statements)
+    return feature_table(panel.statements, panel.companies)
 
 
 def walk_on(panel: Panel, params: Params, features: pl.DataFrame | None = None) -> Chain:
     """The chain of a panel with the given params."""
     return walk(
-        feature_table(panel.statements) if features is None else features, panel.statements, panel.events,
+        feature_table(panel.statements, panel.companies) if features is None else features, panel.statements, panel.events,
         first_year=panel.info.first_label_year, as_of=panel.info.as_of, train=params.train, labels=params.labels, run=params.run,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def chain(panel: Panel, features: pl.DataFrame, params: Params) -> Chain:
+    return walk_on(panel, params, features)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Features: published formulas, missing stays missing, and nothing seen before it was published."""
 
 import datetime as dt
+import math
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_panel import frame, statement
 
-from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, feature_table, zone
+from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, feature_table, market_based, zone
+from quiebra.features.altman import score_used
 from quiebra.features.dictionary import dictionary
 from quiebra.panel import Panel
 
@@ -100,3 +102,69 @@ def test_names_are_unique_and_documented() -> None:
 
 def test_the_dictionary_in_docs_is_the_codes() -> None:
     assert Path(ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8") == dictionary()
+
+
+def test_older_distress_scores_by_hand() -> None:
+    row = feature_table(frame(statement(**FIRM))).row(0, named=True)
+    f = FIRM
+    losses, debt = f["net_income"] / f["total_assets"], f["total_liabilities"] / f["total_assets"]
+    zmijewski = -4.336 - 4.513 * losses + 5.679 * debt + 0.004 * f["current_assets"] / f["current_liabilities"]
+    assert row["zmijewski"] == pytest.approx(zmijewski)
+    assert row["ohlson_o"] is None or math.isfinite(row["ohlson_o"])
+
+
+def test_distance_to_default_by_hand() -> None:
+    """Market value 100 → 50 → 100: volatility ln 2, E/V = 0.5 at the end, liabilities 100."""
+    rows = [statement("A", y, market_value=v, total_liabilities=100.0) for y, v in ((2018, 100.0), (2019, 50.0), (2020, 100.0))]
+    row = feature_table(frame(*rows)).sort("fiscal_year").row(-1, named=True)
+    equity = math.log(2)
+    sigma = 0.5 * equity + 0.5 * (0.05 + 0.25 * equity)
+    assert row["market_value_volatility"] == pytest.approx(equity)
+    assert row["distance_to_default"] == pytest.approx((math.log(2) + math.log(2) - sigma**2 / 2) / sigma)
+    assert row["market_value_off_peak"] == 0
+
+
+def test_ranks_are_among_those_published_in_the_year_up_to_the_statement() -> None:
+    early = [statement(f"e{k}", 2018, total_assets=float(k + 1)) for k in range(40)]
+    late = [statement(f"l{k}", 2019, total_assets=1000.0 + k) for k in range(40)]
+    before, both = (feature_table(frame(*rows)) for rows in (early, [*early, *late]))
+    first = both.filter(pl.col("fiscal_year") == 2018)
+    assert first["rank_log_assets"].to_list() == before["rank_log_assets"].to_list()
+    ranks = both.filter(pl.col("fiscal_year") == 2019).sort("company_id")["rank_log_assets"]
+    assert ranks.min() == pytest.approx(0.5 / 40) and ranks.max() == pytest.approx(39.5 / 40)
+    few = feature_table(frame(*early[:10]))
+    assert few["rank_log_assets"].null_count() == 10
+
+
+def test_a_stranger_is_ranked_among_the_panels_companies() -> None:
+    panel = feature_table(frame(*(statement(f"e{k}", total_assets=float(k + 1)) for k in range(40))))
+    stranger = feature_table(frame(statement("me", 2030, total_assets=20.5)), None, panel)
+    assert stranger["rank_log_assets"].item() == pytest.approx(20 / 40)
+
+
+def test_sectors_are_ranked_apart() -> None:
+    rows = [statement(f"c{k:02}", total_assets=float(k + 1)) for k in range(60)]
+    companies = pl.DataFrame({"company_id": [f"c{k:02}" for k in range(60)], "sector": ["C"] * 30 + ["G"] * 30})
+    table = feature_table(frame(*rows), companies).sort("company_id")
+    assert table["sector_rank_log_assets"][29] == pytest.approx(29.5 / 30)
+    assert table["sector_rank_log_assets"][30] == pytest.approx(0.5 / 30)
+
+
+@pytest.mark.parametrize(
+    ("sector", "listed", "score"),
+    [("C Manufacturing", True, "altman_z"), ("3571", True, "altman_z"), ("C", False, "altman_z1983"), ("G Trade", True, "altman_z1995"),
+     ("Commerce", False, "altman_z1995"), (None, True, "altman_z"), (None, False, "altman_z1995")],
+)  # fmt: skip
+def test_the_altman_score_fits_the_companys_type(sector: str | None, listed: bool, score: str) -> None:
+    row = pl.DataFrame({"sector": [sector], "altman_z": [1.0 if listed else None], "altman_z1983": [1.0], "altman_z1995": [1.0]},
+                       schema_overrides={"sector": pl.String, "altman_z": pl.Float64})  # fmt: skip
+    assert row.select(score_used(market=True)).item() == score
+
+
+def test_features_without_market_value_are_known_by_their_formulas() -> None:
+    needs = market_based()
+    assert {"distance_to_default", "rank_log_market_value", "market_leverage_change2", "log_market_value_change1"} <= needs
+    assert not {"rank_log_assets", "ohlson_o", "equity_raised", "loss_years", "sector_rank_log_assets"} & needs
+    row = statement(**{**FIRM, "market_value": None})
+    table = feature_table(frame(row))
+    assert all(table[name].null_count() == 1 for name in needs)

@@ -26,11 +26,6 @@ from quiebra.validation import risk_tenths, validation_report, years_to_judge
 SMALL_PARAMS = check(default_params(**SMALL))
 
 
-@pytest.fixture(scope="session")
-def chain(panel: Panel, features: pl.DataFrame, params: Params) -> Chain:
-    return walk_on(panel, params, features)
-
-
 def judged(chain: Chain, panel: Panel, params: Params) -> pl.DataFrame:
     years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
     labels = label(panel.statements, panel.events)
@@ -84,7 +79,7 @@ def test_a_saved_model_scores_the_same(small_chain: Chain, small_panel: Panel, t
     small_chain.model.save(tmp_path)
     loaded = PdModel.load(tmp_path)
     assert loaded.predict(rows).equals(small_chain.model.predict(rows))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["hazard.ubj", "model.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.json", "trees"]
     first = model_hash(tmp_path)
     small_chain.model.save(tmp_path)
     assert model_hash(tmp_path) == first
@@ -93,7 +88,7 @@ def test_a_saved_model_scores_the_same(small_chain: Chain, small_panel: Panel, t
 def test_a_model_of_other_features_is_refused(small_chain: Chain, tmp_path: Path) -> None:
     small_chain.model.save(tmp_path)
     content = json.loads((tmp_path / "model.json").read_text())
-    content["features"][0] = "other_ratio"
+    content["scorers"]["accounting"]["features"][0] = "other_ratio"
     (tmp_path / "model.json").write_text(json.dumps(content))
     with pytest.raises(WorkspaceError, match="dvc repro"):
         PdModel.load(tmp_path)
@@ -152,7 +147,7 @@ def test_too_few_years_says_which_would_do(small_panel: Panel) -> None:
 def test_a_fixed_blend_weight_is_kept(small_panel: Panel) -> None:
     fixed = SMALL_PARAMS.train.model_copy(update={"blend_weight": 0.7})
     chain = walk_on(small_panel, SMALL_PARAMS.model_copy(update={"train": fixed}))
-    assert {blend.weight for blend in chain.blends.values()} == {0.7}
+    assert {s.blend.weight for scorers in chain.scorers.values() for s in scorers.values()} == {0.7}
 
 
 def test_the_blend_finds_the_weights_that_made_the_data() -> None:

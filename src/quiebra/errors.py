@@ -4,6 +4,7 @@ QuiebraError
 ├── ParamsError       params.yaml: unknown key, wrong type, value out of range
 ├── SourceError       a source file: missing, unreadable, empty, wrong columns or values
 ├── PanelError        the canonical tables break the contract, or nothing is left of them
+├── LeakageError      a feature has seen the outcome
 ├── TrainingError     a model cannot be fitted on what is there
 ├── StoreError        the database cannot be reached or is not at this version
 ├── StageError        a stage's notebook failed
@@ -32,6 +33,10 @@ class SourceError(QuiebraError):
 
 class PanelError(QuiebraError):
     """The canonical tables break the contract."""
+
+
+class LeakageError(QuiebraError):
+    """A feature that has seen the outcome."""
 
 
 class TrainingError(QuiebraError):

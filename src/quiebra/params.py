@@ -78,12 +78,18 @@ class Train(Section):
     embargo_years: Annotated[int, Field(ge=0, le=5)]
     min_years: Annotated[int, Field(ge=1)]
     trees: Annotated[int, Field(ge=1, le=5000)]
+    later_trees: Annotated[int, Field(ge=1, le=5000)]
     max_depth: Annotated[int, Field(ge=1, le=12)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     subsample: Annotated[float, Field(gt=0, le=1)]
     feature_share: Annotated[float, Field(gt=0, le=1)]
     min_child_weight: Annotated[float, Field(ge=0)]
     l2: Annotated[float, Field(ge=0)]
+    max_bins: Annotated[int, Field(ge=8, le=1024)]
+    monotone: bool
+    near_share: Share
+    near_decay: Share
+    interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
 
 

@@ -10,7 +10,9 @@ import polars as pl
 from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError
 from quiebra.features import feature_table
+from quiebra.files import read_table
 from quiebra.models import PdModel, reasons
+from quiebra.models.term import COLUMNS
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.params import load
 from quiebra.risk import reasons_in_words, score_statements
@@ -37,7 +39,9 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     """
     params = load(workspace)
     model = PdModel.load(workspace.models)
-    statements = conform(statements_from(path, params.ingest.table), STATEMENTS)
+    raw = statements_from(path, params.ingest.table)
+    statements = conform(raw, STATEMENTS)
+    companies = raw.select("company_id", "sector").unique("company_id", keep="last", maintain_order=True)
     kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS))
     meanings = {rule.name: rule.meaning for rule in RULES}
     warnings = [f"{n} row(s) left out: {meanings[rule]}" for rule, n in aside["rule"].value_counts().sort("rule").iter_rows()]
@@ -45,7 +49,8 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
         raise PanelError(f"{path}: no row can be scored. " + "; ".join(warnings))
     usable, blanked = blank_negatives(kept)
     warnings += [f"{n} negative value(s) of {item} taken as missing" for item, n in blanked.items()]
-    features = feature_table(usable).unique("company_id", keep="last", maintain_order=True)
+    peers = read_table(workspace.features / "features.parquet")
+    features = feature_table(usable, companies, peers).unique("company_id", keep="last", maintain_order=True)
     blind = int((model.blind_share(features) > BLIND).sum())
     if blind:
         warnings.append(
@@ -54,7 +59,7 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
         )
     scores = score_statements(model, features, params.score)
     words = reasons_in_words(reasons(model, features, params.score.reasons))
-    columns = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", "altman_z_zone", "altman_z1983",
+    columns = ["company_id", "fiscal_year", "pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:], "rating", "watch", "scorer", "altman_z", "altman_z_zone", "altman_z1983",
                "altman_z1983_zone", "altman_z1995", "altman_z1995_zone", "reasons"]  # fmt: skip
     table = scores.join(words, on="company_id", how="left").select(columns)
     numbers = pl.selectors.float().round(6)

@@ -1,7 +1,7 @@
-"""Features: ratios, changes and Altman scores of each statement, from what was known when it was published."""
+"""Features: ratios, changes, peers and Altman scores of each statement, from what was known when it was published."""
 
 from quiebra.features.altman import altman_scores, zone
-from quiebra.features.build import FEATURES, FEATURES_BY_NAME, feature_table
+from quiebra.features.build import FEATURES, FEATURES_BY_NAME, feature_table, market_based
 from quiebra.features.feature import Feature
 
-__all__ = ["FEATURES", "FEATURES_BY_NAME", "Feature", "altman_scores", "feature_table", "zone"]
+__all__ = ["FEATURES", "FEATURES_BY_NAME", "Feature", "altman_scores", "feature_table", "market_based", "zone"]

@@ -46,3 +46,23 @@ def zone(score: str) -> pl.Expr:
     value = pl.col(score)
     named = pl.when(value < low).then(pl.lit("distress")).when(value > high).then(pl.lit("safe")).otherwise(pl.lit("grey"))
     return pl.when(value.is_not_null()).then(named)
+
+
+MANUFACTURING = r"(?i)^\s*(?:[CD]\b|[23]\d{3}\b)|manufactur|industria"
+"""Sectors that make things: NACE section C, SIC division D, SIC codes 2000 to 3999, or so named."""
+
+
+def score_used(*, market: bool) -> pl.Expr:
+    """Return the name of the score that was made for a company's type, from its sector and whether it has a market value.
+
+    Z for listed manufacturers, Z′ for private ones, Z″ for all others; a company of unknown sector counts as a manufacturer
+    where it is listed. Without ``market`` every company counts as private. Z″ stands in for a score with a missing input.
+    """
+    makes = pl.col("sector").str.contains(MANUFACTURING)
+    listed = pl.col("altman_z").is_not_null() if market else pl.lit(False)
+    choice = (
+        pl.when(listed & makes.fill_null(True)).then(pl.lit("altman_z"))
+        .when(makes.fill_null(False) & pl.col("altman_z1983").is_not_null()).then(pl.lit("altman_z1983"))
+        .otherwise(pl.lit("altman_z1995"))
+    )  # fmt: skip
+    return pl.when(pl.any_horizontal(pl.col(*SCORES).is_not_null())).then(choice)

@@ -5,27 +5,55 @@ from __future__ import annotations
 import polars as pl
 
 from quiebra.features.altman import SCORES, altman_scores, zone
-from quiebra.features.changes import CHANGED, TREND, changes, lagged
+from quiebra.features.changes import HELPERS, LAGS, changes, lagged, years_published
 from quiebra.features.feature import Feature
+from quiebra.features.market import MARKET, distance_to_default
+from quiebra.features.peers import ranks, with_ranks
 from quiebra.features.ratios import RATIOS
 
-FEATURES: tuple[Feature, ...] = (*RATIOS, *changes(RATIOS))
-FEATURES_BY_NAME: dict[str, Feature] = {feature.name: feature for feature in FEATURES}
+
+def _by_name(*groups: tuple[Feature, ...]) -> dict[str, Feature]:
+    return {feature.name: feature for group in groups for feature in group}
+
+
+_STATIC = (*RATIOS, *MARKET)
+_CHANGES = changes(_by_name(_STATIC))
+_DISTANCE = distance_to_default()
+_RANKS = ranks(_by_name(_STATIC, _CHANGES, _DISTANCE))
+FEATURES: tuple[Feature, ...] = (*_STATIC, *_CHANGES, *_DISTANCE, *_RANKS)
+FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
 
-def feature_table(statements: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a published statement: its keys, every feature and the Altman scores with their zones.
+def market_based() -> frozenset[str]:
+    """Return the names of the features that need a market value, directly or through another feature."""
+    found: set[str] = {"market_value"}
+    for feature in FEATURES:
+        roots = {root.partition("_lag")[0] for root in feature.expr.meta.root_names()}
+        if roots & found or feature.name.removeprefix("sector_").removeprefix("rank_") in found:
+            found.add(feature.name)
+    return frozenset(found - {"market_value"})
 
-    statements: canonical, in millions, any order; restatements are rows of their own and see what they restate.
-    Every value uses only rows of the same company published by the row's available_at. Missing inputs give missing values.
+
+def feature_table(statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return one row a published statement: its keys, sector, every feature and the Altman scores with their zones.
+
+    statements: canonical, in millions, any order; restatements are rows of their own and see what they restate. companies:
+    company_id and sector (None: unknown). peers: a feature table to rank among; None: the statements themselves.
+    Every value uses only rows published by the row's available_at. Missing inputs give missing values.
     """
-    one_year, two_years = [*CHANGED, "net_income"], [*TREND, "net_income"]
-    table = statements.with_columns(feature.expr.alias(feature.name) for feature in RATIOS)
-    table = lagged(lagged(table, one_year, 1), two_years, 2)
-    table = altman_scores(table.with_columns(f.expr.alias(f.name) for f in FEATURES[len(RATIOS) :]))
-    return table.select(
+    sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
+    table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
+    table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published(), **HELPERS)
+    table = table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
+    for years, columns in LAGS.items():
+        table = lagged(table, columns, years)
+    for group in (_CHANGES, _DISTANCE):
+        table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
+    table = with_ranks(table, table if peers is None else peers)
+    return altman_scores(table).select(
         *KEYS,
+        "sector",
         *(pl.col(name).cast(pl.Float64) for name in (*FEATURES_BY_NAME, *SCORES)),
         **{f"{name}_zone": zone(name) for name in SCORES},
-    ).sort(KEYS[0], KEYS[1], KEYS[3])
+    ).sort(KEYS[0], KEYS[1], KEYS[3])  # fmt: skip

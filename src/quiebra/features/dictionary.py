@@ -13,10 +13,16 @@ ALTMAN_ROWS = {
 }
 
 
+SIGNS = {1: "+", -1: "−", 0: ""}
+
+
 def dictionary() -> str:
     """Return the dictionary of items, features and Altman scores as a Markdown page."""
     items = [f"| `{i.name}` | {i.label} | million | {'yes' if i.signed else 'no'} |" for i in ITEMS]
-    features = [f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {f.formula} | {f.source} |" for f in FEATURES]
+    features = [
+        f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {f.formula.replace('|', chr(92) + '|')} | {f.why} | {SIGNS[f.sign]} | {f.source} |"
+        for f in FEATURES
+    ]
     scores = [
         f"| `{name}` | {formula} | below {ZONES[name][0]:g} | above {ZONES[name][1]:g} | {source} |"
         for name, (formula, source) in ALTMAN_ROWS.items()
@@ -38,13 +44,17 @@ def dictionary() -> str:
             "## Features",
             "",
             "A ratio whose denominator is not above zero, or whose inputs are missing, is missing. Changes compare with what had",
-            "been published by the row's `available_at`.",
+            "been published by the row's `available_at`; ranks with the statements published in the year up to it. The sign says what",
+            "the model is held to: with a higher value risk never falls (+) or never rises (−).",
             "",
-            "| feature | words | concept | unit | formula | source |",
-            "| --- | --- | --- | --- | --- | --- |",
+            "| feature | words | concept | unit | formula | why | sign | source |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *features,
             "",
             "## Altman scores",
+            "",
+            "Used for a company: Z where it is listed and a manufacturer (or of unknown sector), Z′ where it is a private",
+            "manufacturer, Z″ for all others and where the other score lacks an input.",
             "",
             "X1 working capital / assets, X2 retained earnings / assets, X3 EBIT / assets, X5 revenue / assets.",
             "",

@@ -9,15 +9,20 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input: its definition, its words and where it comes from. A missing input makes it missing."""
+    """One model input: its definition, its words, why it is there and where it comes from. A missing input makes it missing.
+
+    sign: what economics is sure of: +1 a higher value is never safer, -1 never riskier, 0 not sure.
+    """
 
     name: str
     label: str
     concept: str
     unit: str
     formula: str
+    why: str
     source: str
     expr: pl.Expr
+    sign: int = 0
 
 
 def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:

@@ -1,4 +1,4 @@
-"""The hazard model, its blend with Altman, its calibration, its out-of-time history and its explanations."""
+"""Hazard trees, their blend with Altman, calibration, term structure and intervals, out-of-time history, and explanations."""
 
 from quiebra.models.chain import Chain, walk
 from quiebra.models.importance import importance

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from quiebra.features.altman import SCORES, score_used
 from quiebra.models.blend import logistic
-
-LINKED = ("altman_z", "altman_z1995")
-"""In order of preference: Z where there is a market value, Z″ where there is not."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,13 @@ class Line:
         return self.intercept + self.slope * np.clip(score, self.low, self.high)
 
 
-def fit_links(table: pl.DataFrame, failed: np.ndarray) -> dict[str, Line]:
-    """Fit a line for each Altman score; one that is never there, or never with a failure, has none."""
+def fit_links(table: pl.DataFrame, failed: np.ndarray, *, market: bool) -> dict[str, Line]:
+    """Fit a line for each Altman score on the companies that it is used for; one without failures there has none."""
+    used = table.select(score_used(market=market)).to_series().to_numpy()
     lines = {}
-    for name in LINKED:
+    for name in SCORES:
         score = table[name].to_numpy()
-        seen = np.isfinite(score)
+        seen = np.isfinite(score) & (used == name)
         if not 0 < failed[seen].sum() < seen.sum():
             continue
         low, high = np.quantile(score[seen], [0.01, 0.99])
@@ -40,10 +39,10 @@ def fit_links(table: pl.DataFrame, failed: np.ndarray) -> dict[str, Line]:
     return lines
 
 
-def altman_log_odds(table: pl.DataFrame, lines: dict[str, Line]) -> np.ndarray:
-    """Return log-odds of failure from the first Altman score there is; NaN where there is none."""
+def altman_log_odds(table: pl.DataFrame, lines: dict[str, Line], *, market: bool) -> np.ndarray:
+    """Return log-odds of failure from the score that is used for each company's type; NaN where it or its line is missing."""
+    used = table.select(score_used(market=market)).to_series().to_numpy()
     result = np.full(len(table), np.nan)
-    for name in LINKED:
-        if name in lines:
-            result = np.where(np.isnan(result), lines[name].log_odds(table[name].to_numpy()), result)
+    for name, line in lines.items():
+        result = np.where(used == name, line.log_odds(table[name].to_numpy()), result)
     return result

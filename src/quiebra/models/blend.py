@@ -25,8 +25,12 @@ class Blend:
     fitted_on: int
 
     def log_odds(self, model: np.ndarray, altman: np.ndarray) -> np.ndarray:
+        return self.intercept + self.slope * self.mixed(model, altman)
+
+    def mixed(self, model: np.ndarray, altman: np.ndarray) -> np.ndarray:
+        """Return the weighted log-odds before calibration."""
         weight = self.weights(altman)
-        return self.intercept + self.slope * (weight * model + (1 - weight) * np.nan_to_num(altman))
+        return weight * model + (1 - weight) * np.nan_to_num(altman)
 
     def weights(self, altman: np.ndarray) -> np.ndarray:
         """Return the model's weight for each row: 1 where Altman is missing."""

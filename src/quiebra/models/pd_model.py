@@ -1,107 +1,116 @@
-"""The saved model: trees, Altman links, blend and calibration, as XGBoost's own format and JSON. Never a pickle."""
+"""The saved model: a scorer for each kind of company, as XGBoost's own format and JSON. Never a pickle."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import xgboost as xgb
-from scipy.special import expit
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, write_atomically, write_json
-from quiebra.models.altman_link import Line, altman_log_odds
-from quiebra.models.blend import Blend
-from quiebra.models.hazard import FEATURE_NAMES, contributions, design, margin
+from quiebra.models.scorer import KINDS, Scorer, feature_names
 from quiebra.provenance import digest, hash_files
 
 USUALLY_THERE = 0.05
 """A feature missing in fewer training rows than this is one that the model relies on."""
-
-TREES, CARD = "hazard.ubj", "model.json"
+CARD, TREES = "model.json", "trees"
 
 
 @dataclass(frozen=True)
 class PdModel:
     """A fitted probability-of-default model.
 
+    scorers: by kind; ``accounting`` is always there, ``market`` where companies with market values could be learnt from.
     typical: median of each feature in the training window, for words such as "0.93 (typical 0.52)".
     card: what it was made from (params, years, rows, failures, hashes); free of dates of making.
     """
 
-    booster: xgb.Booster
-    links: dict[str, Line]
-    blend: Blend
-    altman_base: float
+    scorers: dict[str, Scorer]
+    confidence: float
     typical: dict[str, float | None]
     card: dict[str, Any] = field(default_factory=dict)
 
+    def kinds(self, table: pl.DataFrame) -> pl.Series:
+        """Return which scorer each row is scored with: the market one where it can be, or else the accounting one."""
+        listed = pl.col("log_market_value").is_not_null() & pl.lit("market" in self.scorers)
+        return table.select(scorer=pl.when(listed).then(pl.lit("market")).otherwise(pl.lit("accounting"))).to_series()
+
+    def _rows(self, table: pl.DataFrame) -> list[tuple[Scorer, np.ndarray]]:
+        kinds = self.kinds(table).to_numpy()
+        return [(scorer, rows) for kind, scorer in self.scorers.items() if len(rows := np.flatnonzero(kinds == kind))]
+
     def predict(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return log_odds_model, log_odds_altman (missing without an Altman score), log_odds and pd_12m, one row a row."""
-        model, altman = margin(self.booster, design(table)), altman_log_odds(table, self.links)
-        blended = self.blend.log_odds(model, altman)
-        return pl.DataFrame(
-            {"log_odds_model": model, "log_odds_altman": altman, "log_odds": blended, "pd_12m": expit(blended)}
-        ).fill_nan(None)
+        """Return one row a row: scorer, the parts' log-odds, log_odds, pd_12m … pd_60m, and low and high of each.
+
+        The interval covers calibration and the difference between years, not what else could be learnt about a company.
+        """
+        pieces = []
+        for scorer, rows in self._rows(table):
+            parts = scorer.parts(table[rows])
+            done = pl.concat([parts, scorer.finish(parts, self.confidence)], how="horizontal")
+            pieces.append(done.with_columns(scorer=pl.lit(scorer.kind), row=pl.Series(rows)))
+        if not pieces:
+            return self.predict(_one_empty_row(table)).clear()
+        return pl.concat(pieces).sort("row").select("scorer", pl.exclude("scorer", "row"))
 
     def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Return contributions (rows × features and ``altman``) and the base: together they are exactly ``log_odds``."""
-        values, base = contributions(self.booster, design(table))
-        altman = altman_log_odds(table, self.links)
-        weight = self.blend.weights(altman)[:, None]
-        scaled = self.blend.slope * weight * values
-        rest = self.blend.slope * (1 - weight[:, 0])
-        frame = pl.DataFrame(scaled, schema=list(FEATURE_NAMES))
-        frame = frame.with_columns(altman=pl.Series(rest * np.nan_to_num(altman - self.altman_base)))
-        model_base = self.blend.slope * weight[:, 0] * base
-        return frame, self.blend.intercept + model_base + rest * self.altman_base
+        base = np.zeros(table.height)
+        pieces = []
+        for scorer, rows in self._rows(table):
+            frame, base[rows] = scorer.explain(table[rows])
+            pieces.append(frame.with_columns(row=pl.Series(rows)))
+        return pl.concat(pieces).sort("row").drop("row"), base
 
     def blind_share(self, table: pl.DataFrame) -> pl.Series:
-        """Return, for each row, the share missing of the features that were nearly always there in training.
+        """Return, for each row, the share missing of the features that were nearly always there in its scorer's training.
 
         Trees send a value that they never saw missing down one side unlearnt: a score with a high share is not to be trusted.
         """
-        usual = [name for name, share in self.card["missing_share"].items() if share < USUALLY_THERE]
-        return table.select(pl.mean_horizontal(pl.col(name).is_null() for name in usual)).to_series()
+        result = np.zeros(table.height)
+        for scorer, rows in self._rows(table):
+            usual = [name for name, share in self.card["missing_share"][scorer.kind].items() if share < USUALLY_THERE]
+            result[rows] = table[rows].select(pl.mean_horizontal(pl.col(name).is_null() for name in usual)).to_series()
+        return pl.Series("blind_share", result)
 
     def save(self, folder: Path) -> None:
-        """Write ``hazard.ubj`` and ``model.json``."""
-        write_atomically(folder / TREES, lambda path: path.write_bytes(self.booster.save_raw("ubj")))
-        write_json(
-            folder / CARD,
-            {
-                "features": list(FEATURE_NAMES),
-                "altman_links": {name: asdict(line) for name, line in self.links.items()},
-                "altman_base": self.altman_base,
-                "blend": asdict(self.blend),
-                "typical": self.typical,
-                "card": self.card,
-            },
-        )
+        """Write ``model.json`` and, in ``trees/``, two sets of trees a scorer."""
+        for kind, scorer in self.scorers.items():
+            for part in ("near", "later"):
+                raw = getattr(scorer, part).save_raw("ubj")
+                write_atomically(folder / TREES / f"{kind}_{part}.ubj", lambda path, raw=raw: path.write_bytes(raw))  # type: ignore[misc]
+        scorers = {kind: scorer.as_record() for kind, scorer in self.scorers.items()}
+        content = {"scorers": scorers, "confidence": self.confidence, "typical": self.typical, "card": self.card}
+        write_json(folder / CARD, content)
 
     @classmethod
     def load(cls, folder: Path) -> PdModel:
         """Read a saved model; WorkspaceError where it is missing or was made for other features."""
         content = read_json(folder / CARD)
-        if content["features"] != list(FEATURE_NAMES):
-            raise WorkspaceError(f"{folder / CARD} was made with other features: run `dvc repro` to train again")
-        booster = xgb.Booster()
-        booster.load_model(bytearray((folder / TREES).read_bytes()))
-        booster.feature_names = content["features"]
-        return cls(
-            booster=booster,
-            links={name: Line(**line) for name, line in content["altman_links"].items()},
-            blend=Blend(**content["blend"]),
-            altman_base=content["altman_base"],
-            typical=content["typical"],
-            card=content["card"],
-        )
+        scorers = {}
+        for kind, record in content["scorers"].items():
+            if not set(record["features"]) <= set(feature_names(kind)):
+                raise WorkspaceError(f"{folder / CARD} was made with other features: run `dvc repro` to train again")
+            near, later = (_read_trees(folder / TREES / f"{kind}_{part}.ubj") for part in ("near", "later"))
+            scorers[kind] = Scorer.from_record(kind, record, near, later)
+        return cls(scorers, content["confidence"], content["typical"], content["card"])
+
+
+def _one_empty_row(table: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({name: [None] for name in table.columns}, schema=table.schema)
+
+
+def _read_trees(path: Path) -> xgb.Booster:
+    booster = xgb.Booster()
+    booster.load_model(bytearray(path.read_bytes()))
+    return booster
 
 
 def model_hash(folder: Path) -> str:
     """Return one hash over the saved model's files."""
-    return digest(hash_files([folder / TREES, folder / CARD]))
-
+    trees = [folder / TREES / f"{kind}_{part}.ubj" for kind in KINDS for part in ("near", "later")]
+    return digest(hash_files([folder / CARD, *(path for path in trees if path.exists())]))

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME
-from quiebra.models.altman_link import LINKED
+from quiebra.features.altman import SCORES, score_used
 from quiebra.models.pd_model import PdModel
 
 ALTMAN_CONCEPT = "altman"
-ALTMAN_WORDS = {"altman_z": "Altman Z", "altman_z1995": "Altman Z″"}
+ALTMAN_WORDS = {"altman_z": "Altman Z", "altman_z1983": "Altman Z′", "altman_z1995": "Altman Z″"}
 
 
 def concepts() -> dict[str, list[str]]:
@@ -34,7 +34,7 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
     order = np.argsort(-totals, axis=1, kind="stable")[:, :count]
     names = list(groups)
     records = []
-    values = table.select(*FEATURES_BY_NAME, *LINKED).to_dicts()
+    values = table.with_columns(used=score_used(market=True)).select(*FEATURES_BY_NAME, *SCORES, "used").to_dicts()
     pieces = {name: parts.select(members).to_numpy() for name, members in groups.items()}
     for row, (company, year) in enumerate(table.select("company_id", "fiscal_year").iter_rows()):
         for rank, index in enumerate(order[row], start=1):
@@ -42,7 +42,7 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
             strongest = int(np.argmax(pieces[concept][row] * (1 if effect > 0 else -1)))
             feature = groups[concept][strongest]
             if concept == ALTMAN_CONCEPT:
-                feature = next((name for name in LINKED if values[row][name] is not None), LINKED[-1])
+                feature = values[row]["used"] or "altman_z1995"
             value, typical = values[row][feature], model.typical.get(feature)
             records.append(
                 {

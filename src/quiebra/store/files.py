@@ -5,13 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from quiebra.files import read_json, read_table
+from quiebra.models.term import COLUMNS
 from quiebra.panel import read_panel_table, read_source
 from quiebra.provenance import git_revision
 from quiebra.risk import read_run, reasons_in_words
 from quiebra.store.publish import Publication
 from quiebra.workspace import Workspace
 
-SHARED = ["company_id", "fiscal_year", "pd_12m", "rating", "watch", "altman_z", "altman_z1983", "altman_z1995"]
+SHARED = ["company_id", "fiscal_year", *COLUMNS, "pd_12m_low", "pd_12m_high", "scorer", "rating", "watch", "altman_z", "altman_z1983", "altman_z1995"]
 
 
 def publication(workspace: Workspace) -> Publication:

@@ -63,6 +63,11 @@ class Model(Base):
     params: Mapped[Any] = mapped_column(JSON)
     metrics: Mapped[Any] = mapped_column(JSON)
     card: Mapped[Any] = mapped_column(JSON)
+    version: Mapped[int | None] = mapped_column(Integer)
+    status: Mapped[str | None] = mapped_column(String(16))
+    data_sha256: Mapped[str | None] = mapped_column(String(64))
+    gates: Mapped[Any | None] = mapped_column(JSON)
+    changed_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 
 class Run(Base):
@@ -96,6 +101,13 @@ class Prediction(Base):
     fiscal_year: Mapped[int] = mapped_column(Integer, primary_key=True)
     score_month: Mapped[str] = mapped_column(String(7))
     pd_12m: Mapped[float] = mapped_column(Float)
+    pd_24m: Mapped[float | None] = mapped_column(Float)
+    pd_36m: Mapped[float | None] = mapped_column(Float)
+    pd_48m: Mapped[float | None] = mapped_column(Float)
+    pd_60m: Mapped[float | None] = mapped_column(Float)
+    pd_12m_low: Mapped[float | None] = mapped_column(Float)
+    pd_12m_high: Mapped[float | None] = mapped_column(Float)
+    scorer: Mapped[str | None] = mapped_column(String(16))
     pd_model: Mapped[float | None] = mapped_column(Float)
     pd_altman: Mapped[float | None] = mapped_column(Float)
     rating: Mapped[str] = mapped_column(String(8))

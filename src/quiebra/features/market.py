@@ -1,0 +1,71 @@
+"""What the stock market says: ratios with the market value of equity, and the distance to default that it implies."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from quiebra.features.feature import Feature, log_million, ratio
+from quiebra.features.ratios import ALTMAN, CHS, LIQUID, TEXTBOOK, made, over
+
+SHUMWAY, MERTON = "Shumway (2001)", "Bharath and Shumway (2008), naive DD"
+
+_c = pl.col
+_value = _c("market_value")
+_market_assets = _c("total_liabilities") + _value
+_MA = "(total_liabilities + market_value)"
+
+
+def _of_market_assets(name: str, label: str, formula: str, why: str, top: pl.Expr, sign: int = 0) -> Feature:
+    """An amount over the market value of assets: book values of assets say little in a company that is failing."""
+    return made(f"{name}_to_market_assets", f"{label} / market value of assets", "market", f"{formula} / {_MA}", CHS, why,
+                ratio(top, _market_assets), sign)  # fmt: skip
+
+
+MARKET: tuple[Feature, ...] = (
+    made("log_market_value", "Market value", "market", "ln(market_value)", SHUMWAY, "what the owners' stake would sell for",
+         log_million(_value), unit="ln million"),
+    over("market_value_to_liabilities", "Market value / liabilities", "market", "market_value", "total_liabilities", ALTMAN,
+         "how far values can fall before claims exceed them", -1),
+    made("market_leverage", "Liabilities / market value of assets", "market", f"total_liabilities / {_MA}", CHS,
+         "leverage as the market sees it", ratio(_c("total_liabilities"), _market_assets), 1),
+    over("market_to_assets", "Market value / assets", "market", "market_value", "total_assets", TEXTBOOK,
+         "what the market makes of its assets"),
+    over("market_value_to_revenue", "Market value / revenue", "market", "market_value", "revenue", TEXTBOOK,
+         "what the market makes of its sales"),
+    made("market_to_book", "Market / book equity", "market", "market_value / (total_assets - total_liabilities)", CHS,
+         "equity that the market does not believe in", ratio(_value, _c("total_assets") - _c("total_liabilities"))),
+    made("book_to_market", "Book equity / market value", "market", "(total_assets - total_liabilities) / market_value", CHS,
+         "the same, defined where book equity is negative", ratio(_c("total_assets") - _c("total_liabilities"), _value)),
+    over("net_income_to_market_value", "Net income / market value", "market", "net_income", "market_value", TEXTBOOK,
+         "a loss against what is left to lose", -1),
+    _of_market_assets("net_income", "Net income", "net_income", "the profit measure that predicts best", _c("net_income"), -1),
+    _of_market_assets("ebitda", "EBITDA", "ebitda", "cash earnings on what the assets are worth", _c("ebitda")),
+    _of_market_assets("revenue", "Revenue", "revenue", "sales that the market does not pay for", _c("revenue")),
+    _of_market_assets("retained_earnings", "Retained earnings", "retained_earnings", "losses gathered over its life",
+                      _c("retained_earnings"), -1),
+    _of_market_assets("liquid", "Liquid assets", "(current_assets - inventory - receivables)", "cash that buys time", LIQUID),
+    _of_market_assets("debt", "Long-term debt", "long_term_debt", "debt as the market weighs it", _c("long_term_debt")),
+    _of_market_assets("current_liabilities", "Current liabilities", "current_liabilities", "bills due as the market weighs them",
+                      _c("current_liabilities")),
+    _of_market_assets("working_capital", "Working capital", "(current_assets - current_liabilities)",
+                      "what is left to pay with", _c("current_assets") - _c("current_liabilities"), -1),
+)  # fmt: skip
+
+
+def distance_to_default() -> tuple[Feature, ...]:
+    """Return the naive Merton distance and the asset volatility behind it. They read ``market_value_volatility`` and the
+    one-year change of the market value, so that they come after those."""
+    equity = _c("market_value_volatility").clip(0.1, 1.5)
+    share = _value / _market_assets
+    volatility = share * equity + (1 - share) * (0.05 + 0.25 * equity)
+    drift = _c("log_market_value_change1").clip(-1, 1)
+    distance = (ratio(_market_assets, _c("total_liabilities")).log() + drift - 0.5 * volatility**2) / volatility
+    return (
+        made("asset_volatility", "Volatility of the market value of assets", "market",
+             "E/V s + (1 - E/V)(0.05 + 0.25 s), s = market_value_volatility in [0.1, 1.5]", MERTON,
+             "what can happen to the assets in a year", volatility, unit="ln a year"),
+        made("distance_to_default", "Distance to default", "market",
+             "(ln(V / liabilities) + change of ln(market_value) in [-1, 1] - 0.5 sigma^2) / sigma, V = liabilities + market_value",
+             MERTON, "how many yearly moves of its assets' value lie between a company and its claims",
+             distance.clip(-10, 30), -1, "standard deviations"),
+    )  # fmt: skip

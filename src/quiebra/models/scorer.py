@@ -1,0 +1,111 @@
+"""A scorer: everything that turns the features of one kind of company into PDs. There are two kinds, with market value and without."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+import xgboost as xgb
+
+from quiebra.features import FEATURES_BY_NAME, market_based
+from quiebra.models.altman_link import Line, altman_log_odds
+from quiebra.models.blend import Blend
+from quiebra.models.interval import UNSEEN, Spread, bounds
+from quiebra.models.term import COLUMNS, HORIZONS, Term, cumulative, near_share
+from quiebra.models.trees import contributions, design, margin
+
+KINDS = ("market", "accounting")
+PART_COLUMNS = ("log_odds_near", "log_odds_later", "log_odds_model", "log_odds_altman")
+
+
+def feature_names(kind: str) -> tuple[str, ...]:
+    """Return the inputs of a kind: all features, or those that need no market value."""
+    needs_market = market_based()
+    return tuple(name for name in FEATURES_BY_NAME if kind == "market" or name not in needs_market)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """near, later: trees for the hazard of the first year and of the second to fifth. near_share, near_decay: see `Term`.
+
+    links: Altman lines. blend: model with Altman, calibrated. term: calibration of later years. spread: of the first year's log-odds.
+    """
+
+    kind: str
+    near: xgb.Booster
+    later: xgb.Booster
+    links: dict[str, Line]
+    altman_base: float
+    near_share: float
+    near_decay: float
+    blend: Blend
+    term: Term = Term(0.0, 1.0, 0)  # noqa: RUF009
+    spread: Spread = field(default=UNSEEN)
+
+    @property
+    def market(self) -> bool:
+        return self.kind == "market"
+
+    def parts(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return the log-odds before blend and calibration; columns `PART_COLUMNS`, Altman's missing where there is no score."""
+        near, later = (margin(trees, design(table, tuple(trees.feature_names))) for trees in (self.near, self.later))  # type: ignore[arg-type]
+        share = self.near_share
+        values = (near, later, share * near + (1 - share) * later, altman_log_odds(table, self.links, market=self.market))
+        return pl.DataFrame(dict(zip(PART_COLUMNS, values, strict=True))).fill_nan(None)
+
+    def finish(self, parts: pl.DataFrame, confidence: float) -> pl.DataFrame:
+        """Return log_odds, pd_12m … pd_60m, and low and high of each, from `parts`."""
+        model, altman = parts["log_odds_model"].to_numpy(), parts["log_odds_altman"].fill_null(np.nan).to_numpy()
+        log_odds = self.blend.log_odds(model, altman)
+        error = self.spread.standard_error(self.blend.mixed(model, altman))
+        later = self.term.log_odds(later_log_odds(parts, self.near_share, self.near_decay))
+        pds = dict(zip(COLUMNS, cumulative(log_odds, later).T, strict=True))
+        frame = pl.DataFrame({"log_odds": log_odds, **pds})
+        for name, pd in pds.items():
+            low, high = bounds(np.log(pd) - np.log1p(-pd), error, confidence)
+            frame = frame.with_columns(pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high))
+        return frame
+
+    def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+        """Return contributions (rows × all features and ``altman``) and the base: together exactly ``log_odds``."""
+        altman = altman_log_odds(table, self.links, market=self.market)
+        weight = self.blend.weights(altman)
+        rest = self.blend.slope * (1 - weight)
+        total = {name: np.zeros(len(table)) for name in (*FEATURES_BY_NAME, "altman")}
+        base = self.blend.intercept + rest * self.altman_base
+        for trees, share in ((self.near, self.near_share), (self.later, 1 - self.near_share)):
+            values, start = contributions(trees, design(table, tuple(trees.feature_names)))  # type: ignore[arg-type]
+            scale = self.blend.slope * weight * share
+            base = base + scale * start
+            for column, name in enumerate(trees.feature_names):  # type: ignore[arg-type]
+                total[name] = total[name] + scale * values[:, column]
+        total["altman"] = rest * np.nan_to_num(altman - self.altman_base)
+        return pl.DataFrame(total), base
+
+    def as_record(self) -> dict[str, Any]:
+        """Return all but the trees as JSON values."""
+        return {
+            "features": list(self.near.feature_names), "altman_links": {name: asdict(line) for name, line in self.links.items()},  # type: ignore[arg-type]
+            "altman_base": self.altman_base, "near_share": self.near_share, "near_decay": self.near_decay,
+            "blend": asdict(self.blend), "term": asdict(self.term), "spread": asdict(self.spread),
+        }  # fmt: skip
+
+    @classmethod
+    def from_record(cls, kind: str, record: dict[str, Any], near: xgb.Booster, later: xgb.Booster) -> Scorer:
+        """Restore a scorer from its record and trees."""
+        for trees in (near, later):
+            trees.feature_names = record["features"]
+        links = {name: Line(**line) for name, line in record["altman_links"].items()}
+        return cls(
+            kind, near, later, links, record["altman_base"], record["near_share"], record["near_decay"], Blend(**record["blend"]),
+            Term(**record["term"]), Spread(**record["spread"]),
+        )  # fmt: skip
+
+
+def later_log_odds(parts: pl.DataFrame, share: float, decay: float) -> np.ndarray:
+    """Return the log-odds of the hazards of years two to five before calibration, rows × 4."""
+    near, later = parts["log_odds_near"].to_numpy(), parts["log_odds_later"].to_numpy()
+    shares = [near_share(years, share, decay) for years in HORIZONS[1:]]
+    return np.column_stack([part * near + (1 - part) * later for part in shares])
