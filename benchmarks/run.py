@@ -16,9 +16,11 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from quality import benchmark_table, other_ways, walked
+
 from quiebra.features import feature_table
 from quiebra.files import write_json
-from quiebra.models import reasons, walk
+from quiebra.models import reasons
 from quiebra.panel import Panel, build, label
 from quiebra.params import Params, load
 from quiebra.sources import american, demo
@@ -38,13 +40,8 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def measure(panel: Panel, params: Params) -> dict[str, Any]:
     """Return seconds by step, ratios between ways of doing the same, and quality out of time against Altman."""
-    features, feature_seconds = timed(lambda: feature_table(panel.statements))
-    chain, chain_seconds = timed(
-        lambda: walk(
-            features, panel.statements, panel.events, first_year=panel.info.first_label_year, as_of=panel.info.as_of,
-            train=params.train, labels=params.labels, run=params.run,
-        )
-    )  # fmt: skip
+    features, feature_seconds = timed(lambda: feature_table(panel.statements, panel.companies))
+    chain, chain_seconds = timed(lambda: walked(panel, features, params))
     labels = label(panel.statements, panel.events, window_months=params.labels.window_months)
     years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
     quality, validation_seconds = timed(
@@ -52,15 +49,20 @@ def measure(panel: Panel, params: Params) -> dict[str, Any]:
     )
     latest = features.filter(pl.col("fiscal_year") == years[-1])
     _, reason_seconds = timed(lambda: reasons(chain.model, latest, params.score.reasons))
+    several = pl.concat([latest] * max(1, 20_000 // latest.height))
+    _, explained_seconds = timed(lambda: chain.model.explain(several))
     judged = chain.history.filter(pl.col("fiscal_year").is_in(years)).join(labels, on=["company_id", "fiscal_year"])
     return {
         "statements": panel.statements.height,
         "seconds": {
             "features": feature_seconds, "chain of yearly models": chain_seconds, "validation": validation_seconds,
             "reasons per 1000": 1000 * reason_seconds / max(latest.height, 1),
+            "explanations per 10,000 rows": 10_000 * explained_seconds / several.height,
         },
         "ratios": {"resample: scikit-learn over ours": resample_ratio(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy())},
         "quality": {name: _short(quality[name]) for name in JUDGED},
+        **({"table": benchmark_table(panel, features, chain, params), "other ways": other_ways(panel, features, chain, params)}
+           if panel.info.source == "american" else {}),
     }  # fmt: skip
 
 
@@ -96,9 +98,23 @@ def main() -> None:
         for what, figures in found["quality"].items():
             low, high = figures["interval"]["auc"]
             print(f"  {what:<36} AUC {figures['auc']:.3f} ({low:.3f} to {high:.3f})  AP {figures['average_precision']:.3f}")
+        if "table" in found:
+            _print_table(found["table"])
     if "american" not in results:
         print(f"\nno American panel at {path}: give its path as the argument to measure on it")
     write_json(RESULTS, results)
+
+
+def _print_table(table: dict[str, Any]) -> None:
+    """Print every contender's figures, and ours minus its AUC and average precision with intervals."""
+    print(f"\n  {table['rows']:,} rows, {table['events']} failures, out of time")
+    for name, found in table["figures"].items():
+        line = f"  {name:<34} AUC {found['auc']:.4f}  AP {found['average_precision']:.3f}"
+        line += f"  tenth {found['top_decile_capture']:.3f}  Brier {found['brier']:.5f}"
+        if name in table["ours minus"]:
+            gaps = (table["ours minus"][name][figure] for figure in ("auc", "average_precision"))
+            line += "".join(f"  {g['difference']:+.3f} ({g['interval'][0]:+.3f} to {g['interval'][1]:+.3f})" for g in gaps)
+        print(line)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,10 @@ def merged(content: dict, changes: dict) -> dict:
     """Return nested settings with changes laid over them."""
     return {
         **content,
-        **{k: merged(content[k], v) if isinstance(v, dict) and isinstance(content.get(k), dict) else v for k, v in changes.items()},
+        **{
+            k: merged(content[k], v) if isinstance(v, dict) and isinstance(content.get(k), dict) else v
+            for k, v in changes.items()
+        },
     }
 
 
@@ -171,6 +174,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
     try:
+
         def make(name: str) -> str:
             server = f"postgresql://quiebra@127.0.0.1:{port}"
             with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:

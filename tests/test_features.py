@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_panel import frame, statement
 
@@ -81,6 +81,7 @@ def test_one_year_of_one_company_is_enough() -> None:
     assert feature_table(frame(statement(**FIRM))).height == 1
 
 
+@settings(deadline=None, max_examples=30)
 @given(cut=st.dates(dt.date(2013, 1, 1), dt.date(2024, 1, 1)), factor=st.floats(0.1, 10))
 def test_no_feature_depends_on_what_was_published_later(small_panel: Panel, cut: dt.date, factor: float) -> None:
     some = small_panel.statements.filter(pl.col("company_id") < "SIM-00040")
@@ -91,7 +92,9 @@ def test_no_feature_depends_on_what_was_published_later(small_panel: Panel, cut:
 
 
 def test_the_order_of_rows_does_not_matter(small_panel: Panel) -> None:
-    assert feature_table(small_panel.statements).equals(feature_table(small_panel.statements.sample(fraction=1, shuffle=True, seed=1)))
+    assert feature_table(small_panel.statements).equals(
+        feature_table(small_panel.statements.sample(fraction=1, shuffle=True, seed=1))
+    )
 
 
 def test_names_are_unique_and_documented() -> None:

@@ -13,7 +13,21 @@ from conftest import ROOT, command
 from quiebra.stages import STAGES
 
 STAGES_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-BASE = {"brand", "canonical", "errors", "files", "items", "params", "provenance", "settings", "workspace", "stages", "pipeline", "doctor", "cli"}
+BASE = {
+    "brand",
+    "canonical",
+    "errors",
+    "files",
+    "items",
+    "params",
+    "provenance",
+    "settings",
+    "workspace",
+    "stages",
+    "pipeline",
+    "doctor",
+    "cli",
+}
 
 
 def test_dependencies_point_one_way() -> None:
@@ -85,7 +99,7 @@ def test_the_lock_has_no_index_and_covers_the_dependencies() -> None:
     import tomllib
 
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    names = [re.split(r"[\[>=<]", d)[0] for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"])]
+    names = [re.split(r"[\[>=<]", d)[0] for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"], *wanted["dependency-groups"]["bench"])]
     locked = {line.split("==")[0].lower() for line in lock.splitlines() if "==" in line}
     assert {name.lower() for name in names} <= locked
 

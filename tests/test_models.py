@@ -108,7 +108,9 @@ def test_no_look_ahead(small_panel: Panel) -> None:
     changed = replace(
         small_panel,
         statements=pl.concat([past, shuffled]).sort("company_id", "fiscal_year", "available_at"),
-        events=pl.concat([events, invented.filter(~pl.col("company_id").is_in(events["company_id"].implode()))]).sort("company_id"),
+        events=pl.concat([events, invented.filter(~pl.col("company_id").is_in(events["company_id"].implode()))]).sort(
+            "company_id"
+        ),
         info=replace(small_panel.info, as_of=cut),
     )
     was = walk_on(replace(small_panel, info=replace(small_panel.info, as_of=cut)), SMALL_PARAMS)
@@ -182,7 +184,9 @@ def test_american_floors(params: Params) -> None:
     labels = label(panel.statements, panel.events)
     years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
     assert years == list(range(2012, 2018))
-    figures = validation_report(chain.history, labels, years, params.validate_.model_copy(update={"bootstrap": 20}), 1)["walk_forward"]
+    figures = validation_report(chain.history, labels, years, params.validate_.model_copy(update={"bootstrap": 20}), 1)[
+        "walk_forward"
+    ]
     assert (figures["rows"], figures["events"]) == (19_934, 170)
     assert figures["auc"] >= 0.92
     assert figures["average_precision"] >= 0.20

@@ -89,7 +89,14 @@ def test_nothing_left_says_why(simulation: Simulation) -> None:
 def test_no_row_of_the_demo_is_lost(simulation: Simulation, panel: Panel) -> None:
     quality = panel.quality
     assert quality["rows_in"] == simulation.source.statements.height == panel.statements.height + panel.quarantined.height
-    assert set(quality["quarantined_by_rule"]) >= {"no_company", "bad_year", "available_early", "infinite", "no_assets", "duplicate"}
+    assert set(quality["quarantined_by_rule"]) >= {
+        "no_company",
+        "bad_year",
+        "available_early",
+        "infinite",
+        "no_assets",
+        "duplicate",
+    }
     assert sum(quality["rows_by_year"].values()) == panel.statements.height
     assert set(quality["missing_by_item"]) == set(ITEM_NAMES)
 

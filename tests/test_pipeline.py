@@ -14,11 +14,14 @@ from quiebra.provenance import sha256
 
 
 def outs(folder: Path) -> dict[str, str]:
-    """Path → SHA-256 of every out that dvc.yaml names."""
+    """Path → SHA-256 of every out that dvc.yaml names, and of every file in one that is a folder."""
     stages = yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].values()
     listed = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", []))]
     names = [out if isinstance(out, str) else next(iter(out)) for out in listed]
-    return {name: sha256(folder / name) for name in names}
+    files = [
+        path for name in names for path in ([folder / name] if (folder / name).is_file() else sorted((folder / name).iterdir()))
+    ]
+    return {str(path.relative_to(folder)): sha256(path) for path in files}
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -146,7 +149,12 @@ def test_a_table_of_ones_own_goes_all_the_way(workspace: Path) -> None:
 
     statements = pl.read_parquet(workspace / "data/panel/statements.parquet")
     events = pl.read_parquet(workspace / "data/panel/events.parquet")
-    mine = statements.join(events.select("company_id", "event_date"), on="company_id", how="left").drop("source", "currency")
+    sectors = pl.read_parquet(workspace / "data/panel/companies.parquet").select("company_id", "sector")
+    mine = (
+        statements.join(sectors, on="company_id")
+        .join(events.select("company_id", "event_date"), on="company_id", how="left")
+        .drop("source", "currency")
+    )
     amounts = [name for name, kind in mine.schema.items() if kind == pl.Float64]
     mine = mine.with_columns(pl.col(amounts) * 1000).rename({"company_id": "NIF", "total_assets": "Activo"})
     mine.write_csv(workspace / "data/raw/mine.csv")

@@ -1,6 +1,7 @@
 """Horizons: who is at risk in which year, hazards that add up to cumulative PDs, and intervals that hold what they say."""
 
 import datetime as dt
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_cumulative_pds_are_probabilities_and_never_fall(log_odds: list[float]) 
 
 def test_the_model_gives_a_term_structure_and_intervals(small_chain: Chain) -> None:
     history = small_chain.history
-    for early, late in zip(COLUMNS, COLUMNS[1:], strict=False):
+    for early, late in itertools.pairwise(COLUMNS):
         assert (history[early] <= history[late]).all()
     for name in COLUMNS:
         assert history.select((pl.col(f"{name}_low") < pl.col(name)).all() & (pl.col(name) < pl.col(f"{name}_high")).all()).item()

@@ -90,6 +90,3 @@ def test_no_failure_in_the_test_years_is_refused(small_chain: Chain, small_panel
     none = label(small_panel.statements, small_panel.events.clear())
     with pytest.raises(TrainingError, match="0 failures"):
         validation_report(small_chain.history, none, [2018], OPTIONS, seed=1)
-
-
-

@@ -73,6 +73,11 @@ class Labels(Section):
     alive_exits: Literal["survived", "dropped"]
 
 
+class Search(Section):
+    trials: Annotated[int, Field(ge=0, le=10_000)]
+    last_year: Year | None
+
+
 class Train(Section):
     first_year: Year | None
     embargo_years: Annotated[int, Field(ge=0, le=5)]
@@ -91,6 +96,7 @@ class Train(Section):
     near_decay: Share
     interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
+    search: Search
 
 
 class Validate(Section):

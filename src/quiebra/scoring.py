@@ -10,9 +10,11 @@ import polars as pl
 from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError
 from quiebra.features import feature_table
+from quiebra.features.altman import SCORES
 from quiebra.files import read_table
 from quiebra.models import PdModel, reasons
 from quiebra.models.term import COLUMNS
+from quiebra.panel import read_panel_table
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.params import load
 from quiebra.risk import reasons_in_words, score_statements
@@ -41,7 +43,7 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     model = PdModel.load(workspace.models)
     raw = statements_from(path, params.ingest.table)
     statements = conform(raw, STATEMENTS)
-    companies = raw.select("company_id", "sector").unique("company_id", keep="last", maintain_order=True)
+    companies = _with_sectors(raw, read_panel_table(workspace.panel, "companies"))
     kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS))
     meanings = {rule.name: rule.meaning for rule in RULES}
     warnings = [f"{n} row(s) left out: {meanings[rule]}" for rule, n in aside["rule"].value_counts().sort("rule").iter_rows()]
@@ -59,8 +61,16 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
         )
     scores = score_statements(model, features, params.score)
     words = reasons_in_words(reasons(model, features, params.score.reasons))
-    columns = ["company_id", "fiscal_year", "pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:], "rating", "watch", "scorer", "altman_z", "altman_z_zone", "altman_z1983",
-               "altman_z1983_zone", "altman_z1995", "altman_z1995_zone", "reasons"]  # fmt: skip
+    altman = [column for score in SCORES for column in (score, f"{score}_zone")]
+    pds = ["pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:]]
+    columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reasons"]
     table = scores.join(words, on="company_id", how="left").select(columns)
     numbers = pl.selectors.float().round(6)
     return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings)
+
+
+def _with_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return each company's sector: as the file says, or else as the panel knows it."""
+    given = rows.select("company_id", "sector").unique("company_id", keep="last", maintain_order=True)
+    both = given.join(known.select("company_id", panel_sector="sector"), on="company_id", how="left")
+    return both.select("company_id", sector=pl.coalesce("sector", "panel_sector"))

@@ -35,7 +35,9 @@ def market_based() -> frozenset[str]:
     return frozenset(found - {"market_value"})
 
 
-def feature_table(statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None) -> pl.DataFrame:
+def feature_table(
+    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Return one row a published statement: its keys, sector, every feature and the Altman scores with their zones.
 
     statements: canonical, in millions, any order; restatements are rows of their own and see what they restate. companies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from quiebra.features.feature import Feature, log_million, ratio
-from quiebra.features.ratios import CHS, FUNDS, LIQUID, OHLSON, TEXTBOOK, made
+from quiebra.features.ratios import CHS, FUNDS, OHLSON, TEXTBOOK, made
 
 SHUMWAY = "Change of the ratio; Shumway (2001), Ohlson (1980)"
 SLOAN = "Sloan (1996)"
@@ -22,7 +22,8 @@ GROWING = {
     "current_assets": "assets run down to pay with", "receivables": "sales not paid for, or no sales",
     "inventory": "stock that piles up or runs out", "operating_expenses": "costs that outrun sales, or are cut",
     "total_liabilities": "claims that pile up", "current_liabilities": "bills that pile up",
-    "long_term_debt": "borrowing that ends, or debt made short", "depreciation_amortization": "assets bought, sold or written down",
+    "long_term_debt": "borrowing that ends, or debt made short",
+    "depreciation_amortization": "assets bought, sold or written down",
 }  # fmt: skip
 REMEMBERED = ("net_income_to_assets", "ebitda_to_assets", "log_market_value", "net_income", "market_leverage", "log_revenue",
               "liabilities_to_assets")  # fmt: skip
@@ -30,14 +31,14 @@ REMEMBERED = ("net_income_to_assets", "ebitda_to_assets", "log_market_value", "n
 
 _c = pl.col
 _EQUITY = _c("total_assets") - _c("total_liabilities")
-OPERATING_WORKING_CAPITAL = _c("inventory") + _c("receivables") - _c("current_liabilities")
+OPERATING_CAPITAL = _c("inventory") + _c("receivables") - _c("current_liabilities")
 
 LAGS: dict[int, tuple[str, ...]] = {
-    1: (*CHANGED, *GROWING, "net_income", "total_assets", "equity", "retained_earnings", "operating_working_capital"),
-    **{years: REMEMBERED for years in range(2, YEARS_BACK + 1)},
+    1: (*CHANGED, *GROWING, "net_income", "total_assets", "equity", "retained_earnings", "operating_capital"),
+    **dict.fromkeys(range(2, YEARS_BACK + 1), REMEMBERED),
 }
 """What is looked up of each earlier year: features and items by name."""
-HELPERS = {"equity": _EQUITY, "operating_working_capital": OPERATING_WORKING_CAPITAL}
+HELPERS = {"equity": _EQUITY, "operating_capital": OPERATING_CAPITAL}
 """Amounts that are no features themselves and whose earlier values are needed."""
 
 
@@ -75,13 +76,14 @@ def _growth(item: str, why: str) -> Feature:
 
 _FLOWS = (
     made("equity_raised", "Equity raised / assets", "trend", "(change of equity - net_income) / total_assets one year before",
-         TEXTBOOK, "new money from owners, or none", ratio(_EQUITY - _c("equity_lag1") - _c("net_income"), _c("total_assets_lag1"))),
+         TEXTBOOK, "new money from owners, or none", ratio(_EQUITY - _c("equity_lag1") - _c("net_income"),
+               _c("total_assets_lag1"))),
     made("accruals", "Accruals / assets", "trend", "change of (inventory + receivables - current_liabilities) / total_assets",
-         SLOAN, "profit that is not cash", ratio(OPERATING_WORKING_CAPITAL - _c("operating_working_capital_lag1"), _c("total_assets"))),
+         SLOAN, "profit that is not cash", ratio(OPERATING_CAPITAL - _c("operating_capital_lag1"), _c("total_assets"))),
     made("cash_earned_to_liabilities", "Cash earned / liabilities", "coverage",
-         "(net_income + depreciation_amortization - change of (inventory + receivables - current_liabilities)) / total_liabilities",
+         "(net_income + depreciation_amortization - accruals * total_assets) / total_liabilities",
          SLOAN, "cash that can pay the claims, where a source gives no cash flow",
-         ratio(FUNDS - OPERATING_WORKING_CAPITAL + _c("operating_working_capital_lag1"), _c("total_liabilities"))),
+         ratio(FUNDS - OPERATING_CAPITAL + _c("operating_capital_lag1"), _c("total_liabilities"))),
     made("income_turn", "Turn of net income", "trend", "change of net_income / (|net_income| + |net_income one year before|)",
          OHLSON, "a turn for the worse, whatever the size",
          ratio(_c("net_income") - _c("net_income_lag1"), _c("net_income").abs() + _c("net_income_lag1").abs()), -1),
@@ -114,7 +116,7 @@ _HISTORY = (
          "root mean square change of net_income_to_assets over up to four years", TEXTBOOK, "profits that cannot be relied on",
          _volatility("net_income_to_assets", YEARS_BACK)),
     made("market_value_volatility", "Volatility of market value", "market",
-         "root mean square change of ln(market_value) over up to three years", SHUMWAY, "how much the market disagrees with itself",
+         "root mean square change of ln(market_value) over up to three years", SHUMWAY, "the market disagrees with itself",
          _volatility("log_market_value", 3), unit="ln a year"),
     made("market_value_off_peak", "Market value against its peak", "market",
          "ln(market_value) minus its highest of this year and the three before", SHUMWAY, "how far it has fallen",

@@ -13,6 +13,10 @@ ALTMAN_ROWS = {
 }
 
 
+def _escaped(formula: str) -> str:
+    return formula.replace("|", "\\|")
+
+
 SIGNS = {1: "+", -1: "−", 0: ""}
 
 
@@ -20,7 +24,7 @@ def dictionary() -> str:
     """Return the dictionary of items, features and Altman scores as a Markdown page."""
     items = [f"| `{i.name}` | {i.label} | million | {'yes' if i.signed else 'no'} |" for i in ITEMS]
     features = [
-        f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {f.formula.replace('|', chr(92) + '|')} | {f.why} | {SIGNS[f.sign]} | {f.source} |"
+        f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {_escaped(f.formula)} | {f.why} | {SIGNS[f.sign]} | {f.source} |"
         for f in FEATURES
     ]
     scores = [
@@ -44,8 +48,8 @@ def dictionary() -> str:
             "## Features",
             "",
             "A ratio whose denominator is not above zero, or whose inputs are missing, is missing. Changes compare with what had",
-            "been published by the row's `available_at`; ranks with the statements published in the year up to it. The sign says what",
-            "the model is held to: with a higher value risk never falls (+) or never rises (−).",
+            "been published by the row's `available_at`; ranks with the statements published in the year up to it.",
+            "The sign says what the model is held to: with a higher value risk never falls (+) or never rises (−).",
             "",
             "| feature | words | concept | unit | formula | why | sign | source |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -65,7 +65,7 @@ def distance_to_default() -> tuple[Feature, ...]:
              "E/V s + (1 - E/V)(0.05 + 0.25 s), s = market_value_volatility in [0.1, 1.5]", MERTON,
              "what can happen to the assets in a year", volatility, unit="ln a year"),
         made("distance_to_default", "Distance to default", "market",
-             "(ln(V / liabilities) + change of ln(market_value) in [-1, 1] - 0.5 sigma^2) / sigma, V = liabilities + market_value",
+             "(ln(V / liabilities) + change of ln(market_value) in [-1, 1] - 0.5 s^2) / s, V = liabilities + market_value",
              MERTON, "how many yearly moves of its assets' value lie between a company and its claims",
              distance.clip(-10, 30), -1, "standard deviations"),
     )  # fmt: skip

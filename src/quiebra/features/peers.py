@@ -8,7 +8,8 @@ import polars as pl
 from quiebra.features.feature import Feature
 
 RANKED = (
-    "log_assets", "log_revenue", "liabilities_to_assets", "net_income_to_assets", "ebitda_to_assets", "retained_earnings_to_assets",
+    "log_assets", "log_revenue", "liabilities_to_assets", "net_income_to_assets", "ebitda_to_assets",
+    "retained_earnings_to_assets",
     "working_capital_to_assets", "liquid_to_current_liabilities", "ebitda_to_liabilities", "asset_turnover", "ohlson_o",
     "log_revenue_change1", "log_assets_change1", "net_income_to_assets_change1", "net_income_to_assets_mean3",
     "liabilities_to_assets_change1", "log_market_value", "market_leverage", "net_income_to_market_assets",
@@ -25,7 +26,10 @@ SOURCE = "Relative size and position; Shumway (2001), Chava and Jarrow (2004)"
 
 def ranks(by_name: dict[str, Feature]) -> tuple[Feature, ...]:
     """Return the rank features of the given ones."""
-    return (*(_rank(by_name[n], "rank", "all") for n in RANKED), *(_rank(by_name[n], "sector_rank", "its sector") for n in RANKED_IN_SECTOR))
+    return (
+        *(_rank(by_name[n], "rank", "all") for n in RANKED),
+        *(_rank(by_name[n], "sector_rank", "its sector") for n in RANKED_IN_SECTOR),
+    )
 
 
 def _rank(feature: Feature, prefix: str, whom: str) -> Feature:
@@ -47,20 +51,26 @@ def with_ranks(table: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
 
     table: available_at, sector and the ranked features. reference: the same columns of the peers; the table itself when a whole
     panel is built. Peers of a row are the reference's statements published by its available_at and within a year of the last of
-    those. Fewer than 20 peers, or a missing value, gives a missing rank.
+    those. Fewer than 20 peers, or a missing value, gives a missing rank; where a sector is unknown or too small, the rank
+    among all stands in for that in the sector.
     """
-    everyone = _rank_frame(table, reference, RANKED, "rank")
+    everyone = table.with_columns(_ranks(table, reference, RANKED, "rank"))
     sectors = [
-        _rank_frame(table, peers, RANKED_IN_SECTOR, "sector_rank", pl.col("sector") == name)
+        _ranks(table, peers, RANKED_IN_SECTOR, "sector_rank", pl.col("sector") == name)
         for (name,), peers in reference.filter(pl.col("sector").is_not_null()).group_by("sector", maintain_order=True)
     ]
-    names = [f"sector_rank_{name}" for name in RANKED_IN_SECTOR]
-    within = [pl.coalesce([frame[name] for frame in sectors]).alias(name) if sectors else pl.lit(None, pl.Float64).alias(name) for name in names]
-    return table.with_columns(everyone.get_columns()).with_columns(within)
+    found = {f"sector_rank_{name}": [frame[f"sector_rank_{name}"] for frame in sectors] for name in RANKED_IN_SECTOR}
+    return everyone.with_columns(
+        pl.coalesce([*found[f"sector_rank_{name}"], f"rank_{name}"]).alias(f"sector_rank_{name}") for name in RANKED_IN_SECTOR
+    )
 
 
-def _rank_frame(table: pl.DataFrame, reference: pl.DataFrame, names: tuple[str, ...], prefix: str, rows: pl.Expr | None = None) -> pl.DataFrame:
-    wanted = np.arange(table.height) if rows is None else np.flatnonzero(table.select(rows.fill_null(False)).to_series().to_numpy())
+def _ranks(
+    table: pl.DataFrame, reference: pl.DataFrame, names: tuple[str, ...], prefix: str, rows: pl.Expr | None = None
+) -> pl.DataFrame:
+    wanted = np.arange(table.height)
+    if rows is not None:
+        wanted = np.flatnonzero(table.select(rows.fill_null(False)).to_series().to_numpy())
     result = np.full((table.height, len(names)), np.nan)
     result[wanted] = _positions(_matrix(table, names)[wanted], _days(table)[wanted], _matrix(reference, names), _days(reference))
     return pl.DataFrame(result, schema=[f"{prefix}_{name}" for name in names]).fill_nan(None)

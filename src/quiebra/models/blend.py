@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 MIN_FAILURES = 10
 """Fewest out-of-time failures that weight and calibration are fitted on; with fewer the model stands as it is."""
+MAX_STEPS, TOLERANCE = 50, 1e-10
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Blend:
         """Return the weighted log-odds before calibration."""
         weight = self.weights(altman)
         return weight * model + (1 - weight) * np.nan_to_num(altman)
+
+    def with_level(self, trust: float, centre: float) -> Blend:
+        """Return the blend with its shift at the blended log-odds ``centre`` taken ``trust`` times; the slope stays."""
+        shift = self.intercept + (self.slope - 1) * centre
+        return replace(self, intercept=self.intercept - (1 - trust) * shift)
 
     def weights(self, altman: np.ndarray) -> np.ndarray:
         """Return the model's weight for each row: 1 where Altman is missing."""
@@ -55,14 +60,39 @@ def fit_blend(model: np.ndarray, altman: np.ndarray, failed: np.ndarray, weight:
 
 
 def logistic(inputs: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """Return intercept and non-negative coefficients of an unpenalised logistic regression of 0/1 outcomes on rows × columns."""
+    """Return intercept and non-negative coefficients of an unpenalised logistic regression of 0/1 outcomes on rows × columns.
 
-    def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
-        eta = beta[0] + inputs @ beta[1:]
-        gap = expit(eta) - failed
-        value = float(np.mean(np.logaddexp(0, eta) - failed * eta))
-        return value, np.concatenate(([gap.mean()], inputs.T @ gap / len(failed)))
+    Maximum likelihood by Newton's method; a coefficient that would be below zero is left out, the most negative first.
+    """
+    kept = list(range(inputs.shape[1]))
+    while True:
+        beta = _newton(np.column_stack([np.ones(len(failed)), inputs[:, kept]]), failed)
+        if not kept or beta[1:].min() >= 0:
+            break
+        kept.pop(int(np.argmin(beta[1:])))
+    result = np.zeros(1 + inputs.shape[1])
+    result[[0, *(1 + column for column in kept)]] = beta
+    return result
 
-    start = np.concatenate(([0.0], np.full(inputs.shape[1], 1.0 / inputs.shape[1])))
-    bounds = [(None, None)] + [(0, None)] * inputs.shape[1]
-    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12, "gtol": 1e-9}).x
+
+def _newton(x: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """Maximise the likelihood; steps that do not raise it are halved, and separable outcomes end at log-odds of some size."""
+    beta = np.zeros(x.shape[1])
+    rate = failed.mean()
+    beta[0] = np.log(rate / (1 - rate))
+    loss = _loss(x, failed, beta)
+    for _ in range(MAX_STEPS):
+        p = expit(x @ beta)
+        step = np.linalg.lstsq((x * (p * (1 - p))[:, None]).T @ x, x.T @ (failed - p), rcond=None)[0]
+        share = 1.0
+        while (after := _loss(x, failed, beta + share * step)) > loss and share > 1e-6:
+            share /= 2
+        if loss - after < TOLERANCE * abs(loss):
+            return beta
+        beta, loss = beta + share * step, after
+    return beta
+
+
+def _loss(x: np.ndarray, failed: np.ndarray, beta: np.ndarray) -> float:
+    eta = x @ beta
+    return float(np.sum(np.logaddexp(0, eta) - failed * eta))

@@ -107,13 +107,17 @@ def _too_few(rows: pl.DataFrame, first_year: int, learnt: int) -> TrainingError:
     known = rows.filter(pl.col("years_known") >= 1)
     return TrainingError(
         f"a model needs at least {MIN_FAILURES} failures and some survivors, but fiscal years {first_year}-{learnt} have "
-        f"{known['failed'].sum()} failure(s) in {known.height} rows: give event dates (or more of them), or set train.first_year earlier"
+        f"{known['failed'].sum()} failure(s) in {known.height} rows: give event dates (or more of them), or set "
+        "train.first_year earlier"
     )
 
 
 def _card(rows: pl.DataFrame, train: Train, years: str) -> dict[str, object]:
     known = rows.filter(pl.col("years_known") >= 1)
-    missing = {kind: of_kind(known, kind).select(pl.col(*FEATURES_BY_NAME).is_null().mean().round(6)).row(0, named=True) for kind in KINDS}
+    missing = {
+        kind: of_kind(known, kind).select(pl.col(*FEATURES_BY_NAME).is_null().mean().round(6)).row(0, named=True)
+        for kind in KINDS
+    }
     return {
         "trained_on": years, "rows": known.height, "failures": int(known["failed"].sum()), "embargo_years": train.embargo_years,
         "companies": known["company_id"].n_unique(), "missing_share": missing,

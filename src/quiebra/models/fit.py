@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_links
 from quiebra.models.blend import MIN_FAILURES, Blend, fit_blend
-from quiebra.models.interval import fit_spread
+from quiebra.models.interval import fit_spread, level_trust
 from quiebra.models.scorer import Scorer, feature_names, later_log_odds
 from quiebra.models.term import HORIZONS, fit_term
 from quiebra.models.trees import MIN_FAILURES as MIN_LEARNT
@@ -54,7 +55,9 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
         return None
     settings: dict[str, Any] = {"names": names, "train": train, "seed": run.seed, "threads": run.threads}
     near = fit_trees(design(first, names), target, trees=train.trees, **settings)
-    second = rows.filter((pl.col("years_known") >= 2) & (pl.col("years_to_failure").is_null() | (pl.col("years_to_failure") >= 2)))
+    second = rows.filter(
+        (pl.col("years_known") >= 2) & (pl.col("years_to_failure").is_null() | (pl.col("years_to_failure") >= 2))
+    )
     beyond = later_target(second)
     enough = beyond.failures >= MIN_LEARNT
     later = fit_trees(design(second, names), beyond, trees=train.later_trees, **settings) if enough else near
@@ -75,8 +78,11 @@ def calibrate(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer:
     if failed.sum() < MIN_FAILURES:
         return calibrated
     company, year = first["company_id"].to_numpy(), first["fiscal_year"].to_numpy()
-    mixed = blend.mixed(model, altman)
-    return replace(calibrated, spread=fit_spread(mixed, blend.log_odds(model, altman), failed, company, year))
+    mixed, log_odds = blend.mixed(model, altman), blend.log_odds(model, altman)
+    spread = fit_spread(mixed, log_odds, failed, company, year)
+    centre = float(np.average(mixed, weights=expit(log_odds)))
+    trust = level_trust(spread, centre, len(np.unique(year)))
+    return replace(calibrated, blend=blend.with_level(trust, centre), spread=spread)
 
 
 def _later_pairs(past: pl.DataFrame, train: Train) -> tuple[np.ndarray, np.ndarray]:

@@ -46,6 +46,15 @@ def fit_spread(blended: np.ndarray, log_odds: np.ndarray, failed: np.ndarray, co
     return Spread(covariance.tolist(), float(np.sqrt(variance)))
 
 
+def level_trust(spread: Spread, centre: float, years: int) -> float:
+    """Return how much of a measured shift of level to believe, 0 to 1: the prior's variance over itself and the evidence's.
+
+    Rows of one year share its luck, so that many failures in few years say little about the years to come.
+    """
+    own = float(spread.standard_error(np.array([centre]))[0] ** 2 - spread.year**2)
+    return PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + own + spread.year**2 / years)
+
+
 UNSEEN = Spread([[0.0, 0.0], [0.0, 0.0]], 0.5)
 """What is assumed where there are too few out-of-time failures to judge: half a unit of log-odds."""
 

@@ -1,4 +1,4 @@
-"""A scorer: everything that turns the features of one kind of company into PDs. There are two kinds, with market value and without."""
+"""A scorer: everything that turns features into PDs, for one of two kinds of company: with a market value and without."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def feature_names(kind: str) -> tuple[str, ...]:
 class Scorer:
     """near, later: trees for the hazard of the first year and of the second to fifth. near_share, near_decay: see `Term`.
 
-    links: Altman lines. blend: model with Altman, calibrated. term: calibration of later years. spread: of the first year's log-odds.
+    links: Altman lines. blend: model with Altman, calibrated. term: calibration of later years.
+    spread: of the first year's log-odds.
     """
 
     kind: str

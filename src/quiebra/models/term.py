@@ -15,7 +15,7 @@ COLUMNS = tuple(f"pd_{12 * years}m" for years in HORIZONS)
 
 
 def near_share(horizon: int, share: float, decay: float) -> float:
-    """Return the share of the first year's hazard in the log-odds of the hazard of year ``horizon``: share × decay^(horizon − 1)."""
+    """Return the share of the first year's trees in the log-odds of year ``horizon``: share × decay^(horizon − 1)."""
     return share * decay ** (horizon - 1)
 
 

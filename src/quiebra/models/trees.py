@@ -38,14 +38,18 @@ def design(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     return np.where(np.isfinite(matrix), matrix, np.float32(np.nan)).astype(np.float32)
 
 
-def fit_trees(inputs: np.ndarray, target: Target, names: tuple[str, ...], train: Train, *, trees: int, seed: int, threads: int) -> xgb.Booster:
+def fit_trees(
+    inputs: np.ndarray, target: Target, names: tuple[str, ...], train: Train, *, trees: int, seed: int, threads: int
+) -> xgb.Booster:
     """Fit the log-odds of failure in one period. Inputs: rows × names.
 
     A feature of whose sign economics is sure is held to it (``train.monotone``).
     Raises TrainingError where there are fewer than five failures, or only failures.
     """
     if target.failures < MIN_FAILURES or target.rate >= 1:
-        raise TrainingError(f"{target.failures:.0f} failure(s) in {len(inputs)} rows: trees need {MIN_FAILURES} and some survivors")
+        raise TrainingError(
+            f"{target.failures:.0f} failure(s) in {len(inputs)} rows: trees need {MIN_FAILURES} and some survivors"
+        )
     settings = {
         "objective": "binary:logistic", "tree_method": "hist", "max_bin": train.max_bins, "max_depth": train.max_depth,
         "learning_rate": train.learning_rate, "subsample": train.subsample, "colsample_bytree": train.feature_share,

@@ -13,7 +13,7 @@ def outlook(labels: pl.DataFrame, last_year: int, *, exits_survive: bool) -> pl.
     is known, 0 where not even the first is.
 
     An exit ends what is known with the last statement before it; with ``exits_survive`` the company counts as one that does not
-    fail thereafter, so that hazards are of the subdistribution and a product of them is the share that fails (Fine and Gray, 1999).
+    fail thereafter, so that hazards are of the subdistribution and make up the share that fails (Fine and Gray, 1999).
     A last statement whose outcome is still open ends what is known with the period before it.
     """
     stopping = {"open": True, "exited": not exits_survive}

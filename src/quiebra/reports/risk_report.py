@@ -138,6 +138,7 @@ class RiskReport:
         rows = {
             "Companies scored": lambda t: amount(t.height),
             "Mean PD": lambda t: percent(t["pd_12m"].mean()),
+            "Mean PD over five years": lambda t: percent(t["pd_60m"].mean()),
             "Median PD": lambda t: percent(t["pd_12m"].median()),
             "Failures expected within a year": lambda t: amount(t["pd_12m"].sum(), 1),
             "On the watch list": lambda t: f"{t['watch'].sum()} ({percent(t['watch'].mean(), 1)})",
@@ -155,7 +156,11 @@ class RiskReport:
         rows = risk.watch_list(self._named(self.scores), self.params.report.watch_list)
         if rows.is_empty():
             return "No company is on the watch list."
-        return table(rows.select(company="name", grade="rating", PD="pd_12m", why="reasons"), {"PD": percent})
+        shown = rows.select(
+            "rating", "reasons", company="name", PD="pd_12m", interval=pl.struct(low="pd_12m_low", high="pd_12m_high"), five="pd_60m"
+        ).select("company", "PD", "interval", grade="rating", **{"five years": "five"}, why="reasons")
+        spans = {"interval": lambda v: f"{percent(v['low'], 1)} to {percent(v['high'], 1)}", "five years": lambda v: percent(v, 1)}
+        return table(shown, {"PD": percent, **spans})
 
     def movers(self) -> str:
         rows = self._named(risk.movers(self.history, self.scores, self.params.report.watch_list))
@@ -194,7 +199,8 @@ class RiskReport:
         ]
 
     def method(self) -> str:
-        card, blend = self.model["card"], self.model["blend"]
+        card, scorers = self.model["card"], self.model["scorers"]
+        blend = scorers.get("market", scorers["accounting"])["blend"]
         embargo, window = card["embargo_years"], self.params.labels.window_months
         fitted = (
             f"Weight ({blend['weight']:.2f} for the model) and calibration were fitted on {blend['fitted_on']} out-of-time failures."
@@ -210,7 +216,9 @@ class RiskReport:
             f"within {window} months of its period end. Gradient-boosted trees learnt from fiscal years {card['trained_on']} "
             f"({card['rows']:,} company-years, {card['failures']} failures), leaving {embargo} year(s) between what was learnt and "
             f"what was scored, since outcomes take time to be known. Their log-odds are blended with those of the Altman score "
-            f"(Z where there is a market value, Z″ where there is not). {fitted} Nothing was weighted or resampled, so "
+            f"(Z for listed manufacturers, Z′ for private ones, Z″ for others). {fitted} Companies without a market value are scored by a model "
+            f"that needs none. PDs of two to five years come from hazards of each year, so that they never fall; the interval on a PD "
+            f"({self.model['confidence']:.0%}) covers calibration and the difference between years. Nothing was weighted or resampled, so "
             f"that PDs stay probabilities. {counted} the table of quality shows the figures without such years as well."
         )
 

@@ -12,7 +12,19 @@ from quiebra.risk import read_run, reasons_in_words
 from quiebra.store.publish import Publication
 from quiebra.workspace import Workspace
 
-SHARED = ["company_id", "fiscal_year", *COLUMNS, "pd_12m_low", "pd_12m_high", "scorer", "rating", "watch", "altman_z", "altman_z1983", "altman_z1995"]
+SHARED = [
+    "company_id",
+    "fiscal_year",
+    *COLUMNS,
+    "pd_12m_low",
+    "pd_12m_high",
+    "scorer",
+    "rating",
+    "watch",
+    "altman_z",
+    "altman_z1983",
+    "altman_z1995",
+]
 
 
 def publication(workspace: Workspace) -> Publication:
