@@ -19,7 +19,8 @@ from quiebra.features import FEATURES_BY_NAME
 SIX = ("net_income_to_market_assets", "market_leverage", "liquid_to_market_assets", "book_to_market", "log_market_value",
        "log_market_value_change1")  # fmt: skip
 SIX_SIGNS = [-1, 1, -1, 0, 0, -1]
-FIVE = ("working_capital_to_assets", "retained_earnings_to_assets", "ebit_to_assets", "market_value_to_liabilities", "asset_turnover")
+FIVE = ("working_capital_to_assets", "retained_earnings_to_assets", "ebit_to_assets", "market_value_to_liabilities",
+        "asset_turnover")  # fmt: skip
 Fit = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
@@ -49,8 +50,10 @@ BASELINES: dict[str, tuple[tuple[str, ...], Fit]] = {
 }
 
 
-def walk_baselines(features: pl.DataFrame, labels: pl.DataFrame, *, years: list[int], first_year: int, embargo: int) -> pl.DataFrame:
-    """Return company_id, fiscal_year and one column of PDs a baseline, each year scored by models of years up to it less the embargo.
+def walk_baselines(
+    features: pl.DataFrame, labels: pl.DataFrame, *, years: list[int], first_year: int, embargo: int
+) -> pl.DataFrame:
+    """Return company_id, fiscal_year and a column of PDs a baseline, each year scored by models of years before the embargo.
 
     labels: company_id, fiscal_year, available_at and failed, of rows with a market value and features as first published.
     """

@@ -1,7 +1,7 @@
 """Side-by-side timings and quality, in one process and one run: ratios, not seconds, are what to compare between machines.
 
-`make bench` prints a table and writes benchmarks/results/latest.json. With the American panel where params.yaml says it is
-(or at the path given as the only argument) it is measured as well; without it, the demo alone.
+`make bench` prints a table and writes benchmarks/results/latest.json, which the README is checked against. With the American
+panel where params.yaml says it is (or at the path given as the only argument) it is measured as well; without it, the demo alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from quality import benchmark_table, other_ways, walked
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from quality import benchmark_table, other_ways, walked
-
 from quiebra.features import feature_table
-from quiebra.files import write_json
+from quiebra.files import read_json, write_json
 from quiebra.models import reasons
 from quiebra.panel import Panel, build, label
 from quiebra.params import Params, load
@@ -102,7 +101,8 @@ def main() -> None:
             _print_table(found["table"])
     if "american" not in results:
         print(f"\nno American panel at {path}: give its path as the argument to measure on it")
-    write_json(RESULTS, results)
+    before = read_json(RESULTS) if RESULTS.exists() else {}
+    write_json(RESULTS, {**before, **results})
 
 
 def _print_table(table: dict[str, Any]) -> None:

@@ -49,7 +49,8 @@ def coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
     """Return rating, cells, failures and covered: how often the intervals on PDs held, over cells of a grade and a fiscal year.
 
     judged: rating, fiscal_year, failed, pd_12m and its low and high at ``confidence``. The PDs of a cell, shifted together by a
-    normal error of the intervals' width, give the distribution of its failures; covered is the share of cells whose failures lie in
+    normal error of the intervals' width, give the distribution of its failures; covered is the share of cells whose failures
+    lie in
     the middle ``confidence`` of it, a count at the edge in part, so that well-made intervals come to ``confidence`` exactly.
     The last row, rating ``all``, is over all cells.
     """

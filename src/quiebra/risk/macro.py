@@ -1,0 +1,84 @@
+"""From the state of the economy to failures: macro series as they were known, and their relation to the failure rate."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.special import expit, logit
+
+from quiebra.errors import TrainingError
+from quiebra.models.term import COLUMNS
+
+MIN_YEARS = 5
+PRIOR_SPREAD = 0.5
+"""Before years are seen a typical move of a series is taken to move log-odds by half a unit either way."""
+
+
+def macro_state(macro: pl.DataFrame, dates: list[dt.date]) -> pl.DataFrame:
+    """Return date and one column a series: its latest observation published by each date, as last revised by then."""
+    asked = pl.DataFrame({"date": dates}, schema={"date": pl.Date}).unique().sort("date")
+    columns = [asked]
+    for (name,), rows in macro.sort("series").group_by("series", maintain_order=True):
+        values = [
+            rows.filter(pl.col("available_at") <= date).sort("date", "available_at")["value"].tail(1).to_list() or [None]
+            for date in asked["date"]
+        ]
+        columns.append(pl.DataFrame({str(name): pl.Series([value for (value,) in values], dtype=pl.Float64)}))
+    return pl.concat(columns, how="horizontal")
+
+
+@dataclass(frozen=True)
+class Satellite:
+    """Shift of log-odds = intercept + Σ slope × (series − mean) / scale, in years like those it was fitted on.
+
+    coefficients: intercept first. covariance: theirs, with the spread of years in it.
+    """
+
+    series: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficients: np.ndarray
+    covariance: np.ndarray
+
+    def shift(self, state: dict[str, float]) -> tuple[float, float]:
+        """Return the shift of log-odds in a state of the economy and its standard error, both against an average state."""
+        x = np.array([0.0, *((state[name] - m) / s for name, m, s in zip(self.series, self.mean, self.scale, strict=True))])
+        return float(x @ self.coefficients), float(np.sqrt(x @ self.covariance @ x))
+
+
+def fit_satellite(years: pl.DataFrame, series: tuple[str, ...]) -> Satellite:
+    """Relate failures beyond those expected to macro series, over years: a normal regression of ln(observed / expected).
+
+    years: one row a fiscal year with observed and expected failures (out of time) and the series. Each year weighs by its
+    expected failures and by how much years differ; slopes are shrunk to zero by a prior of half a unit of log-odds, so that
+    few years do not make a relation. Raises TrainingError with fewer than five years.
+    """
+    table = years.drop_nulls(["observed", "expected", *series])
+    if table.height < MIN_YEARS:
+        raise TrainingError(f"{table.height} year(s) have both failures and {', '.join(series)}: a relation needs {MIN_YEARS}")
+    values = table.select(series).to_numpy()
+    mean, spread = values.mean(axis=0), values.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+    x = np.column_stack([np.ones(len(values)), (values - mean) / scale])
+    observed, expected = table["observed"].to_numpy(), table["expected"].to_numpy()
+    y = np.log((observed + 0.5) / (expected + 0.5))
+    between = max(float(np.var(y) - np.mean(1 / (expected + 0.5))), 0.02)
+    weight = 1 / (1 / (expected + 0.5) + between)
+    precision = (x * weight[:, None]).T @ x + np.diag([0.0, *([1 / PRIOR_SPREAD**2] * len(series))])
+    covariance = np.linalg.inv(precision)
+    return Satellite(series, mean, scale, covariance @ (x.T @ (weight * y)), covariance)
+
+
+def under_scenario(scores: pl.DataFrame, shifts: list[float]) -> pl.DataFrame:
+    """Return the scores with pd_12m … pd_60m moved: the hazard of year k has its log-odds shifted by ``shifts[k − 1]``.
+
+    One shift a horizon. PDs stay cumulative and never fall; an upper or lower path of shifts gives the band of a scenario.
+    """
+    pds = scores.select(COLUMNS).to_numpy()
+    survival = np.column_stack([np.ones(len(pds)), 1 - pds])
+    hazards = np.clip(1 - survival[:, 1:] / survival[:, :-1], 1e-12, 1 - 1e-12)
+    moved = 1 - np.cumprod(1 - expit(logit(hazards) + np.asarray(shifts)), axis=1)
+    return scores.with_columns(pl.Series(name, moved[:, place]) for place, name in enumerate(COLUMNS))

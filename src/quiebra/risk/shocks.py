@@ -1,0 +1,169 @@
+"""Shocks to companies: statements re-derived so that they still add up, and scored again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from quiebra.features import feature_table
+from quiebra.models import PdModel
+from quiebra.models.term import COLUMNS
+from quiebra.params import Score
+from quiebra.risk.scoring import with_grades
+
+TAX = 0.25
+VARIABLE_SHARE = 0.7
+"""Of operating expenses, where a source gives no cost of goods sold: what moves with revenue."""
+KEYS = ["company_id", "fiscal_year", "available_at"]
+
+
+@dataclass(frozen=True)
+class Shock:
+    """A change that comes over a company within a year; all zero: none.
+
+    revenue: share of revenue, -0.2 a fifth less. rates: added to the interest on long-term debt, 0.02 for 200 basis points.
+    margin: added to EBITDA over revenue, -0.03 three points less. leverage: debt taken up and paid out to owners, as a share of
+    assets; below zero, equity raised to pay down debt. market_value: share of the market value, -0.4 two fifths less.
+    """
+
+    revenue: float = 0.0
+    rates: float = 0.0
+    margin: float = 0.0
+    leverage: float = 0.0
+    market_value: float = 0.0
+
+
+def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
+    """Return statements after a shock, in the same columns; missing items stay missing and count for nothing in the others.
+
+    Cost of goods sold moves with revenue and other costs do not; tax takes a quarter of a gain and gives back a quarter of a
+    loss. What is lost comes out of cash, stock and claims on customers shrink with revenue into cash, and what cash cannot pay is
+    borrowed short. So assets less liabilities change by what net income does, less what is paid out.
+    """
+
+    def item(name: str) -> pl.Expr:
+        return pl.col(name).fill_null(0.0)
+
+    revenue = item("revenue") * shock.revenue
+    costs = pl.coalesce(pl.col("cost_of_goods_sold"), VARIABLE_SHARE * item("operating_expenses")) * shock.revenue
+    squeeze = -shock.margin * (item("revenue") + revenue)
+    earnings = revenue - costs - squeeze
+    payout = pl.max_horizontal(shock.leverage * item("total_assets"), -item("long_term_debt"))
+    interest = shock.rates * (item("long_term_debt") + payout)
+    income = (earnings - interest) * (1 - TAX)
+    released = (item("receivables") + item("inventory")) * shock.revenue
+    liquid = pl.coalesce(pl.col("cash"), item("current_assets") - item("receivables") - item("inventory"))
+    short = (-(liquid + income - released)).clip(0) - (-liquid).clip(0)
+    borrowed = short.clip(0)
+    moved = {
+        "revenue": revenue, "cost_of_goods_sold": item("cost_of_goods_sold") * shock.revenue,
+        "gross_profit": revenue - item("cost_of_goods_sold") * shock.revenue, "operating_expenses": costs + squeeze,
+        "ebitda": earnings, "ebit": earnings, "interest_expense": interest, "net_income": income,
+        "retained_earnings": income - payout.clip(0),
+        "operating_cash_flow": income - released, "receivables": item("receivables") * shock.revenue,
+        "inventory": item("inventory") * shock.revenue, "cash": income - released + borrowed, "current_assets": income + borrowed,
+        "total_assets": income + borrowed, "current_liabilities": borrowed, "long_term_debt": payout,
+        "total_liabilities": payout + borrowed,
+        "market_value": item("market_value") * shock.market_value - payout,
+    }  # fmt: skip
+    after = statements.with_columns((pl.col(name) + change).alias(name) for name, change in moved.items())
+    floors = ("total_assets", "market_value")
+    return after.with_columns(pl.max_horizontal(pl.col(name), 0.01 * statements[name]).alias(name) for name in floors)
+
+
+def stressed(
+    model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame, current: pl.DataFrame,
+    shocks: dict[str, Shock], score: Score,
+) -> pl.DataFrame:  # fmt: skip
+    """Return shock, company_id, pd_12m … pd_60m, rating and watch: each current company under each shock.
+
+    statements: the panel's. peers: its feature table, which companies go on being ranked among. current: company_id, fiscal_year
+    and available_at of the statement that each is scored on.
+    """
+    own = statements.join(current.select("company_id"), on="company_id", how="semi")
+    latest = own.join(current.select(KEYS), on=KEYS, how="semi")
+    years = current.select("company_id", at="fiscal_year")
+    earlier = own.join(years, on="company_id").filter(pl.col("fiscal_year") < pl.col("at"))
+    found = []
+    for name, shock in shocks.items():
+        rows = pl.concat([earlier.drop("at"), shocked(latest, shock)])
+        table = feature_table(rows, companies, peers).join(current.select(KEYS), on=KEYS, how="semi")
+        scores = pl.concat([table.select("company_id"), model.predict(table).select(COLUMNS)], how="horizontal")
+        found.append(with_grades(scores, score).select(pl.lit(name).alias("shock"), "company_id", *COLUMNS, "rating", "watch"))
+    return pl.concat(found)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What it takes to score one company under shocks; see `stressed` for the tables."""
+
+    model: PdModel
+    statements: pl.DataFrame
+    companies: pl.DataFrame
+    peers: pl.DataFrame
+    current: pl.DataFrame
+    score: Score
+
+    def of(self, company: str, shocks: dict[str, Shock]) -> pl.DataFrame:
+        """Return `stressed` of one company: every shock in one pass, as if each were a company of its own."""
+        named = {name: f"{company}\x1f{place}" for place, name in enumerate(shocks)}
+        mine = pl.col("company_id") == company
+        now = self.current.filter(mine).select(KEYS)
+        rows, keys, sectors = [], [], []
+        own = self.statements.filter(mine)
+        latest = own.join(now, on=KEYS, how="semi")
+        earlier = own.filter(pl.col("fiscal_year") < now["fiscal_year"].item())
+        for name, alias in named.items():
+            called = pl.lit(alias).alias("company_id")
+            rows += [earlier.with_columns(called), shocked(latest, shocks[name]).with_columns(called)]
+            keys.append(now.with_columns(called))
+            sectors.append(self.companies.filter(mine).with_columns(called))
+        table = feature_table(pl.concat(rows), pl.concat(sectors), self.peers).join(pl.concat(keys), on=KEYS, how="semi")
+        scores = with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
+        back = pl.col("company_id").replace_strict({alias: name for name, alias in named.items()}).alias("shock")
+        order = {name: place for place, name in enumerate(shocks)}
+        return scores.with_columns(back).sort(pl.col("shock").replace_strict(order))
+
+
+def tornado(desk: Desk, company: str, sizes: dict[str, float]) -> pl.DataFrame:
+    """Return lever, pd_down, pd_now, pd_up and swing, widest first: each lever of a `Shock` moved alone, either way."""
+    shocks = {"now": Shock()}
+    for lever, size in sizes.items():
+        shocks |= {f"{lever} down": replace(Shock(), **{lever: -size}), f"{lever} up": replace(Shock(), **{lever: size})}
+    pd = dict(desk.of(company, shocks).select("shock", "pd_12m").iter_rows())
+    rows = [(lever, pd[f"{lever} down"], pd["now"], pd[f"{lever} up"]) for lever in sizes]
+    table = pl.DataFrame(rows, schema=["lever", "pd_down", "pd_now", "pd_up"], orient="row")
+    swing = pl.max_horizontal("pd_down", "pd_up") - pl.min_horizontal("pd_down", "pd_up")
+    return table.with_columns(swing=swing).sort("swing", "lever", descending=[True, False])
+
+
+def reverse_stress(desk: Desk, company: str, lever: str, worst: float, grade: str, steps: int = 40) -> float | None:
+    """Return the least change of a lever, from 0 towards ``worst``, that makes the grade ``grade`` or worse; None: none does."""
+    sizes = [worst * step / steps for step in range(steps + 1)]
+    table = desk.of(company, {str(place): replace(Shock(), **{lever: size}) for place, size in enumerate(sizes)})
+    names = list(desk.score.grades)
+    fallen = [names.index(rating) >= names.index(grade) for rating in table["rating"]]
+    return sizes[fallen.index(True)] if any(fallen) else None
+
+
+HINTS = {"leverage": ("liabilities_to_assets", -0.6), "margin": ("ebitda_to_assets", 0.3)}
+"""Levers of a counterfactual: the ratio that shows the change, and how far it is tried."""
+
+
+def hints(desk: Desk, company: str, share: float = 0.5, steps: int = 24) -> pl.DataFrame:
+    """Return lever, change, ratio, now, then and pd_12m: the least change of one lever that brings the PD to ``share`` of itself.
+
+    A lever that cannot do it within reason has no row. It says what the model would say, not what would cause it.
+    """
+    found = []
+    for lever, (ratio, furthest) in HINTS.items():
+        sizes = [furthest * step / steps for step in range(steps + 1)]
+        table = desk.of(company, {str(place): replace(Shock(), **{lever: size}) for place, size in enumerate(sizes)})
+        reached = (table["pd_12m"] <= share * table["pd_12m"][0]).to_list()
+        if True in reached:
+            place = reached.index(True)
+            found.append((lever, sizes[place], ratio, table[ratio][0], table[ratio][place], table["pd_12m"][place]))
+    numbers = dict.fromkeys(("now", "then", "pd_12m"), pl.Float64)
+    schema = {"lever": pl.String, "change": pl.Float64, "ratio": pl.String, **numbers}
+    return pl.DataFrame(found, schema=schema, orient="row")

@@ -1,0 +1,57 @@
+"""The README's figures of quality are those that the benchmark wrote."""
+
+import json
+import re
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8").replace("−", "-")
+FOUND = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))["american"]
+ROWS = {
+    "**Quiebra** (model and Altman blended)": "ours", "model without Altman": "ours, model without Altman",
+    "accounts only, no market value": "ours, accounts only", "LightGBM, six ratios": "LightGBM, six ratios",
+    "logistic regression, six ratios": "logistic, six ratios",
+    "logistic regression, Altman's five ratios refitted": "logistic, Altman's five refitted", "Altman Z": "Altman Z",
+}  # fmt: skip
+
+
+def cells(first: str) -> list[str]:
+    line = next(line for line in README.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def numbers(cell: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[+-]?\d+\.\d+", cell)]
+
+
+def span(figures: dict, name: str) -> list[float]:
+    return [round(value, 3) for value in (figures[name], *figures["interval"][name])]
+
+
+def test_the_table_of_contenders() -> None:
+    for words, name in ROWS.items():
+        figures, shown = FOUND["table"]["figures"][name], cells(words)
+        assert numbers(shown[0]) == span(figures, "auc"), words
+        assert numbers(shown[1]) == span(figures, "average_precision"), words
+        assert numbers(shown[2] + " " + shown[3]) == [round(figures["top_decile_capture"], 3), round(figures["brier"], 5)], words
+        assert numbers(shown[4]) == [round(figures["pd_over_observed"], 2)], words
+        if name != "ours":
+            gap = FOUND["table"]["ours minus"][name]["auc"]
+            assert numbers(shown[5]) == [round(v, 3) for v in (gap["difference"], *gap["interval"])], words
+
+
+def test_the_other_ways_to_ask() -> None:
+    ways = {"two years of embargo": "embargo of two years", "one model for 2015 to 2017": "single split 2015-17",
+            "failure within five years, 2007 to 2013": "five years, 2007-2013"}  # fmt: skip
+    for words, name in ways.items():
+        figures, shown = FOUND["other ways"][name], cells(words)
+        assert numbers(shown[0]) == span(figures, "auc")
+        assert numbers(shown[1]) == span(figures, "average_precision")
+        assert shown[3] == f"{figures['rows']:,}, {figures['events']}"
+
+
+def test_the_grades_and_intervals() -> None:
+    tested = [row for row in FOUND["other ways"]["by grade"] if row["failures"] >= 5]
+    assert f"Of the {len(tested)} grades with five or more failures, {sum(row['inside'] for row in tested)} have" in README
+    covered = next(row for row in FOUND["other ways"]["coverage of 90 % intervals"] if row["rating"] == "all")["covered"]
+    assert f"{100 * covered:.1f} % of grades and years from 2012" in README.replace("\n", " ")
