@@ -99,11 +99,27 @@ class Train(Section):
     search: Search
 
 
+class Gate(Section):
+    """Thresholds of a test: passed within the first, on watch within the second, failed beyond."""
+
+    pass_: Annotated[float, Field(alias="pass", ge=0)]
+    watch: Annotated[float, Field(ge=0)]
+
+
+class Gates(Section):
+    auc: Gate
+    pd_over_observed: Gate
+    grades_inside: Gate
+    interval_coverage: Gate
+    score_psi: Gate
+
+
 class Validate(Section):
     first_test_year: Year | None
     last_test_year: Year | None
     bootstrap: Annotated[int, Field(ge=20, le=100_000)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    gates: Gates
 
 
 class Score(Section):

@@ -11,9 +11,11 @@ import polars as pl
 from quiebra.errors import TrainingError
 from quiebra.params import Validate
 from quiebra.validation.bootstrap import firm_bootstrap
+from quiebra.validation.calibration import brier_parts, by_grade, coverage, hosmer_lemeshow, spiegelhalter
 from quiebra.validation.metrics import Judged
+from quiebra.validation.stability import psi
 
-DEFAULT_TEST_YEARS = 6
+DEFAULT_TEST_YEARS, FAILURES_TO_TEST = 6, 5
 SCORES = {"blend": "pd_12m", "model": "pd_model", "altman": "pd_altman"}
 
 
@@ -61,6 +63,35 @@ def validation_report(
         "by_year": {str(y): _judge(judged.filter(pl.col("fiscal_year") == y), "pd_12m", settings) for y in years},
         "confidence": options.confidence,
     }
+
+
+def calibration_report(judged: pl.DataFrame, grades: list[str], options: Validate, interval: float) -> dict[str, Any]:
+    """Return calibration of one-year PDs over the judged years, as plain JSON values: by grade, classical tests, and coverage.
+
+    judged: out-of-time scores with rating, pd_12m and its interval at ``interval``, fiscal_year, company_id and failed.
+    grades_inside: share of the grades with five failures or more whose mean PD lies in Jeffreys' interval; missing without any.
+    """
+    failed, pd = judged["failed"].to_numpy().astype(float), judged["pd_12m"].to_numpy()
+    table = by_grade(judged, grades, options.confidence)
+    tested = table.filter(pl.col("failures") >= FAILURES_TO_TEST)
+    held = coverage(judged, interval)
+    return {
+        "by_grade": table.with_columns(pl.selectors.float().round(8)).to_dicts(),
+        "grades_inside": _round(float(tested["inside"].mean())) if tested.height else None,  # type: ignore[arg-type]
+        "hosmer_lemeshow": dict(zip(("statistic", "p"), map(_round, hosmer_lemeshow(failed, pd)), strict=True)),
+        "spiegelhalter": dict(zip(("z", "p"), map(_round, spiegelhalter(failed, pd)), strict=True)),
+        "brier_parts": {name: round(value, 10) for name, value in brier_parts(failed, pd).items()},
+        "interval": interval,
+        "coverage": held.with_columns(pl.col("covered").round(6)).to_dicts(),
+        "interval_coverage": _round(held["covered"][-1]),
+    }
+
+
+def score_stability(judged: pl.DataFrame) -> float | None:
+    """Return the PSI of the last judged year's PDs against those of the years before; missing with one year."""
+    last = pl.col("fiscal_year") == pl.col("fiscal_year").max()
+    before, now = (judged.filter(rows)["pd_12m"].to_numpy() for rows in (~last, last))
+    return _round(psi(before, now))
 
 
 def risk_tenths(history: pl.DataFrame, labels: pl.DataFrame, years: list[int]) -> pl.DataFrame:
