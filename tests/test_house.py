@@ -72,7 +72,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = command(ROOT, "quiebra", "--help").stdout
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
-    assert set(names) == {"doctor", "run", "publish", "report", "trace", "score", "dictionary"}
+    assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dictionary"}
     for name in names:
         assert f"quiebra {name}" in readme, name
         assert "Example" in command(ROOT, "quiebra", name, "--help").stdout, name

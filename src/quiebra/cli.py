@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -103,6 +103,56 @@ def trace(identifier: Annotated[str, typer.Argument(help="a run's id, or a model
 
     found = store.trace(store.connect(database_url(Workspace.find().root)), identifier)
     typer.echo(json.dumps(found, indent=2, default=str))
+
+
+@app.command()
+def models() -> None:
+    """List every published model: version, status, what it learnt from, and the gates that it failed.
+
+    Example: quiebra models
+    """
+    for model in _register().models(_database()):
+        typer.echo(
+            f"{model['model_id']}  v{model['version']}  {model['status']:<10}  {model['source']:<9} {model['trained_on']:<10} "
+            f"AUC {model['auc']:.3f}"
+        )
+        for sentence in model["failed"]:
+            typer.echo(f"    failed: {sentence}")
+
+
+@app.command()
+def promote(model: Annotated[str, typer.Argument(help="a model's id, or the start of one")]) -> None:
+    """Make a model the champion. One that failed a gate is refused, and the message says which.
+
+    Example: quiebra promote 1a2b3c4d5e6f
+    """
+    typer.echo(f"{_register().promote(_database(), model)} is the champion")
+
+
+@app.command()
+def rollback(source: Annotated[str | None, typer.Option(help="of models, where several have a champion")] = None) -> None:
+    """Put the champion before this one in charge again.
+
+    Example: quiebra rollback
+    """
+    typer.echo(f"{_register().roll_back(_database(), source)} is the champion again")
+
+
+def _register() -> Any:
+    from quiebra.store import register
+
+    return register
+
+
+def _database() -> Any:
+    """Return the workspace's database, at this version's tables."""
+    from quiebra import store
+    from quiebra.settings import database_url
+    from quiebra.workspace import Workspace
+
+    engine = store.connect(database_url(Workspace.find().root))
+    store.upgrade(engine)
+    return engine
 
 
 @app.command()

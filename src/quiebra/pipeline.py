@@ -39,17 +39,20 @@ def _changed_unseen(workspace: Workspace, params: Params) -> bool:
 
 
 def result_lines(workspace: Workspace) -> list[str]:
-    """Return five lines of result and the path of the report."""
+    """Return six lines of result and the path of the report."""
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
     w = quality["walk_forward"]
     low, high = w["interval"]["auc"]
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
+    gates = quality["failed_gates"]
+    verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
     return [
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
+        f"gates       {verdict}",
         f"report      {workspace.build / 'risk_report.html'}",
     ]

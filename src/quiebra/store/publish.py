@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, delete, func, select, text, update
 from quiebra.canonical import SourceInfo
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import answering
-from quiebra.store.tables import Company, MacroObservation, Model, Prediction, Run, Statement
+from quiebra.store.register import enter
+from quiebra.store.tables import Company, MacroObservation, Prediction, Run, Statement
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,14 @@ def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
 
 
 def _register(connection: Connection, what: Publication) -> None:
-    """Insert model and run where they are new, and mark the run as current."""
+    """Enter the model into the register, insert the run where it is new, and mark it as current."""
     run, card = what.run, what.card
     model = {
         "model_id": run["model_sha256"][:12], "model_sha256": run["model_sha256"], "source": what.info.source,
         "trained_on": card["trained_on"], "rows": card["rows"], "failures": card["failures"], "params": card["params"],
-        "metrics": what.metrics, "card": card,
+        "metrics": what.metrics, "card": card, "gates": what.metrics.get("verdict"), "data_sha256": run["data"]["sha256"],
     }  # fmt: skip
-    if connection.scalar(select(Model.model_id).where(Model.model_id == model["model_id"])) is None:
-        connection.execute(_table(Model).insert(), model)
-    else:
-        connection.execute(update(Model).where(Model.model_id == model["model_id"]).values(metrics=what.metrics))
+    enter(connection, model, what.metrics.get("failed_gates", []))
     if connection.scalar(select(Run.run_id).where(Run.run_id == run["run_id"])) is None:
         connection.execute(
             _table(Run).insert(),

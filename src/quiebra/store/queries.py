@@ -48,7 +48,8 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
             "run_id": run.run_id, "as_of": run.as_of, "source": run.source, "simulated": run.simulated,
             "current": run.is_current, "published_at": run.published_at, "scores": scores, "data_sha256": run.data_sha256,
             "code_sha256": run.code_sha256, "code_revision": run.code_revision, "model_id": run.model_id,
-            "model_sha256": model.model_sha256, "trained_on": model.trained_on, "training_rows": model.rows,
+            "model_sha256": model.model_sha256, "model_version": model.version, "model_status": model.status,
+            "trained_on": model.trained_on, "training_rows": model.rows,
             "training_failures": model.failures, "params": run.record["params"], "panel_files": run.record["data"]["panel"],
             "metrics": model.metrics["walk_forward"],
         }  # fmt: skip

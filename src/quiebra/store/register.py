@@ -1,0 +1,108 @@
+"""The register of models: every one that was published, with its gates and its status; which is in charge, and which was."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy.orm import Session
+
+from quiebra.errors import StoreError
+from quiebra.store.engine import answering
+from quiebra.store.tables import Model
+
+CHALLENGER, CHAMPION, RETIRED = "challenger", "champion", "retired"
+
+
+def enter(connection: Connection, model: dict[str, Any], failed_gates: list[str]) -> None:
+    """Enter a model, or bring its metrics and gates up to date.
+
+    A new one is a challenger with the next version; the first of its source that fails no gate becomes the champion.
+    """
+    table: Any = Model.__table__
+    known = connection.execute(select(Model.status).where(Model.model_id == model["model_id"])).first()
+    fresh = {"metrics": model["metrics"], "gates": model["gates"], "data_sha256": model["data_sha256"]}
+    if known is None:
+        version = (connection.scalar(select(func.max(Model.version))) or 0) + 1
+        connection.execute(table.insert(), {**model, "version": version, "status": CHALLENGER, "changed_at": _now()})
+    else:
+        connection.execute(update(Model).where(Model.model_id == model["model_id"]).values(**fresh))
+    in_charge = select(Model.model_id).where(Model.status == CHAMPION, Model.source == model["source"])
+    if not failed_gates and connection.scalar(in_charge) is None:
+        _set(connection, model["model_id"], CHAMPION)
+
+
+def models(engine: Engine) -> list[dict[str, Any]]:
+    """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc and failed (gates)."""
+    with answering(engine), Session(engine) as session:
+        return [
+            {
+                "model_id": m.model_id, "version": m.version, "status": m.status, "source": m.source, "trained_on": m.trained_on,
+                "failures": m.failures, "auc": m.metrics["walk_forward"]["auc"], "failed": m.metrics.get("failed_gates", []),
+            }
+            for m in session.scalars(select(Model).order_by(Model.version.desc()))
+        ]  # fmt: skip
+
+
+def promote(engine: Engine, identifier: str) -> str:
+    """Make a model the champion of its source, and retire the one that was; return its id.
+
+    StoreError where no model, or more than one, has an id that starts so, or where it failed a gate: the message says which.
+    """
+    with answering(engine), engine.begin() as connection:
+        found = connection.execute(
+            select(Model.model_id, Model.source, Model.metrics).where(Model.model_id.startswith(identifier, autoescape=True))
+        ).all()
+        if len(found) != 1:
+            known = ", ".join(connection.scalars(select(Model.model_id).order_by(Model.version)))
+            count = "more than one" if found else "no"
+            raise StoreError(f"{count} model has an id starting '{identifier}'; there are: {known or 'none'}")
+        model_id, source, metrics = found[0]
+        if failed := metrics.get("failed_gates", []):
+            raise StoreError(f"model {model_id} is not promoted: {'; '.join(failed)}")
+        _succeed(connection, source, model_id)
+    return model_id
+
+
+def roll_back(engine: Engine, source: str | None = None) -> str:
+    """Retire the champion and put the one before it in charge again; return its id.
+
+    ``source``: of the models, where several have a champion.
+
+    StoreError where there is no champion, or none before it.
+    """
+    with answering(engine), engine.begin() as connection:
+        champions = connection.execute(select(Model.model_id, Model.source).where(Model.status == CHAMPION)).all()
+        champions = [row for row in champions if source in (None, row.source)]
+        if not champions:
+            raise StoreError("no model is the champion: promote one first")
+        if len(champions) > 1:
+            raise StoreError(f"champions of several sources: {', '.join(row.source for row in champions)}; say which (--source)")
+        before = connection.scalar(
+            select(Model.model_id)
+            .where(Model.status == RETIRED, Model.source == champions[0].source)
+            .order_by(Model.changed_at.desc(), Model.version.desc())
+            .limit(1)
+        )
+        if before is None:
+            raise StoreError(f"no model was champion before {champions[0].model_id}: there is nothing to go back to")
+        _succeed(connection, champions[0].source, before)
+    return before
+
+
+def _succeed(connection: Connection, source: str, model_id: str) -> None:
+    former = connection.scalars(
+        select(Model.model_id).where(Model.status == CHAMPION, Model.source == source, Model.model_id != model_id)
+    ).all()
+    for other in former:
+        _set(connection, other, RETIRED)
+    _set(connection, model_id, CHAMPION)
+
+
+def _set(connection: Connection, model_id: str, status: str) -> None:
+    connection.execute(update(Model).where(Model.model_id == model_id).values(status=status, changed_at=_now()))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,0 +1,72 @@
+"""The register: the first good model takes charge, a failed one never does, and the former one can come back."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import command
+from sqlalchemy import Engine
+
+from quiebra.errors import StoreError
+from quiebra.store import connect, models, promote, publish, roll_back, trace, upgrade
+from quiebra.store.files import publication
+from quiebra.store.publish import Publication
+from quiebra.workspace import Workspace
+
+
+def another(what: Publication, name: str, failed: list[str]) -> Publication:
+    """The same publication, by a model and a run of other names."""
+    run = {**copy.deepcopy(what.run), "run_id": f"run-{name}", "model_sha256": name * 8}
+    return replace(what, run=run, metrics={**what.metrics, "failed_gates": failed})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    url = f"sqlite:///{tmp_path / 'q.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres")(f"register{abs(hash(request.node.name)) % 10**8}")
+    engine = connect(url)
+    upgrade(engine)
+    return engine
+
+
+def statuses(engine: Engine) -> dict[str, str]:
+    return {m["model_id"][:1]: m["status"] for m in models(engine)}
+
+
+def test_models_are_promoted_refused_and_rolled_back(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    with pytest.raises(StoreError, match="no model is the champion"):
+        roll_back(engine)
+    publish(engine, another(what, "bad", ["AUC is too low (validate.gates.auc)"]))
+    assert statuses(engine) == {"b": "challenger"}
+    publish(engine, another(what, "first", []))
+    publish(engine, another(what, "next", []))
+    assert statuses(engine) == {"b": "challenger", "f": "champion", "n": "challenger"}
+    assert [m["version"] for m in models(engine)] == [3, 2, 1]
+    with pytest.raises(StoreError, match=r"badbadbadbad is not promoted: AUC is too low \(validate\.gates\.auc\)"):
+        promote(engine, "bad")
+    with pytest.raises(StoreError, match="nothing to go back to"):
+        roll_back(engine)
+    promote(engine, "next")
+    assert statuses(engine) == {"b": "challenger", "f": "retired", "n": "champion"}
+    publish(engine, another(what, "first", []))
+    assert statuses(engine)["f"] == "retired", "publishing again does not change who is in charge"
+    assert roll_back(engine) == "firstfirstfi"
+    assert statuses(engine) == {"b": "challenger", "f": "champion", "n": "retired"}
+    assert trace(engine, "run-next")["model_status"] == "retired"
+    with pytest.raises(StoreError, match="no model has an id starting 'x'; there are: badbad"):
+        promote(engine, "x")
+
+
+def test_from_the_command_line(workspace: Path) -> None:
+    listed = command(workspace, "quiebra", "models")
+    assert listed.returncode == 0, listed.stderr
+    model_id, version = listed.stdout.split()[:2]
+    assert version == "v1" and len(model_id) == 12
+    done = command(workspace, "quiebra", "promote", model_id[:6])
+    failed = "failed:" in listed.stdout
+    assert done.returncode == int(failed), done.stdout + done.stderr
+    assert ("is not promoted" in done.stderr) if failed else (f"{model_id} is the champion" in done.stdout)
+    assert command(workspace, "quiebra", "rollback").returncode == 1
