@@ -14,6 +14,7 @@ from test_panel import frame, statement
 from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, feature_table, market_based, zone
 from quiebra.features.altman import score_used
 from quiebra.features.dictionary import dictionary
+from quiebra.features.spanish import CONCEPTS, label
 from quiebra.panel import Panel
 
 FIRM = {"current_assets": 50.0, "current_liabilities": 30.0, "total_assets": 100.0, "retained_earnings": 20.0, "ebit": 10.0,
@@ -95,6 +96,13 @@ def test_the_order_of_rows_does_not_matter(small_panel: Panel) -> None:
     assert feature_table(small_panel.statements).equals(
         feature_table(small_panel.statements.sample(fraction=1, shuffle=True, seed=1))
     )
+
+
+def test_every_feature_and_concept_has_words_in_spanish() -> None:
+    words = [label(name) for name in (*FEATURES_BY_NAME, "altman_z", "altman_z1983", "altman_z1995")]
+    assert len(set(words)) == len(words)
+    assert {feature.concept for feature in FEATURES} | {"altman"} == set(CONCEPTS)
+    assert label("liabilities_to_assets_change2") == "Pasivo / activo, variación en dos años"
 
 
 def test_names_are_unique_and_documented() -> None:

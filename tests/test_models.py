@@ -71,6 +71,8 @@ def test_reasons_are_ranked_and_worded(chain: Chain, features: pl.DataFrame) -> 
         assert part.sort("rank")["effect"].is_sorted(descending=True)
     assert why["code"].str.contains(r"^[A-Z]+_(UP|DOWN)$").all()
     assert why["text"].str.contains(r"\d|not available").all()
+    assert why["text_es"].str.contains(r"\d|no disponible").all()
+    assert not why["text_es"].str.contains(r"\d\.\d").any(), "Spanish writes a comma"
     assert importance(chain.model, rows)["mean_abs"].is_sorted(descending=True)
 
 

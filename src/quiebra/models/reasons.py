@@ -7,6 +7,7 @@ import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES, score_used
+from quiebra.features.spanish import label
 from quiebra.models.pd_model import PdModel
 
 ALTMAN_CONCEPT = "altman"
@@ -25,7 +26,7 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
     """Return, for each row, the ``count`` concepts that raise its risk most, strongest first.
 
     table: features with company_id and fiscal_year. Columns: company_id, fiscal_year, rank, code (such as LEVERAGE_UP),
-    concept, feature (the concept's strongest), value, typical (training median), effect (log-odds), odds_factor and text.
+    concept, feature (the concept's strongest), value, typical (training median), effect (log-odds), odds_factor, text, text_es.
     A row whose concepts all lower its risk has the mildest of them, with codes ending in _DOWN.
     """
     parts, _ = model.explain(table)
@@ -49,7 +50,7 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
                     "company_id": company, "fiscal_year": year, "rank": rank,
                     "code": f"{concept.upper()}_{'UP' if effect > 0 else 'DOWN'}", "concept": concept, "feature": feature,
                     "value": value, "typical": typical, "effect": effect, "odds_factor": float(np.exp(effect)),
-                    "text": _words(feature, value, typical),
+                    "text": _words(feature, value, typical), "text_es": _words_es(feature, value, typical),
                 }
             )  # fmt: skip
     return pl.DataFrame(records, schema=REASONS)
@@ -58,12 +59,22 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
 REASONS = {
     "company_id": pl.String, "fiscal_year": pl.Int32, "rank": pl.Int32, "code": pl.String, "concept": pl.String,
     "feature": pl.String, "value": pl.Float64, "typical": pl.Float64, "effect": pl.Float64, "odds_factor": pl.Float64,
-    "text": pl.String,
+    "text": pl.String, "text_es": pl.String,
 }  # fmt: skip
 
 
 def _words(feature: str, value: float | None, typical: float | None) -> str:
-    label = ALTMAN_WORDS.get(feature) or FEATURES_BY_NAME[feature].label
+    words = ALTMAN_WORDS.get(feature) or FEATURES_BY_NAME[feature].label
     if value is None:
-        return f"{label} not available"
-    return f"{label} {value:.3g}" + (f" (typical {typical:.3g})" if typical is not None else "")
+        return f"{words} not available"
+    return f"{words} {value:.3g}" + (f" (typical {typical:.3g})" if typical is not None else "")
+
+
+def _words_es(feature: str, value: float | None, typical: float | None) -> str:
+    if value is None:
+        return f"{label(feature)} no disponible"
+    return f"{label(feature)} {_coma(value)}" + (f" (habitual {_coma(typical)})" if typical is not None else "")
+
+
+def _coma(value: float) -> str:
+    return f"{value:.3g}".replace(".", ",")
