@@ -72,7 +72,7 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
-    lines = done.stdout.strip().splitlines()[-6:]
+    lines = done.stdout.strip().splitlines()[-7:]
     assert lines[0].startswith("SIMULATED")
     assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
 
