@@ -9,7 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from alembic import command as alembic_command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from conftest import command, environment
 from sqlalchemy import Engine, inspect, text
@@ -233,3 +235,22 @@ def test_two_runs_are_not_mixed(workspace: Path) -> None:
         done = command(workspace, "quiebra", name)
         assert done.returncode == 1
         assert "changed after the scores were made" in done.stderr
+
+
+def test_a_filled_database_of_the_first_tables_is_brought_up(url: str) -> None:
+    engine = store.connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO empresas (company_id, name, source, simulated) VALUES ('A', 'Alfa', 'table', false)"))
+        connection.exec_driver_sql("""INSERT INTO modelos (model_id, model_sha256, source, trained_on, rows, failures, params, metrics, card)
+                                   VALUES ('m', 'm', 'table', '2010-2015', 10, 5, '{}', '{"walk_forward": {"auc": 0.9}}', '{}')""")
+    store.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM empresas")).scalar_one() == "Alfa"
+        assert connection.execute(text("SELECT pd_60m, pd_12m_low, scorer FROM v_ultimas_predicciones")).all() == []
+    (model,) = store.models(engine)
+    assert (model["version"], model["status"], model["auc"]) == (0, "challenger", 0.9)
+    assert store.promote(engine, "m") == "m"

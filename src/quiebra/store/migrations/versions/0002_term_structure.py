@@ -36,5 +36,6 @@ def upgrade() -> None:
         op.add_column("predicciones", column)
     for column in MODEL:
         op.add_column("modelos", column)
+    op.execute("UPDATE modelos SET status = 'challenger', version = 0")  # from before there was a register
     op.execute("DROP VIEW v_ultimas_predicciones")
     op.execute(f"CREATE VIEW v_ultimas_predicciones AS {LATEST}")
