@@ -78,7 +78,10 @@ class PdModel:
         return pl.Series("blind_share", result)
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` and, in ``trees/``, two sets of trees a scorer."""
+        """Write ``model.json`` and, in ``trees/``, two sets of trees a scorer; those of a former model's other scorers go."""
+        for kind in set(KINDS) - set(self.scorers):
+            for path in (folder / TREES).glob(f"{kind}_*.ubj"):
+                path.unlink()
         for kind, scorer in self.scorers.items():
             for part in ("near", "later"):
                 raw = getattr(scorer, part).save_raw("ubj")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,9 +48,7 @@ class Folds:
                 f"no fiscal year from {start} to {last_year} can be searched on: each needs {MIN_FAILURES} failures of "
                 "its own and before it. Give more years, set train.search.last_year later, or set train.search.trials to 0."
             )
-        self.data_hash = digest(
-            [self.names, self._inputs.tobytes().hex()[:4096], float(np.nansum(self._inputs)), self._failed.sum()]
-        )
+        self.data_hash = digest([self.names, hashlib.sha256(self._inputs.tobytes()).hexdigest(), self._failed.tolist()])
 
     def _usable(self, year: int, embargo: int) -> bool:
         learnt = self._failed[self._year <= year - 1 - embargo].sum()
