@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import lightgbm
 import numpy as np
 import polars as pl
-from baselines import BASELINES, walk_baselines
 
 from quiebra.models import Chain, PdModel, walk
+from quiebra.models.interval import UNSEEN
 from quiebra.panel import Panel, label, outlook
 from quiebra.params import Params
 from quiebra.risk import with_grades
-from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.calibration import by_grade, coverage
-from quiebra.validation.metrics import FIGURES, Judged
+from quiebra.validation.challengers import CHALLENGERS, SIX, SIX_SIGNS, contest, walk_challengers
+from quiebra.validation.judging import Resampling, judge
 
 YEARS = list(range(2012, 2018))
 KEYS = ["company_id", "fiscal_year"]
@@ -29,23 +31,29 @@ def walked(panel: Panel, features: pl.DataFrame, params: Params, **train: Any) -
     )  # fmt: skip
 
 
+def six_ratio_lightgbm(inputs: np.ndarray, failed: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The field's public benchmark on this panel."""
+    model = lightgbm.LGBMClassifier(
+        num_leaves=7, learning_rate=0.02, n_estimators=279, min_child_samples=200, monotone_constraints=list(SIX_SIGNS),
+        random_state=1, n_jobs=2, verbose=-1,
+    ).fit(inputs, failed)  # fmt: skip
+    return lambda rows: model.predict_proba(rows)[:, 1]
+
+
+CONTENDERS = {
+    "LightGBM, six ratios": (SIX, six_ratio_lightgbm),
+    **{name: challenger for name, challenger in CHALLENGERS.items() if not name.startswith("boosted trees")},
+}
+
+
 def benchmark_table(panel: Panel, features: pl.DataFrame, chain: Chain, params: Params) -> dict[str, Any]:
     """Return the figures of every contender with intervals, and ours minus each of the others on the same rows and resamples."""
     labels = label(panel.statements, panel.events, window_months=params.labels.window_months)
-    others = walk_baselines(
-        features, labels.select(*KEYS, "available_at", "failed"), years=YEARS, first_year=panel.info.first_label_year,
-        embargo=params.train.embargo_years,
+    others = walk_challengers(
+        features, labels, years=YEARS, first_year=panel.info.first_label_year, embargo=params.train.embargo_years,
+        challengers=CONTENDERS,
     )  # fmt: skip
-    ours = {"ours": "pd_12m", "ours, model without Altman": "pd_model", "ours, accounts only": "pd_accounting",
-            "Altman Z": "pd_altman"}  # fmt: skip
-    judged = chain.history.join(labels.select(*KEYS, "failed"), on=KEYS).join(others, on=KEYS).sort(KEYS)
-    judged = judged.filter(pl.all_horizontal(pl.col(*ours.values()).is_not_null()))
-    columns = {**ours, **{name: name for name in BASELINES}}
-    return {
-        "rows": judged.height, "events": int(judged["failed"].sum()),
-        "figures": {name: judge(judged, column, params) for name, column in columns.items()},
-        "ours minus": {name: paired(judged, "pd_12m", column, params) for name, column in columns.items() if name != "ours"},
-    }  # fmt: skip
+    return contest(chain.history.join(labels.select(*KEYS, "failed"), on=KEYS), others, how(params))
 
 
 def other_ways(panel: Panel, features: pl.DataFrame, chain: Chain, params: Params) -> dict[str, Any]:
@@ -56,22 +64,23 @@ def other_ways(panel: Panel, features: pl.DataFrame, chain: Chain, params: Param
     once = replace(chain.model, scorers=chain.scorers[split[0]])
     rows = features.filter(pl.col("fiscal_year").is_in(split)).sort(KEYS)
     single = pl.concat([rows.select(KEYS), PdModel.predict(once, rows)], how="horizontal")
-    known = outlook(labels, panel.info.outcomes_through, exits_survive=params.labels.alive_exits == "survived")
-    five = chain.history.join(known.filter(pl.col("years_known") >= 5), on=KEYS)
+    far = outlook(labels, panel.info.outcomes_through, exits_survive=params.labels.alive_exits == "survived")
+    five = chain.history.join(far.filter(pl.col("years_known") >= 5), on=KEYS)
     five = five.with_columns(failed=(pl.col("years_to_failure") <= 5).fill_null(False).cast(pl.Int8))
     scored = with_grades(chain.history, params.score).join(labels.select(*KEYS, "failed"), on=KEYS)
     recent = scored.filter(pl.col("fiscal_year").is_in(YEARS))
     grades = by_grade(recent, list(params.score.grades), 0.95)
-    later = scored.filter(pl.col("fiscal_year") >= YEARS[0] - 2)
+    fitted = [year for year, scorers in chain.scorers.items() if scorers["accounting"].spread != UNSEEN]
+    known = scored.filter(pl.col("fiscal_year").is_in(fitted) & (pl.col("fiscal_year") <= panel.info.outcomes_through))
     pooled = two.history.filter(pl.col("fiscal_year").is_in(YEARS))
     judged = [table.join(labels.select(*KEYS, "failed"), on=KEYS) for table in (pooled, single)]
     return {
-        "embargo of two years": judge(judged[0], "pd_12m", params),
-        "single split 2015-17": judge(judged[1], "pd_12m", params),
-        f"five years, {five['fiscal_year'].min()}-{five['fiscal_year'].max()}": judge(five, "pd_60m", params),
+        "embargo of two years": judge(judged[0], "pd_12m", how(params)),
+        "single split 2015-17": judge(judged[1], "pd_12m", how(params)),
+        f"five years, {five['fiscal_year'].min()}-{five['fiscal_year'].max()}": judge(five, "pd_60m", how(params)),
         "by grade": grades.with_columns(pl.selectors.float().round(6)).to_dicts(),
         "coverage of 90 % intervals": held(recent, params),
-        f"coverage from {YEARS[0] - 2}": held(later, params),
+        f"coverage, {known['fiscal_year'].min()}-{known['fiscal_year'].max()}": held(known, params),
     }  # fmt: skip
 
 
@@ -80,28 +89,5 @@ def held(rows: pl.DataFrame, params: Params) -> list[dict[str, Any]]:
     return coverage(rows, params.train.interval).with_columns(pl.col("covered").round(4)).to_dicts()
 
 
-def judge(rows: pl.DataFrame, score: str, params: Params) -> dict[str, Any]:
-    """Return figures, rows, events and intervals from resampling whole companies."""
-    ranked = Judged.rank(rows["failed"].to_numpy(), rows[score].to_numpy())
-    intervals = firm_bootstrap(rows["company_id"].to_numpy(), ranked.figures, **_settings(params))
-    found = {name: round(value, 6) for name, value in ranked.figures().items()}
-    spans = {name: [round(low, 6), round(high, 6)] for name, (low, high) in intervals.items()}
-    return {**found, "rows": rows.height, "events": int(rows["failed"].sum()), "interval": spans}
-
-
-def paired(rows: pl.DataFrame, left: str, right: str, params: Params) -> dict[str, Any]:
-    """Return the differences of all figures on the same rows, with intervals from the same resamples."""
-    one, two = (Judged.rank(rows["failed"].to_numpy(), rows[name].to_numpy()) for name in (left, right))
-
-    def difference(weight: np.ndarray) -> dict[str, float]:
-        a, b = one.figures(weight), two.figures(weight)
-        return {name: a[name] - b[name] for name in FIGURES}
-
-    intervals = firm_bootstrap(rows["company_id"].to_numpy(), difference, **_settings(params))
-    found = difference(np.ones(rows.height))
-    return {name: {"difference": round(found[name], 6), "interval": [round(v, 6) for v in intervals[name]]} for name in FIGURES}
-
-
-def _settings(params: Params) -> dict[str, Any]:
-    options = params.validate_
-    return {"resamples": options.bootstrap, "confidence": options.confidence, "seed": params.run.seed}
+def how(params: Params) -> Resampling:
+    return Resampling.of(params.validate_, params.run.seed)

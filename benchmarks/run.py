@@ -106,14 +106,15 @@ def main() -> None:
 
 
 def _print_table(table: dict[str, Any]) -> None:
-    """Print every contender's figures, and ours minus its AUC and average precision with intervals."""
+    """Print every contender's figures, and what the blend has more in AUC and average precision, with intervals."""
     print(f"\n  {table['rows']:,} rows, {table['events']} failures, out of time")
     for name, found in table["figures"].items():
         line = f"  {name:<34} AUC {found['auc']:.4f}  AP {found['average_precision']:.3f}"
         line += f"  tenth {found['top_decile_capture']:.3f}  Brier {found['brier']:.5f}"
-        if name in table["ours minus"]:
-            gaps = (table["ours minus"][name][figure] for figure in ("auc", "average_precision"))
-            line += "".join(f"  {g['difference']:+.3f} ({g['interval'][0]:+.3f} to {g['interval'][1]:+.3f})" for g in gaps)
+        if name in table["blend minus"]:
+            gap = table["blend minus"][name]
+            spans = ((gap[figure], *gap["interval"][figure]) for figure in ("auc", "average_precision"))
+            line += "".join(f"  {value:+.3f} ({low:+.3f} to {high:+.3f})" for value, low, high in spans)
         print(line)
 
 

@@ -42,31 +42,33 @@ class Blend:
         return np.where(np.isnan(altman), 1.0, self.weight)
 
 
-def fit_blend(model: np.ndarray, altman: np.ndarray, failed: np.ndarray, weight: float | None) -> Blend:
+def fit_blend(
+    model: np.ndarray, altman: np.ndarray, failed: np.ndarray, weight: float | None, times: np.ndarray | None = None
+) -> Blend:
     """Fit weight (unless given), intercept and slope by maximum likelihood, with no coefficient below zero.
 
     All arrays hold out-of-time rows of years whose outcomes are known: log-odds of model and Altman, and 0/1 outcomes.
-    Platt (1999) scaling of the blend; with too few failures it is the identity.
+    times: how often each row counts (None: once). Platt (1999) scaling of the blend; with too few failures it is the identity.
     """
     failures = int(failed.sum())
     if failures < MIN_FAILURES or failures == len(failed):
         return Blend(weight=1.0 if weight is None else weight, intercept=0.0, slope=1.0, fitted_on=0)
     altman = np.where(np.isnan(altman), model, altman)
     parts = (model, altman) if weight is None else (weight * model + (1 - weight) * altman,)
-    intercept, *slopes = logistic(np.column_stack(parts), failed)
+    intercept, *slopes = logistic(np.column_stack(parts), failed, times)
     slope = float(sum(slopes))
     share = weight if weight is not None else (float(slopes[0]) / slope if slope > 0 else 1.0)
     return Blend(weight=share, intercept=float(intercept), slope=slope, fitted_on=failures)
 
 
-def logistic(inputs: np.ndarray, failed: np.ndarray) -> np.ndarray:
+def logistic(inputs: np.ndarray, failed: np.ndarray, times: np.ndarray | None = None) -> np.ndarray:
     """Return intercept and non-negative coefficients of an unpenalised logistic regression of 0/1 outcomes on rows × columns.
 
     Maximum likelihood by Newton's method; a coefficient that would be below zero is left out, the most negative first.
     """
-    kept = list(range(inputs.shape[1]))
+    kept, times = list(range(inputs.shape[1])), np.ones(len(failed)) if times is None else times
     while True:
-        beta = _newton(np.column_stack([np.ones(len(failed)), inputs[:, kept]]), failed)
+        beta = _newton(np.column_stack([np.ones(len(failed)), inputs[:, kept]]), failed, times)
         if not kept or beta[1:].min() >= 0:
             break
         kept.pop(int(np.argmin(beta[1:])))
@@ -75,17 +77,17 @@ def logistic(inputs: np.ndarray, failed: np.ndarray) -> np.ndarray:
     return result
 
 
-def _newton(x: np.ndarray, failed: np.ndarray) -> np.ndarray:
+def _newton(x: np.ndarray, failed: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Maximise the likelihood; steps that do not raise it are halved, and separable outcomes end at log-odds of some size."""
     beta = np.zeros(x.shape[1])
-    rate = failed.mean()
+    rate = np.average(failed, weights=times)
     beta[0] = np.log(rate / (1 - rate))
-    loss = _loss(x, failed, beta)
+    loss = _loss(x, failed, times, beta)
     for _ in range(MAX_STEPS):
         p = expit(x @ beta)
-        step = np.linalg.lstsq((x * (p * (1 - p))[:, None]).T @ x, x.T @ (failed - p), rcond=None)[0]
+        step = np.linalg.lstsq((x * (times * p * (1 - p))[:, None]).T @ x, x.T @ (times * (failed - p)), rcond=None)[0]
         share = 1.0
-        while (after := _loss(x, failed, beta + share * step)) > loss and share > 1e-6:
+        while (after := _loss(x, failed, times, beta + share * step)) > loss and share > 1e-6:
             share /= 2
         if loss - after < TOLERANCE * abs(loss):
             return beta
@@ -93,6 +95,6 @@ def _newton(x: np.ndarray, failed: np.ndarray) -> np.ndarray:
     return beta
 
 
-def _loss(x: np.ndarray, failed: np.ndarray, beta: np.ndarray) -> float:
+def _loss(x: np.ndarray, failed: np.ndarray, times: np.ndarray, beta: np.ndarray) -> float:
     eta = x @ beta
-    return float(np.sum(np.logaddexp(0, eta) - failed * eta))
+    return float(np.sum(times * (np.logaddexp(0, eta) - failed * eta)))

@@ -12,6 +12,7 @@ from scipy.special import expit
 from quiebra.errors import TrainingError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.models.fit import calibrate, fit_scorer, of_kind, typical
+from quiebra.models.importance import importance
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import KINDS, Scorer
 from quiebra.models.trees import MIN_FAILURES
@@ -20,16 +21,20 @@ from quiebra.panel.labels import label
 from quiebra.params import Labels, Run, Train
 
 KEYS = ["company_id", "fiscal_year", "available_at"]
+EXPLAINED = 500
+"""Companies of each year over which importance is measured."""
 
 
 @dataclass(frozen=True)
 class Chain:
     """model: the last year's, for use now. history: out-of-time scores of all years, one row a firm-year as first published
     (company_id, fiscal_year, available_at, the columns of `PdModel.predict`, and pd_model, pd_altman and pd_accounting: the
-    first-year PD of the model alone, of Altman alone, and without market values). scorers: those of each year."""
+    first-year PD of the model alone, of Altman alone, and without market values). scorers: those of each year. importance: what
+    each year's model looked at when it scored its year (fiscal_year and the columns of `importance`), over some 500 companies."""
 
     model: PdModel
     history: pl.DataFrame
+    importance: pl.DataFrame
     scorers: dict[int, dict[str, Scorer]]
 
 
@@ -56,6 +61,7 @@ def walk(
         )
     parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
     history: list[pl.DataFrame] = []
+    looked_at: list[pl.DataFrame] = []
     chain: dict[int, dict[str, Scorer]] = {}
     for year in range(earliest, last_year + 1):
         scored = _first_published(features, year)
@@ -81,7 +87,9 @@ def walk(
             parts[kind].append(pl.concat([table.select(KEYS), scorer.parts(table)], how="horizontal"))
         model = PdModel(scorers, train.interval, typical(rows), _card(rows, train, f"{first_year}-{learnt}"))
         history.append(_score(model, scored))
-    return Chain(model, pl.concat(history).sort(KEYS), chain)
+        some = scored.gather_every(max(1, scored.height // EXPLAINED))
+        looked_at.append(importance(model, some).select(pl.lit(year, pl.Int32).alias("fiscal_year"), pl.all()))
+    return Chain(model, pl.concat(history).sort(KEYS), pl.concat(looked_at), chain)
 
 
 def _last_year(features: pl.DataFrame, as_of: dt.date) -> int:

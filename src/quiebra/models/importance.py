@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME
@@ -18,3 +20,27 @@ def importance(model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
         for name, size in sizes.items()
     ]  # fmt: skip
     return pl.DataFrame(rows).sort("mean_abs", "feature", descending=[True, False])
+
+
+def importance_shift(by_year: pl.DataFrame, top: int = 15) -> pl.DataFrame:
+    """Return fiscal_year, rank_correlation and kept: how alike importance is to the year's before.
+
+    by_year: fiscal_year, feature and mean_abs (see `quiebra.models.Chain`). rank_correlation: Spearman's, over all features;
+    kept: the share of the ``top`` features that were among the top of the year before. The first year has no row.
+    """
+    years = sorted(set(by_year["fiscal_year"].to_list()))
+    wide = by_year.pivot(on="fiscal_year", index="feature", values="mean_abs").fill_null(0.0).sort("feature")
+    rows = []
+    for before, now in pairwise(map(str, years)):
+        leading = [set(wide.sort(name, "feature", descending=[True, False])["feature"].head(top)) for name in (before, now)]
+        correlation = wide.select(pl.corr(before, now, method="spearman")).item()
+        rows.append((int(now), correlation, len(leading[0] & leading[1]) / len(leading[0])))
+    schema = {"fiscal_year": pl.Int32, "rank_correlation": pl.Float64, "kept": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def concept_shares(by_year: pl.DataFrame) -> pl.DataFrame:
+    """Return fiscal_year, concept and share: how much of a year's summed importance each concept has."""
+    sums = by_year.group_by("fiscal_year", "concept").agg(pl.col("mean_abs").sum())
+    return sums.with_columns(share=pl.col("mean_abs") / pl.col("mean_abs").sum().over("fiscal_year")).select(
+        "fiscal_year", "concept", "share").sort("fiscal_year", "concept")  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FIGURES = ("auc", "average_precision", "top_decile_capture", "brier", "pd_over_observed")
+FIGURES = ("auc", "average_precision", "top_decile_capture", "ks", "brier", "pd_over_observed")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Judged:
         return cls(order, failed[order].astype(float), ranked, tie_end)
 
     def figures(self, weight: np.ndarray | None = None) -> dict[str, float]:
-        """Return AUC, average precision, riskiest-tenth share, Brier score and mean PD over the observed rate.
+        """Return AUC, average precision, riskiest-tenth share, KS, Brier score and mean PD over the observed rate.
 
         weight: non-negative row weights in the order given to `rank` (None: ones). What needs both outcomes is NaN without.
         """
@@ -47,6 +47,7 @@ class Judged:
             "auc": self._auc(w, bad),
             "average_precision": self._average_precision(w, bad),
             "top_decile_capture": _top_share(w, bad, 0.1),
+            "ks": self._ks(w, bad),
             "brier": brier,
             "pd_over_observed": float(np.sum(w * self.pd) / bad.sum()),
         }
@@ -58,6 +59,12 @@ class Judged:
         tied = through - np.r_[0.0, through][_starts(self.tie_end)]
         above = through - tied
         return float(1 - np.sum(bad * (above + tied / 2)) / (bad.sum() * good.sum()))
+
+    def _ks(self, w: np.ndarray, bad: np.ndarray) -> float:
+        """The widest gap between the score's distribution among failures and among the others (Kolmogorov-Smirnov)."""
+        good = w - bad
+        gap = (np.cumsum(bad) / bad.sum() - np.cumsum(good) / good.sum())[self.tie_end]
+        return float(np.abs(gap).max())
 
     def _average_precision(self, w: np.ndarray, bad: np.ndarray) -> float:
         """Precision at each failure's score, averaged over failures."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import polars as pl
 
 from quiebra.errors import TrainingError
 from quiebra.params import Validate
-from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.calibration import brier_parts, by_grade, coverage, hosmer_lemeshow, spiegelhalter
-from quiebra.validation.metrics import Judged
+from quiebra.validation.judging import Resampling, judge, paired, rounded
 from quiebra.validation.stability import psi
 
 DEFAULT_TEST_YEARS, FAILURES_TO_TEST = 6, 5
@@ -51,16 +49,16 @@ def validation_report(
             f"fiscal years {years[0]}-{years[-1]} have {judged['failed'].sum()} failures in {judged.height} scored rows: quality "
             "cannot be judged. Give more event dates, or other test years (validate.first_test_year)."
         )
-    settings = {"resamples": options.bootstrap, "confidence": options.confidence, "seed": seed}
+    how = Resampling.of(options, seed)
     proven = judged.filter(pl.col("outcome") != "exited")
     return {
-        "walk_forward": {"test_years": f"{years[0]}-{years[-1]}", **_judge(judged, "pd_12m", settings)},
-        "without_alive_exits": _judge(proven, "pd_12m", settings),
-        "model_alone": _judge(judged, "pd_model", settings),
-        "altman_alone": _judge(judged.filter(pl.col("pd_altman").is_not_null()), "pd_altman", settings),
-        "blend_minus_altman": _paired(judged.filter(pl.col("pd_altman").is_not_null()), "pd_12m", "pd_altman", settings),
-        "blend_minus_model": _paired(judged, "pd_12m", "pd_model", settings),
-        "by_year": {str(y): _judge(judged.filter(pl.col("fiscal_year") == y), "pd_12m", settings) for y in years},
+        "walk_forward": {"test_years": f"{years[0]}-{years[-1]}", **judge(judged, "pd_12m", how)},
+        "without_alive_exits": judge(proven, "pd_12m", how),
+        "model_alone": judge(judged, "pd_model", how),
+        "altman_alone": judge(judged.filter(pl.col("pd_altman").is_not_null()), "pd_altman", how),
+        "blend_minus_altman": paired(judged.filter(pl.col("pd_altman").is_not_null()), "pd_12m", "pd_altman", how),
+        "blend_minus_model": paired(judged, "pd_12m", "pd_model", how),
+        "by_year": {str(y): judge(judged.filter(pl.col("fiscal_year") == y), "pd_12m", how) for y in years},
         "confidence": options.confidence,
     }
 
@@ -70,6 +68,7 @@ def calibration_report(judged: pl.DataFrame, grades: list[str], options: Validat
 
     judged: out-of-time scores with rating, pd_12m and its interval at ``interval``, fiscal_year, company_id and failed.
     grades_inside: share of the grades with five failures or more whose mean PD lies in Jeffreys' interval; missing without any.
+    coverage_error: how far chance alone moves the coverage of that many cells (one standard error).
     """
     failed, pd = judged["failed"].to_numpy().astype(float), judged["pd_12m"].to_numpy()
     table = by_grade(judged, grades, options.confidence)
@@ -77,13 +76,14 @@ def calibration_report(judged: pl.DataFrame, grades: list[str], options: Validat
     held = coverage(judged, interval)
     return {
         "by_grade": table.with_columns(pl.selectors.float().round(8)).to_dicts(),
-        "grades_inside": _round(float(tested["inside"].mean())) if tested.height else None,  # type: ignore[arg-type]
-        "hosmer_lemeshow": dict(zip(("statistic", "p"), map(_round, hosmer_lemeshow(failed, pd)), strict=True)),
-        "spiegelhalter": dict(zip(("z", "p"), map(_round, spiegelhalter(failed, pd)), strict=True)),
+        "grades_inside": rounded(float(tested["inside"].mean())) if tested.height else None,  # type: ignore[arg-type]
+        "hosmer_lemeshow": dict(zip(("statistic", "p"), map(rounded, hosmer_lemeshow(failed, pd)), strict=True)),
+        "spiegelhalter": dict(zip(("z", "p"), map(rounded, spiegelhalter(failed, pd)), strict=True)),
         "brier_parts": {name: round(value, 10) for name, value in brier_parts(failed, pd).items()},
         "interval": interval,
         "coverage": held.with_columns(pl.col("covered").round(6)).to_dicts(),
-        "interval_coverage": _round(held["covered"][-1]),
+        "interval_coverage": rounded(held["covered"][-1]),
+        "coverage_error": rounded(float(np.sqrt(interval * (1 - interval) / held["cells"][-1]))),
     }
 
 
@@ -91,7 +91,7 @@ def score_stability(judged: pl.DataFrame) -> float | None:
     """Return the PSI of the last judged year's PDs against those of the years before; missing with one year."""
     last = pl.col("fiscal_year") == pl.col("fiscal_year").max()
     before, now = (judged.filter(rows)["pd_12m"].to_numpy() for rows in (~last, last))
-    return _round(psi(before, now))
+    return rounded(psi(before, now))
 
 
 def risk_tenths(history: pl.DataFrame, labels: pl.DataFrame, years: list[int]) -> pl.DataFrame:
@@ -107,44 +107,3 @@ def risk_tenths(history: pl.DataFrame, labels: pl.DataFrame, years: list[int]) -
         .sort("tenth")
         .with_columns(pl.col("mean_pd", "observed").round(8))
     )
-
-
-def _judge(rows: pl.DataFrame, score: str, settings: dict[str, Any]) -> dict[str, Any]:
-    if rows.is_empty():
-        return {"rows": 0, "events": 0}
-    failed, pd = rows["failed"].to_numpy(), rows[score].to_numpy()
-    judged = Judged.rank(failed, pd)
-    intervals = firm_bootstrap(rows["company_id"].to_numpy(), judged.figures, **settings)
-    return {
-        **_rounded(judged.figures()),
-        "rows": rows.height,
-        "events": int(failed.sum()),
-        "interval": {name: [_round(low), _round(high)] for name, (low, high) in intervals.items()},
-    }
-
-
-def _paired(rows: pl.DataFrame, left: str, right: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Judge the difference of two scores on the same rows and the same resamples."""
-    if rows.is_empty():
-        return {"rows": 0}
-    failed = rows["failed"].to_numpy()
-    a, b = (Judged.rank(failed, rows[name].to_numpy()) for name in (left, right))
-
-    def difference(weight: np.ndarray) -> dict[str, float]:
-        one, two = a.figures(weight), b.figures(weight)
-        return {name: one[name] - two[name] for name in ("auc", "average_precision", "brier")}
-
-    intervals = firm_bootstrap(rows["company_id"].to_numpy(), difference, **settings)
-    return {
-        **_rounded(difference(np.ones(rows.height))),
-        "rows": rows.height,
-        "interval": {name: [_round(low), _round(high)] for name, (low, high) in intervals.items()},
-    }
-
-
-def _round(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def _rounded(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: _round(value) for name, value in values.items()}

@@ -46,14 +46,14 @@ def failed_gates(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def holds(value: float, kind: str, bound: float) -> bool:
+    """Return whether a value is at ``least`` a bound, at ``most`` it, or within it as a ``factor`` of 1."""
+    if kind == "factor":
+        return value > 0 and max(value, 1 / value) <= bound
+    return value >= bound if kind == "least" else value <= bound
+
+
 def _judge(value: float | None, kind: str, good: float, bearable: float) -> str:
     if value is None:
         return "watch"
-    for name, bound in (("pass", good), ("watch", bearable)):
-        if kind == "factor":
-            held = value > 0 and max(value, 1 / value) <= bound
-        else:
-            held = value >= bound if kind == "least" else value <= bound
-        if held:
-            return name
-    return "fail"
+    return next((name for name, bound in (("pass", good), ("watch", bearable)) if holds(value, kind, bound)), "fail")

@@ -1,0 +1,53 @@
+"""Discrimination: how well the riskier companies were told from the others, for all and for groups of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from quiebra.validation.judging import Resampling, judge
+from quiebra.validation.metrics import Judged
+
+SIZES = ("small", "middle", "large")
+
+
+def accuracy_ratio(auc: float | None) -> float | None:
+    """Return the accuracy ratio (Gini coefficient) of an AUC, 2 AUC − 1: 0 for chance, 1 for a perfect ranking.
+
+    Source: Engelmann, Hayden and Tasche (2003).
+    """
+    return None if auc is None else 2 * auc - 1
+
+
+def cap(failed: np.ndarray, pd: np.ndarray, points: int = 100) -> pl.DataFrame:
+    """Return the cumulative accuracy profile: share of companies, riskiest first, and the share of failures among them.
+
+    Companies with one PD are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1). Source: Sobehart, Keenan and
+    Stein (2000).
+    """
+    ranked = Judged.rank(failed, pd)
+    ends = np.unique(ranked.tie_end)
+    caught = np.r_[0.0, np.cumsum(ranked.failed)[ends] / failed.sum()]
+    seen = np.r_[0.0, (ends + 1) / len(pd)]
+    wanted = np.unique(np.searchsorted(seen, np.linspace(0, 1, points + 1)).clip(0, len(seen) - 1))
+    return pl.DataFrame({"companies": seen[wanted], "failures": caught[wanted]})
+
+
+def size_group() -> pl.Expr:
+    """Return the third of its fiscal year that a row's total assets put it in: small, middle or large."""
+    place = (pl.col("total_assets").rank("ordinal") / pl.col("total_assets").count()).over("fiscal_year")
+    return pl.when(place <= 1 / 3).then(pl.lit(SIZES[0])).when(place <= 2 / 3).then(pl.lit(SIZES[1])).when(
+        place.is_not_null()).then(pl.lit(SIZES[2]))  # fmt: skip
+
+
+def by_group(judged: pl.DataFrame, column: str, how: Resampling) -> list[dict[str, Any]]:
+    """Return the figures of the blended score for each value of a column, in its order; rows without one are left out."""
+    groups = judged.filter(pl.col(column).is_not_null()).partition_by(column, as_dict=True)
+    return [{"group": str(name), **judge(rows, "pd_12m", how)} for (name,), rows in sorted(groups.items(), key=_order)]
+
+
+def _order(item: tuple[Any, Any]) -> Any:
+    (name,), _ = item
+    return (SIZES.index(name), "") if name in SIZES else (len(SIZES), str(name))

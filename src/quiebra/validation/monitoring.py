@@ -1,0 +1,147 @@
+"""Monitoring a model in use: what moved, how it did as outcomes came in, and how it should be doing before they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from quiebra.models.importance import importance_shift
+from quiebra.params import Limit, Monitor
+from quiebra.validation.calibration import jeffreys
+from quiebra.validation.judging import Resampling, judge
+from quiebra.validation.metrics import Judged
+from quiebra.validation.stability import feature_stability, psi
+from quiebra.validation.verdict import holds
+
+KEYS = ["company_id", "fiscal_year"]
+FINDINGS = {
+    "measure": pl.String, "subject": pl.String, "fiscal_year": pl.Int32, "value": pl.Float64, "low": pl.Float64,
+    "high": pl.Float64, "watch": pl.Float64, "alarm": pl.Float64, "status": pl.String,
+}  # fmt: skip
+"""Columns of what monitoring finds. subject: a feature's name, or ``scores``. status: ok, watch, alarm, or unknown."""
+
+
+def performance(history: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int, how: Resampling) -> pl.DataFrame:
+    """Return one row a fiscal year whose outcomes are known: rows, failures, mean_pd, observed, low and high (Jeffreys), auc,
+    auc_low and auc_high; a year without failures has no AUC.
+
+    history: out-of-time scores; labels: outcomes known by now.
+    """
+    judged = history.filter(pl.col("fiscal_year") <= outcomes_through).join(labels.select(*KEYS, "failed"), on=KEYS)
+    rows = []
+    for (year,), own in judged.sort("fiscal_year", "company_id").group_by("fiscal_year", maintain_order=True):
+        found, failures = judge(own, "pd_12m", how), int(own["failed"].sum())
+        low, high = (float(v[0]) for v in jeffreys(np.array([failures]), np.array([own.height]), how.confidence))
+        auc_low, auc_high = found["interval"]["auc"]
+        rows.append((year, own.height, failures, own["pd_12m"].mean(), failures / own.height, low, high, found["auc"], auc_low,
+                     auc_high))  # fmt: skip
+    names = ("rows", "failures", "mean_pd", "observed", "low", "high", "auc", "auc_low", "auc_high")
+    schema = {"fiscal_year": pl.Int32, **{name: pl.Int64 if name in names[:2] else pl.Float64 for name in names}}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def estimated_performance(scores: pl.DataFrame, interval: float, how: Resampling) -> pl.DataFrame:
+    """Return, for each fiscal year, what is to be expected if the PDs are right: failures and AUC, with low and high.
+
+    scores: fiscal_year, pd_12m and pd_12m_high at confidence ``interval``. Nothing about outcomes is used, so that a year can be
+    judged before they are known. Outcomes are drawn from the PDs, all of a year's shifted together by an error of the interval's
+    width: that is the spread of years. Source: Guillory et al. (2021), and confidence-based performance estimation after it.
+    """
+    rng = np.random.default_rng(how.seed)
+    tails = [(1 - how.confidence) / 2, (1 + how.confidence) / 2]
+    rows = []
+    for (year,), own in scores.sort("fiscal_year", "company_id").group_by("fiscal_year", maintain_order=True):
+        pd = own["pd_12m"].to_numpy()
+        error = (logit(own["pd_12m_high"].to_numpy()) - logit(pd)) / norm.ppf((1 + interval) / 2)
+        drawn = []
+        for _ in range(how.resamples):
+            failed = (rng.random(len(pd)) < expit(logit(pd) + rng.standard_normal() * error)).astype(float)
+            drawn.append((failed.sum(), Judged.rank(failed, pd).figures()["auc"]))
+        failures, auc = np.array(drawn).T
+        auc = auc[np.isfinite(auc)]
+        low, high = np.quantile(auc, tails) if len(auc) else (np.nan, np.nan)
+        expected = Judged.rank(pd, pd).figures()["auc"]  # each company counts as a failure with the weight of its PD
+        rows.append((year, pd.sum(), *np.quantile(failures, tails, method="nearest"), expected, low, high))
+    names = ("failures", "failures_low", "failures_high", "auc", "auc_low", "auc_high")
+    frame = pl.DataFrame(rows, schema={"fiscal_year": pl.Int32, **dict.fromkeys(names, pl.Float64)}, orient="row")
+    return frame.fill_nan(None)
+
+
+def drift(before: pl.DataFrame, now: pl.DataFrame, names: list[str], options: Monitor) -> pl.DataFrame:
+    """Return the findings on features: the stability index of each, today's rows against those that were learnt from."""
+    year = int(now["fiscal_year"].max())  # type: ignore[arg-type]
+    moved = feature_stability(before, now, names)
+    rows = [("feature_csi", name, year, value, None, None) for name, value in moved.iter_rows()]
+    return _findings(rows, {"feature_csi": options.feature_csi})
+
+
+def findings(
+    history: pl.DataFrame, scores: pl.DataFrame, known: pl.DataFrame, estimated: pl.DataFrame, importance: pl.DataFrame,
+    features: pl.DataFrame, options: Monitor,
+) -> pl.DataFrame:  # fmt: skip
+    """Return every finding, the features' last: see `FINDINGS`. One with an interval has the status of its milder end, so that a
+    handful of failures more or less raises no alarm.
+
+    score_psi: today's PDs against those of the three fiscal years before. auc_shortfall: how far a year's AUC was below what
+    its PDs promised (``low`` and ``high`` from its interval). pd_over_observed: mean PD over the observed rate.
+    importance_correlation: a year's importance against the year's before. features_alarmed: the share of features in alarm.
+    known, estimated: see `performance` and `estimated_performance`. features: from `drift`.
+    """
+    year = int(scores["fiscal_year"].max())  # type: ignore[arg-type]
+    recent = history.filter(pl.col("fiscal_year").is_between(year - 3, year - 1))
+    found = [("score_psi", "scores", year, _number(psi(recent["pd_12m"].to_numpy(), scores["pd_12m"].to_numpy())), None, None)]
+    found += [
+        ("auc_shortfall", "scores", y, expected - auc, expected - high, expected - low)
+        for y, auc, low, high, expected in known.drop_nulls("auc")
+        .join(estimated.select("fiscal_year", expected="auc"), on="fiscal_year")
+        .select("fiscal_year", "auc", "auc_low", "auc_high", "expected")
+        .iter_rows()
+        if low is not None
+    ]
+    found += [
+        ("pd_over_observed", "scores", y, pd / rate if rate else None, pd / high, pd / low if low else None)
+        for y, pd, rate, low, high in known.select("fiscal_year", "mean_pd", "observed", "low", "high").iter_rows()
+    ]
+    found += [("importance_correlation", "scores", y, r, None, None)
+              for y, r, _ in importance_shift(importance).tail(3).iter_rows()]  # fmt: skip
+    alarmed = (features["status"] == "alarm").mean()
+    found.append(("features_alarmed", "scores", year, alarmed, None, None))
+    return pl.concat([_findings(found, {name: getattr(options, name) for name in MEASURES}), features])
+
+
+STATUSES = ("ok", "watch", "alarm", "unknown")
+MEASURES = {
+    "score_psi": "most",
+    "auc_shortfall": "most",
+    "pd_over_observed": "factor",
+    "importance_correlation": "least",
+    "features_alarmed": "most",
+    "feature_csi": "most",
+}
+"""Whether a value must be at most its threshold, at least, or within that factor of 1."""
+RIGHT = {"auc_shortfall": 0.0, "pd_over_observed": 1.0}
+"""What a measure with an interval would be, were the model right."""
+
+
+def _findings(rows: list[tuple[Any, ...]], limits: dict[str, Limit]) -> pl.DataFrame:
+    complete = []
+    for measure, subject, year, value, low, high in rows:
+        limit = limits[measure]
+        ends = [end for end in (value, low, high) if end is not None]
+        if low is not None and low <= RIGHT[measure] <= (np.inf if high is None else high):
+            ends = [RIGHT[measure]]
+        status = min((_status(end, MEASURES[measure], limit) for end in ends), key=STATUSES.index, default="unknown")
+        complete.append((measure, subject, year, value, low, high, limit.watch, limit.alarm, status))
+    return pl.DataFrame(complete, schema=FINDINGS, orient="row")
+
+
+def _status(value: float, kind: str, limit: Limit) -> str:
+    return next((name for name, bound in (("ok", limit.watch), ("watch", limit.alarm)) if holds(value, kind, bound)), "alarm")
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,166 @@
+"""The validation pack: profiles and migration by hand, challengers that see no future, choices that are compared fairly."""
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import SMALL, default_params
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import ks_2samp
+
+from quiebra.features import FEATURES_BY_NAME, feature_table
+from quiebra.models import Chain
+from quiebra.models.importance import concept_shares, importance_shift
+from quiebra.panel import Panel, label
+from quiebra.params import check
+from quiebra.risk import with_grades, yearly_migration
+from quiebra.validation import Resampling, blend_weights, contest, groups, sensitivity, stability, walk_challengers
+from quiebra.validation.discrimination import accuracy_ratio, cap, size_group
+from quiebra.validation.judging import judge, paired
+from quiebra.validation.metrics import Judged, figures
+
+PARAMS = check(default_params(**SMALL))
+HOW = Resampling(30, 0.95, 1)
+KEYS = ["company_id", "fiscal_year"]
+
+
+@pytest.fixture(scope="module")
+def labels(small_panel: Panel) -> pl.DataFrame:
+    return label(small_panel.statements, small_panel.events)
+
+
+@pytest.fixture(scope="module")
+def table(small_panel: Panel) -> pl.DataFrame:
+    return feature_table(small_panel.statements, small_panel.companies)
+
+
+@pytest.fixture(scope="module")
+def years(small_panel: Panel) -> list[int]:
+    last = small_panel.info.outcomes_through
+    return list(range(last - 2, last + 1))
+
+
+@pytest.fixture(scope="module")
+def judged(small_chain: Chain, labels: pl.DataFrame, years: list[int]) -> pl.DataFrame:
+    return small_chain.history.filter(pl.col("fiscal_year").is_in(years)).join(labels.select(*KEYS, "failed"), on=KEYS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=4, max_size=60))
+def test_ks_agrees_with_scipy(rows: list[tuple[int, int]]) -> None:
+    failed, pd = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
+    assume(0 < failed.sum() < len(failed))
+    expected = ks_2samp(pd[failed == 1], pd[failed == 0]).statistic
+    assert figures(failed, pd / 10)["ks"] == pytest.approx(expected)
+
+
+def test_the_profile_by_hand() -> None:
+    profile = cap(np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.5, 0.1]))
+    assert profile.rows() == [(0.0, 0.0), (0.25, 0.5), (0.75, 1.0), (1.0, 1.0)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=4, max_size=40))
+def test_the_area_of_the_profile_is_the_accuracy_ratio(rows: list[tuple[int, int]]) -> None:
+    """Engelmann, Hayden and Tasche (2003): AR = area under the profile beyond chance, over that of a perfect ranking."""
+    failed, pd = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
+    assume(0 < failed.sum() < len(failed))
+    profile = cap(failed, pd, points=10_000)
+    area = np.trapezoid(profile["failures"], profile["companies"]) - 0.5
+    assert area / ((1 - failed.mean()) / 2) == pytest.approx(accuracy_ratio(figures(failed, pd)["auc"]), abs=1e-9)
+
+
+def test_sizes_are_thirds_of_a_year() -> None:
+    rows = pl.DataFrame({"fiscal_year": [2020] * 6 + [2021] * 3, "total_assets": [1.0, 2, 3, 4, 5, 6, 100, 200, 300]})
+    assert rows.select(size_group()).to_series().to_list() == ["small"] * 2 + ["middle"] * 2 + ["large"] * 2 + ["small", "middle", "large"]
+
+
+def test_groups_cover_all_that_is_judged(judged: pl.DataFrame, small_panel: Panel) -> None:
+    found = groups(judged, small_panel.statements, small_panel.companies, HOW)
+    for name in ("by_size", "by_sector"):
+        assert sum(group["rows"] for group in found[name]) == judged.height
+        assert sum(group["events"] for group in found[name]) == judged["failed"].sum()
+    assert [group["group"] for group in found["by_size"]] == ["small", "middle", "large"]
+    assert found["cap"]["blend"]["failures"][-1] == 1
+
+
+def test_challengers_see_no_future(table: pl.DataFrame, labels: pl.DataFrame, years: list[int], small_panel: Panel) -> None:
+    """Outcomes and features of the judged years, and of those within the embargo, may be anything: scores stay."""
+    settings = {"years": years, "first_year": small_panel.info.first_label_year, "embargo": 1}
+    first = walk_challengers(table, labels, **settings)
+    late = pl.col("fiscal_year") >= years[0] - 1
+    turned = labels.with_columns(failed=pl.when(late).then(1 - pl.col("failed")).otherwise("failed"))
+    again = walk_challengers(table, turned, **settings)
+    now = pl.col("fiscal_year") == years[0]
+    assert first.filter(now).equals(again.filter(now))
+    assert not first.filter(pl.col("fiscal_year") == years[-1]).equals(again.filter(pl.col("fiscal_year") == years[-1]))
+
+
+def test_the_contest_is_on_the_same_rows(judged: pl.DataFrame, table: pl.DataFrame, labels: pl.DataFrame, years: list[int]) -> None:
+    others = walk_challengers(table, labels, years=years, first_year=2012, embargo=1)
+    found = contest(judged, others, HOW)
+    assert {f["rows"] for f in found["figures"].values()} == {found["rows"]}
+    for name, gap in found["blend minus"].items():
+        difference = found["figures"]["blend"]["auc"] - found["figures"][name]["auc"]
+        assert gap["auc"] == pytest.approx(difference, abs=2e-6)
+
+
+def test_a_score_does_not_differ_from_itself(judged: pl.DataFrame) -> None:
+    gap = paired(judged, "pd_12m", "pd_12m", HOW)
+    assert gap["auc"] == 0 and gap["interval"]["auc"] == [0, 0]
+    assert judge(judged, "pd_12m", HOW)["auc"] == pytest.approx(Judged.rank(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy()).figures()["auc"], abs=1e-6)
+
+
+def test_blend_weights_have_intervals_between_nothing_and_all(small_chain: Chain, labels: pl.DataFrame, small_panel: Panel) -> None:
+    found = blend_weights(small_chain.history, labels, small_panel.info.outcomes_through, 0.7, HOW)
+    assert set(found) <= {"market", "accounting"}
+    for weight in found.values():
+        low, high = weight["interval"]
+        assert 0 <= low <= high <= 1 and 0 <= weight["weight"] <= 1
+        assert weight["in_params"] == 0.7
+
+
+def test_choices_are_judged_on_the_same_outcomes(table: pl.DataFrame, small_panel: Panel, years: list[int], judged: pl.DataFrame) -> None:
+    rows = sensitivity(
+        table, small_panel.statements, small_panel.events, years=years, first_year=small_panel.info.first_label_year,
+        train=PARAMS.train, labels=PARAMS.labels, run=PARAMS.run, how=HOW,
+    )  # fmt: skip
+    named = {row["choice"]: row for row in rows}
+    assert "difference" not in named["as in params"]
+    assert {row["events"] for row in rows} == {judged["failed"].sum()}
+    assert named["failures within 12 months"]["learnt_failures"] < named["as in params"]["learnt_failures"]
+    assert named["embargo of 2 years"]["learnt_failures"] < named["as in params"]["learnt_failures"]
+    assert "alive exits dropped" in named and "failures within 36 months" in named
+
+
+def test_stability_names_what_moved(small_chain: Chain, table: pl.DataFrame, years: list[int]) -> None:
+    moved = table.with_columns(
+        cash_to_assets=pl.when(pl.col("fiscal_year") == years[-1]).then(pl.col("cash_to_assets") + 5).otherwise("cash_to_assets")
+    )
+    found = stability(small_chain.history, moved, small_chain.importance, years, 2012, list(FEATURES_BY_NAME))
+    assert found["csi"][0]["feature"] == "cash_to_assets"
+    assert len(found["csi"]) == len(FEATURES_BY_NAME)
+    assert [row["fiscal_year"] for row in found["psi"]] == years
+    assert [row["fiscal_year"] for row in found["importance"]] == years
+
+
+def test_importance_shift_by_hand() -> None:
+    by_year = pl.DataFrame({
+        "fiscal_year": [2020] * 3 + [2021] * 3, "feature": ["a", "b", "c"] * 2, "concept": ["x", "x", "y"] * 2,
+        "mean_abs": [3.0, 2.0, 1.0, 1.0, 2.0, 3.0],
+    })  # fmt: skip
+    assert importance_shift(by_year, top=2).rows() == [(2021, pytest.approx(-1.0), 0.5)]
+    shares = concept_shares(by_year)
+    assert shares["share"].to_list() == pytest.approx([5 / 6, 1 / 6, 0.5, 0.5])
+
+
+def test_the_chain_says_what_each_year_looked_at(small_chain: Chain) -> None:
+    assert set(small_chain.importance["fiscal_year"]) == set(small_chain.history["fiscal_year"])
+    assert (small_chain.importance.group_by("fiscal_year").agg(pl.col("mean_abs").sum())["mean_abs"] > 0).all()
+
+
+def test_yearly_migration_adds_up(small_chain: Chain) -> None:
+    history = with_grades(small_chain.history, PARAMS.score)
+    scored = sorted(set(history["fiscal_year"]))
+    moves = yearly_migration(history, scored[:-1], PARAMS.score.grades)
+    assert moves.drop("from").sum().sum_horizontal().item() == history.filter(pl.col("fiscal_year") < scored[-1]).height
+    assert moves["from"].to_list() == list(PARAMS.score.grades)
+    assert yearly_migration(history, [scored[-1]], PARAMS.score.grades).drop("from").sum().sum_horizontal().item() == 0
