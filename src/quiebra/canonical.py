@@ -18,7 +18,7 @@ class SourceInfo:
     first_label_year: first fiscal year whose failures the source records completely.
     outcomes_through: last fiscal year whose one-year outcome is known.
     as_of: the date the tables show the world at; the default scoring date.
-    sha256: of the file, or of the parameters that simulated it.
+    sha256: of the file, or of the parameters that simulated it. macro_sha256: of the macro files beside it; None: none.
     """
 
     source: str
@@ -30,6 +30,7 @@ class SourceInfo:
     as_of: dt.date
     sha256: str
     notes: str
+    macro_sha256: str | None = None
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self)

@@ -61,8 +61,14 @@ class Table(Section):
     outcomes_through: Year | None
 
 
+class MacroSeries(Section):
+    file: str
+    lag_days: Annotated[int, Field(ge=0, le=1000)]
+
+
 class Ingest(Section):
     source: Literal["demo", "american", "table"]
+    macro: dict[str, MacroSeries]
     demo: Demo
     american: American
     table: Table
@@ -122,6 +128,22 @@ class Validate(Section):
     gates: Gates
 
 
+class Limit(Section):
+    """Thresholds of a measure that is monitored: beyond the first it is on watch, beyond the second it is an alarm."""
+
+    watch: Annotated[float, Field(ge=0)]
+    alarm: Annotated[float, Field(ge=0)]
+
+
+class Monitor(Section):
+    feature_csi: Limit
+    features_alarmed: Limit
+    score_psi: Limit
+    auc_shortfall: Limit
+    pd_over_observed: Limit
+    importance_correlation: Limit
+
+
 class Score(Section):
     max_age_months: Annotated[int, Field(ge=12)]
     reasons: Annotated[int, Field(ge=1, le=10)]
@@ -143,6 +165,30 @@ class Score(Section):
         return self
 
 
+class Stress(Section):
+    macro: dict[str, Literal["level", "change"]]
+    scenarios: dict[str, dict[str, float]]
+    path: Annotated[list[float], Field(min_length=5, max_length=5)]
+    shocks: dict[str, dict[Literal["revenue", "rates", "margin", "leverage", "market_value"], float]]
+
+    @model_validator(mode="after")
+    def _known_moves(self) -> Stress:
+        for name, moves in self.scenarios.items():
+            for move in moves:
+                if move != "years" and move not in self.macro:
+                    known = [*self.macro, "years"]
+                    raise ValueError(f"scenarios.{name}: '{move}' is not in stress.macro{nearest(move, known)}")
+        return self
+
+
+class Portfolio(Section):
+    file: str | None
+    lgd: Share
+    correlation: Annotated[float, Field(ge=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    draws: Annotated[int, Field(ge=1000, le=1_000_000)]
+
+
 class Report(Section):
     title: str
     status: Literal["DRAFT", "APPROVED"]
@@ -158,6 +204,9 @@ class Params(Section):
     train: Train
     validate_: Annotated[Validate, Field(alias="validate")]
     score: Score
+    stress: Stress
+    portfolio: Portfolio
+    monitor: Monitor
     report: Report
 
 

@@ -11,6 +11,7 @@ from quiebra.errors import StageError
 from quiebra.files import read_json, read_table
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
+from quiebra.sources.macro_files import macro_hash
 from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
 
@@ -29,13 +30,18 @@ def reproduce(workspace: Workspace) -> None:
 
 
 def _changed_unseen(workspace: Workspace, params: Params) -> bool:
-    """Whether the source's file is outside data/raw, where DVC does not look, and differs from the one last ingested."""
-    options = getattr(params.ingest, params.ingest.source)
-    path = workspace.root / getattr(options, "path", "")
+    """Whether a source's file is outside data/raw, where DVC does not look, and differs from the one last ingested."""
     record = workspace.panel / "source.json"
-    if not (path.is_file() and record.is_file()) or path.is_relative_to(workspace.root / "data" / "raw"):
+    if not record.is_file():
         return False
-    return read_json(record)["source"] == params.ingest.source and read_json(record)["sha256"] != sha256(path)
+    before = read_json(record)
+    if before["source"] != params.ingest.source:
+        return False
+    if before.get("macro_sha256") != macro_hash(params.ingest.macro, workspace.root):
+        return True
+    path = workspace.root / getattr(getattr(params.ingest, params.ingest.source), "path", "")
+    unseen = path.is_file() and not path.is_relative_to(workspace.root / "data" / "raw")
+    return unseen and before["sha256"] != sha256(path)
 
 
 def result_lines(workspace: Workspace) -> list[str]:

@@ -1,7 +1,7 @@
 """From a PD to a decision: rating grades, migration between them, and the scored portfolio."""
 
 from quiebra.risk.portfolio import a_year_ago, by_group, by_year, movers, reasons_in_words, watch_list
-from quiebra.risk.rating import grade, migration, on_watch
+from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
 from quiebra.risk.runs import read_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
 
@@ -19,4 +19,5 @@ __all__ = [
     "score_statements",
     "watch_list",
     "with_grades",
+    "yearly_migration",
 ]

@@ -30,6 +30,26 @@ def macro_state(macro: pl.DataFrame, dates: list[dt.date]) -> pl.DataFrame:
     return pl.concat(columns, how="horizontal")
 
 
+def outcome_years(judged: pl.DataFrame, macro: pl.DataFrame, series: dict[str, str]) -> pl.DataFrame:
+    """Return fiscal_year, observed, expected and one column a series: what `fit_satellite` needs.
+
+    judged: out-of-time fiscal_year, pd_12m and failed. macro: the panel's. series: name → ``level``, the mean of the values dated
+    in the year that the outcomes fall in, or ``change``, that less the mean of the year before. Missing where there is none.
+    """
+    counts = {"observed": pl.col("failed").sum(), "expected": pl.col("pd_12m").sum()}
+    years = judged.sort("company_id").group_by("fiscal_year").agg(**counts)
+    latest = macro.sort("available_at").unique(["series", "date"], keep="last")
+    means = latest.group_by("series", year=pl.col("date").dt.year()).agg(pl.col("value").mean()).sort("series", "year")
+    for name, kind in series.items():
+        own = means.filter(pl.col("series") == name).select("year", "value")
+        before = own.select(pl.col("year") + 1, before="value")
+        own = own.join(before, on="year", how="left")
+        value = pl.col("value") if kind == "level" else pl.col("value") - pl.col("before")
+        own = own.select((pl.col("year") - 1).alias("fiscal_year"), value.alias(name))
+        years = years.join(own, on="fiscal_year", how="left")
+    return years.sort("fiscal_year")
+
+
 @dataclass(frozen=True)
 class Satellite:
     """Shift of log-odds = intercept + Σ slope × (series − mean) / scale, in years like those it was fitted on.

@@ -36,3 +36,16 @@ def migration(before: pl.DataFrame, after: pl.DataFrame, grades: dict[str, float
     counts = {(a, b): n for a, b, n in moves.group_by("start", "end").len().iter_rows()}
     columns = {"from": names} | {end: [counts.get((start, end), 0) for start in names] for end in (*names, "gone")}
     return pl.DataFrame(columns)
+
+
+def yearly_migration(history: pl.DataFrame, years: list[int], grades: dict[str, float]) -> pl.DataFrame:
+    """Return `migration` summed over each of ``years`` and the year after it; history: company_id, fiscal_year and rating.
+
+    A year that has no scores in the year after it counts for nothing.
+    """
+    scored = {year: history.filter(pl.col("fiscal_year") == year) for year in {*years, *(year + 1 for year in years)}}
+    pairs = [(scored[year], scored[year + 1]) for year in years if scored[year].height and scored[year + 1].height]
+    empty = scored[years[0]].clear()
+    moves = [migration(before, after, grades) for before, after in pairs] or [migration(empty, empty, grades)]
+    counts = pl.concat(moves).group_by("from", maintain_order=True).agg(pl.all().sum())
+    return counts.select(moves[0].columns)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import polars as pl
+
 from quiebra.canonical import Source
 from quiebra.params import Ingest
 from quiebra.sources import american, demo, table
+from quiebra.sources.macro_files import macro_hash, read_macro
 from quiebra.workspace import Workspace
 
 __all__ = ["Source", "load"]
 
 
 def load(ingest: Ingest, workspace: Workspace) -> Source:
-    """Return the tables of the chosen source. Paths in params are relative to the workspace.
+    """Return the tables of the chosen source, with the macro series of ``ingest.macro`` beside its own.
 
-    Raises SourceError where the file is missing, empty, wrongly encoded, lacks columns or holds text for numbers.
+    Paths in params are relative to the workspace. A series in params takes the place of the source's of the same name.
+    Raises SourceError where a file is missing, empty, wrongly encoded, lacks columns or holds text for numbers.
     """
+    source = _tables(ingest, workspace)
+    own = source.macro.filter(~pl.col("series").is_in(list(ingest.macro)))
+    info = replace(source.info, macro_sha256=macro_hash(ingest.macro, workspace.root))
+    return replace(source, info=info, macro=pl.concat([own, read_macro(ingest.macro, workspace.root)]))
+
+
+def _tables(ingest: Ingest, workspace: Workspace) -> Source:
     if ingest.source == "demo":
         return demo.load(ingest.demo)
     if ingest.source == "american":

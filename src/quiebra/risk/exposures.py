@@ -1,0 +1,48 @@
+"""What is at stake with each company: a person's file of exposures, or the same amount with all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import SourceError
+from quiebra.params import Portfolio
+from quiebra.sources.reading import as_text, cast, read_file, require
+
+
+def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, list[str]]:
+    """Return the scores of the companies in the portfolio with exposure and lgd, and the ids in the file that have no score.
+
+    scores: company_id and whatever else is to be kept. ``options.file``: company_id, exposure (in one currency, any unit) and,
+    if wanted, lgd (a share; missing: ``options.lgd``). Without a file every scored company has an exposure of one.
+    Raises SourceError naming the first bad row: an exposure below zero, an LGD that is no share, a company twice or not named.
+    """
+    if options.file is None:
+        return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), []
+    path = root / options.file
+    frame = read_file(path)
+    require(frame, ["company_id", "exposure"], path)
+    frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
+    frame = frame.with_columns(as_text("company_id", frame).alias("company_id"))
+    frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd")
+    _refuse(frame, path)
+    frame = frame.with_columns(pl.col("lgd").fill_null(options.lgd))
+    unknown = frame.join(scores, on="company_id", how="anti")["company_id"].to_list()
+    held = scores.join(frame, on="company_id", maintain_order="left")
+    if held.is_empty():
+        raise SourceError(f"{path}: none of its {frame.height} companies has a score; ids must be those of the source")
+    return held, unknown
+
+
+def _refuse(frame: pl.DataFrame, path: Path) -> None:
+    rules = {
+        "company_id must be given": pl.col("company_id").is_null(),
+        "a company must be there once": pl.col("company_id").is_duplicated(),
+        "exposure must be a number of zero or more": ~pl.col("exposure").is_between(0, 1e300).fill_null(False),
+        "lgd must be a share from 0 to 1": ~pl.col("lgd").is_between(0, 1).fill_null(True),
+    }
+    for meaning, broken in rules.items():
+        rows = frame.select(broken.arg_true()).to_series()
+        if len(rows):
+            raise SourceError(f"{path}: {meaning}, but row {rows[0] + 2} has {frame.row(rows[0])} ({len(rows)} such row(s))")

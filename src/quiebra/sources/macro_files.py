@@ -1,0 +1,46 @@
+"""Macro series from files, such as FRED's: a date and a value a row, known some days after the date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.canonical import MACRO
+from quiebra.errors import SourceError
+from quiebra.params import MacroSeries
+from quiebra.provenance import digest, sha256
+from quiebra.sources.reading import cast, read_file
+
+
+def read_macro(series: dict[str, MacroSeries], root: Path) -> pl.DataFrame:
+    """Return series, date, value and available_at (date + lag_days) of every file; rows without a value are left out.
+
+    A file's first column is the date and its second the value, whatever they are called. The lag must cover the period that a
+    value describes and the time until it is published: a month's figure dated on its first day is out some 40 days later.
+    Raises SourceError: see `quiebra.sources.reading`.
+    """
+    tables = []
+    for name, options in sorted(series.items()):
+        path = root / options.file
+        frame = read_file(path)
+        if frame.width < 2:
+            raise SourceError(f"{path} must have two columns, date and value; it has {frame.columns}")
+        date, value = frame.columns[:2]
+        frame = cast(frame, {date: pl.Date, value: pl.Float64}, path).drop_nulls([date, value])
+        if frame[date].is_duplicated().any():
+            raise SourceError(f"{path} has the date {frame.filter(frame[date].is_duplicated())[date][0]} twice: remove one row")
+        tables.append(
+            frame.select(
+                series=pl.lit(name), date=pl.col(date), value=pl.col(value),
+                available_at=pl.col(date) + pl.duration(days=options.lag_days),
+            ).cast(MACRO)  # type: ignore[arg-type]
+        )  # fmt: skip
+    return pl.concat([pl.DataFrame(schema=MACRO), *tables])
+
+
+def macro_hash(series: dict[str, MacroSeries], root: Path) -> str | None:
+    """Return one hash over the files that are there; None without any."""
+    paths = {name: root / options.file for name, options in series.items()}
+    found = {name: sha256(path) for name, path in paths.items() if path.is_file()}
+    return digest(found) if found else None

@@ -1,0 +1,125 @@
+"""The portfolio: a person's exposures are read or refused by row, figures by hand, scenarios that follow the economy."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import SMALL, command, default_params
+
+from quiebra.errors import ParamsError, SourceError
+from quiebra.files import read_json
+from quiebra.models import Chain, PdModel
+from quiebra.models.term import COLUMNS
+from quiebra.params import Portfolio, check
+from quiebra.risk.exposures import exposures
+from quiebra.risk.losses import loss_report
+from quiebra.risk.macro import Satellite, outcome_years
+from quiebra.risk.scenarios import scenario_scores, scenarios
+
+PARAMS = check(default_params(**SMALL))
+SCORES = pl.DataFrame({"company_id": ["A", "B", "C"], "pd_12m": [0.01, 0.02, 0.10]})
+
+
+def held(tmp_path: Path, text: str) -> tuple[pl.DataFrame, list[str]]:
+    (tmp_path / "mine.csv").write_text(text)
+    return exposures(SCORES, PARAMS.portfolio.model_copy(update={"file": "mine.csv"}), tmp_path)
+
+
+def test_exposures_are_read_and_strangers_listed(tmp_path: Path) -> None:
+    table, unknown = held(tmp_path, "company_id,exposure,lgd\nC,200,0.6\nA,100,\nZ,5,0.1\n")
+    assert unknown == ["Z"]
+    assert table.sort("company_id").select("company_id", "exposure", "lgd").rows() == [("A", 100.0, 0.45), ("C", 200.0, 0.6)]
+    assert exposures(SCORES, PARAMS.portfolio, tmp_path)[0]["exposure"].to_list() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("company_id,exposure\nA,-5\n", "exposure must be a number of zero or more, but row 2"),
+        ("company_id,exposure\nA,5\nA,6\n", "a company must be there once, but row 2"),
+        ("company_id,exposure,lgd\nA,5,1.2\n", "lgd must be a share from 0 to 1, but row 2"),
+        ("company_id,exposure\nA,5\n,6\n", "company_id must be given, but row 3"),
+        ("company_id,amount\nA,5\n", r"lacks the column\(s\) 'exposure'"),
+        ("company_id,exposure\nA,lots\n", "column 'exposure' must hold a number, but row 2 has 'lots'"),
+        ("company_id,exposure\nA,inf\n", "exposure must be a number of zero or more, but row 2"),
+        ("company_id,exposure\nX,5\n", "none of its 1 companies has a score"),
+    ],
+)
+def test_bad_exposures_are_refused_by_row(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        held(tmp_path, text)
+
+
+def test_the_loss_report_by_hand() -> None:
+    companies = pl.DataFrame({"company_id": ["A", "B", "C"], "sector": ["x", "x", "y"], "region": pl.Series([None] * 3, dtype=pl.String)})
+    options = Portfolio(file=None, lgd=0.5, correlation=0.1, confidence=0.95, draws=2000)
+    table = SCORES.with_columns(exposure=pl.Series([100.0, 100.0, 200.0]), lgd=pl.lit(0.5))
+    report, shares = loss_report(table, companies, options, seed=1)
+    assert report["expected_loss"] == pytest.approx(0.5 + 1 + 10)
+    assert report["hhi"] == pytest.approx({"name": 0.375, "sector": 0.5, "region": None})
+    assert report["pd"]["weighted"] == pytest.approx((1 + 2 + 20) / 400)
+    assert shares["contribution"].sum() == pytest.approx(report["expected_shortfall"])
+    assert shares["company_id"][0] == "C"
+    assert list(report["quantiles"].values()) == sorted(report["quantiles"].values())
+
+
+def test_macro_of_the_year_that_outcomes_fall_in() -> None:
+    judged = pl.DataFrame({"company_id": ["A", "B", "A"], "fiscal_year": [2019, 2019, 2020], "pd_12m": [0.1, 0.2, 0.3], "failed": [0, 1, 0]})
+    days = [dt.date(2019, 6, 30), dt.date(2020, 3, 31), dt.date(2020, 9, 30), dt.date(2021, 6, 30), dt.date(2021, 6, 30)]
+    out = [dt.date(2019, 9, 1), dt.date(2020, 6, 1), dt.date(2020, 12, 1), dt.date(2021, 9, 1), dt.date(2022, 9, 1)]
+    macro = pl.DataFrame({"series": ["gdp"] * 5, "date": days, "value": [1.0, 2.0, 4.0, 7.0, 8.0], "available_at": out})
+    table = outcome_years(judged, macro, {"gdp": "level"})
+    assert table.rows() == [(2019, 1, pytest.approx(0.3), 3.0), (2020, 0, pytest.approx(0.3), 8.0)], "revised values count"
+    assert outcome_years(judged, macro, {"gdp": "change"})["gdp"].to_list() == [2.0, 5.0]
+    assert outcome_years(judged, macro, {"rate": "level"})["rate"].to_list() == [None, None]
+
+
+SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.array([0.0, -0.4]), np.diag([0.0, 0.04]))
+
+
+def test_scenarios_move_in_standard_deviations() -> None:
+    by_macro = {case.name: case for case in scenarios(PARAMS.stress, SATELLITE, 0.3)}
+    assert by_macro["severe"].shift == pytest.approx(0.8) and by_macro["severe"].error == pytest.approx(0.4)
+    assert by_macro["baseline"].shift == 0
+    by_years = {case.name: case for case in scenarios(PARAMS.stress, None, 0.3)}
+    assert by_years["adverse"].shift == pytest.approx(0.3) and by_years["adverse"].source == "years"
+
+
+@pytest.mark.parametrize("satellite", [SATELLITE, None])
+def test_worse_scenarios_give_higher_pds_at_every_horizon(small_chain: Chain, satellite: Satellite | None) -> None:
+    model: PdModel = small_chain.model
+    last = small_chain.history.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max())
+    moved = scenario_scores(last, model, PARAMS.stress, satellite, PARAMS.score)
+    assert moved.height == 3 * last.height
+    mean = moved.group_by("scenario", maintain_order=True).agg(pl.col(COLUMNS).mean())
+    assert mean["scenario"].to_list() == ["baseline", "adverse", "severe"]
+    for name in COLUMNS:
+        assert mean[name].is_sorted() and mean[name].n_unique() == 3
+    base = moved.filter(pl.col("scenario") == "baseline").join(last.select("company_id", now="pd_12m"), on="company_id")
+    assert base["pd_12m"].to_list() == pytest.approx(base["now"].to_list())
+    assert moved.select((pl.col("pd_12m_low") <= pl.col("pd_12m") + 1e-12).all() & (pl.col("pd_12m") <= pl.col("pd_12m_high") + 1e-12).all()).item()
+
+
+def test_a_scenario_of_an_unknown_series_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"scenarios\.own: 'GDP_GROWHT' is not in stress\.macro \(did you mean 'GDP_GROWTH'\?\)"):
+        check(default_params(stress={"scenarios": {"own": {"GDP_GROWHT": -1.0}}}))
+    with pytest.raises(ParamsError, match=r"stress\.shocks"):
+        check(default_params(stress={"shocks": {"own": {"sales": -1.0}}}))
+
+
+def test_the_stage_with_a_portfolio_of_ones_own(workspace: Path) -> None:
+    scores = pl.read_parquet(workspace / "data/scores/scores.parquet").head(30)
+    scores.select("company_id", exposure=pl.lit(10.0)).vstack(pl.DataFrame({"company_id": ["STRANGER"], "exposure": [1.0]})).write_csv(workspace / "data/raw/mine.csv")
+    text = (workspace / "params.yaml").read_text().replace("portfolio:\n  file: null", "portfolio:\n  file: data/raw/mine.csv")
+    (workspace / "params.yaml").write_text(text)
+    done = command(workspace, "quiebra", "run", "stress")
+    assert done.returncode == 0, done.stderr
+    found = read_json(workspace / "data/stress/portfolio.json")
+    assert found["companies"] == 30 and found["exposure"] == 300 and found["without_score"] == ["STRANGER"]
+    assert found["expected_loss"] == pytest.approx(10 * 0.45 * scores["pd_12m"].sum())
+    losses = [case["loss_expected"] for case in found["scenarios"]]
+    assert losses == sorted(losses) and losses[0] == pytest.approx(found["expected_loss"])
+
+
