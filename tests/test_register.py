@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from conftest import command
 from sqlalchemy import Engine
@@ -12,6 +13,7 @@ from quiebra.errors import StoreError
 from quiebra.store import connect, models, promote, publish, roll_back, trace, upgrade
 from quiebra.store.files import publication
 from quiebra.store.publish import Publication
+from quiebra.store.register import against, standing
 from quiebra.workspace import Workspace
 
 
@@ -58,6 +60,31 @@ def test_models_are_promoted_refused_and_rolled_back(engine: Engine, finished: P
     assert trace(engine, "run-next")["model_status"] == "retired"
     with pytest.raises(StoreError, match="no model has an id starting 'x'; there are: badbad"):
         promote(engine, "x")
+
+
+def worse(what: Publication, name: str) -> Publication:
+    """A model that ranks companies the other way round."""
+    turned = what.scores.with_columns(pd_12m=1 - pl.col("pd_12m"))
+    return replace(another(what, name, []), scores=turned)
+
+
+def test_a_model_is_judged_against_the_champion_on_the_same_rows(engine: Engine, finished: Path) -> None:
+    what = publication(Workspace(finished))
+    publish(engine, another(what, "first", []))
+    assert standing(engine, "firstfirstfi")["comparison"] is None, "there is no other champion"
+    publish(engine, another(what, "alike", []))
+    same = standing(engine, "alikealikeal")["comparison"]
+    assert same["champion"] == "firstfirstfi"
+    assert same["difference"]["auc"] == 0 and same["difference"]["rows"] == what.outcomes.join(
+        what.scores.filter(pl.col("kind") == "history"), on=["company_id", "fiscal_year"]).height  # fmt: skip
+    publish(engine, worse(what, "worse"))
+    bad = standing(engine, "worseworsewo")["comparison"]
+    assert bad["figures"]["model"]["auc"] == pytest.approx(1 - bad["figures"]["champion"]["auc"], abs=1e-5)
+    with pytest.raises(StoreError, match=r"ranks worse than the champion, against firstfirstfi on the same [\d,]+ rows: AUC -0\.\d+"):
+        promote(engine, "worse")
+    assert promote(engine, "worse", despite=True) == "worseworsewo"
+    assert promote(engine, "alike") == "alikealikeal", "what it was compared with is no longer in charge"
+    assert "against firstfirstfi" in against(same)
 
 
 def test_from_the_command_line(workspace: Path) -> None:

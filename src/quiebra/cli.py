@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ def doctor() -> None:
 
 @app.command()
 def run(
-    stage: Annotated[str, typer.Argument(help="one stage: ingest, features, train, validate, score, publish or report")] = "",
+    stage: Annotated[str, typer.Argument(help="one stage, as dvc.yaml names it")] = "",
 ) -> None:
     """Run all stages that need it (dvc repro) and end with the result; or run one stage's notebook.
 
@@ -74,17 +75,25 @@ def publish() -> None:
     typer.echo(f"run {what.run['run_id']} is current")
 
 
-@app.command()
-def report() -> None:
-    """Make the risk report again from the finished stages: HTML and PDF in reports/build.
+class Page(StrEnum):
+    """The reports that there are."""
 
-    Example: quiebra report
+    risk = "risk"
+    validation = "validation"
+
+
+@app.command()
+def report(which: Annotated[Page, typer.Argument(help="the report")] = Page.risk) -> None:
+    """Make a report again from the finished stages: HTML and PDF in reports/build.
+
+    Examples: quiebra report    quiebra report validation
     """
     from quiebra.stages import run_stage
     from quiebra.workspace import Workspace
 
     workspace = Workspace.find()
-    made = run_stage(workspace, "report", progress=sys.stderr.isatty())
+    stage = "report" if which is Page.risk else "validation_report"
+    made = run_stage(workspace, stage, progress=sys.stderr.isatty())
     for ending in (".html", ".pdf"):
         typer.echo(made.with_suffix(ending))
 
@@ -118,15 +127,20 @@ def models() -> None:
         )
         for sentence in model["failed"]:
             typer.echo(f"    failed: {sentence}")
+        if model["comparison"]:
+            typer.echo(f"    {_register().against(model['comparison'])}")
 
 
 @app.command()
-def promote(model: Annotated[str, typer.Argument(help="a model's id, or the start of one")]) -> None:
-    """Make a model the champion. One that failed a gate is refused, and the message says which.
+def promote(
+    model: Annotated[str, typer.Argument(help="a model's id, or the start of one")],
+    despite: Annotated[bool, typer.Option("--despite", help="even where it ranks worse than the champion")] = False,
+) -> None:
+    """Make a model the champion. One that failed a gate, or ranks worse than the champion, is refused, and the message says why.
 
     Example: quiebra promote 1a2b3c4d5e6f
     """
-    typer.echo(f"{_register().promote(_database(), model)} is the champion")
+    typer.echo(f"{_register().promote(_database(), model, despite=despite)} is the champion")
 
 
 @app.command()

@@ -39,8 +39,11 @@ STAGES: dict[str, Stage] = {
         Stage("train", "notebooks/03_train.ipynb", "models/train.ipynb"),
         Stage("validate", "notebooks/04_validate.ipynb", "data/validation/validate.ipynb"),
         Stage("score", "notebooks/05_score.ipynb", "data/scores/score.ipynb"),
-        Stage("publish", "notebooks/06_publish.ipynb", "data/published/publish.ipynb"),
+        Stage("stress", "notebooks/06_stress.ipynb", "data/stress/stress.ipynb"),
+        Stage("monitor", "notebooks/07_monitor.ipynb", "data/monitoring/monitor.ipynb"),
+        Stage("publish", "notebooks/08_publish.ipynb", "data/published/publish.ipynb"),
         Stage("report", "reports/risk_report.ipynb", "reports/build/risk_report.ipynb"),
+        Stage("validation_report", "reports/validation_report.ipynb", "reports/build/validation_report.ipynb"),
     )
 }
 
@@ -67,8 +70,8 @@ def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path
         _execute(workspace, stage, partial, overrides, progress)
         _normalise(partial, workspace)
         partial.replace(evidence)
-        if name == "report":
-            _publish(workspace, evidence, params)
+        if evidence.parent == workspace.build:
+            _publish(workspace, name, evidence, params)
     return evidence
 
 
@@ -115,12 +118,12 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
         raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
 
 
-def _publish(workspace: Workspace, executed: Path, params: StageParams) -> None:
+def _publish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
     """Format the executed report; imported here, since other stages need none of it."""
+    from quiebra.reports.pages import page_metadata
     from quiebra.reports.publisher import publish_report
-    from quiebra.reports.risk_report import page_metadata
 
-    publish_report(executed, executed.parent, page_metadata(workspace, params))
+    publish_report(executed, executed.parent, page_metadata(workspace, stage, params))
 
 
 def _kernel_config() -> Any:

@@ -40,6 +40,14 @@ class Workspace:
         return self.root / "data" / "scores"
 
     @property
+    def monitoring(self) -> Path:
+        return self.root / "data" / "monitoring"
+
+    @property
+    def stress(self) -> Path:
+        return self.root / "data" / "stress"
+
+    @property
     def published(self) -> Path:
         return self.root / "data" / "published"
 

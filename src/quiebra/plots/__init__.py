@@ -1,23 +1,38 @@
 """Pictures: each function takes figures and gives a chart; none of them computes a number."""
 
 from quiebra.plots.data import missing_by_year, rows_by_year
-from quiebra.plots.model import auc_by_year, importance, observed_against_predicted
+from quiebra.plots.explanation import beeswarm, dependence, waterfall
+from quiebra.plots.model import auc_by_year, importance, observed_against_predicted, promised_and_seen
 from quiebra.plots.portfolio import migration_map, pd_over_time, rating_distribution, sector_bars
 from quiebra.plots.search import parallel_coordinates, search_history, search_importance
+from quiebra.plots.stress import loss_quantiles, scenario_terms, tornado_bars
 from quiebra.plots.theme import show
+from quiebra.plots.validation import auc_by_group, cap_curves, concepts_by_year, drift_bars, grade_calibration
 
 __all__ = [
+    "auc_by_group",
     "auc_by_year",
+    "beeswarm",
+    "cap_curves",
+    "concepts_by_year",
+    "dependence",
+    "drift_bars",
+    "grade_calibration",
     "importance",
+    "loss_quantiles",
     "migration_map",
     "missing_by_year",
     "observed_against_predicted",
     "parallel_coordinates",
     "pd_over_time",
+    "promised_and_seen",
     "rating_distribution",
     "rows_by_year",
+    "scenario_terms",
     "search_history",
     "search_importance",
     "sector_bars",
     "show",
+    "tornado_bars",
+    "waterfall",
 ]

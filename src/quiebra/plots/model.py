@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from quiebra.brand import palette
-from quiebra.plots.theme import canvas, chart
+from quiebra.plots.theme import canvas, canvas_pair, chart
 
 
 @chart
@@ -65,4 +65,25 @@ def importance(table: pl.DataFrame, count: int = 15) -> Figure:
     axes.barh(top["label"].to_list(), top["mean_abs"], color=palette()["blue"], height=0.62)
     axes.set_xlabel("mean absolute effect on the log-odds")
     axes.grid(axis="y", visible=False)
+    return figure
+
+
+@chart
+def promised_and_seen(known: pl.DataFrame, estimated: pl.DataFrame) -> Figure:
+    """Failures and AUC by fiscal year: what the PDs promised, as a band, and what was seen, as points.
+
+    known, estimated: see `quiebra.validation.monitoring`. Years whose outcomes are open have a band alone.
+    """
+    figure, (left, right) = canvas_pair()
+    p, years = palette(), estimated["fiscal_year"]
+    for axes, name, low, high in ((left, "failures", "failures_low", "failures_high"), (right, "auc", "auc_low", "auc_high")):
+        axes.fill_between(years, estimated[low], estimated[high], color=p["mist"])
+        axes.plot(years, estimated[name], color=p["blue"], lw=1.6, label="promised by the PDs")
+        seen = known.filter(pl.col(name).is_not_null())
+        axes.plot(seen["fiscal_year"], seen[name], "D", color=p["wine"], ms=5, label="seen")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_title(name if name == "failures" else "AUC")
+    left.set_ylim(bottom=0)
+    right.set_ylim(top=1.0)
+    left.legend(loc="upper right")
     return figure

@@ -50,6 +50,12 @@ def canvas(width: float = 7.2, height: float = 3.1) -> tuple[Figure, Any]:
     return figure, figure.subplots()
 
 
+def canvas_pair(width: float = 7.2, height: float = 2.8) -> tuple[Figure, Any]:
+    """Return an empty chart of two pictures side by side, and their axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(1, 2)
+
+
 def show(figure: Figure) -> Any:
     """Return a chart as SVG for a notebook's output; no date, no random ids."""
     from IPython.display import SVG

@@ -13,6 +13,7 @@ from quiebra import risk
 from quiebra.files import read_json, read_table
 from quiebra.panel import label, read_panel_table
 from quiebra.params import StageParams, for_stage
+from quiebra.reports.pages import banners, provenance
 from quiebra.reports.tables import amount, escaped, interval, percent, table
 from quiebra.workspace import Workspace
 
@@ -29,14 +30,6 @@ def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
     """Return the report of the workspace around the current folder, from its latest finished stages."""
     workspace = Workspace.find()
     return RiskReport(workspace, for_stage(workspace, "report", overrides))
-
-
-def page_metadata(workspace: Workspace, params: StageParams) -> dict[str, str]:
-    """Return title and subtitle of the report: what it is of, as of when, and from which run."""
-    run, source = risk.read_run(workspace), read_json(workspace.panel / "source.json")
-    marks = ["SIMULATED"] if run["simulated"] else []
-    subtitle = " · ".join([*marks, source["title"], f"as of {run['as_of']}", f"run {run['run_id']}", params.report.status])
-    return {"title": params.report.title, "subtitle": subtitle}
 
 
 @dataclass(frozen=True)
@@ -116,7 +109,7 @@ class RiskReport:
         quality = self.metrics["walk_forward"]
         return "\n\n".join(
             [
-                *self._banners(),
+                banners(self.run, self.source, self.params.report.status),
                 f"Of {self.scores.height:,} companies the mean one-year probability of default is **{percent(now)}**{moved}; "  # type: ignore[arg-type]
                 f"**{self.scores['watch'].sum()}** are on the watch list.{named}",
                 f"How sure we are: over fiscal years {quality['test_years']} the model, scoring each year from earlier years alone, "
@@ -124,14 +117,6 @@ class RiskReport:
                 f"tenth of companies held {percent(quality['top_decile_capture'], 0)} of all {quality['events']} failures.",
             ]
         )
-
-    def _banners(self) -> list[str]:
-        banners = []
-        if self.run["simulated"]:
-            banners.append(f"::: {{.callout-warning}}\n**SIMULATED.** {self.source['notes'].removeprefix('SIMULATED: ')}\n:::")
-        if self.params.report.status == "DRAFT":
-            banners.append("::: {.callout-note}\n**DRAFT.** This report has not been approved.\n:::")
-        return banners
 
     def glance(self) -> list[dict[str, str]]:
         tables = {"now": self.scores, "a year ago": self.before}
@@ -223,13 +208,4 @@ class RiskReport:
         )
 
     def provenance(self) -> str:
-        rows = [
-            ("run", self.run["run_id"]),
-            ("as of", self.run["as_of"]),
-            ("source", f"{self.source['title']} ({self.source['source']})"),
-            ("data, SHA-256", self.run["data"]["sha256"]),
-            ("model, SHA-256", self.run["model_sha256"]),
-            ("code, SHA-256", self.run["code_sha256"]),
-            ("learnt from", f"fiscal years {self.model['card']['trained_on']}"),
-        ]
-        return table([{"": name, "value": value} for name, value in rows])
+        return provenance(self.run, self.source, self.model["card"])

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 MISSING = "–"
-WIDEST = 60
+NARROWEST, WIDEST = 10, 60
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
@@ -50,7 +50,7 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
         for record in frame.iter_rows(named=True)
     ]
     # the dashes under the header set the columns' relative widths where lines are long
-    widths = [min(WIDEST, max(7, *(len(row[i]) for row in (frame.columns, *body)))) for i in range(frame.width)]
+    widths = [min(WIDEST, max(NARROWEST, *(len(row[i]) for row in (frame.columns, *body)))) for i in range(frame.width)]
     rule = ["-" * (w - 1) + ":" if r else ":" + "-" * (w - 1) for w, r in zip(widths, right, strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in (frame.columns, rule, *body)]
     return "\n".join(lines)

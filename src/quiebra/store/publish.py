@@ -12,15 +12,17 @@ from sqlalchemy import Connection, Engine, delete, func, select, text, update
 from quiebra.canonical import SourceInfo
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import answering
-from quiebra.store.register import enter
-from quiebra.store.tables import Company, MacroObservation, Prediction, Run, Statement
+from quiebra.store.register import compare, enter
+from quiebra.store.tables import Company, Finding, MacroObservation, Prediction, Run, Statement
 
 
 @dataclass(frozen=True)
 class Publication:
     """Everything that a run puts into the database.
 
-    scores: columns of `predicciones` but run_id and score_month. run: the run's record (see `quiebra.provenance`).
+    scores: columns of `predicciones` but run_id and score_month. monitoring: columns of `monitoreo` but run_id.
+    outcomes: company_id, fiscal_year and failed of the years that validation judged. run: the run's record (see
+    `quiebra.provenance`).
     """
 
     info: SourceInfo
@@ -28,6 +30,8 @@ class Publication:
     statements: pl.DataFrame
     macro: pl.DataFrame
     scores: pl.DataFrame
+    monitoring: pl.DataFrame
+    outcomes: pl.DataFrame
     run: dict[str, Any]
     card: dict[str, Any]
     metrics: dict[str, Any]
@@ -50,6 +54,8 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
         }
         _register(connection, what)
         counts["predicciones"] = _replace_scores(connection, what)
+        counts["monitoreo"] = _replace_findings(connection, what)
+        compare(connection, what.run["model_sha256"][:12], what.info.source, what.scores, what.outcomes)
     return counts
 
 
@@ -91,6 +97,12 @@ def _replace_scores(connection: Connection, what: Publication) -> int:
     month = pl.col("score_date").dt.strftime("%Y-%m")
     upsert(connection, _table(Prediction), what.scores.with_columns(run_id=pl.lit(run_id), score_month=month))
     return connection.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run_id)) or 0
+
+
+def _replace_findings(connection: Connection, what: Publication) -> int:
+    run_id = what.run["run_id"]
+    connection.execute(delete(Finding).where(Finding.run_id == run_id))
+    return upsert(connection, _table(Finding), what.monitoring.with_columns(run_id=pl.lit(run_id)))
 
 
 def _partitions(connection: Connection, scores: pl.DataFrame) -> None:

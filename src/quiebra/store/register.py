@@ -5,13 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import polars as pl
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
 from quiebra.store.engine import answering
-from quiebra.store.tables import Model
+from quiebra.store.tables import Model, Prediction, Run
+from quiebra.validation.judging import Resampling, judge, paired
 
+KEYS = ["company_id", "fiscal_year"]
+HOW = Resampling(resamples=300, confidence=0.95, seed=1)
+"""How models are compared, the same for all."""
 CHALLENGER, CHAMPION, RETIRED = "challenger", "champion", "retired"
 
 
@@ -33,36 +38,101 @@ def enter(connection: Connection, model: dict[str, Any], failed_gates: list[str]
         _set(connection, model["model_id"], CHAMPION)
 
 
+def compare(connection: Connection, model_id: str, source: str, scores: pl.DataFrame, outcomes: pl.DataFrame) -> None:
+    """Judge a model against the champion of its source on the same rows, and keep it as the model's ``comparison``.
+
+    scores: those of the model's run, of which the out-of-time ones count (kind ``history``). outcomes: company_id, fiscal_year
+    and failed. The champion's are the out-of-time scores of its latest run. A model is not compared with itself, nor where the
+    two share no failure; its comparison is then missing.
+    """
+    champion = connection.scalar(select(Model.model_id).where(Model.status == CHAMPION, Model.source == source))
+    found = None
+    if champion is not None and champion != model_id:
+        theirs = _out_of_time(connection, champion, outcomes)
+        ours = scores.filter(pl.col("kind") == "history").select(*KEYS, "pd_12m")
+        rows = outcomes.join(ours, on=KEYS).join(theirs, on=KEYS).sort(KEYS)
+        if 0 < rows["failed"].sum() < rows.height:
+            figures = {name: judge(rows, column, HOW) for name, column in (("model", "pd_12m"), ("champion", "pd_champion"))}
+            found = {"champion": champion, "figures": figures, "difference": paired(rows, "pd_12m", "pd_champion", HOW)}
+    connection.execute(update(Model).where(Model.model_id == model_id).values(comparison=found))
+
+
+def _out_of_time(connection: Connection, model_id: str, outcomes: pl.DataFrame) -> pl.DataFrame:
+    latest = select(Run.run_id).where(Run.model_id == model_id).order_by(Run.published_at.desc(), Run.run_id).limit(1)
+    years = (outcomes["fiscal_year"].min(), outcomes["fiscal_year"].max())
+    found = connection.execute(
+        select(Prediction.company_id, Prediction.fiscal_year, Prediction.pd_12m).where(
+            Prediction.run_id == latest.scalar_subquery(), Prediction.kind == "history", Prediction.fiscal_year.between(*years)
+        )
+    ).all()
+    schema = {"company_id": pl.String, "fiscal_year": pl.Int32, "pd_champion": pl.Float64}
+    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+
+
+def standing(engine: Engine, identifier: str) -> dict[str, Any]:
+    """Return version, status, failed (gates) and comparison (with the champion) of the model with an id."""
+    with answering(engine), Session(engine) as session:
+        model = session.get(Model, identifier)
+        if model is None:
+            raise StoreError(f"no model has the id '{identifier}'")
+        failed = model.metrics.get("failed_gates", [])
+        return {"version": model.version, "status": model.status, "failed": failed, "comparison": model.comparison}
+
+
 def models(engine: Engine) -> list[dict[str, Any]]:
-    """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc and failed (gates)."""
+    """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc, failed (gates) and
+    comparison (with the champion)."""
     with answering(engine), Session(engine) as session:
         return [
             {
                 "model_id": m.model_id, "version": m.version, "status": m.status, "source": m.source, "trained_on": m.trained_on,
                 "failures": m.failures, "auc": m.metrics["walk_forward"]["auc"], "failed": m.metrics.get("failed_gates", []),
+                "comparison": m.comparison,
             }
             for m in session.scalars(select(Model).order_by(Model.version.desc()))
         ]  # fmt: skip
 
 
-def promote(engine: Engine, identifier: str) -> str:
+def promote(engine: Engine, identifier: str, *, despite: bool = False) -> str:
     """Make a model the champion of its source, and retire the one that was; return its id.
 
-    StoreError where no model, or more than one, has an id that starts so, or where it failed a gate: the message says which.
+    StoreError where no model, or more than one, has an id that starts so, or where it failed a gate: the message says which; and,
+    unless ``despite``, where it ranked worse than the champion on the same rows, with the whole interval of the difference.
     """
     with answering(engine), engine.begin() as connection:
         found = connection.execute(
-            select(Model.model_id, Model.source, Model.metrics).where(Model.model_id.startswith(identifier, autoescape=True))
+            select(Model.model_id, Model.source, Model.metrics, Model.comparison).where(
+                Model.model_id.startswith(identifier, autoescape=True)
+            )
         ).all()
         if len(found) != 1:
             known = ", ".join(connection.scalars(select(Model.model_id).order_by(Model.version)))
             count = "more than one" if found else "no"
             raise StoreError(f"{count} model has an id starting '{identifier}'; there are: {known or 'none'}")
-        model_id, source, metrics = found[0]
+        model_id, source, metrics, comparison = found[0]
         if failed := metrics.get("failed_gates", []):
             raise StoreError(f"model {model_id} is not promoted: {'; '.join(failed)}")
+        champion = connection.scalar(select(Model.model_id).where(Model.status == CHAMPION, Model.source == source))
+        if comparison and comparison["champion"] == champion and not despite:
+            high = comparison["difference"]["interval"]["auc"][1]
+            if high is not None and high < 0:
+                raise StoreError(
+                    f"model {model_id} is not promoted: it ranks worse than the champion, {against(comparison)}; "
+                    "to promote it all the same, add --despite"
+                )
         _succeed(connection, source, model_id)
     return model_id
+
+
+def against(comparison: dict[str, Any]) -> str:
+    """Return a comparison with the champion in words."""
+    gap = comparison["difference"]
+    low, high = gap["interval"]["auc"]
+    bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
+    return (
+        f"against {comparison['champion']} on the same {gap['rows']:,} rows: AUC {gap['auc']:+.3f}{bounds}, average precision "
+        f"{gap['average_precision']:+.3f}"
+    )
 
 
 def roll_back(engine: Engine, source: str | None = None) -> str:

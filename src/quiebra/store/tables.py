@@ -67,6 +67,7 @@ class Model(Base):
     status: Mapped[str | None] = mapped_column(String(16))
     data_sha256: Mapped[str | None] = mapped_column(String(64))
     gates: Mapped[Any | None] = mapped_column(JSON)
+    comparison: Mapped[Any | None] = mapped_column(JSON)
     changed_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 
@@ -116,3 +117,20 @@ class Prediction(Base):
     altman_z1983: Mapped[float | None] = mapped_column(Float)
     altman_z1995: Mapped[float | None] = mapped_column(Float)
     reasons: Mapped[str | None] = mapped_column(Text)
+
+
+class Finding(Base):
+    """What monitoring found in a run; see `quiebra.validation.monitoring`. status: ok, watch, alarm or unknown."""
+
+    __tablename__ = "monitoreo"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("ejecuciones.run_id"), primary_key=True)
+    measure: Mapped[str] = mapped_column(String(32), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fiscal_year: Mapped[int] = mapped_column(Integer, primary_key=True)
+    value: Mapped[float | None] = mapped_column(Float)
+    low: Mapped[float | None] = mapped_column(Float)
+    high: Mapped[float | None] = mapped_column(Float)
+    watch: Mapped[float] = mapped_column(Float)
+    alarm: Mapped[float] = mapped_column(Float)
+    status: Mapped[str] = mapped_column(String(8))

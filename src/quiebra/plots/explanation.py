@@ -1,0 +1,86 @@
+"""Pictures of explanations, drawn by shap from the model's own exact contributions: nothing is estimated here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from quiebra.features import FEATURES_BY_NAME
+from quiebra.features.altman import SCORES, score_used
+from quiebra.plots.theme import chart
+
+WIDTH, ROW, FONT = 8.6, 0.32, 9.0
+
+
+@chart
+def beeswarm(parts: pl.DataFrame, base: np.ndarray, table: pl.DataFrame, count: int = 12) -> Figure:
+    """One dot a company and feature: its effect on the log-odds, coloured by the feature's value; the strongest features.
+
+    parts, base: from `quiebra.models.PdModel.explain` of the features ``table``, row by row.
+    """
+    with _drawn(WIDTH, 0.9 + ROW * count) as (plots, figure):
+        explained = _explanation(parts, base, table)
+        plots.beeswarm(explained, max_display=count, show=False, plot_size=None, group_remaining_features=False)
+        figure.axes[0].set_xlabel("effect on the log-odds of failure")
+    return figure
+
+
+@chart
+def dependence(parts: pl.DataFrame, base: np.ndarray, table: pl.DataFrame, feature: str) -> Figure:
+    """One dot a company: a feature's effect on the log-odds against its value, between its 1st and 99th percentile."""
+    with _drawn(0.6 * WIDTH, 2.9) as (plots, figure):
+        known = table[feature].is_not_null().to_numpy()
+        shown = _explanation(parts.filter(known), base[known], table.filter(known))
+        column = parts.columns.index(feature)
+        plots.scatter(shown[:, column], show=False, ax=figure.subplots(), xmin="percentile(1)", xmax="percentile(99)", hist=False)
+        figure.axes[0].set_ylabel("effect on the log-odds")
+    return figure
+
+
+@chart
+def waterfall(parts: pl.DataFrame, base: np.ndarray, table: pl.DataFrame, row: int, count: int = 10) -> Figure:
+    """One company: how its features move the log-odds from the base to its score."""
+    height = 0.9 + ROW * count
+    with _drawn(WIDTH, height) as (plots, figure):
+        plots.waterfall(_explanation(parts, base, table)[row], max_display=count, show=False)
+        figure.set_size_inches(WIDTH, height)
+    return figure
+
+
+def _explanation(parts: pl.DataFrame, base: np.ndarray, table: pl.DataFrame) -> Any:
+    import shap
+
+    used = pl.coalesce(pl.when(score_used(market=True) == name).then(pl.col(name)) for name in SCORES)
+    values = table.with_columns(altman=used).select(pl.col(parts.columns).fill_null(np.nan)).to_numpy()
+    labels = [FEATURES_BY_NAME[name].label if name in FEATURES_BY_NAME else "Altman score" for name in parts.columns]
+    return shap.Explanation(parts.to_numpy(), base_values=base, data=values.round(3), feature_names=labels)
+
+
+@contextmanager
+def _drawn(width: float, height: float) -> Iterator[tuple[Any, Figure]]:
+    """Give shap's plots and a current figure; the same figures give the same picture, and dots are kept as pixels."""
+    from matplotlib import pyplot
+
+    before = np.random.get_state()  # shap draws jitter from NumPy's global state
+    np.random.seed(0)
+    figure = pyplot.figure(figsize=(width, height), layout="constrained", dpi=150)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of progress bars, and of features that no company has
+            import shap
+
+            yield shap.plots, figure
+    finally:
+        np.random.set_state(before)
+        pyplot.close(figure)
+    for text in figure.findobj(Text):
+        text.set_fontsize(FONT)
+    for axes in figure.axes:
+        for dots in axes.collections:
+            dots.set_rasterized(True)

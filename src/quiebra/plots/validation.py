@@ -1,0 +1,116 @@
+"""Pictures of a validation: who was found, for whom it works, whether PDs hold by grade, and what moved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from quiebra.brand import palette
+from quiebra.plots.theme import canvas, chart
+
+FLOOR = 10**-4.5
+
+
+@chart
+def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float) -> Figure:
+    """Lines of the share of failures found among the riskiest companies; see `quiebra.validation.discrimination.cap`.
+
+    rate: the failure rate, at which a perfect ranking has found all.
+    """
+    figure, axes = canvas(height=3.2)
+    p = palette()
+    for name, colour in (("blend", p["blue"]), ("Altman", p["rust"])):
+        profile = profiles.get(name, {"companies": [], "failures": []})
+        axes.plot(profile["companies"], profile["failures"], color=colour, lw=2.2, label=name)
+    axes.plot([0, rate, 1], [0, 1, 1], color=p["teal"], lw=1.2, ls="--", label="perfect")
+    axes.plot([0, 1], [0, 1], color=p["grey"], lw=1.2, ls=":", label="chance")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_xlabel("companies, riskiest first")
+    axes.set_ylabel("failures found")
+    axes.legend(loc="lower right")
+    return figure
+
+
+@chart
+def grade_calibration(grades: list[dict[str, Any]]) -> Figure:
+    """Observed failure rate by grade with Jeffreys' interval, and the mean PD, on a logarithmic scale; see ``by_grade``."""
+    figure, axes = canvas(height=3.0)
+    p = palette()
+    for place, row in enumerate(grades):
+        low, high = max(row["low"], FLOOR), max(row["high"], FLOOR)
+        axes.plot([place, place], [low, high], color=p["fog"], lw=7, solid_capstyle="round", zorder=1)
+        if row["failures"]:
+            axes.plot(place, row["observed"], "D", color=p["wine"], ms=6, zorder=3)
+        axes.plot(place, max(row["mean_pd"], FLOOR), "o", color=p["blue"] if row["inside"] else p["rust"], ms=7, zorder=2)
+    handles = [
+        axes.plot([], [], color=p["fog"], lw=7, label="Jeffreys' interval")[0],
+        axes.plot([], [], "D", color=p["wine"], ls="", label="observed rate")[0],
+        axes.plot([], [], "o", color=p["blue"], ls="", label="mean PD, inside")[0],
+        axes.plot([], [], "o", color=p["rust"], ls="", label="mean PD, outside")[0],
+    ]
+    axes.set_xticks(range(len(grades)), [f"{row['rating']}\n{row['failures']} of {row['rows']:,}" for row in grades], fontsize=8)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    axes.grid(axis="x", visible=False)
+    figure.legend(handles=handles, loc="outside upper left", ncols=4)
+    return figure
+
+
+@chart
+def auc_by_group(rows: list[dict[str, Any]]) -> Figure:
+    """Points with intervals: AUC of each group of companies; groups that cannot be judged are left out."""
+    shown = [row for row in rows if row.get("auc") is not None and row["interval"]["auc"][0] is not None][::-1]
+    figure, axes = canvas(height=0.8 + 0.3 * max(len(shown), 1))
+    p = palette()
+    for place, row in enumerate(shown):
+        axes.plot(row["interval"]["auc"], [place, place], color=p["fog"], lw=5, solid_capstyle="round", zorder=1)
+        axes.plot(row["auc"], place, "o", color=p["blue"], ms=7, zorder=2)
+    axes.set_yticks(range(len(shown)), [f"{row['group']} ({row['events']} failures)" for row in shown])
+    axes.set_xlabel("AUC, with interval")
+    axes.set_xlim(right=1.0)
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+@chart
+def concepts_by_year(concepts: list[dict[str, Any]]) -> Figure:
+    """Map of how much of each year's importance a concept had; see `quiebra.models.importance.concept_shares`."""
+    table = pl.DataFrame(concepts).pivot(on="fiscal_year", index="concept", values="share").fill_null(0.0)
+    years = [name for name in table.columns if name != "concept"]
+    table = table.with_columns(mean=pl.mean_horizontal(years)).filter(pl.col("mean") > 0).sort("mean", descending=True)
+    figure, axes = canvas(height=0.7 + 0.3 * table.height)
+    shares = table.select(years).to_numpy()
+    axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0)
+    for row in range(shares.shape[0]):
+        for column in range(shares.shape[1]):
+            dark = shares[row, column] > 0.6 * shares.max()
+            axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", fontsize=8,
+                      color="white" if dark else palette()["ink"])  # fmt: skip
+    axes.set_xticks(range(len(years)), years)
+    axes.set_yticks(range(table.height), table["concept"].to_list())
+    axes.grid(visible=False)
+    axes.set_xlabel("fiscal year scored")
+    return figure
+
+
+@chart
+def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15) -> Figure:
+    """Horizontal bars of the stability index of the features that moved most, with both thresholds as lines.
+
+    rows: label and csi, most moved first.
+    """
+    top = rows.head(count).reverse()
+    figure, axes = canvas(height=0.8 + 0.26 * max(top.height, 1))
+    p = palette()
+    colours = [p["wine"] if v > alarm else p["rust"] if v > watch else p["blue"] for v in top["csi"]]
+    axes.barh(top["label"].to_list(), top["csi"], color=colours, height=0.62)
+    for value, words, style in ((watch, "watch", ":"), (alarm, "alarm", "--")):
+        axes.axvline(value, color=p["grey"], lw=1.4, ls=style, label=f"{words} above {value:g}")
+    axes.legend(loc="lower right")
+    axes.set_xlabel("stability index against the years learnt from")
+    axes.grid(axis="y", visible=False)
+    return figure

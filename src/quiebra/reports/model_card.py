@@ -1,0 +1,100 @@
+"""The card of one model, written by the run that made it: what it is for, what it was made from, how good it was, where it fails.
+
+Its sections follow Mitchell et al. (2019), Model cards for model reporting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quiebra.canonical import SourceInfo
+from quiebra.reports.tables import amount, escaped, interval, percent, table
+
+FIGURES = (("AUC", "auc", 3), ("average precision", "average_precision", 3), ("failures in the riskiest tenth", "top_decile_capture", 3),
+           ("KS", "ks", 3), ("Brier score", "brier", 5), ("mean PD / observed", "pd_over_observed", 2))  # fmt: skip
+
+
+def model_card(
+    model: dict[str, Any], source: SourceInfo, metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any]
+) -> str:
+    """Return the card as Markdown, from the saved model's record and what validation wrote about it."""
+    card = model["card"]
+    simulated = ["**SIMULATED.** " + escaped(source.notes.removeprefix("SIMULATED: "))] if source.simulated else []
+    parts = [
+        "# Model card",
+        *simulated,
+        _what(model, card),
+        "## Made from",
+        table([{"": name, "value": value} for name, value in _made_from(model, card, source)]),
+        "## Quality, out of time",
+        _quality(metrics),
+        table([{"test": r["words"], "value": amount(r["value"], 3), "verdict": r["verdict"]} for r in metrics["verdict"]]),
+        "## Where it is weak",
+        "\n".join(f"- {line}" for line in weak_points(metrics, calibration, pack)),
+        "## For what, and for what not",
+        "For ranking companies by risk, watch lists and the failures to expect of a portfolio. Not for a single credit decision "
+        "without a person, nor for companies unlike those it learnt from. Reasons say what the model looked at, not what causes "
+        "failure.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(model: dict[str, Any], card: dict[str, Any]) -> str:
+    scorers = ", ".join(
+        f"`{kind}` ({len(record['features'])} inputs, {record['blend']['weight']:.2f} of the log-odds from the trees and the rest "
+        "from Altman)"
+        for kind, record in model["scorers"].items()
+    )
+    return (
+        f"Probabilities of default within one to five years, with an interval of {model['confidence']:.0%}: gradient-boosted hazard "
+        f"trees blended with the Altman score and calibrated out of time. Scorers: {scorers}. As of {card['as_of']}."
+    )
+
+
+def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo) -> list[tuple[str, str]]:
+    labels = card["params"]["labels"]
+    spread = next(iter(model["scorers"].values()))["spread"]["year"]
+    return [
+        ("data", source.title),
+        ("data, SHA-256", source.sha256),
+        ("learnt from", f"fiscal years {card['trained_on']}, {card['rows']:,} firm-years of {card['companies']:,} companies"),
+        ("failures", f"{card['failures']:,}, within {labels['window_months']} months of the last statement"),
+        ("companies that left alive", labels["alive_exits"]),
+        ("embargo", f"{card['embargo_years']} year(s)"),
+        ("years differ by", f"{spread:.2f} in log-odds"),
+    ]
+
+
+def _quality(metrics: dict[str, Any]) -> str:
+    columns = {"this model": "walk_forward", "trees alone": "model_alone", "Altman alone": "altman_alone"}
+    rows = [
+        {"": words, **{title: interval(metrics[key], name, digits) for title, key in columns.items()}}
+        for words, name, digits in FIGURES
+    ]
+    years, found = metrics["walk_forward"]["test_years"], metrics["walk_forward"]
+    head = f"Fiscal years {years}, {found['rows']:,} firm-years, {found['events']} failures; intervals from resampling companies."
+    return f"{head}\n\n{table(rows)}"
+
+
+def weak_points(metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any]) -> list[str]:
+    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed."""
+    years = {year: m for year, m in metrics["by_year"].items() if m.get("auc") is not None}
+    worst_year = min(years, key=lambda year: years[year]["auc"])
+    lines = [f"Worst test year: {worst_year}, AUC {interval(years[worst_year], 'auc')}."]
+    groups = [g for rows in (pack["groups"]["by_size"], pack["groups"]["by_sector"]) for g in rows if g.get("auc") is not None]
+    if groups:
+        worst = min(groups, key=lambda group: group["auc"])
+        lines.append(f"Worst group of companies: {escaped(worst['group'])}, AUC {interval(worst, 'auc')}.")
+    off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
+    lines.append(
+        f"Mean PD outside Jeffreys' interval in grade(s) {', '.join(off)}." if off
+        else "No grade with five failures or more has its mean PD outside Jeffreys' interval."
+    )  # fmt: skip
+    covered = f"{percent(calibration['interval_coverage'], 1)} of grades and years"
+    lines.append(f"Intervals of {calibration['interval']:.0%} held in {covered}; chance moves that by "
+                 f"{percent(calibration['coverage_error'], 1)}.")  # fmt: skip
+    moved = [row["feature"] for row in pack["stability"]["csi"] if row["csi"] is not None and row["csi"] > 0.25]
+    if moved:
+        more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+        lines.append(f"Inputs that moved most since the years learnt from: {', '.join(f'`{name}`' for name in moved[:3])}{more}.")
+    return [*lines, *(f"Failed gate: {sentence}." for sentence in metrics["failed_gates"])]
