@@ -12,9 +12,10 @@ import polars as pl
 
 from quiebra.models import Chain, PdModel, walk
 from quiebra.models.interval import UNSEEN
-from quiebra.panel import Panel, label, outlook
+from quiebra.panel import Panel, label
 from quiebra.params import Params
 from quiebra.risk import with_grades
+from quiebra.validation import horizons
 from quiebra.validation.calibration import by_grade, coverage
 from quiebra.validation.challengers import CHALLENGERS, SIX, SIX_SIGNS, contest, walk_challengers
 from quiebra.validation.judging import Resampling, judge
@@ -64,9 +65,8 @@ def other_ways(panel: Panel, features: pl.DataFrame, chain: Chain, params: Param
     once = replace(chain.model, scorers=chain.scorers[split[0]])
     rows = features.filter(pl.col("fiscal_year").is_in(split)).sort(KEYS)
     single = pl.concat([rows.select(KEYS), PdModel.predict(once, rows)], how="horizontal")
-    far = outlook(labels, panel.info.outcomes_through, exits_survive=params.labels.alive_exits == "survived")
-    five = chain.history.join(far.filter(pl.col("years_known") >= 5), on=KEYS)
-    five = five.with_columns(failed=(pl.col("years_to_failure") <= 5).fill_null(False).cast(pl.Int8))
+    survive = params.labels.alive_exits == "survived"
+    by_horizon = horizons(chain.history, labels, panel.info.outcomes_through, survive, how(params))
     scored = with_grades(chain.history, params.score).join(labels.select(*KEYS, "failed"), on=KEYS)
     recent = scored.filter(pl.col("fiscal_year").is_in(YEARS))
     grades = by_grade(recent, list(params.score.grades), 0.95)
@@ -77,7 +77,7 @@ def other_ways(panel: Panel, features: pl.DataFrame, chain: Chain, params: Param
     return {
         "embargo of two years": judge(judged[0], "pd_12m", how(params)),
         "single split 2015-17": judge(judged[1], "pd_12m", how(params)),
-        f"five years, {five['fiscal_year'].min()}-{five['fiscal_year'].max()}": judge(five, "pd_60m", how(params)),
+        **{f"within {row['years']} years": row for row in by_horizon if row["years"] > 1},
         "by grade": grades.with_columns(pl.selectors.float().round(6)).to_dicts(),
         "coverage of 90 % intervals": held(recent, params),
         f"coverage, {known['fiscal_year'].min()}-{known['fiscal_year'].max()}": held(known, params),

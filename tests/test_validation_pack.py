@@ -14,7 +14,7 @@ from quiebra.models.importance import concept_shares, importance_shift
 from quiebra.panel import Panel, label
 from quiebra.params import check
 from quiebra.risk import with_grades, yearly_migration
-from quiebra.validation import Resampling, blend_weights, contest, groups, sensitivity, stability, walk_challengers
+from quiebra.validation import Resampling, blend_weights, contest, groups, horizons, sensitivity, stability, walk_challengers
 from quiebra.validation.discrimination import accuracy_ratio, cap, size_group
 from quiebra.validation.judging import judge, paired
 from quiebra.validation.metrics import Judged, figures
@@ -49,7 +49,7 @@ def judged(small_chain: Chain, labels: pl.DataFrame, years: list[int]) -> pl.Dat
 def test_ks_agrees_with_scipy(rows: list[tuple[int, int]]) -> None:
     failed, pd = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
     assume(0 < failed.sum() < len(failed))
-    expected = ks_2samp(pd[failed == 1], pd[failed == 0]).statistic
+    expected = ks_2samp(pd[failed == 1], pd[failed == 0], method="asymp").statistic
     assert figures(failed, pd / 10)["ks"] == pytest.approx(expected)
 
 
@@ -164,3 +164,17 @@ def test_yearly_migration_adds_up(small_chain: Chain) -> None:
     assert moves.drop("from").sum().sum_horizontal().item() == history.filter(pl.col("fiscal_year") < scored[-1]).height
     assert moves["from"].to_list() == list(PARAMS.score.grades)
     assert yearly_migration(history, [scored[-1]], PARAMS.score.grades).drop("from").sum().sum_horizontal().item() == 0
+
+
+def test_horizons_count_failures_within_them(small_chain: Chain, labels: pl.DataFrame, small_panel: Panel) -> None:
+    through = small_panel.info.outcomes_through
+    rows = horizons(small_chain.history, labels, through, True, HOW)
+    assert [row["years"] for row in rows] == [1, 2, 3, 4, 5][: len(rows)] and len(rows) >= 4
+    for row in rows:
+        last = through - row["years"] + 1
+        assert row["fiscal_years"].endswith(str(last)), "a later year's outcome is not known that far"
+        judged = small_chain.history.filter(pl.col("fiscal_year") <= last).select(KEYS)
+        failures = labels.filter(pl.col("failed") == 1).select("company_id", failure="fiscal_year")
+        within = judged.join(failures, on="company_id").filter((pl.col("failure") - pl.col("fiscal_year")).is_between(0, row["years"] - 1))
+        assert row["events"] == within.filter(pl.col("failure") <= through).height
+    assert rows[0]["events"] < rows[1]["events"]

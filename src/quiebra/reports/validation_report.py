@@ -164,6 +164,16 @@ class ValidationReport:
         )
         return f"{words}\n\n{table(rows, {'covered': lambda v: percent(v, 1)})}"
 
+    def horizons(self) -> str:
+        """PDs of one to five years over all out-of-time years whose outcomes are known that far."""
+        rows = [
+            {"years ahead": r["years"], "fiscal years": r["fiscal_years"], "failures": r["events"], "AUC": interval(r, "auc"),
+             "average precision": interval(r, "average_precision"), "mean PD / observed": interval(r, "pd_over_observed", 2),
+             "in the last of those years": amount(list(r["pd_over_observed_by_year"].values())[-1], 2)}
+            for r in self.pack["horizons"]
+        ]  # fmt: skip
+        return table(rows)
+
     def migration(self) -> pl.DataFrame:
         return pl.DataFrame(**self.pack["migration"], orient="row")
 

@@ -3,7 +3,7 @@
 from quiebra.validation.challengers import contest, walk_challengers
 from quiebra.validation.judging import Resampling
 from quiebra.validation.leakage import refuse_leaks
-from quiebra.validation.pack import blend_weights, groups, stability
+from quiebra.validation.pack import blend_weights, groups, horizons, stability
 from quiebra.validation.report import (
     DEFAULT_TEST_YEARS,
     calibration_report,
@@ -23,6 +23,7 @@ __all__ = [
     "contest",
     "failed_gates",
     "groups",
+    "horizons",
     "refuse_leaks",
     "risk_tenths",
     "score_stability",

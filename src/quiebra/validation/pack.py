@@ -9,9 +9,11 @@ import polars as pl
 
 from quiebra.models.blend import fit_blend
 from quiebra.models.importance import concept_shares, importance_shift
+from quiebra.models.term import COLUMNS, HORIZONS
+from quiebra.panel.horizons import outlook
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.discrimination import by_group, cap, size_group
-from quiebra.validation.judging import Resampling, rounded
+from quiebra.validation.judging import Resampling, judge, rounded
 from quiebra.validation.stability import feature_stability, psi
 
 KEYS = ["company_id", "fiscal_year", "available_at"]
@@ -38,6 +40,28 @@ def groups(judged: pl.DataFrame, statements: pl.DataFrame, companies: pl.DataFra
         "by_sector": by_group(rows, "sector", how),
         "cap": {name: profile.with_columns(pl.all().round(6)).to_dict(as_series=False) for name, profile in profiles.items()},
     }
+
+
+def horizons(
+    history: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int, exits_survive: bool, how: Resampling
+) -> list[dict[str, Any]]:
+    """Return one row a horizon of one to five years: its figures, and mean PD over the observed rate by fiscal year.
+
+    Every out-of-time year counts whose outcome at that horizon is known by ``outcomes_through``; a failure is one within the
+    horizon. A horizon without failures, or without years, is left out.
+    """
+    known = outlook(labels, outcomes_through, exits_survive=exits_survive)
+    found = []
+    for years, column in zip(HORIZONS, COLUMNS, strict=True):
+        rows = history.join(known.filter(pl.col("years_known") >= years), on=KEYS[:2]).sort(KEYS[:2])
+        rows = rows.with_columns(failed=(pl.col("years_to_failure") <= years).fill_null(False).cast(pl.Int8))
+        if not rows["failed"].sum():
+            continue
+        by_year = rows.group_by("fiscal_year").agg(pd=pl.col(column).sum(), failed=pl.col("failed").sum()).sort("fiscal_year")
+        ratios = {str(year): rounded(pd / failed) if failed else None for year, pd, failed in by_year.iter_rows()}
+        span = f"{by_year['fiscal_year'][0]}-{by_year['fiscal_year'][-1]}"
+        found.append({"years": years, "fiscal_years": span, **judge(rows, column, how), "pd_over_observed_by_year": ratios})
+    return found
 
 
 def stability(
