@@ -40,6 +40,10 @@ def test_score_gives_the_pipelines_scores(workspace: Path, tmp_path: Path) -> No
     mine = pl.read_csv(tmp_path / "out.csv")
     assert mine["pd_12m"].is_sorted(descending=True)
     assert mine["reasons"].null_count() < mine.height / 2
+    first = mine.drop_nulls("reasons").row(0, named=True)
+    parts = [first[name].split("; ") for name in ("reason_codes", "reasons", "reasons_es")]
+    assert len({len(part) for part in parts}) == 1 and all(code.endswith("_UP") for code in parts[0])
+    assert "typical" in first["reasons"] and "habitual" in first["reasons_es"]
     theirs = pl.read_parquet(workspace / "data/scores/scores.parquet")
     both = mine.join(theirs, on=["company_id", "fiscal_year"], suffix="_run")
     assert both.height > 10

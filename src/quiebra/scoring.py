@@ -63,7 +63,7 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     words = reasons_in_words(reasons(model, features, params.score.reasons))
     altman = [column for score in SCORES for column in (score, f"{score}_zone")]
     pds = ["pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:]]
-    columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reasons"]
+    columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reason_codes", "reasons", "reasons_es"]
     table = scores.join(words, on="company_id", how="left").select(columns)
     numbers = pl.selectors.float().round(6)
     return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings)

@@ -63,6 +63,10 @@ def watch_list(current: pl.DataFrame, count: int) -> pl.DataFrame:
 
 
 def reasons_in_words(reasons: pl.DataFrame) -> pl.DataFrame:
-    """Return company_id and its reasons that raise risk, strongest first, as one text."""
+    """Return company_id and its reasons that raise risk, strongest first, as one text each: reason_codes, reasons (English) and
+    reasons_es (Spanish)."""
     raising = reasons.filter(pl.col("effect") > 0).sort("company_id", "rank")
-    return raising.group_by("company_id", maintain_order=True).agg(reasons=pl.col("text").str.join("; "))
+    return raising.group_by("company_id", maintain_order=True).agg(
+        pl.col(column).str.join("; ").alias(name)
+        for name, column in {"reason_codes": "code", "reasons": "text", "reasons_es": "text_es"}.items()
+    )
