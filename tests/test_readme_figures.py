@@ -41,7 +41,8 @@ def test_the_table_of_contenders() -> None:
 
 def test_the_other_ways_to_ask() -> None:
     ways = {"two years of embargo": "embargo of two years", "one model for 2015 to 2017": "single split 2015-17",
-            "failure within five years, 2007 to 2013": "within 5 years"}  # fmt: skip
+            "failure within five years, 2007 to 2013": "within 5 years",
+            "failure within two years, 2007 to 2016": "within 2 years"}  # fmt: skip
     for words, name in ways.items():
         figures, shown = FOUND["other ways"][name], cells(words)
         assert numbers(shown[0]) == span(figures, "auc")
@@ -54,3 +55,7 @@ def test_the_grades_and_intervals() -> None:
     assert f"Of the {len(tested)} grades with five or more failures, {sum(row['inside'] for row in tested)} have" in README
     covered = next(row for row in FOUND["other ways"]["coverage of 90 % intervals"] if row["rating"] == "all")["covered"]
     assert f"{100 * covered:.1f} % of grades and years from 2012" in README.replace("\n", " ")
+    longer = next(row for row in FOUND["other ways"]["coverage, 2009-2017"] if row["rating"] == "all")
+    assert f"{100 * longer['covered']:.1f} % of grades and years over all years that had one (2009 to 2017, {longer['cells']} of them)" in README.replace("\n", " ")
+    five = FOUND["other ways"]["within 5 years"]["pd_over_observed_by_year"]
+    assert [round(five[y], 1) for y in ("2008", "2010", "2013", "2011")] == [1.7, 2.0, 0.8, 1.1]
