@@ -111,25 +111,27 @@ def stand_in(folder: Path, code: int = 0) -> Path:
     return program
 
 
-def run_with(program: Path, workspace: Path) -> subprocess.CompletedProcess[str]:
+def run_with(program: Path, workspace: Path, which: str = "risk") -> subprocess.CompletedProcess[str]:
     import os
     import sys
 
     path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return command(workspace, "sh", "-c", f'PATH="{path}" quiebra report')
+    return command(workspace, "sh", "-c", f'PATH="{path}" quiebra report {which}')
 
 
-def test_quarto_is_called_once_a_format_and_does_not_run_the_notebook(workspace: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("which", "title"), [("risk", "Bankruptcy risk report"), ("validation", "Validation report")])
+def test_quarto_is_called_once_a_format_and_does_not_run_the_notebook(which: str, title: str, workspace: Path, tmp_path: Path) -> None:
     program = stand_in(tmp_path / "bin")
-    done = run_with(program, workspace)
+    done = run_with(program, workspace, which)
     assert done.returncode == 0, done.stderr
     calls = [line.split("|", 1) for line in (tmp_path / "bin/calls").read_text().splitlines()]
     assert [Path(where).resolve() for where, _ in calls] == [(workspace / "reports/build").resolve()] * 2
     html, pdf = (words for _, words in calls)
-    assert html.startswith("render risk_report.ipynb --no-execute --to html --output risk_report.html -M title:")
-    assert pdf.startswith("render risk_report.ipynb --no-execute --to typst --output risk_report.pdf -M title:")
+    name = f"{which}_report"
+    assert html.startswith(f"render {name}.ipynb --no-execute --to html --output {name}.html -M title:{title} ")
+    assert pdf.startswith(f"render {name}.ipynb --no-execute --to typst --output {name}.pdf -M title:{title} ")
     assert "-M subtitle:SIMULATED" in html
-    assert (workspace / "reports/build/risk_report.html").read_text() == "made"
+    assert (workspace / f"reports/build/{name}.html").read_text() == "made"
 
 
 def test_a_failing_quarto_is_reported(workspace: Path, tmp_path: Path) -> None:
@@ -139,12 +141,13 @@ def test_a_failing_quarto_is_reported(workspace: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_report_tells_quarto_to_hold_everything_in_the_page(finished: Path) -> None:
+@pytest.mark.parametrize("name", ["risk_report", "validation_report"])
+def test_the_report_tells_quarto_to_hold_everything_in_the_page(name: str, finished: Path) -> None:
     import json
 
     import yaml
 
-    first = json.loads((finished / "reports/build/risk_report.ipynb").read_text())["cells"][0]
+    first = json.loads((finished / f"reports/build/{name}.ipynb").read_text())["cells"][0]
     front = yaml.safe_load("".join(first["source"]).strip().strip("-"))
     assert first["cell_type"] == "raw"
     assert front["execute"] == {"echo": False}

@@ -219,8 +219,16 @@ class ValidationReport:
             }
             for name, f in sorted(found["figures"].items(), key=lambda item: -(item[1].get("auc") or 0))
         ]  # fmt: skip
-        head = f"{found['rows']:,} firm-years that all of them score, {found['events']} failures."
-        return f"{head}\n\n{table(rows)}"
+        return table(rows)
+
+    def contested(self) -> str:
+        """What the contest is on, and what blending adds."""
+        found, gain = self.pack["contest"], self.metrics["blend_minus_model"]
+        return (
+            f"{found['rows']:,} firm-years that all of them score, {found['events']} failures. Blending with Altman changes AUC by "
+            f"{interval(gain, 'auc', 4)} and average precision by {interval(gain, 'average_precision', 4)} against the trees alone, "
+            "on the same rows."
+        )
 
     def champion(self) -> str:
         """This model against the last approved one."""
@@ -232,18 +240,13 @@ class ValidationReport:
         return table([{"": title, **{w: interval(f, key, d) for w, key, d in FIGURES}} for title, f in names.items()])
 
     def blend(self) -> str:
-        """What the weight is, how sure it is, and what blending adds."""
+        """What the weight is, and how sure it is."""
         rows = [
             {"scorer": kind, "weight of the trees": f"{b['weight']:.2f} ({b['interval'][0]:.2f} to {b['interval'][1]:.2f})",
              "fitted on failures": b["failures"], "fixed in params": "no" if b["in_params"] is None else f"{b['in_params']:.2f}"}
             for kind, b in self.pack["blend"].items()
         ]  # fmt: skip
-        gain = self.metrics["blend_minus_model"]
-        words = (
-            f"Blending with Altman changes AUC by {interval(gain, 'auc', 4)} and average precision by "
-            f"{interval(gain, 'average_precision', 4)} against the trees alone, on the same rows."
-        )
-        return f"{words}\n\n{table(rows)}"
+        return table(rows)
 
     def sensitivity(self) -> str:
         rows = [
