@@ -1,6 +1,7 @@
 """The whole run: reproducible, resumable after a kill, nothing run twice, failures explained."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -72,8 +73,9 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
-    lines = done.stdout.strip().splitlines()[-7:]
+    lines = done.stdout.strip().splitlines()[-8:]
     assert lines[0].startswith("SIMULATED")
+    assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-2])
     assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
 
 

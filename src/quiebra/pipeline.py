@@ -1,4 +1,4 @@
-"""All stages together: `dvc repro` under a lock, and its result in five lines."""
+"""All stages together: `dvc repro` under a lock, and its result in a few lines."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _changed_unseen(workspace: Workspace, params: Params) -> bool:
 
 
 def result_lines(workspace: Workspace) -> list[str]:
-    """Return six lines of result and the path of the report."""
+    """Return seven lines of result and the path of the report."""
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
     w = quality["walk_forward"]
@@ -53,6 +53,7 @@ def result_lines(workspace: Workspace) -> list[str]:
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
     gates = quality["failed_gates"]
     verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
+    status = read_table(workspace.monitoring / "findings.parquet")["status"]
     return [
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
@@ -60,5 +61,6 @@ def result_lines(workspace: Workspace) -> list[str]:
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         f"gates       {verdict}",
+        f"monitoring  {(status == 'alarm').sum()} of {len(status)} measures in alarm, {(status == 'watch').sum()} on watch",
         f"report      {workspace.build / 'risk_report.html'}",
     ]
