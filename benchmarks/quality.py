@@ -51,8 +51,8 @@ def benchmark_table(panel: Panel, features: pl.DataFrame, chain: Chain, params: 
     """Return the figures of every contender with intervals, and ours minus each of the others on the same rows and resamples."""
     labels = label(panel.statements, panel.events, window_months=params.labels.window_months)
     others = walk_challengers(
-        features, labels, years=YEARS, first_year=panel.info.first_label_year, embargo=params.train.embargo_years,
-        challengers=CONTENDERS,
+        features, panel.statements, panel.events, years=YEARS, first_year=panel.info.first_label_year,
+        embargo=params.train.embargo_years, labels=params.labels, challengers=CONTENDERS,
     )  # fmt: skip
     return contest(chain.history.join(labels.select(*KEYS, "failed"), on=KEYS), others, how(params))
 

@@ -197,7 +197,8 @@ def test_a_changed_file_outside_data_raw_is_noticed(workspace: Path, tmp_path: P
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     changes = {"ingest": {"source": "table", "table": {"path": str(tmp_path / "mine.csv")}}, "run": {"as_of": "2023-06-30"}}
     (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, changes), sort_keys=False))
-    assert command(workspace, "quiebra", "run").returncode == 0
+    assert command(workspace, "dvc", "repro", "ingest").returncode == 0
+    assert "ingest" not in command(workspace, "dvc", "status", "ingest").stdout, "DVC itself sees no change from here on"
     mine.filter(pl.col("company_id") != "SIM-00001").write_csv(tmp_path / "mine.csv")
     done = command(workspace, "quiebra", "run")
     assert done.returncode == 0, done.stderr

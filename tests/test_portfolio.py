@@ -44,6 +44,7 @@ def test_exposures_are_read_and_strangers_listed(tmp_path: Path) -> None:
         ("company_id,amount\nA,5\n", r"lacks the column\(s\) 'exposure'"),
         ("company_id,exposure\nA,lots\n", "column 'exposure' must hold a number, but row 2 has 'lots'"),
         ("company_id,exposure\nA,inf\n", "exposure must be a number of zero or more, but row 2"),
+        ("company_id,exposure\nA,0\nB,0\n", "all exposures are zero"),
         ("company_id,exposure\nX,5\n", "none of its 1 companies has a score"),
     ],
 )
@@ -105,6 +106,8 @@ def test_worse_scenarios_give_higher_pds_at_every_horizon(small_chain: Chain, sa
 def test_a_scenario_of_an_unknown_series_is_refused() -> None:
     with pytest.raises(ParamsError, match=r"scenarios\.own: 'GDP_GROWHT' is not in stress\.macro \(did you mean 'GDP_GROWTH'\?\)"):
         check(default_params(stress={"scenarios": {"own": {"GDP_GROWHT": -1.0}}}))
+    with pytest.raises(ParamsError, match=r"portfolio\.file: must be in data/raw"):
+        check(default_params(portfolio={"file": "mine.csv"}))
     with pytest.raises(ParamsError, match=r"stress\.shocks"):
         check(default_params(stress={"shocks": {"own": {"sales": -1.0}}}))
 

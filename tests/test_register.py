@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import command
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from quiebra.errors import StoreError
 from quiebra.store import connect, models, promote, publish, roll_back, trace, upgrade
@@ -85,6 +85,15 @@ def test_a_model_is_judged_against_the_champion_on_the_same_rows(engine: Engine,
     assert promote(engine, "worse", despite=True) == "worseworsewo"
     assert promote(engine, "alike") == "alikealikeal", "what it was compared with is no longer in charge"
     assert "against firstfirstfi" in against(same)
+    publish(engine, another(what, "alike", []))
+    assert standing(engine, "alikealikeal")["comparison"] == same, "in charge now, it keeps what it was promoted on"
+    publish(engine, replace(another(what, "strange", []), outcomes=what.outcomes.with_columns(failed=pl.lit(0, pl.Int8))))
+    unknown = standing(engine, "strangestran")["comparison"]
+    assert unknown["champion"] == "alikealikeal" and "share no failure" in against(unknown)
+    assert promote(engine, "strange") == "strangestran", "nothing speaks against it"
+    with engine.connect() as connection:
+        missing = connection.scalar(text("SELECT count(*) FROM modelos WHERE comparison IS NULL"))
+    assert missing == 1, "only the first had none to be compared with"
 
 
 def test_from_the_command_line(workspace: Path) -> None:

@@ -1,5 +1,7 @@
 """The validation pack: profiles and migration by hand, challengers that see no future, choices that are compared fairly."""
 
+import datetime as dt
+
 import numpy as np
 import polars as pl
 import pytest
@@ -82,20 +84,27 @@ def test_groups_cover_all_that_is_judged(judged: pl.DataFrame, small_panel: Pane
     assert found["cap"]["blend"]["failures"][-1] == 1
 
 
-def test_challengers_see_no_future(table: pl.DataFrame, labels: pl.DataFrame, years: list[int], small_panel: Panel) -> None:
-    """Outcomes and features of the judged years, and of those within the embargo, may be anything: scores stay."""
-    settings = {"years": years, "first_year": small_panel.info.first_label_year, "embargo": 1}
-    first = walk_challengers(table, labels, **settings)
-    late = pl.col("fiscal_year") >= years[0] - 1
-    turned = labels.with_columns(failed=pl.when(late).then(1 - pl.col("failed")).otherwise("failed"))
-    again = walk_challengers(table, turned, **settings)
-    now = pl.col("fiscal_year") == years[0]
-    assert first.filter(now).equals(again.filter(now))
-    assert not first.filter(pl.col("fiscal_year") == years[-1]).equals(again.filter(pl.col("fiscal_year") == years[-1]))
+@pytest.mark.parametrize("embargo", [0, 1])
+def test_challengers_see_no_future(embargo: int, table: pl.DataFrame, years: list[int], small_panel: Panel) -> None:
+    """Without what happened after a year's end its scores are the same; without what happened before they are not."""
+    p = small_panel
+    settings = {"first_year": p.info.first_label_year, "embargo": embargo, "labels": PARAMS.labels, "years": years[:1]}
+    first = walk_challengers(table, p.statements, p.events, **settings)
+    end = dt.date(years[0], 12, 31)
+    again = walk_challengers(table, p.statements, p.events.filter(pl.col("event_date") <= end), **settings)
+    assert first.equals(again)
+    before = walk_challengers(table, p.statements, p.events.filter(pl.col("event_date") <= dt.date(years[0] - 2, 12, 31)), **settings)
+    assert not first.equals(before)
 
 
-def test_the_contest_is_on_the_same_rows(judged: pl.DataFrame, table: pl.DataFrame, labels: pl.DataFrame, years: list[int]) -> None:
-    others = walk_challengers(table, labels, years=years, first_year=2012, embargo=1)
+def test_a_challenger_without_one_of_its_ratios_is_left_out(table: pl.DataFrame, small_panel: Panel, years: list[int], judged: pl.DataFrame) -> None:
+    bare = table.with_columns(pl.lit(None, pl.Float64).alias("market_value_to_liabilities"))
+    others = walk_challengers(bare, small_panel.statements, small_panel.events, years=years, first_year=2012, embargo=1, labels=PARAMS.labels)
+    assert "logistic, Altman's five refitted" not in contest(judged, others, HOW)["figures"]
+
+
+def test_the_contest_is_on_the_same_rows(judged: pl.DataFrame, table: pl.DataFrame, small_panel: Panel, years: list[int]) -> None:
+    others = walk_challengers(table, small_panel.statements, small_panel.events, years=years, first_year=2012, embargo=1, labels=PARAMS.labels)
     found = contest(judged, others, HOW)
     assert {f["rows"] for f in found["figures"].values()} == {found["rows"]}
     for name, gap in found["blend minus"].items():
@@ -112,6 +121,8 @@ def test_a_score_does_not_differ_from_itself(judged: pl.DataFrame) -> None:
 def test_blend_weights_have_intervals_between_nothing_and_all(small_chain: Chain, labels: pl.DataFrame, small_panel: Panel) -> None:
     found = blend_weights(small_chain.history, labels, small_panel.info.outcomes_through, 0.7, HOW)
     assert set(found) <= {"market", "accounting"}
+    nothing = blend_weights(small_chain.history, labels.with_columns(failed=pl.lit(0, pl.Int8)), small_panel.info.outcomes_through, None, HOW)
+    assert all(w["weight"] is None and w["interval"] == [None, None] for w in nothing.values()), "no failure, no weight"
     for weight in found.values():
         low, high = weight["interval"]
         assert 0 <= low <= high <= 1 and 0 <= weight["weight"] <= 1
@@ -120,7 +131,7 @@ def test_blend_weights_have_intervals_between_nothing_and_all(small_chain: Chain
 
 def test_choices_are_judged_on_the_same_outcomes(table: pl.DataFrame, small_panel: Panel, years: list[int], judged: pl.DataFrame) -> None:
     rows = sensitivity(
-        table, small_panel.statements, small_panel.events, years=years, first_year=small_panel.info.first_label_year,
+        judged, table, small_panel.statements, small_panel.events, years=years, first_year=small_panel.info.first_label_year,
         train=PARAMS.train, labels=PARAMS.labels, run=PARAMS.run, how=HOW,
     )  # fmt: skip
     named = {row["choice"]: row for row in rows}
@@ -163,6 +174,7 @@ def test_yearly_migration_adds_up(small_chain: Chain) -> None:
     moves = yearly_migration(history, scored[:-1], PARAMS.score.grades)
     assert moves.drop("from").sum().sum_horizontal().item() == history.filter(pl.col("fiscal_year") < scored[-1]).height
     assert moves["from"].to_list() == list(PARAMS.score.grades)
+    assert yearly_migration(history, [], PARAMS.score.grades).height == len(PARAMS.score.grades)
     assert yearly_migration(history, [scored[-1]], PARAMS.score.grades).drop("from").sum().sum_horizontal().item() == 0
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from quiebra.errors import ParamsError, nearest
 from quiebra.workspace import Workspace
@@ -165,9 +174,15 @@ class Score(Section):
         return self
 
 
+def _in_raw(path: str | None) -> str | None:
+    if path is not None and not path.startswith("data/raw/"):
+        raise ValueError("must be in data/raw, where a change of the file is seen")
+    return path
+
+
 class Stress(Section):
     macro: dict[str, Literal["level", "change"]]
-    scenarios: dict[str, dict[str, float]]
+    scenarios: Annotated[dict[str, dict[str, float]], Field(min_length=1)]
     path: Annotated[list[float], Field(min_length=5, max_length=5)]
     shocks: dict[str, dict[Literal["revenue", "rates", "margin", "leverage", "market_value"], float]]
 
@@ -182,7 +197,7 @@ class Stress(Section):
 
 
 class Portfolio(Section):
-    file: str | None
+    file: Annotated[str | None, AfterValidator(_in_raw)]
     lgd: Share
     correlation: Annotated[float, Field(ge=0, lt=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

@@ -16,8 +16,7 @@ from quiebra.models.importance import importance
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import KINDS, Scorer
 from quiebra.models.trees import MIN_FAILURES
-from quiebra.panel.horizons import outlook
-from quiebra.panel.labels import label
+from quiebra.panel.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
 
 KEYS = ["company_id", "fiscal_year", "available_at"]
@@ -68,9 +67,8 @@ def walk(
         if scored.is_empty():
             continue
         known_at = min(as_of, dt.date(year, 12, 31), scored["available_at"].min())  # type: ignore[type-var]
-        known = label(statements, events, window_months=labels.window_months, known_at=known_at)
         learnt = year - 1 - train.embargo_years
-        known = outlook(known, learnt, exits_survive=labels.alive_exits == "survived")
+        known = known_outcomes(statements, events, labels, known_at=known_at, last_year=learnt)
         rows = known.filter(pl.col("fiscal_year") >= first_year).drop("period_end").join(features, on=KEYS, maintain_order="left")
         scorers = {
             kind: _calibrated(scorer, parts[kind], known, train)

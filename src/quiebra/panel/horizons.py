@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
+
+from quiebra.panel.labels import label
+from quiebra.params import Labels
+
+
+def known_outcomes(
+    statements: pl.DataFrame, events: pl.DataFrame, labels: Labels, *, known_at: dt.date, last_year: int
+) -> pl.DataFrame:
+    """Return `outlook` of the fiscal years up to ``last_year`` as it was on a date: all that a model made then may learn from."""
+    known = label(statements, events, window_months=labels.window_months, known_at=known_at)
+    return outlook(known, last_year, exits_survive=labels.alive_exits == "survived")
 
 
 def outlook(labels: pl.DataFrame, last_year: int, *, exits_survive: bool) -> pl.DataFrame:

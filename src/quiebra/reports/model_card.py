@@ -91,8 +91,8 @@ def weak_points(metrics: dict[str, Any], calibration: dict[str, Any], pack: dict
         else "No grade with five failures or more has its mean PD outside Jeffreys' interval."
     )  # fmt: skip
     covered = f"{percent(calibration['interval_coverage'], 1)} of grades and years"
-    lines.append(f"Intervals of {calibration['interval']:.0%} held in {covered}; chance moves that by "
-                 f"{percent(calibration['coverage_error'], 1)}.")  # fmt: skip
+    lines.append(f"Intervals of {calibration['interval']:.0%} held in {covered}; chance moves that by at "
+                 f"least {percent(calibration['coverage_error'], 1)}.")  # fmt: skip
     moved = [row["feature"] for row in pack["stability"]["csi"] if row["csi"] is not None and row["csi"] > 0.25]
     if moved:
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""

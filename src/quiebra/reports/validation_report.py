@@ -61,8 +61,12 @@ class ValidationReport:
 
     @cached_property
     def comparison(self) -> dict[str, Any] | None:
-        """Against the champion, as `publish` found it; None where this model is the champion or there is none."""
-        return read_json(self.workspace.published / "published.json")["comparison"]
+        """Against the champion, as `publish` found it; None where there was no other."""
+        return self.published["comparison"]
+
+    @cached_property
+    def published(self) -> dict[str, Any]:
+        return read_json(self.workspace.published / "published.json")
 
     @cached_property
     def tenths(self) -> pl.DataFrame:
@@ -160,7 +164,7 @@ class ValidationReport:
         rows = rows.select("covered", "failures", grade="rating", years="cells").select("grade", "years", "failures", "covered")
         words = (
             f"Intervals of {c['interval']:.0%} on PDs held in {percent(c['interval_coverage'], 1)} of grades and years; chance alone "
-            f"moves that by {percent(c['coverage_error'], 1)} (one standard error)."
+            f"moves that by at least {percent(c['coverage_error'], 1)} (one standard error)."
         )
         return f"{words}\n\n{table(rows, {'covered': lambda v: percent(v, 1)})}"
 
@@ -223,7 +227,8 @@ class ValidationReport:
 
     def contested(self) -> str:
         """What the contest is on, and what blending adds."""
-        found, gain = self.pack["contest"], self.metrics["blend_minus_model"]
+        found = self.pack["contest"]
+        gain = found["blend minus"]["model without Altman"]
         return (
             f"{found['rows']:,} firm-years that all of them score, {found['events']} failures. Blending with Altman changes AUC by "
             f"{interval(gain, 'auc', 4)} and average precision by {interval(gain, 'average_precision', 4)} against the trees alone, "
@@ -233,8 +238,12 @@ class ValidationReport:
     def champion(self) -> str:
         """This model against the last approved one."""
         c = self.comparison
+        if c is None and self.published["status"] == "champion":
+            return "This model is the approved one of its source, and none was before it."
         if c is None:
-            return "No other model of this source has been approved: there is none to compare this one with."
+            return "No model of this source has been approved yet: there is none to compare this one with."
+        if c["difference"] is None:
+            return f"This model and the champion {c['champion']} share no failure to be judged on."
         names = {"this model": c["figures"]["model"], f"champion {c['champion']}": c["figures"]["champion"],
                  "difference": c["difference"]}  # fmt: skip
         return table([{"": title, **{w: interval(f, key, d) for w, key, d in FIGURES}} for title, f in names.items()])
@@ -242,7 +251,7 @@ class ValidationReport:
     def blend(self) -> str:
         """What the weight is, and how sure it is."""
         rows = [
-            {"scorer": kind, "weight of the trees": f"{b['weight']:.2f} ({b['interval'][0]:.2f} to {b['interval'][1]:.2f})",
+            {"scorer": kind, "weight of the trees": interval({"weight": b["weight"], "interval": {"weight": b["interval"]}}, "weight", 2),
              "fitted on failures": b["failures"], "fixed in params": "no" if b["in_params"] is None else f"{b['in_params']:.2f}"}
             for kind, b in self.pack["blend"].items()
         ]  # fmt: skip

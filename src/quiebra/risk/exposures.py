@@ -28,6 +28,8 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd")
     _refuse(frame, path)
     frame = frame.with_columns(pl.col("lgd").fill_null(options.lgd))
+    if not frame["exposure"].sum():
+        raise SourceError(f"{path}: all exposures are zero, so there is nothing to lose; fill them in")
     unknown = frame.join(scores, on="company_id", how="anti")["company_id"].to_list()
     held = scores.join(frame, on="company_id", maintain_order="left")
     if held.is_empty():

@@ -35,8 +35,8 @@ def pd_indices(pd: np.ndarray, exposure: np.ndarray, tail: float = 0.1) -> dict[
 
 @dataclass(frozen=True)
 class Losses:
-    """Simulated losses of a year, sorted, in the exposure's unit. contributions: each company's mean loss where the portfolio's
-    is at or above its value at risk; they add up to the expected shortfall."""
+    """Simulated losses of a year, sorted, in the exposure's unit. contributions: each company's mean loss in the
+    worst years, as many as ``1 − confidence`` says; they add up to the expected shortfall, the portfolio's mean loss in those."""
 
     losses: np.ndarray
     expected: float
@@ -64,12 +64,14 @@ def simulate_losses(
         failed.append(hit)
         losses[draw] = at_stake[hit].sum()
     level = float(np.quantile(losses, confidence, method="higher"))
-    beyond = np.flatnonzero(losses >= level)
+    tail = (1 - confidence) * draws  # draws at the value at risk count in part, so that the tail has its size exactly
+    ties = (tail - np.sum(losses > level)) / np.sum(losses == level)
+    weight = np.where(losses > level, 1.0, np.where(losses == level, ties, 0.0)) / tail
     contributions = np.zeros(len(pd))
-    for draw in beyond:
-        contributions[failed[draw]] += at_stake[failed[draw]]
+    for draw in np.flatnonzero(weight):
+        contributions[failed[draw]] += weight[draw] * at_stake[failed[draw]]
     expected = float(expected_loss(pd, lgd, exposure).sum())
-    return Losses(np.sort(losses), expected, level, float(losses[beyond].mean()), contributions / len(beyond))
+    return Losses(np.sort(losses), expected, level, float(weight @ losses), contributions)
 
 
 def loss_report(
@@ -87,7 +89,7 @@ def loss_report(
         pd, lgd, exposure, correlation=options.correlation, confidence=options.confidence, draws=options.draws, seed=seed
     )
     sums = {name: held.drop_nulls(name).group_by(name).agg(pl.col("exposure").sum())["exposure"] for name in ("sector", "region")}
-    report = {
+    report: dict[str, Any] = {
         "companies": held.height, "exposure": float(exposure.sum()), "expected_loss": losses.expected,
         "confidence": options.confidence, "correlation": options.correlation, "value_at_risk": losses.value_at_risk,
         "expected_shortfall": losses.shortfall,
@@ -95,7 +97,15 @@ def loss_report(
         "pd": pd_indices(pd, exposure),
         "quantiles": {str(q): float(np.quantile(losses.losses, q)) for q in (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)},
     }  # fmt: skip
+    report = {name: _rounded(value) for name, value in report.items()}
     shares = held.select("company_id", "exposure", "lgd", "pd_12m").with_columns(
         expected_loss=pl.Series(expected_loss(pd, lgd, exposure)), contribution=pl.Series(losses.contributions)
     )
     return report, shares.sort("contribution", "expected_loss", "company_id", descending=[True, True, False])
+
+
+def _rounded(value: Any) -> Any:
+    """Round figures to what they are good for, so that the order of additions does not show."""
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return round(value, 9) if isinstance(value, float) else value

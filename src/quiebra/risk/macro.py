@@ -36,10 +36,10 @@ def outcome_years(judged: pl.DataFrame, macro: pl.DataFrame, series: dict[str, s
     judged: out-of-time fiscal_year, pd_12m and failed. macro: the panel's. series: name → ``level``, the mean of the values dated
     in the year that the outcomes fall in, or ``change``, that less the mean of the year before. Missing where there is none.
     """
-    counts = {"observed": pl.col("failed").sum(), "expected": pl.col("pd_12m").sum()}
+    counts = {"observed": pl.col("failed").sum(), "expected": pl.col("pd_12m").sum().round(9)}
     years = judged.sort("company_id").group_by("fiscal_year").agg(**counts)
-    latest = macro.sort("available_at").unique(["series", "date"], keep="last")
-    means = latest.group_by("series", year=pl.col("date").dt.year()).agg(pl.col("value").mean()).sort("series", "year")
+    latest = macro.sort("series", "date", "available_at").unique(["series", "date"], keep="last", maintain_order=True)
+    means = latest.group_by("series", year=pl.col("date").dt.year()).agg(pl.col("value").mean().round(9)).sort("series", "year")
     for name, kind in series.items():
         own = means.filter(pl.col("series") == name).select("year", "value")
         before = own.select(pl.col("year") + 1, before="value")

@@ -45,7 +45,7 @@ def yearly_migration(history: pl.DataFrame, years: list[int], grades: dict[str, 
     """
     scored = {year: history.filter(pl.col("fiscal_year") == year) for year in {*years, *(year + 1 for year in years)}}
     pairs = [(scored[year], scored[year + 1]) for year in years if scored[year].height and scored[year + 1].height]
-    empty = scored[years[0]].clear()
+    empty = history.clear()
     moves = [migration(before, after, grades) for before, after in pairs] or [migration(empty, empty, grades)]
     counts = pl.concat(moves).group_by("from", maintain_order=True).agg(pl.all().sum())
     return counts.select(moves[0].columns)

@@ -42,18 +42,19 @@ def compare(connection: Connection, model_id: str, source: str, scores: pl.DataF
     """Judge a model against the champion of its source on the same rows, and keep it as the model's ``comparison``.
 
     scores: those of the model's run, of which the out-of-time ones count (kind ``history``). outcomes: company_id, fiscal_year
-    and failed. The champion's are the out-of-time scores of its latest run. A model is not compared with itself, nor where the
-    two share no failure; its comparison is then missing.
+    and failed. The champion's are the out-of-time scores of its latest run. Where there is no other champion the model keeps the
+    comparison that it had; where the two share no failure, ``difference`` is missing.
     """
     champion = connection.scalar(select(Model.model_id).where(Model.status == CHAMPION, Model.source == source))
-    found = None
-    if champion is not None and champion != model_id:
-        theirs = _out_of_time(connection, champion, outcomes)
-        ours = scores.filter(pl.col("kind") == "history").select(*KEYS, "pd_12m")
-        rows = outcomes.join(ours, on=KEYS).join(theirs, on=KEYS).sort(KEYS)
-        if 0 < rows["failed"].sum() < rows.height:
-            figures = {name: judge(rows, column, HOW) for name, column in (("model", "pd_12m"), ("champion", "pd_champion"))}
-            found = {"champion": champion, "figures": figures, "difference": paired(rows, "pd_12m", "pd_champion", HOW)}
+    if champion is None or champion == model_id:
+        return
+    found: dict[str, Any] = {"champion": champion, "figures": None, "difference": None}
+    theirs = _out_of_time(connection, champion, outcomes)
+    ours = scores.filter(pl.col("kind") == "history").select(*KEYS, "pd_12m")
+    rows = outcomes.join(ours, on=KEYS).join(theirs, on=KEYS).sort(KEYS)
+    if 0 < rows["failed"].sum() < rows.height:
+        figures = {name: judge(rows, column, HOW) for name, column in (("model", "pd_12m"), ("champion", "pd_champion"))}
+        found |= {"figures": figures, "difference": paired(rows, "pd_12m", "pd_champion", HOW)}
     connection.execute(update(Model).where(Model.model_id == model_id).values(comparison=found))
 
 
@@ -113,7 +114,7 @@ def promote(engine: Engine, identifier: str, *, despite: bool = False) -> str:
         if failed := metrics.get("failed_gates", []):
             raise StoreError(f"model {model_id} is not promoted: {'; '.join(failed)}")
         champion = connection.scalar(select(Model.model_id).where(Model.status == CHAMPION, Model.source == source))
-        if comparison and comparison["champion"] == champion and not despite:
+        if comparison and comparison["difference"] and comparison["champion"] == champion and not despite:
             high = comparison["difference"]["interval"]["auc"][1]
             if high is not None and high < 0:
                 raise StoreError(
@@ -127,6 +128,8 @@ def promote(engine: Engine, identifier: str, *, despite: bool = False) -> str:
 def against(comparison: dict[str, Any]) -> str:
     """Return a comparison with the champion in words."""
     gap = comparison["difference"]
+    if gap is None:
+        return f"against {comparison['champion']}: they share no failure, so nothing can be said"
     low, high = gap["interval"]["auc"]
     bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
     return (

@@ -67,7 +67,7 @@ class Model(Base):
     status: Mapped[str | None] = mapped_column(String(16))
     data_sha256: Mapped[str | None] = mapped_column(String(64))
     gates: Mapped[Any | None] = mapped_column(JSON)
-    comparison: Mapped[Any | None] = mapped_column(JSON)
+    comparison: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     changed_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 

@@ -5,6 +5,7 @@ Six ratios are those of Campbell, Hilscher and Szilagyi (2008), as far as yearly
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 import polars as pl
 
 from quiebra.models.blend import MIN_FAILURES
+from quiebra.panel.horizons import known_outcomes
+from quiebra.params import Labels
 from quiebra.validation.judging import Resampling, judge, paired
 
 SIX = ("net_income_to_market_assets", "market_leverage", "liquid_to_market_assets", "book_to_market", "log_market_value",
@@ -32,11 +35,10 @@ def logistic(inputs: np.ndarray, failed: np.ndarray) -> Callable[[np.ndarray], n
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    there = np.isfinite(inputs).any(axis=0)
-    low, middle, high = np.nanquantile(inputs[:, there], [0.01, 0.5, 0.99], axis=0)
+    low, middle, high = np.nanquantile(inputs, [0.01, 0.5, 0.99], axis=0)
 
     def ready(rows: np.ndarray) -> np.ndarray:
-        return np.clip(np.where(np.isnan(rows[:, there]), middle, rows[:, there]), low, high)
+        return np.clip(np.where(np.isnan(rows), middle, rows), low, high)
 
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)).fit(ready(inputs), failed)
     return lambda rows: model.predict_proba(ready(rows))[:, 1]
@@ -61,27 +63,36 @@ CHALLENGERS: dict[str, tuple[tuple[str, ...], Fit]] = {
 
 
 def walk_challengers(
-    features: pl.DataFrame, labels: pl.DataFrame, *, years: list[int], first_year: int, embargo: int,
+    features: pl.DataFrame, statements: pl.DataFrame, events: pl.DataFrame, *,
+    years: list[int], first_year: int, embargo: int, labels: Labels,
     challengers: Mapping[str, tuple[tuple[str, ...], Fit]] = CHALLENGERS,
 ) -> pl.DataFrame:  # fmt: skip
     """Return company_id, fiscal_year and a column of PDs a challenger, each year scored by models of years before the embargo.
 
-    labels: company_id, fiscal_year, available_at and failed; features as first published. Missing where a challenger had too
-    few failures to learn from.
+    They learn from the rows and outcomes that `quiebra.models.walk` learns from: first published statements, and what was known
+    at the end of the year, or when its first statement came out. Missing where a challenger had too few failures to learn from,
+    or one of its ratios in no row.
     """
     keys = [*KEYS, "available_at"]
-    table = labels.select(*keys, "failed").join(features, on=keys).sort(KEYS)
-    year, failed = table["fiscal_year"].to_numpy(), table["failed"].to_numpy()
-    found = table.select(KEYS)
-    for name, (inputs, fit) in challengers.items():
-        matrix = table.select(pl.col(inputs).fill_null(np.nan)).to_numpy()
-        scores = np.full(len(year), np.nan)
-        for judged in years:
-            learn, test = (year >= first_year) & (year <= judged - 1 - embargo), year == judged
-            if failed[learn].sum() >= MIN_FAILURES and np.isfinite(matrix[learn]).any() and test.any():
-                scores[test] = fit(matrix[learn], failed[learn])(matrix[test])
-        found = found.with_columns(pl.Series(name, scores).fill_nan(None))
-    return found.filter(pl.col("fiscal_year").is_in(years))
+    first = features.sort(keys).unique(KEYS, keep="first", maintain_order=True)
+    found = []
+    for year in years:
+        test = first.filter(pl.col("fiscal_year") == year)
+        if test.is_empty():
+            continue
+        known_at = min(dt.date(year, 12, 31), test["available_at"].min())  # type: ignore[type-var]
+        known = known_outcomes(statements, events, labels, known_at=known_at, last_year=year - 1 - embargo)
+        known = known.filter((pl.col("fiscal_year") >= first_year) & (pl.col("years_known") >= 1))
+        learn = known.select(*keys, "years_to_failure").join(features, on=keys, maintain_order="left")
+        failed = (learn["years_to_failure"] == 1).fill_null(False).to_numpy().astype(int)
+        scores = test.select(KEYS)
+        for name, (inputs, fit) in challengers.items():
+            matrix, judged = (table.select(pl.col(inputs).fill_null(np.nan)).to_numpy() for table in (learn, test))
+            enough = failed.sum() >= MIN_FAILURES and np.isfinite(matrix).any(axis=0).all()
+            pds = fit(matrix, failed)(judged) if enough else np.full(len(judged), np.nan)
+            scores = scores.with_columns(pl.Series(name, pds).fill_nan(None))
+        found.append(scores)
+    return pl.concat(found).sort(KEYS)
 
 
 def contest(judged: pl.DataFrame, others: pl.DataFrame, how: Resampling) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def stability(
 def blend_weights(
     history: pl.DataFrame, labels: pl.DataFrame, through: int, fixed: float | None, how: Resampling
 ) -> dict[str, Any]:
-    """Return, for each scorer, the model's weight against Altman fitted on its out-of-time scores, with an interval.
+    """Return, for each scorer, the model's weight against Altman fitted on its out-of-time scores, with an interval;
+    missing where there are too few failures to fit it on.
 
     through: last fiscal year whose outcomes count. fixed: the weight in params, reported beside the fitted one.
     """
@@ -106,14 +107,16 @@ def blend_weights(
 
         def weight(times: np.ndarray, arrays: tuple[np.ndarray, ...] = (model, altman, failed)) -> dict[str, float]:
             counted = times > 0
-            return {"weight": fit_blend(*(a[counted] for a in arrays), None, times[counted]).weight}
+            blend = fit_blend(*(a[counted] for a in arrays), None, times[counted])
+            return {"weight": blend.weight if blend.fitted_on else np.nan}  # too few failures drawn say nothing
 
         spans = firm_bootstrap(
             own["company_id"].to_numpy(), weight, resamples=min(REFITS, how.resamples), confidence=how.confidence, seed=how.seed
         )
         fitted = fit_blend(model, altman, failed, None)
         found[str(kind)] = {
-            "weight": rounded(fitted.weight), "interval": [rounded(bound) for bound in spans["weight"]],
+            "weight": rounded(fitted.weight) if fitted.fitted_on else None,
+            "interval": [rounded(bound) for bound in spans["weight"]],
             "failures": fitted.fitted_on, "in_params": fixed,
         }  # fmt: skip
     return dict(sorted(found.items(), reverse=True))

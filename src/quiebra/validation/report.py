@@ -68,7 +68,8 @@ def calibration_report(judged: pl.DataFrame, grades: list[str], options: Validat
 
     judged: out-of-time scores with rating, pd_12m and its interval at ``interval``, fiscal_year, company_id and failed.
     grades_inside: share of the grades with five failures or more whose mean PD lies in Jeffreys' interval; missing without any.
-    coverage_error: how far chance alone moves the coverage of that many cells (one standard error).
+    coverage_error: one standard error of the coverage, were all cells independent; those of a year are not quite, so that it is
+    at least that.
     """
     failed, pd = judged["failed"].to_numpy().astype(float), judged["pd_12m"].to_numpy()
     table = by_grade(judged, grades, options.confidence)

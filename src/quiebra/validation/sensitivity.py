@@ -11,7 +11,7 @@ from scipy.special import expit
 from quiebra.models.fit import fit_scorer, of_kind, typical
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import KINDS
-from quiebra.panel.horizons import outlook
+from quiebra.panel.horizons import known_outcomes
 from quiebra.panel.labels import label
 from quiebra.params import Labels, Run, Train
 from quiebra.validation.judging import Resampling, judge, paired
@@ -35,24 +35,26 @@ def choices(train: Train, labels: Labels, first_year: int, earliest: int) -> dic
 
 
 def sensitivity(
-    features: pl.DataFrame, statements: pl.DataFrame, events: pl.DataFrame, *,
+    scored: pl.DataFrame, features: pl.DataFrame, statements: pl.DataFrame, events: pl.DataFrame, *,
     years: list[int], first_year: int, train: Train, labels: Labels, run: Run, how: Resampling,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return one row a choice: choice, failures learnt from, judged figures, and ``difference`` from the choice in params.
 
-    Each choice has one model, fitted on what was known before the first of ``years`` and not calibrated, which scores all of
-    them; all are judged on the same outcomes, those of params. So it is the choice that differs and nothing else.
+    scored: the firm-years that are judged, with their available_at. Each choice has one model, fitted on what was known before
+    the first of ``years`` and not calibrated, which scores all of them; all are judged on the same outcomes, those of params. So
+    it is the choice that differs and nothing else.
     """
     truth = label(statements, events, window_months=labels.window_months)
-    rows = truth.filter(pl.col("fiscal_year").is_in(years)).join(features, on=KEYS, maintain_order="left")
+    rows = truth.filter(pl.col("fiscal_year").is_in(years)).join(scored.select(KEYS), on=KEYS, how="semi")
+    rows = rows.join(features, on=KEYS, maintain_order="left")
     known_at = min(dt.date(years[0], 12, 31), rows["available_at"].min())  # type: ignore[type-var]
     judged = rows.select("company_id", "fiscal_year", "failed")
     failures: dict[str, int] = {}
     base: pl.DataFrame | None = None
     earliest = int(statements["fiscal_year"].min())  # type: ignore[arg-type]
     for words, (own_train, own_labels, start) in choices(train, labels, first_year, earliest).items():
-        known = label(statements, events, window_months=own_labels.window_months, known_at=known_at)
-        known = outlook(known, years[0] - 1 - own_train.embargo_years, exits_survive=own_labels.alive_exits == "survived")
+        last = years[0] - 1 - own_train.embargo_years
+        known = known_outcomes(statements, events, own_labels, known_at=known_at, last_year=last)
         known = known.filter(pl.col("fiscal_year") >= start).drop("period_end")
         if base is not None and own_train == train and known.equals(base):  # another name for the same rows and outcomes
             failures[words], judged = failures[BASE], judged.with_columns(pl.col(BASE).alias(words))
