@@ -49,6 +49,7 @@ def sensitivity(
     rows = rows.join(features, on=KEYS, maintain_order="left")
     known_at = min(dt.date(years[0], 12, 31), rows["available_at"].min())  # type: ignore[type-var]
     judged = rows.select("company_id", "fiscal_year", "failed")
+    needed = KINDS if rows["log_market_value"].has_nulls() else KINDS[:1]  # the scorer without market values may have no work
     failures: dict[str, int] = {}
     base: pl.DataFrame | None = None
     earliest = int(statements["fiscal_year"].min())  # type: ignore[arg-type]
@@ -62,9 +63,9 @@ def sensitivity(
         base = known if words == BASE else base
         learnt = known.join(features, on=KEYS, maintain_order="left")
         scorers = {
-            kind: scorer for kind in KINDS if (scorer := fit_scorer(kind, of_kind(learnt, kind), own_train, run)) is not None
+            kind: scorer for kind in needed if (scorer := fit_scorer(kind, of_kind(learnt, kind), own_train, run)) is not None
         }
-        if "accounting" not in scorers:
+        if needed[-1] not in scorers:
             continue
         failures[words] = int(learnt.filter(pl.col("years_known") >= 1)["failed"].sum())
         scores = PdModel(scorers, train.interval, typical(learnt)).predict(rows)
