@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import polars as pl
 
 from quiebra.files import read_json
 from quiebra.params import StageParams
@@ -22,25 +26,51 @@ def page_metadata(workspace: Workspace, stage: str, params: StageParams) -> dict
     return {"title": TITLES[stage] or params.report.title, "subtitle": subtitle}
 
 
-def banners(run: dict[str, Any], source: dict[str, Any], status: str) -> str:
-    """Return the callouts that a page must carry, as Markdown: that its companies are simulated, that it is a draft."""
-    found = []
-    if run["simulated"]:
-        found.append(f"::: {{.callout-warning}}\n**SIMULATED.** {source['notes'].removeprefix('SIMULATED: ')}\n:::")
-    if status == "DRAFT":
-        found.append("::: {.callout-note}\n**DRAFT.** This report has not been approved.\n:::")
-    return "\n\n".join(found)
+@dataclass(frozen=True)
+class Report:
+    """What every report is made of: the files of the finished run, read once, and what it must say of itself."""
 
+    workspace: Workspace
+    params: StageParams
 
-def provenance(run: dict[str, Any], source: dict[str, Any], card: dict[str, Any]) -> str:
-    """Return the table that traces a report to its run, data, model and code."""
-    rows = [
-        ("run", run["run_id"]),
-        ("as of", run["as_of"]),
-        ("source", f"{source['title']} ({source['source']})"),
-        ("data, SHA-256", run["data"]["sha256"]),
-        ("model, SHA-256", run["model_sha256"]),
-        ("code, SHA-256", run["code_sha256"]),
-        ("learnt from", f"fiscal years {card['trained_on']}"),
-    ]
-    return table([{"": name, "value": value} for name, value in rows])
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        return read_run(self.workspace)
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        return read_json(self.workspace.panel / "source.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "metrics.json")
+
+    @cached_property
+    def model(self) -> dict[str, Any]:
+        return read_json(self.workspace.models / "model.json")
+
+    @cached_property
+    def tenths(self) -> pl.DataFrame:
+        return pl.read_csv(self.workspace.validation / "tenths.csv")
+
+    def banners(self) -> str:
+        """Return the callouts that the page must carry, as Markdown: that its companies are simulated, that it is a draft."""
+        found = []
+        if self.run["simulated"]:
+            found.append(f"::: {{.callout-warning}}\n**SIMULATED.** {self.source['notes'].removeprefix('SIMULATED: ')}\n:::")
+        if self.params.report.status == "DRAFT":
+            found.append("::: {.callout-note}\n**DRAFT.** This report has not been approved.\n:::")
+        return "\n\n".join(found)
+
+    def provenance(self) -> str:
+        """Return the table that traces the report to its run, data, model and code."""
+        rows = [
+            ("run", self.run["run_id"]),
+            ("as of", self.run["as_of"]),
+            ("source", f"{self.source['title']} ({self.source['source']})"),
+            ("data, SHA-256", self.run["data"]["sha256"]),
+            ("model, SHA-256", self.run["model_sha256"]),
+            ("code, SHA-256", self.run["code_sha256"]),
+            ("learnt from", f"fiscal years {self.model['card']['trained_on']}"),
+        ]
+        return table([{"": name, "value": value} for name, value in rows])

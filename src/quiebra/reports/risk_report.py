@@ -13,7 +13,7 @@ from quiebra import risk
 from quiebra.files import read_json, read_table
 from quiebra.panel import label, read_panel_table
 from quiebra.params import StageParams, for_stage
-from quiebra.reports.pages import banners, provenance
+from quiebra.reports.pages import Report
 from quiebra.reports.tables import amount, escaped, interval, percent, table
 from quiebra.workspace import Workspace
 
@@ -33,31 +33,8 @@ def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
 
 
 @dataclass(frozen=True)
-class RiskReport:
+class RiskReport(Report):
     """Everything that the report's notebook shows, by section."""
-
-    workspace: Workspace
-    params: StageParams
-
-    @cached_property
-    def run(self) -> dict[str, Any]:
-        return risk.read_run(self.workspace)
-
-    @cached_property
-    def source(self) -> dict[str, Any]:
-        return read_json(self.workspace.panel / "source.json")
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "metrics.json")
-
-    @cached_property
-    def model(self) -> dict[str, Any]:
-        return read_json(self.workspace.models / "model.json")
-
-    @cached_property
-    def tenths(self) -> pl.DataFrame:
-        return pl.read_csv(self.workspace.validation / "tenths.csv")
 
     @cached_property
     def scores(self) -> pl.DataFrame:
@@ -109,7 +86,7 @@ class RiskReport:
         quality = self.metrics["walk_forward"]
         return "\n\n".join(
             [
-                banners(self.run, self.source, self.params.report.status),
+                self.banners(),
                 f"Of {self.scores.height:,} companies the mean one-year probability of default is **{percent(now)}**{moved}; "  # type: ignore[arg-type]
                 f"**{self.scores['watch'].sum()}** are on the watch list.{named}",
                 f"How sure we are: over fiscal years {quality['test_years']} the model, scoring each year from earlier years alone, "
@@ -206,6 +183,3 @@ class RiskReport:
             f"({self.model['confidence']:.0%}) covers calibration and the difference between years. Nothing was weighted or resampled, so "
             f"that PDs stay probabilities. {counted} the table of quality shows the figures without such years as well."
         )
-
-    def provenance(self) -> str:
-        return provenance(self.run, self.source, self.model["card"])

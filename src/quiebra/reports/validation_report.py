@@ -9,12 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from quiebra import risk
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.model_card import FIGURES, weak_points
-from quiebra.reports.pages import banners, provenance
+from quiebra.reports.pages import Report
 from quiebra.reports.tables import amount, escaped, interval, percent, table
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.workspace import Workspace
@@ -29,23 +28,8 @@ def validation_report(overrides: Mapping[str, Any] | None = None) -> ValidationR
 
 
 @dataclass(frozen=True)
-class ValidationReport:
+class ValidationReport(Report):
     """Everything that the report's notebook shows, by section."""
-
-    workspace: Workspace
-    params: StageParams
-
-    @cached_property
-    def run(self) -> dict[str, Any]:
-        return risk.read_run(self.workspace)
-
-    @cached_property
-    def source(self) -> dict[str, Any]:
-        return read_json(self.workspace.panel / "source.json")
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "metrics.json")
 
     @cached_property
     def calibration(self) -> dict[str, Any]:
@@ -56,10 +40,6 @@ class ValidationReport:
         return read_json(self.workspace.validation / "pack.json")
 
     @cached_property
-    def model(self) -> dict[str, Any]:
-        return read_json(self.workspace.models / "model.json")
-
-    @cached_property
     def comparison(self) -> dict[str, Any] | None:
         """Against the champion, as `publish` found it; None where there was no other."""
         return self.published["comparison"]
@@ -67,10 +47,6 @@ class ValidationReport:
     @cached_property
     def published(self) -> dict[str, Any]:
         return read_json(self.workspace.published / "published.json")
-
-    @cached_property
-    def tenths(self) -> pl.DataFrame:
-        return pl.read_csv(self.workspace.validation / "tenths.csv")
 
     def summary(self) -> str:
         """The banners, the verdict in a sentence, and where the model is weak."""
@@ -84,7 +60,7 @@ class ValidationReport:
         )
         refused = "\n\n".join(f"**Not to be promoted:** {escaped(sentence)}." for sentence in failed)
         weak = "\n".join(f"- {line}" for line in weak_points(self.metrics, self.calibration, self.pack))
-        return "\n\n".join(part for part in (banners(self.run, self.source, self.params.report.status), head, refused, weak) if part)
+        return "\n\n".join(part for part in (self.banners(), head, refused, weak) if part)
 
     def verdict(self) -> list[dict[str, str]]:
         return [
@@ -264,6 +240,3 @@ class ValidationReport:
             for r in self.pack["sensitivity"]
         ]  # fmt: skip
         return table(rows)
-
-    def provenance(self) -> str:
-        return provenance(self.run, self.source, self.model["card"])
