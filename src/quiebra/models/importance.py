@@ -40,7 +40,7 @@ def importance_shift(by_year: pl.DataFrame, top: int = 15) -> pl.DataFrame:
 
 
 def concept_shares(by_year: pl.DataFrame) -> pl.DataFrame:
-    """Return fiscal_year, concept and share: how much of a year's summed importance each concept has."""
+    """Return fiscal_year, concept and share (nine decimals): how much of a year's summed importance each concept has."""
     sums = by_year.group_by("fiscal_year", "concept").agg(pl.col("mean_abs").sum())
-    return sums.with_columns(share=pl.col("mean_abs") / pl.col("mean_abs").sum().over("fiscal_year")).select(
-        "fiscal_year", "concept", "share").sort("fiscal_year", "concept")  # fmt: skip
+    share = (pl.col("mean_abs") / pl.col("mean_abs").sum().over("fiscal_year")).round(9)
+    return sums.select("fiscal_year", "concept", share=share).sort("fiscal_year", "concept")

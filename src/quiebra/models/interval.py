@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 PRIOR_YEARS, PRIOR_SPREAD = 2.0, 0.25
@@ -57,6 +57,11 @@ def level_trust(spread: Spread, centre: float, years: int) -> float:
 
 UNSEEN = Spread([[0.0, 0.0], [0.0, 0.0]], 0.5)
 """What is assumed where there are too few out-of-time failures to judge: half a unit of log-odds."""
+
+
+def error_within(pd: np.ndarray, high: np.ndarray, confidence: float) -> np.ndarray:
+    """Return the standard error of log-odds that the upper of `bounds` was made with."""
+    return (logit(high) - logit(pd)) / norm.ppf((1 + confidence) / 2)
 
 
 def bounds(log_odds: np.ndarray, standard_error: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

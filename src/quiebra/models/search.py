@@ -13,8 +13,7 @@ from quiebra.errors import TrainingError
 from quiebra.models.fit import near_target
 from quiebra.models.scorer import feature_names
 from quiebra.models.trees import MIN_FAILURES, Target, design, fit_trees, margin
-from quiebra.panel.horizons import outlook
-from quiebra.panel.labels import label
+from quiebra.panel.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.provenance import digest
 
@@ -35,8 +34,8 @@ class Folds:
         self, features: pl.DataFrame, statements: pl.DataFrame, events: pl.DataFrame, *,
         first_year: int, last_year: int, train: Train, labels: Labels,
     ) -> None:  # fmt: skip
-        known = label(statements, events, window_months=labels.window_months, known_at=dt.date(last_year + 1, 12, 31))
-        known = outlook(known, last_year, exits_survive=labels.alive_exits == "survived").filter(pl.col("years_known") >= 1)
+        end = dt.date(last_year + 1, 12, 31)
+        known = known_outcomes(statements, events, labels, known_at=end, last_year=last_year).filter(pl.col("years_known") >= 1)
         rows = known.filter(pl.col("fiscal_year") >= first_year).drop("period_end").join(features, on=KEYS, maintain_order="left")
         self.names = tuple(name for name in feature_names("market") if rows[name].null_count() < rows.height)
         self._inputs, self._failed = design(rows, self.names), near_target(rows).share

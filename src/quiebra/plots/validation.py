@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from quiebra.brand import palette
+from quiebra.features.spanish import CONCEPTS
 from quiebra.plots.theme import canvas, chart
 
 FLOOR = 10**-4.5
@@ -91,7 +92,7 @@ def concepts_by_year(concepts: list[dict[str, Any]]) -> Figure:
             axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", fontsize=8,
                       color="white" if dark else palette()["ink"])  # fmt: skip
     axes.set_xticks(range(len(years)), years)
-    axes.set_yticks(range(table.height), table["concept"].to_list())
+    axes.set_yticks(range(table.height), [CONCEPTS[name][0] for name in table["concept"]])
     axes.grid(visible=False)
     axes.set_xlabel("fiscal year scored")
     return figure

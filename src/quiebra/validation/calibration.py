@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 from scipy.stats import beta, binom, chi2, norm
 
 from quiebra.errors import TrainingError
+from quiebra.models.interval import error_within
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 
@@ -50,8 +51,7 @@ def coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
     judged: rating, fiscal_year, failed, pd_12m and its low and high at ``confidence``. The PDs of a cell, shifted together by a
     normal error of the intervals' width, give the distribution of its failures; covered is the share of cells whose failures
-    lie in
-    the middle ``confidence`` of it, a count at the edge in part, so that well-made intervals come to ``confidence`` exactly.
+    lie in the middle ``confidence`` of it, a count at the edge in part, so that well-made intervals come to it exactly.
     The last row, rating ``all``, is over all cells.
     """
     if judged.is_empty():
@@ -68,8 +68,9 @@ def coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
 def _membership(rows: pl.DataFrame, confidence: float) -> float:
     """Return the share of a cell's randomised rank (of its failures in their distribution) that lies in the middle."""
-    middle = logit(rows["pd_12m"].to_numpy())
-    error = (logit(rows["pd_12m_high"].to_numpy()) - middle) / norm.ppf((1 + confidence) / 2)
+    pd = rows["pd_12m"].to_numpy()
+    middle = logit(pd)
+    error = error_within(pd, rows["pd_12m_high"].to_numpy(), confidence)
     rates = [expit(middle + node * error).mean() for node in NODES]
     count, failures = len(middle), int(rows["failed"].sum())
     weights = WEIGHTS / WEIGHTS.sum()

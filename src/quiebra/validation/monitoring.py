@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from scipy.special import expit, logit
-from scipy.stats import norm
 
 from quiebra.models.importance import importance_shift
+from quiebra.models.interval import error_within
 from quiebra.params import Limit, Monitor
 from quiebra.validation.calibration import jeffreys
 from quiebra.validation.judging import Resampling, judge
@@ -56,7 +56,7 @@ def estimated_performance(scores: pl.DataFrame, interval: float, how: Resampling
     rows = []
     for (year,), own in scores.sort("fiscal_year", "company_id").group_by("fiscal_year", maintain_order=True):
         pd = own["pd_12m"].to_numpy()
-        error = (logit(own["pd_12m_high"].to_numpy()) - logit(pd)) / norm.ppf((1 + interval) / 2)
+        error = error_within(pd, own["pd_12m_high"].to_numpy(), interval)
         drawn = []
         for _ in range(how.resamples):
             failed = (rng.random(len(pd)) < expit(logit(pd) + rng.standard_normal() * error)).astype(float)

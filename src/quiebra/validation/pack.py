@@ -87,7 +87,7 @@ def stability(
         "psi": moved,
         "csi": drift.with_columns(pl.col("csi").round(6)).to_dicts(),
         "importance": importance_shift(judged).with_columns(pl.selectors.float().round(6)).to_dicts(),
-        "concepts": concept_shares(judged).with_columns(pl.col("share").round(6)).to_dicts(),
+        "concepts": concept_shares(judged).to_dicts(),
     }
 
 
