@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lab bench clean
+.PHONY: help setup run test lab dashboards bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: setup ## run every test
 
 lab: setup ## open JupyterLab
 	@jupyter lab
+
+dashboards: setup ## serve the dashboards in a browser
+	@quiebra dashboards
 
 bench: setup ## print side-by-side timings and quality comparisons
 	@python benchmarks/run.py

@@ -72,7 +72,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = command(ROOT, "quiebra", "--help").stdout
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
-    assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dictionary"}
+    assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards", "dictionary"}
     for name in names:
         assert f"quiebra {name}" in readme, name
         assert "Example" in command(ROOT, "quiebra", name, "--help").stdout, name
@@ -81,7 +81,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
 def test_make_lists_its_targets_and_each_is_in_the_readme() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = re.findall(r"^([a-z]+) ", listed, flags=re.M)
-    assert set(targets) == {"help", "setup", "run", "test", "lab", "bench", "clean"}
+    assert set(targets) == {"help", "setup", "run", "test", "lab", "dashboards", "bench", "clean"}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"make {target}" in readme for target in targets if target != "help")
 

@@ -11,3 +11,19 @@ def palette() -> dict[str, str]:
     """Return the colours of the workspace's ``reports/_brand.yml`` by name."""
     brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
     return brand["color"]["palette"]
+
+
+def risk_colours(count: int) -> list[str]:
+    """Return ``count`` colours from safe to failing, readable without telling red from green: lightness goes with risk."""
+    stops = [palette()[name] for name in ("teal", "sand", "rust", "wine")]
+    found = []
+    for place in range(count):
+        at = place / max(count - 1, 1) * (len(stops) - 1)
+        left = min(int(at), len(stops) - 2)
+        found.append(_mixed(stops[left], stops[left + 1], at - left))
+    return found
+
+
+def _mixed(first: str, second: str, share: float) -> str:
+    parts = ((int(first[i : i + 2], 16), int(second[i : i + 2], 16)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in parts)

@@ -196,6 +196,24 @@ def score(
 
 
 @app.command()
+def dashboards(
+    host: Annotated[str, typer.Option(help="address to listen on; one that others reach needs the tokens")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8866,
+    editor: Annotated[list[str] | None, typer.Option(help="a person who may change settings; may be given again")] = None,
+    no_token: Annotated[bool, typer.Option("--no-token", help="let everybody on this machine in")] = False,
+    pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 1,
+) -> None:
+    """Serve the dashboards in a browser, and print the address of each person.
+
+    Examples: quiebra dashboards    quiebra dashboards --editor ana --editor luis
+    """
+    from quiebra.dashboards.server import serve
+    from quiebra.workspace import Workspace
+
+    serve(Workspace.find(), host=host, port=port, editors=editor, authenticated=not no_token, pool=pool, announce=typer.echo)
+
+
+@app.command()
 def dictionary() -> None:
     """Print the data dictionary as Markdown.
 

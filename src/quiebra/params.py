@@ -210,6 +210,12 @@ class Report(Section):
     watch_list: Annotated[int, Field(ge=1, le=200)]
 
 
+class Dashboards(Section):
+    language: Literal["en", "es"]
+    open_pages: Annotated[int, Field(ge=1, le=1000)]
+    idle_minutes: Annotated[int, Field(ge=1, le=10_000)]
+
+
 class Params(Section):
     """All sections of params.yaml. A stage is given only those that dvc.yaml declares for it."""
 
@@ -223,6 +229,7 @@ class Params(Section):
     portfolio: Portfolio
     monitor: Monitor
     report: Report
+    dashboards: Dashboards
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +17,24 @@ from quiebra.models import PdModel, reasons
 from quiebra.models.term import COLUMNS
 from quiebra.panel import read_panel_table
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
-from quiebra.params import load
+from quiebra.params import Score, load
 from quiebra.risk import reasons_in_words, score_statements
 from quiebra.sources.table import statements_from
 from quiebra.workspace import Workspace
 
 BLIND = 0.4
 """Above this share missing of what the model relies on, a score comes with a warning."""
+PIECE = 5000
+"""Companies scored at a time, so that progress can be told."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """table: one row a company, riskiest first. warnings: rows that could not be used, and why."""
+    """table: one row a company, riskiest first. warnings: rows that could not be used, and why. aside: those rows (row, rule)."""
 
     table: pl.DataFrame
     warnings: list[str]
+    aside: pl.DataFrame
 
 
 def score_file(workspace: Workspace, path: Path) -> Scored:
@@ -41,32 +45,52 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     """
     params = load(workspace)
     model = PdModel.load(workspace.models)
-    raw = statements_from(path, params.ingest.table)
-    statements = conform(raw, STATEMENTS)
-    companies = _with_sectors(raw, read_panel_table(workspace.panel, "companies"))
+    companies = read_panel_table(workspace.panel, "companies")
+    peers = read_table(workspace.features / "features.parquet")
+    return score_rows(statements_from(path, params.ingest.table), model, companies, peers, params.score, path.name)
+
+
+def score_rows(
+    raw: pl.DataFrame, model: PdModel, known: pl.DataFrame, peers: pl.DataFrame, options: Score, name: str,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Scored:  # fmt: skip
+    """Score each company's latest statement among the rows; see `quiebra.sources.table.statements_from`.
+
+    known: the panel's companies, for sectors that the rows lack. peers: the feature table to rank among. ``progress`` is told the
+    share done. PanelError where no row can be used; ``name`` is what its message calls the file.
+    """
+    extra = [column for column in ("row",) if column in raw.columns]
+    statements = conform(raw, STATEMENTS).with_columns(raw[column] for column in extra)
+    companies = _with_sectors(raw, known)
     kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS))
+    aside = aside.select(*extra, "rule")
     meanings = {rule.name: rule.meaning for rule in RULES}
     warnings = [f"{n} row(s) left out: {meanings[rule]}" for rule, n in aside["rule"].value_counts().sort("rule").iter_rows()]
     if kept.is_empty():
-        raise PanelError(f"{path}: no row can be scored. " + "; ".join(warnings))
+        raise PanelError(f"{name}: no row can be scored. " + "; ".join(warnings))
     usable, blanked = blank_negatives(kept)
     warnings += [f"{n} negative value(s) of {item} taken as missing" for item, n in blanked.items()]
-    peers = read_table(workspace.features / "features.parquet")
-    features = feature_table(usable, companies, peers).unique("company_id", keep="last", maintain_order=True)
+    latest = usable.sort("company_id", "fiscal_year", "available_at").unique("company_id", keep="last", maintain_order=True)
+    features = feature_table(usable, companies, peers, latest.select("company_id", "fiscal_year", "available_at"))
+    progress(0.2)
     blind = int((model.blind_share(features) > BLIND).sum())
     if blind:
         warnings.append(
             f"{blind} of {features.height} companies lack over {BLIND:.0%} of what the model learnt from (changes need the years "
             "before; market ratios the market value): do not trust their PD"
         )
-    scores = score_statements(model, features, params.score)
-    words = reasons_in_words(reasons(model, features, params.score.reasons))
+    pieces = []
+    for start in range(0, features.height, PIECE):
+        part = features.slice(start, PIECE)
+        words = reasons_in_words(reasons(model, part, options.reasons))
+        pieces.append(score_statements(model, part, options).join(words, on="company_id", how="left"))
+        progress(0.2 + 0.8 * min(1.0, (start + PIECE) / features.height))
     altman = [column for score in SCORES for column in (score, f"{score}_zone")]
     pds = ["pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:]]
     columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reason_codes", "reasons", "reasons_es"]
-    table = scores.join(words, on="company_id", how="left").select(columns)
+    table = pl.concat(pieces).select(columns)
     numbers = pl.selectors.float().round(6)
-    return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings)
+    return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings, aside)
 
 
 def _with_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -97,6 +97,19 @@ def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
         lock.release()
 
 
+def under_way(workspace: Workspace) -> bool:
+    """Return whether all stages are being run in this workspace just now."""
+    path = workspace.root / "data" / ".run.lock"
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any], progress: bool) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError

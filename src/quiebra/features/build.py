@@ -36,12 +36,14 @@ def market_based() -> frozenset[str]:
 
 
 def feature_table(
-    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None
-) -> pl.DataFrame:
+    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None,
+    only: pl.DataFrame | None = None,
+) -> pl.DataFrame:  # fmt: skip
     """Return one row a published statement: its keys, sector, every feature and the Altman scores with their zones.
 
     statements: canonical, in millions, any order; restatements are rows of their own and see what they restate. companies:
-    company_id and sector (None: unknown). peers: a feature table to rank among; None: the statements themselves.
+    company_id and sector (None: unknown). peers: a feature table to rank among; None: the statements themselves. only:
+    company_id, fiscal_year and available_at of the rows wanted, where the others serve their changes alone; None: all.
     Every value uses only rows published by the row's available_at. Missing inputs give missing values.
     """
     sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
@@ -52,7 +54,10 @@ def feature_table(
         table = lagged(table, columns, years)
     for group in (_CHANGES, _DISTANCE):
         table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
-    table = with_ranks(table, table if peers is None else peers)
+    reference = table if peers is None else peers
+    if only is not None:
+        table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
+    table = with_ranks(table, reference)
     return altman_scores(table).select(
         *KEYS,
         "sector",

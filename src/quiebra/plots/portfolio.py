@@ -6,8 +6,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from quiebra.brand import palette
-from quiebra.plots.theme import canvas, chart, colours
+from quiebra.brand import palette, risk_colours
+from quiebra.plots.theme import canvas, chart
 
 
 @chart
@@ -36,7 +36,7 @@ def rating_distribution(before: dict[str, int], now: dict[str, int], names: tupl
     """Paired bars of the share of companies by grade, a year ago and now."""
     figure, axes = canvas(height=2.8)
     grades, p = list(now), palette()
-    for shift, counts, name, face in ((-0.2, before, names[0], None), (0.2, now, names[1], colours(len(grades)))):
+    for shift, counts, name, face in ((-0.2, before, names[0], None), (0.2, now, names[1], risk_colours(len(grades)))):
         total = sum(counts.values()) or 1
         heights = [counts[g] / total for g in grades]
         bars = axes.bar([i + shift for i in range(len(grades))], heights, 0.38, label=name, color=face or p["fog"])

@@ -21,15 +21,6 @@ STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def colours(grades: int) -> list[str]:
-    """Return one colour a grade, from safe to failing, readable without telling red from green."""
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
-
-    p = palette()
-    ramp = LinearSegmentedColormap.from_list("risk", [p["teal"], p["sand"], p["rust"], p["wine"]])
-    return [to_hex(ramp(i / max(grades - 1, 1))) for i in range(grades)]
-
-
 def chart(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw a chart in the house's style, whatever the notebook has set."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -72,6 +73,15 @@ def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
     return after.with_columns(pl.max_horizontal(pl.col(name), 0.01 * statements[name]).alias(name) for name in floors)
 
 
+def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
+    """Return the peers that any current company is ranked among: the same ranks from far fewer rows.
+
+    A current statement is at most ``max_age_months`` old, and its peers came out in the year up to the last before it.
+    """
+    oldest = pl.lit(as_of).dt.offset_by(f"-{max_age_months + 24}mo")
+    return features.filter(pl.col("available_at") > oldest)
+
+
 def stressed(
     model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame, current: pl.DataFrame,
     shocks: dict[str, Shock], score: Score,
@@ -88,7 +98,7 @@ def stressed(
     found = []
     for name, shock in shocks.items():
         rows = pl.concat([earlier.drop("at"), shocked(latest, shock)])
-        table = feature_table(rows, companies, peers).join(current.select(KEYS), on=KEYS, how="semi")
+        table = feature_table(rows, companies, peers, current.select(KEYS))
         scores = pl.concat([table.select("company_id"), model.predict(table).select(COLUMNS)], how="horizontal")
         found.append(with_grades(scores, score).select(pl.lit(name).alias("shock"), "company_id", *COLUMNS, "rating", "watch"))
     return pl.concat(found)
@@ -119,7 +129,7 @@ class Desk:
             rows += [earlier.with_columns(called), shocked(latest, shocks[name]).with_columns(called)]
             keys.append(now.with_columns(called))
             sectors.append(self.companies.filter(mine).with_columns(called))
-        table = feature_table(pl.concat(rows), pl.concat(sectors), self.peers).join(pl.concat(keys), on=KEYS, how="semi")
+        table = feature_table(pl.concat(rows), pl.concat(sectors), self.peers, pl.concat(keys))
         scores = with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
         back = pl.col("company_id").replace_strict({alias: name for name, alias in named.items()}).alias("shock")
         order = {name: place for place, name in enumerate(shocks)}

@@ -11,6 +11,7 @@ import polars as pl
 from quiebra.errors import SourceError, nearest
 
 WANTED = {pl.Float64: "a number", pl.Int32: "a whole number", pl.Date: "a date (YYYY-MM-DD)"}
+Kind = pl.DataType | type[pl.DataType]
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".", "-")
 
 
@@ -74,10 +75,26 @@ def require(frame: pl.DataFrame, columns: Iterable[str], path: Path) -> None:
         raise SourceError(f"{path} lacks the column(s) {named}; it has {', '.join(frame.columns[:30])}")
 
 
-def cast(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType | type[pl.DataType]], path: Path) -> pl.DataFrame:
+def cast(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> pl.DataFrame:
     """Cast columns, with SourceError naming the column, the row (the header is row 1) and the value that does not fit.
 
     Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
+    """
+    done, faults = cast_rows(frame, kinds, path)
+    for row, column, value, count in faults.group_by("column", maintain_order=True).agg(
+        pl.col("row").first(), pl.col("value").first(), pl.len()
+    ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
+        raise SourceError(
+            f"{path}: column '{column}' must hold {WANTED[kinds[column]]}, but row {row} has {value}"
+            f" ({count} such value(s)). Correct them, or leave the cells empty."
+        )
+    return done
+
+
+def cast_rows(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Cast columns as `cast` does, and return every value that does not fit: row (the header is row 1), column and value.
+
+    Such a value is missing in the table. SourceError where a whole column is of another kind.
     """
     for name, kind in kinds.items():
         if not _fits(frame[name].dtype, kind):
@@ -85,20 +102,17 @@ def cast(frame: pl.DataFrame, kinds: Mapping[str, pl.DataType | type[pl.DataType
                 f"{path}: column '{name}' must hold {WANTED[kind]}, but its type is {frame[name].dtype}: change it in the file"
             )
     done = frame.with_columns(_as(frame, name, kind) for name, kind in kinds.items())
-    for name, kind in kinds.items():
-        broken = (done[name].is_null() & frame[name].is_not_null()).arg_true()
-        if frame[name].dtype.is_float():
-            broken = (done[name].is_null() & frame[name].is_not_nan().fill_null(False)).arg_true()
-        if len(broken):
-            row, value = int(broken[0]), frame[name][int(broken[0])]
-            raise SourceError(
-                f"{path}: column '{name}' must hold {WANTED[kind]}, but row {row + 2} has {value!r}"
-                f" ({len(broken)} such value(s)). Correct them, or leave the cells empty."
-            )
-    return done
+    faults = [pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "value": pl.String})]
+    for name in kinds:
+        given = frame[name].is_not_nan().fill_null(False) if frame[name].dtype.is_float() else frame[name].is_not_null()
+        rows = (done[name].is_null() & given).arg_true()
+        if len(rows):
+            values = [repr(value) for value in frame[name].gather(rows)]
+            faults.append(pl.DataFrame({"row": rows.cast(pl.Int64) + 2, "column": [name] * len(rows), "value": values}))
+    return done, pl.concat(faults)
 
 
-def _fits(found: pl.DataType, wanted: pl.DataType | type[pl.DataType]) -> bool:
+def _fits(found: pl.DataType, wanted: Kind) -> bool:
     """Whether a column of one type can be read as another without guessing: dates are not numbers, nor the reverse."""
     if found in (pl.String, pl.Null):
         return True
@@ -115,7 +129,7 @@ def as_text(name: str, frame: pl.DataFrame) -> pl.Expr:
     return column.cast(pl.String, strict=False).str.strip_chars()
 
 
-def _as(frame: pl.DataFrame, name: str, kind: pl.DataType | type[pl.DataType]) -> pl.Expr:
+def _as(frame: pl.DataFrame, name: str, kind: Kind) -> pl.Expr:
     column = pl.col(name)
     if frame[name].dtype == pl.String:
         column = column.str.strip_chars()

@@ -12,12 +12,13 @@ from quiebra.errors import SourceError, nearest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
-from quiebra.sources.reading import as_text, cast, read_file, require
+from quiebra.sources.reading import as_text, cast, cast_rows, read_file, require
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
 DATES = ("period_end", "available_at", "event_date")
 KNOWN = (*REQUIRED[:2], *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+KINDS = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
 
 
 def load(path: Path, options: Table) -> Source:
@@ -54,7 +55,21 @@ def load(path: Path, options: Table) -> Source:
 
 def statements_from(path: Path, options: Table) -> pl.DataFrame:
     """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has."""
-    frame = read_file(path, options.sheet)
+    frame = named(read_file(path, options.sheet), options, path)
+    return _in_millions(cast(frame, KINDS, path), options)
+
+
+def statement_rows(path: Path, options: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the file's firm-years as `statements_from` does, with ``row`` (the header is row 1), and the values that do not fit
+    (row, column, value). A row with such a value is not among the firm-years. SourceError where the file as a whole is wrong."""
+    frame = named(read_file(path, options.sheet), options, path)
+    done, faults = cast_rows(frame, KINDS, path)
+    rows = _in_millions(done, options).with_columns(row=pl.int_range(2, frame.height + 2, dtype=pl.Int64))
+    return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults
+
+
+def named(frame: pl.DataFrame, options: Table, path: Path) -> pl.DataFrame:
+    """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay."""
     unknown = [name for name in options.columns if name not in KNOWN]
     if unknown:
         raise SourceError(f"ingest.table.columns: '{unknown[0]}' is not a canonical name{nearest(unknown[0], KNOWN)}")
@@ -66,9 +81,11 @@ def statements_from(path: Path, options: Table) -> pl.DataFrame:
     )
     require(frame, REQUIRED, path)
     frame = frame.with_columns(pl.lit(None).alias(name) for name in KNOWN if name not in frame.columns)
-    frame = frame.with_columns(as_text(name, frame).alias(name) for name in ("company_id", *DESCRIPTIVE))
-    kinds = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
-    return _with_dates(cast(frame, kinds, path), options).with_columns(
+    return frame.with_columns(as_text(name, frame).alias(name) for name in ("company_id", *DESCRIPTIVE))
+
+
+def _in_millions(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
+    return _with_dates(frame, options).with_columns(
         *(pl.col(name) * options.units for name in ITEM_NAMES),
         currency=pl.lit(options.currency),
         source=pl.lit("table"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from sqlalchemy import Engine, func, inspect, select
@@ -53,3 +54,16 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
             "training_failures": model.failures, "params": run.record["params"], "panel_files": run.record["data"]["panel"],
             "metrics": model.metrics["walk_forward"],
         }  # fmt: skip
+
+
+def earlier_month(engine: Engine, source: str, as_of: str) -> float | None:
+    """Return the mean one-year PD of the latest run of this source whose month is before that of ``as_of``; None: no such run."""
+    with answering(engine), Session(engine) as session:
+        if not _has_tables(engine):
+            return None
+        first = dt.date.fromisoformat(as_of).replace(day=1)
+        latest = select(Run.run_id).where(Run.source == source, Run.as_of < first).order_by(Run.as_of.desc(),
+            Run.published_at.desc())
+        wanted = latest.limit(1).scalar_subquery()
+        return session.scalar(select(func.avg(Prediction.pd_12m)).where(Prediction.run_id == wanted,
+            Prediction.kind == "current"))

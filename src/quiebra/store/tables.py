@@ -134,3 +134,19 @@ class Finding(Base):
     watch: Mapped[float] = mapped_column(Float)
     alarm: Mapped[float] = mapped_column(Float)
     status: Mapped[str] = mapped_column(String(8))
+
+
+class AuditEntry(Base):
+    """Who changed what, when, from what to what and why. Rows are added and never changed."""
+
+    __tablename__ = "auditoria"
+
+    entry_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    at: Mapped[dt.datetime] = mapped_column(DateTime)
+    who: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(Text)
+    before: Mapped[Any | None] = mapped_column(JSON)
+    after: Mapped[Any | None] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[str | None] = mapped_column(String(12))

@@ -58,6 +58,10 @@ def validation_report(
         "altman_alone": judge(judged.filter(pl.col("pd_altman").is_not_null()), "pd_altman", how),
         "blend_minus_altman": paired(judged.filter(pl.col("pd_altman").is_not_null()), "pd_12m", "pd_altman", how),
         "blend_minus_model": paired(judged, "pd_12m", "pd_model", how),
+        "altman_by_year": {
+            str(y): judge(judged.filter((pl.col("fiscal_year") == y) & pl.col("pd_altman").is_not_null()), "pd_altman",
+                how) for y in years
+        },
         "by_year": {str(y): judge(judged.filter(pl.col("fiscal_year") == y), "pd_12m", how) for y in years},
         "confidence": options.confidence,
     }

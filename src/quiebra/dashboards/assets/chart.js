@@ -1,0 +1,82 @@
+// A picture by Plotly in the page's colours. Plotly itself is one file of this server, loaded once and kept by the browser.
+let library;
+function plotly(model) {
+  library ??= new Promise((resolve, reject) => {
+    if (window.Plotly) return resolve(window.Plotly);
+    const add = (src) => {
+      const script = document.createElement("script");
+      script.src = src;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = reject;
+      document.head.append(script);
+    };
+    const base = document.body.dataset.assets;
+    if (base) return add(`${base}plotly.min.js`);
+    // outside the dashboards, as in JupyterLab, the kernel sends it
+    model.on("msg:custom", (_content, buffers) => add(URL.createObjectURL(new Blob([buffers[0]], { type: "text/javascript" }))));
+    model.send({ want: "plotly" });
+  });
+  return library;
+}
+
+function themed(spec, separators, height) {
+  const css = getComputedStyle(document.documentElement);
+  const pen = document.createElement("canvas").getContext("2d");
+  const colour = (name) => {
+    const value = css.getPropertyValue(`--${name}`).trim();
+    if (!value) return undefined;
+    const probe = document.createElement("span"); // the browser works out mixtures of colours
+    probe.style.color = value;
+    document.body.append(probe);
+    pen.fillStyle = getComputedStyle(probe).color;
+    probe.remove();
+    return pen.fillStyle;
+  };
+  const named = (value) => {
+    if (typeof value === "string" && value.startsWith("$")) return colour(value.slice(1)) ?? value;
+    if (Array.isArray(value)) return value.map(named);
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, named(v)]));
+    return value;
+  };
+  const layout = named(spec.layout ?? {});
+  const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
+  for (const key of Object.keys(layout)) if (/^[xy]axis/.test(key)) layout[key] = { ...axis, ...layout[key] };
+  layout.xaxis ??= axis;
+  layout.yaxis ??= axis;
+  return {
+    data: named(spec.data ?? []),
+    layout: {
+      margin: { l: 8, r: 12, t: 8, b: 8 }, showlegend: false, hoverlabel: { font: { family: "inherit" } },
+      legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height, autosize: true, separators,
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: css.getPropertyValue("font-family") || "sans-serif", size: 12, color: colour("ink") },
+    },
+  };
+}
+
+export default {
+  render({ model, el }) {
+    const box = document.createElement("div");
+    box.className = "q-chart";
+    box.setAttribute("role", "img");
+    box.style.minHeight = `${model.get("height")}px`;
+    el.append(box);
+    let alive = true;
+    const draw = async () => {
+      box.setAttribute("aria-label", model.get("spec").alt ?? "");
+      const Plotly = await plotly(model);
+      if (!alive) return;
+      const { data, layout } = themed(model.get("spec"), model.get("separators"), model.get("height"));
+      await Plotly.react(box, data, layout, { displayModeBar: false, responsive: true, plotlyServerURL: "", showTips: false });
+      box.dataset.drawn = String(Number(box.dataset.drawn ?? 0) + 1);
+    };
+    model.on("change:spec", draw);
+    window.addEventListener("quiebra-theme", draw);
+    draw();
+    return () => {
+      alive = false;
+      window.removeEventListener("quiebra-theme", draw);
+      if (window.Plotly) window.Plotly.purge(box);
+    };
+  },
+};

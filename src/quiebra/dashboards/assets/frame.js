@@ -1,0 +1,35 @@
+// What ties the page to its kernel: language, address, messages, and the moment when the widgets take over.
+export default {
+  render({ model, el }) {
+    const root = document.documentElement;
+    const speak = (language) => {
+      root.lang = language;
+      if (model.get("language") !== language) { model.set("language", language); model.save_changes(); }
+    };
+    window.addEventListener("quiebra-language", (event) => speak(event.detail));
+    const first = () => {
+      const live = document.querySelector(".q-live .q-body");
+      if (!live || !live.children.length) return void setTimeout(first, 30);
+      document.querySelectorAll(".q-first").forEach((node) => node.remove());
+      document.body.dataset.live = "yes";
+    };
+    const told = () => { document.body.dataset.shown = model.get("shown"); };
+    model.on("change:shown", told);
+    model.on("msg:custom", (content) => {
+      const note = Object.assign(document.createElement("div"), { className: `q-toast q-${content.kind}` });
+      note.setAttribute("role", content.kind === "ok" ? "status" : "alert");
+      note.innerHTML = content.kind === "error" ? content.text : "";
+      if (content.kind !== "error") note.textContent = content.text;
+      const close = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+      close.setAttribute("aria-label", root.lang === "es" ? "Cerrar" : "Close");
+      close.addEventListener("click", () => note.remove());
+      note.append(close);
+      document.body.append(note);
+      if (content.kind === "ok") setTimeout(() => note.remove(), 6000);
+    });
+    told();
+    first();
+    if (root.lang) speak(root.lang);
+    if (location.search) { model.set("address", location.search); model.save_changes(); }
+  },
+};

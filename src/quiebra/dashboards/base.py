@@ -1,0 +1,160 @@
+"""What the pages show: the finished run's files, read once. Nothing is scored here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from quiebra.errors import WorkspaceError
+from quiebra.files import read_json, read_table
+from quiebra.models import PdModel
+from quiebra.panel import label, read_panel_table
+from quiebra.params import Params, load
+from quiebra.risk.portfolio import by_year, reasons_in_words
+from quiebra.risk.runs import read_run
+from quiebra.risk.shocks import Desk, recent_peers
+from quiebra.workspace import Workspace
+
+RECORDS = ("scores/run.json", "published/published.json", "monitoring/findings.parquet")
+"""What the last stages write: where one changes, an open page shows an older run."""
+
+
+def stamp(workspace: Workspace) -> tuple[int, ...]:
+    """Return when the run's last records were written; it differs once a newer run is there."""
+    paths = [workspace.root / "data" / name for name in RECORDS] + [workspace.root / "params.yaml"]
+    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+
+
+@dataclass(frozen=True)
+class Base:
+    """The tables and figures of the finished run. WorkspaceError, with the command to run, where one is missing."""
+
+    workspace: Workspace = field(default_factory=Workspace.find)
+
+    @cached_property
+    def params(self) -> Params:
+        return load(self.workspace)
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        return read_run(self.workspace)
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        return read_json(self.workspace.panel / "source.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "metrics.json")
+
+    @cached_property
+    def calibration(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "calibration.json")
+
+    @cached_property
+    def published(self) -> dict[str, Any]:
+        return read_json(self.workspace.published / "published.json")
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        return read_table(self.workspace.monitoring / "findings.parquet")
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        return read_json(self.workspace.models / "model.json")
+
+    @cached_property
+    def companies(self) -> pl.DataFrame:
+        """company_id, name (the id where there is none), country, region, sector."""
+        table = read_panel_table(self.workspace.panel, "companies")
+        return table.with_columns(name=pl.coalesce("name", "company_id"))
+
+    @cached_property
+    def statements(self) -> pl.DataFrame:
+        return read_panel_table(self.workspace.panel, "statements")
+
+    @cached_property
+    def features(self) -> pl.DataFrame:
+        return read_table(self.workspace.features / "features.parquet")
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """Today's scores with name, sector, region and the reasons as words (reasons, reasons_es)."""
+        table = read_table(self.workspace.scores / "scores.parquet")
+        words = reasons_in_words(self.reasons)
+        table = table.join(
+            self.companies.select("company_id", "name", "sector", "region"), on="company_id", maintain_order="left"
+        )
+        return table.join(words, on="company_id", how="left", maintain_order="left")
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        return read_table(self.workspace.scores / "history.parquet")
+
+    @cached_property
+    def reasons(self) -> pl.DataFrame:
+        return read_table(self.workspace.scores / "reasons.parquet")
+
+    @cached_property
+    def contributions(self) -> pl.DataFrame:
+        """company_id, base and one column a feature: its effect on the company's log-odds."""
+        return read_table(self.workspace.scores / "contributions.parquet")
+
+    @cached_property
+    def shares(self) -> pl.DataFrame:
+        """The portfolio: company_id, exposure, lgd, pd_12m, expected_loss and contribution."""
+        return read_table(self.workspace.stress / "contributions.parquet")
+
+    @cached_property
+    def losses(self) -> dict[str, Any]:
+        return read_json(self.workspace.stress / "portfolio.json")
+
+    @cached_property
+    def scenarios(self) -> pl.DataFrame:
+        return read_table(self.workspace.stress / "scenarios.parquet")
+
+    @cached_property
+    def shocks(self) -> pl.DataFrame:
+        return read_table(self.workspace.stress / "shocks.parquet")
+
+    @cached_property
+    def years(self) -> pl.DataFrame:
+        """PD by fiscal year, from the first year that was scored out of time; see `quiebra.risk.by_year`."""
+        events = read_panel_table(self.workspace.panel, "events")
+        labels_ = label(self.statements, events, window_months=self.params.labels.window_months)
+        return by_year(self.history, self.scores, labels_, self.source["outcomes_through"])
+
+    @cached_property
+    def model(self) -> PdModel:
+        """The trained model, for what a reader asks to be scored."""
+        return PdModel.load(self.workspace.models)
+
+    @cached_property
+    def as_of(self) -> dt.date:
+        return dt.date.fromisoformat(self.run["as_of"])
+
+    @cached_property
+    def peers(self) -> pl.DataFrame:
+        """The feature rows that current companies are ranked among."""
+        return recent_peers(self.features, self.as_of, self.params.score.max_age_months)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What it takes to score a company of the base under shocks."""
+        keys = self.scores.select("company_id", "fiscal_year", "available_at")
+        return Desk(self.model, self.statements, self.companies, self.peers, keys, self.params.score)
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.run["simulated"])
+
+    def check(self) -> None:
+        """Raise WorkspaceError unless the run is whole: every page rests on these."""
+        for name in ("run", "metrics", "published", "findings", "losses"):
+            getattr(self, name)
+        if not (self.workspace.scores / "contributions.parquet").exists():
+            raise WorkspaceError("the scores were made by an earlier version: run `quiebra run` to score again")

@@ -1,0 +1,163 @@
+"""Controls that ipywidgets lacks: a chart, a table, a search box, an upload and a download. The browser's side is in assets/."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import polars as pl
+import traitlets
+from ipywidgets import HTML, Box, VBox, Widget
+
+from quiebra.dashboards.rows import Column, Query, shown
+from quiebra.dashboards.words import Words
+
+ASSETS = Path(__file__).parent / "assets"
+Spec = dict[str, Any]
+
+
+class Chart(anywidget.AnyWidget):
+    """A picture by Plotly, from a plain specification of `quiebra.dashboards.charts`; drawn in the page's colours."""
+
+    _esm = ASSETS / "chart.js"
+    spec = traitlets.Dict().tag(sync=True)
+    height = traitlets.Int(300).tag(sync=True)
+    separators = traitlets.Unicode(".,").tag(sync=True)
+
+    def __init__(self, spec: Spec, words: Words, height: int = 300) -> None:
+        super().__init__(spec=spec, height=height, separators=words.separators)
+
+
+class Table(anywidget.AnyWidget):
+    """Rows of a table that sorts, filters and turns pages; the rows themselves stay here, whatever their number."""
+
+    _esm = ASSETS / "table.js"
+    columns = traitlets.List().tag(sync=True)
+    cells = traitlets.List().tag(sync=True)
+    matching = traitlets.Int(0).tag(sync=True)
+    query = traitlets.Dict().tag(sync=True)
+    says = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, frame: pl.DataFrame, columns: list[Column], words: Words, *, label: str, size: int = 12, sort: str = "",
+        descending: bool = True, searchable: bool = True,
+    ) -> None:  # fmt: skip
+        self.frame, self.formats, self.words = frame, columns, words
+        says = {
+            "label": label, "search": words("Filter"), "previous": words("Previous"), "next": words("Next"),
+            "of": words("{first}–{last} of {count}", first="{first}", last="{last}", count="{count}"),
+            "none": words("No rows"), "searchable": searchable, "language": words.language,
+        }  # fmt: skip
+        heads = [{"key": c.key, "label": c.label, "kind": c.kind} for c in columns]
+        start = {"text": "", "sort": sort, "descending": descending, "page": 0, "size": size}
+        super().__init__(columns=heads, query=start, says=says)
+        self.observe(self._fill, "query")
+        self._fill()
+
+    def show(self, frame: pl.DataFrame) -> None:
+        """Show other rows, from the first page on."""
+        self.frame = frame
+        self.query = {**self.query, "page": 0}
+        self._fill()
+
+    def _fill(self, _change: object = None) -> None:
+        self.cells, self.matching = shown(self.frame, self.formats, Query(**self.query), self.words)
+
+
+class Search(anywidget.AnyWidget):
+    """A text box that offers matches while one types. ``find``: text → a list of (value, words); ``chosen``: what was picked."""
+
+    _esm = ASSETS / "search.js"
+    label = traitlets.Unicode("").tag(sync=True)
+    placeholder = traitlets.Unicode("").tag(sync=True)
+    text = traitlets.Unicode("").tag(sync=True)
+    matches = traitlets.List().tag(sync=True)
+    chosen = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, find: Callable[[str], list[tuple[str, str]]], **texts: str) -> None:
+        self.find = find
+        super().__init__(**texts)
+        self.observe(self._look, "text")
+
+    def _look(self, change: Any) -> None:
+        self.matches = [list(match) for match in self.find(change["new"])]
+
+
+class Upload(anywidget.AnyWidget):
+    """A file from the reader's machine, in pieces; refused in the browser where it is too large or of another kind.
+
+    ``arrived(name, content)`` is called with the whole file."""
+
+    _esm = ASSETS / "upload.js"
+    label = traitlets.Unicode("").tag(sync=True)
+    says = traitlets.Dict().tag(sync=True)
+    kinds = traitlets.List().tag(sync=True)
+    largest = traitlets.Int(0).tag(sync=True)
+    received = traitlets.Int(0).tag(sync=True)
+
+    def __init__(
+        self, arrived: Callable[[str, bytes], None], *, label: str, kinds: list[str], largest: int, words: Words
+    ) -> None:
+        self.arrived, self._parts = arrived, io.BytesIO()
+        says = {
+            "size": words("The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.", size="{size}",
+                most="{most}"),
+            "kind": words("Only files ending in {kinds} can be read.", kinds="{kinds}"), "sending": words("Sending"),
+            "drop": words("or drop it here"),
+        }  # fmt: skip
+        super().__init__(label=label, says=says, kinds=kinds, largest=largest)
+        self.on_msg(self._take)
+
+    def _take(self, _widget: Widget, content: dict[str, Any], buffers: list[Any]) -> None:
+        if content.get("first"):
+            self._parts = io.BytesIO()
+        self._parts.write(buffers[0])
+        self.received = self._parts.tell()
+        if self.received > self.largest:
+            self._parts = io.BytesIO()
+        elif content.get("last"):
+            whole, self._parts = self._parts.getvalue(), io.BytesIO()
+            self.arrived(str(content.get("name", "")), whole)
+
+
+class Download(anywidget.AnyWidget):
+    """A button that gives the reader a file; ``make`` returns its bytes when it is pressed."""
+
+    _esm = ASSETS / "download.js"
+    label = traitlets.Unicode("").tag(sync=True)
+    filename = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, label: str, filename: str, make: Callable[[], bytes]) -> None:
+        self.make = make
+        super().__init__(label=label, filename=filename)
+        self.on_msg(lambda *_: self.send({"file": self.filename}, [self.make()]))
+
+
+def html(content: str, name: str = "") -> HTML:
+    """Return a piece of page; its author has escaped what came from data."""
+    made = HTML(content)
+    made.add_class("q-html")
+    for part in name.split():
+        made.add_class(part)
+    return made
+
+
+def card(title: str, *children: Widget | str, note: str = "", wide: bool = False, name: str = "") -> VBox:
+    """Return a titled box: children one under the other, the note in small type under the title."""
+    head = f"<h2>{title}</h2>" + (f"<p class='note'>{note}</p>" if note else "")
+    box = VBox([html(head), *(html(child) if isinstance(child, str) else child for child in children)])
+    for part in ("q-card", "q-wide" if wide else "", *name.split()):
+        if part:
+            box.add_class(part)
+    return box
+
+
+def row(*children: Widget, name: str = "q-grid") -> Box:
+    """Return boxes side by side where the window is wide enough."""
+    box = Box(list(children))
+    for part in name.split():
+        box.add_class(part)
+    return box

@@ -1,0 +1,142 @@
+"""The executive page in figures: plain functions over the finished run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from quiebra import risk
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.markup import Kpi
+from quiebra.dashboards.words import Words, mark
+from quiebra.settings import database_url
+from quiebra.store import connect, earlier_month
+
+
+def before(base: Base) -> pl.DataFrame:
+    return risk.a_year_ago(base.history, base.scores)
+
+
+def kpis(base: Base, words: Words) -> list[Kpi]:
+    """Return the figures at the top: companies, PDs, loss, watch list, alarms, changes on month and year."""
+    scores, losses, then = base.scores, base.losses, before(base)
+    alarms = base.findings.filter(pl.col("status") == "alarm").height
+    now, ago = scores["pd_12m"].mean(), then["pd_12m"].mean()
+    month = month_before(base)
+    return [
+        Kpi(words("Companies"), words.number(scores.height), words("as of {date}", date=words.date(base.run["as_of"]))),
+        Kpi(words("Mean PD, one year"), words.percent(now), *_change(now, ago, words("on the year"), words)),
+        Kpi(words("Change on the month"),
+            words.points(now - month if month is not None else None) + (" pp" if month is not None else ""),
+            words("against the run before") if month is not None else words("no run of an earlier month")),
+        Kpi(words("Median PD"), words.percent(losses["pd"]["median"]), words("half the companies are below")),
+        Kpi(words("PD weighted by exposure"), words.percent(losses["pd"]["weighted"]), words("riskiest tenth {pd}",
+            pd=words.percent(losses["pd"]["tail"], 1))),
+        Kpi(words("Expected loss"), words.number(losses["expected_loss"], 1),
+            words("{share} of the exposure", share=words.percent(losses["expected_loss"] / losses["exposure"]))),
+        Kpi(words("On the watch list"), words.percent(scores["watch"].mean(), 1), words("{n} companies",
+            n=words.number(scores["watch"].sum()))),
+        Kpi(words("Model alarms"), words.number(alarms), words("{n} on watch",
+            n=base.findings.filter(pl.col("status") == "watch").height)),
+    ]  # fmt: skip
+
+
+def _change(now: Any, ago: Any, when: str, words: Words) -> tuple[str, str]:
+    if ago is None:
+        return "", ""
+    return f"{words.points(now - ago)} pp {when}", "up" if now > ago else "down"
+
+
+def month_before(base: Base) -> float | None:
+    """Return the mean PD of the latest published run of an earlier month, from the same source; None where there is none."""
+    return earlier_month(connect(database_url(base.workspace.root)), base.run["data"]["source"], base.run["as_of"])
+
+
+def lead(base: Base, words: Words) -> str:
+    """Return the sentence that a hurried reader needs, as HTML."""
+    scores, then = base.scores, before(base)["pd_12m"].mean()
+    now = scores["pd_12m"].mean()
+    moved = "" if then is None else words(" (a year ago {pd})", pd=words.percent(then))  # type: ignore[arg-type]
+    riskiest = risk.watch_list(scores, 3)["name"].to_list()
+    named = words.markup(" The riskiest are {names}.", names=", ".join(riskiest)) if riskiest else ""
+    first = words(
+        "Of {n} companies, some <strong>{failures}</strong> are expected to fail within a year: "
+        "the mean PD is <strong>{pd}</strong>{moved}.",
+        n=words.number(scores.height), failures=words.number(scores["pd_12m"].sum()), pd=words.percent(now), moved=moved,  # type: ignore[arg-type]
+    )  # fmt: skip
+    return f"<p class='q-lead'>{first}{named}</p>"
+
+
+def grade_counts(base: Base, words: Words) -> dict[str, dict[str, int]]:
+    """Return companies by grade a year ago and now."""
+    grades = list(base.params.score.grades)
+    tables = {words("a year ago"): before(base), words("now"): base.scores}
+    return {name: {g: int((table["rating"] == g).sum()) for g in grades} for name, table in tables.items()}
+
+
+def migration(base: Base) -> pl.DataFrame:
+    return risk.migration(before(base), base.scores, base.params.score.grades)
+
+
+def groups(base: Base, by: str) -> pl.DataFrame:
+    """Return companies, mean PD and watch share by sector or region; empty where no company has one."""
+    return risk.by_group(base.scores.drop(by), base.companies, by)
+
+
+def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
+    """Return the companies whose PD rose most: name, grades, PDs and reasons in the reader's language."""
+    rows = risk.movers(base.history, base.scores, count)
+    why = "reasons_es" if words.language == "es" else "reasons"
+    return rows.select(
+        "company_id",
+        "name",
+        "sector",
+        "rating_before",
+        "rating",
+        "pd_before",
+        "pd_12m",
+        ratio=pl.col("pd_12m") / pl.col("pd_before"),
+        why=why,
+    )
+
+
+MEASURES = {
+    "score_psi": mark("Stability of PDs"), "feature_csi": mark("Stability of features"),
+    "features_alarmed": mark("Share of features in alarm"),
+    "auc_shortfall": mark("Ranking against promise"), "pd_over_observed": mark("PD against failures seen"),
+    "importance_correlation": mark("What the model looks at"),
+}  # fmt: skip
+"""Monitoring measure → its words."""
+ORDER = ("ok", "unknown", "watch", "alarm")
+
+
+def lights(base: Base, words: Words) -> list[tuple[str, str, str]]:
+    """Return one light a monitoring measure: words, worst status, and how many of how many are on watch or in alarm."""
+    found = []
+    for measure, title in MEASURES.items():
+        rows = base.findings.filter(pl.col("measure") == measure)
+        if rows.is_empty():
+            continue
+        # of yearly measures the latest counts; what an old year showed is no news
+        rows = rows.filter(pl.col("fiscal_year") == rows["fiscal_year"].max())
+        worst = max(rows["status"].to_list(), key=ORDER.index)
+        off = rows.filter(pl.col("status").is_in(["watch", "alarm"])).height
+        found.append((words(title), worst, words("{n} of {all}", n=off, all=rows.height)))
+    return found
+
+
+def health(base: Base, words: Words) -> str:
+    """Return the model's health in one line."""
+    w = base.metrics["walk_forward"]
+    state = (
+        words("no gate failed")
+        if not base.metrics["failed_gates"]
+        else words("gates failed: {n}", n=len(base.metrics["failed_gates"]))
+    )
+    return words(
+        "AUC {auc} over {years}, riskiest tenth holds {tenth} of failures, "
+        "mean PD / observed {ratio}; {state}; model is {status}.",
+        auc=words.number(w["auc"], 3), years=w["test_years"], tenth=words.percent(w["top_decile_capture"], 0),
+        ratio=words.number(w["pd_over_observed"], 2), state=state, status=words(base.published["status"]),
+    )  # fmt: skip

@@ -1,0 +1,94 @@
+"""The model page in figures: ranking, calibration, importance, drift, verdict and lineage, all read from the run's files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from quiebra import store
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.company import feature_words
+from quiebra.dashboards.executive import MEASURES
+from quiebra.dashboards.words import Words
+from quiebra.features import FEATURES_BY_NAME
+from quiebra.settings import database_url
+from quiebra.store.register import against, models
+
+Point = tuple[int, float, float | None, float | None]
+DOTS = 400
+"""Companies shown in the beeswarm."""
+
+
+def auc_by_year(base: Base, words: Words) -> dict[str, list[Point]]:
+    """Return series → (year, AUC, low, high): the model and Altman alone."""
+    series = {words("model"): base.metrics["by_year"], words("Altman alone"): base.metrics.get("altman_by_year", {})}
+    return {
+        name: [(int(y), m["auc"], *m["interval"]["auc"]) for y, m in sorted(years.items()) if m.get("auc") is not None]
+        for name, years in series.items()
+    }
+
+
+def importance(base: Base, words: Words, count: int = 15) -> list[tuple[str, str, float]]:
+    """Return feature, its words and its mean absolute effect on the log-odds of today's companies, strongest first."""
+    means = base.contributions.drop("company_id", "base").select(pl.all().abs().mean()).row(0, named=True)
+    strongest = sorted(means.items(), key=lambda pair: -pair[1])[:count]
+    return [(name, words("Altman score") if name == "altman" else feature_words(name, words), value) for name, value in strongest]
+
+
+def swarm(base: Base, words: Words, count: int = 12) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return words, effects and places (0 to 1 among companies) of the strongest features for some companies."""
+    step = max(1, base.contributions.height // DOTS)
+    keys = ["company_id", "fiscal_year", "available_at"]
+    values = base.scores.select(keys).join(base.features, on=keys, how="left", maintain_order="left")
+    found = []
+    for name, label, _ in importance(base, words, count):
+        effects = base.contributions[name].gather_every(step).to_numpy()
+        if name in FEATURES_BY_NAME:
+            places = values[name].rank() / max(1, values[name].count())
+        else:
+            places = pl.Series([0.5] * values.height)
+        found.append((label, effects, places.fill_null(0.5).gather_every(step).to_numpy()))
+    return found
+
+
+def drift(base: Base, words: Words) -> pl.DataFrame:
+    """Return measure, subject, year, value, limits and status of what is monitored, the worst first; only the latest year's."""
+    latest = base.findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure"))
+    order = {"alarm": 0, "watch": 1, "unknown": 2, "ok": 3}
+    table = latest.sort(pl.col("status").replace_strict(order, default=4), "value", descending=[False, True])
+    said = {name: words(title) for name, title in MEASURES.items()}
+    subject = [feature_words(s, words) if s in FEATURES_BY_NAME else words(s) for s in table["subject"]]
+    return table.with_columns(measure=pl.col("measure").replace(said), subject=pl.Series(subject, dtype=pl.String))
+
+
+def verdict(base: Base) -> list[dict[str, Any]]:
+    return base.metrics["verdict"]
+
+
+def compared(base: Base, words: Words) -> str:
+    """Return the model against the champion before it, in words."""
+    found = base.published["comparison"]
+    return words("This is the first model of its source, or the champion itself.") if found is None else against(found)
+
+
+def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
+    """Return what made the figures: run, model, data, code and parameters."""
+    traced = store.trace(store.connect(database_url(base.workspace.root)), base.run["run_id"])
+    return [
+        (words("Run"), traced["run_id"]), (words("As of"), words.date(str(traced["as_of"]))),
+        (words("Model"), f"{traced['model_id']} v{traced['model_version']} ({words(traced['model_status'])})"),
+        (words("Learnt from"), words("{years}: {rows} company-years, {failures} failures", years=traced["trained_on"],
+                                     rows=words.number(traced["training_rows"]),
+                                     failures=words.number(traced["training_failures"]))),
+        (words("Source"), traced["source"]), (words("Data, SHA-256"), traced["data_sha256"]), (words("Model, SHA-256"),
+            traced["model_sha256"]),
+        (words("Code, SHA-256"), traced["code_sha256"]), (words("Code revision"), traced["code_revision"]),
+        (words("Published"), f"{words.date(traced['published_at'].date())}"),
+    ]  # fmt: skip
+
+
+def register(base: Base) -> list[dict[str, Any]]:
+    """Return every published model, newest first."""
+    return models(store.connect(database_url(base.workspace.root)))

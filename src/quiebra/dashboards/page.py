@@ -1,0 +1,187 @@
+"""A page: its frame, its language, its errors. Pages inherit from `Page`; a notebook calls ``show()``."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
+from typing import Any, TypeVar
+
+import anywidget
+import traitlets
+from IPython.display import HTML, display
+from ipywidgets import VBox, Widget
+
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.controls import ASSETS, html
+from quiebra.dashboards.markup import Markup, escape
+from quiebra.dashboards.words import LANGUAGES, Words, both, mark
+from quiebra.errors import QuiebraError
+from quiebra.stages import under_way
+from quiebra.workspace import Workspace
+
+PAGES = {
+    "executive": mark("Executive"),
+    "company": mark("Company"),
+    "portfolio": mark("Portfolio"),
+    "stress": mark("Stress"),
+    "model": mark("Model"),
+    "settings": mark("Settings"),
+}
+"""Page → its title, in the order of the navigation."""
+Result = TypeVar("Result")
+
+
+class Frame(anywidget.AnyWidget):
+    """What a page and its kernel tell each other: language, address, what is shown, messages to the reader."""
+
+    _esm = ASSETS / "frame.js"
+    language = traitlets.Unicode("en").tag(sync=True)
+    address = traitlets.Unicode("").tag(sync=True)
+    shown = traitlets.Unicode("").tag(sync=True)
+
+    def say(self, text: str, kind: str = "warning") -> None:
+        """Show a message over the page; kind: ``ok``, ``warning`` or ``error``."""
+        self.send({"text": text, "kind": kind})
+
+
+class Page:
+    """Base of the six pages. A subclass gives ``name``, ``first`` (its first figures, as HTML) and ``compose`` (widgets)."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.base = Base()
+        self.frame = Frame(language=_first_language(self.base))
+        self.body = VBox()
+        self.body.add_class("q-body")
+        self.words = Words(self.frame.language)
+
+    def first(self, words: Words) -> str:
+        """Return what is shown before the widgets are there."""
+        raise NotImplementedError
+
+    def compose(self) -> list[Widget]:
+        """Return the page's widgets, in the page's language."""
+        raise NotImplementedError
+
+    def at(self, query: dict[str, str]) -> None:
+        """Go where the address asks, as ``?company=C_1`` does."""
+
+    def show(self) -> None:
+        """Display the page: at once what needs no widgets, then the widgets."""
+        display(HTML(both(lambda words: frame_html(self, words))))
+        self.frame.observe(lambda _change: self.redraw(), "language")
+        self.frame.observe(lambda change: self.guarded(self.at)(_query(change["new"])), "address")
+        self.redraw()
+        root = VBox([self.body, self.frame])
+        root.add_class("q-live")
+        display(root)
+
+    def redraw(self) -> None:
+        """Make the page's widgets anew, in the language that is asked for."""
+        self.words = Words(self.frame.language if self.frame.language in LANGUAGES else "en")
+        before = self.body.children
+        self.body.children = self.draw()
+        self.frame.shown = f"{self.words.language} {uuid.uuid4().hex[:6]}"
+        for widget in before:
+            widget.close()
+
+    def draw(self) -> list[Widget]:
+        """Return the widgets, or what is missing and the command that makes it."""
+        try:
+            self.base.check()
+            return self.compose()
+        except QuiebraError as error:
+            return [html(not_ready(self.base.workspace, error, self.words))]
+        except Exception:  # whatever it was, the reader gets words and a log id
+            return [html(failure(log_failure(self.base.workspace, self.name), self.words))]
+
+    def guarded(self, action: Callable[..., Result]) -> Callable[..., Result | None]:
+        """Return an action whose errors become a message over the page."""
+
+        @functools.wraps(action)
+        def run(*args: Any, **kwargs: Any) -> Result | None:
+            try:
+                return action(*args, **kwargs)
+            except QuiebraError as error:
+                self.frame.say(str(error))
+            except Exception:  # as above
+                self.frame.say(failure(log_failure(self.base.workspace, self.name), self.words), "error")
+            return None
+
+        return run
+
+
+def _query(address: str) -> dict[str, str]:
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(address.lstrip("?")))
+
+
+def _first_language(base: Base) -> str:
+    try:
+        return base.params.dashboards.language
+    except QuiebraError:
+        return "en"
+
+
+def frame_html(page: Page, words: Words) -> str:
+    """Return banner, first figures and footer of a page in one language; what is missing is said instead."""
+    base = page.base
+    try:
+        base.check()
+        banner = f"<p class='q-simulated'>{words('SIMULATED: these companies do not exist.')}</p>" if base.simulated else ""
+        first = page.first(words)
+        foot = footer(base, words)
+    except QuiebraError as error:
+        return f"<div class='q-first'>{not_ready(base.workspace, error, words)}</div>"
+    except Exception:  # as in Page.draw
+        return f"<div class='q-first'>{failure(log_failure(base.workspace, page.name), words)}</div>"
+    return f"{banner}<div class='q-first'>{first}</div><footer class='q-foot'>{foot}</footer>"
+
+
+def footer(base: Base, words: Words) -> Markup:
+    """Return what was scored, as of when, and by which run."""
+    parts = (base.source["title"], words.date(base.run["as_of"]), base.run["run_id"])
+    return escape(words("{title} · as of {date} · run {run}", title=parts[0], date=parts[1], run=parts[2]))
+
+
+def not_ready(workspace: Workspace, error: QuiebraError, words: Words) -> str:
+    """Return a card for a base that is not there: that a run is under way, or the command to run, and the message."""
+    if under_way(workspace):
+        title, text = (
+            words("A run is under way"),
+            words("Its results will be here when it has finished; come back in a few minutes."),
+        )
+        return f"<div class='q-card q-notice' role='status'><h2>{title}</h2><p>{text}</p></div>"
+    return (
+        f"<div class='q-card q-notice' role='alert'><h2>{words('There is nothing to show yet')}</h2>"
+        f"<p>{words('Ask whoever keeps the workspace to run:')}</p><pre>quiebra run</pre>"
+        f"<p class='note'>{escape(str(error))}</p></div>"
+    )
+
+
+def failure(log_id: str, words: Words) -> str:
+    return words.markup(
+        "<strong>Something went wrong here.</strong> The rest of the page goes on working. Tell whoever keeps the workspace this "
+        "number: <code>{log_id}</code>", log_id=log_id,
+    )  # fmt: skip
+
+
+def log_failure(workspace: Workspace, page: str) -> str:
+    """Write the current exception to ``data/logs/dashboards.log`` and return the id that finds it there."""
+    log_id = uuid.uuid4().hex[:8]
+    logger = logging.getLogger("quiebra.dashboards")
+    if not logger.handlers:
+        path = workspace.root / "data" / "logs" / "dashboards.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.exception("%s page=%s kernel=%s", log_id, page, os.environ.get("VOILA_KERNEL_ID", "-"))
+    return log_id

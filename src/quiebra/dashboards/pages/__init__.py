@@ -1,0 +1,1 @@
+"""The six pages' widgets; what they show is worked out by the modules of the same names above."""

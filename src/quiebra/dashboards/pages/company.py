@@ -1,0 +1,219 @@
+"""The company page."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+
+from quiebra.dashboards import charts, company
+from quiebra.dashboards.company import Subject
+from quiebra.dashboards.controls import Chart, Download, Search, card, html, row
+from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, table
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.tearsheet import tear_sheet
+from quiebra.dashboards.words import Words
+from quiebra.items import ITEMS
+from quiebra.models.reasons import ALTMAN_WORDS
+
+FORM = (
+    "total_assets", "current_assets", "cash", "receivables", "inventory", "total_liabilities", "current_liabilities",
+    "long_term_debt",
+    "retained_earnings", "revenue", "cost_of_goods_sold", "ebitda", "ebit", "depreciation_amortization", "interest_expense",
+    "net_income",
+    "operating_expenses", "operating_cash_flow", "market_value",
+)  # fmt: skip
+"""The form's items; gross profit follows from revenue and cost of goods sold."""
+
+
+class Company(Page):
+    name = "company"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = ""
+        self.typing = False
+
+    def at(self, query: dict[str, str]) -> None:
+        if "company" in query:
+            self.choose(query["company"])
+
+    def subject(self) -> Subject:
+        return company.known(self.base, self.wanted or company.riskiest(self.base))
+
+    def first(self, words: Words) -> str:
+        return self.head(self.subject(), words)
+
+    def head(self, subject: Subject, words: Words) -> str:
+        """Return the company's name, grade and main figures."""
+        score, base = subject.score, self.base
+        low, high = company.grade_bounds(base, score["rating"])
+        place = [
+            name for name in (subject.company_id if subject.name != subject.company_id else "", subject.sector or "") if name
+        ]
+        blend = company.blend(base, subject)
+        kpis = [
+            Kpi(
+                words("PD, one year"), words.percent(score["pd_12m"]), _between(words, score["pd_12m_low"], score["pd_12m_high"])
+            ),
+            Kpi(
+                words("PD, five years"),
+                words.percent(score["pd_60m"], 1),
+                _between(words, score["pd_60m_low"], score["pd_60m_high"], 1),
+            ),
+            Kpi(
+                words("Grade"),
+                score["rating"],
+                words("PD from {low} to {high}", low=words.percent(low), high=words.percent(high)),
+            ),
+            Kpi(
+                words("Model alone"),
+                words.percent(blend["model"]),
+                words("weight {share}", share=words.percent(blend["weight"], 0)),
+            ),
+            Kpi(words("Altman alone"), words.percent(blend["altman"]), words("before calibration, both")),
+        ]
+        watch = chip("watch", words("watch list")) if score["watch"] else ""
+        title = Markup('<section class="q-title"><h1>{} {} {}</h1><p class="note">{}</p></section>')
+        return title.format(subject.name, chip(score["rating"], big=True), watch, " · ".join(place)) + kpi_row(kpis)
+
+    def compose(self) -> list[w.Widget]:
+        words, base = self.words, self.base
+        self.search = Search(
+            lambda text: company.find(base, text), label=words("Company"), placeholder=words("Name or id"),
+        )  # fmt: skip
+        self.search.observe(lambda change: self.choose(change["new"]), "chosen")
+        self.type_in = w.ToggleButton(value=self.typing, description=words("Type in a statement"))
+        self.type_in.observe(lambda change: self.toggle(change["new"]), "value")
+        self.title, self.reasons, self.altman, self.flags, self.hints = (html("") for _ in range(5))
+        self.charts = {name: Chart({}, words, height) for name, height in (
+            ("terms", 290), ("waterfall", 330), ("history", 290), ("peers", 290), ("tornado", 290))}  # fmt: skip
+        self.sheet = Download(
+            words("Tear sheet"), "tear-sheet.html", lambda: tear_sheet(self.base, self.shown, self.words).encode()
+        )
+        self.form = self._form()
+        self.form.layout.display = "" if self.typing else "none"
+        self.show_subject(self.subject())
+        bar = w.Box([self.search, self.type_in, self.sheet])
+        bar.add_class("q-bar")
+        return [
+            bar, self.form, self.title,
+            row(
+                card(words("PD over one to five years"), self.charts["terms"], note=words("Cumulative, with its interval.")),
+                card(words("Why"), self.reasons, self.charts["waterfall"],
+                    note=words("Effects on the log-odds; they add up to the score.")),
+                card(words("What was said each year"), self.charts["history"],
+                    note=words("PD and grade before the outcome was known.")),
+                card(words("Among its peers"), self.charts["peers"],
+                    note=words("One-year PDs of the sector; the line is this company.")),
+                card(words("What would move it"), self.charts["tornado"], self.hints,
+                    note=words("By the model: it says what goes with risk, not what causes it.")),
+                card(words("Altman scores"), self.altman, name="q-altman"),
+                card(words("The data behind it"), self.flags),
+            ),
+        ]  # fmt: skip
+
+    def choose(self, company_id: str) -> None:
+        """Show a company of the base."""
+        self.wanted = company_id
+        self.guarded(lambda: self.show_subject(self.subject()))()
+
+    def toggle(self, on: bool) -> None:
+        self.typing = on
+        self.form.layout.display = "" if on else "none"
+        if on:
+            self.score_form()
+        else:
+            self.choose(self.wanted)
+
+    def show_subject(self, subject: Subject) -> None:
+        """Show everything about a company: first what is read, then what has to be scored."""
+        words, base = self.words, self.base
+        self.shown = subject
+        self.title.value = self.head(subject, words)
+        self.charts["terms"].spec = charts.term_structure(*company.terms(subject.score), words)
+        self.charts["waterfall"].spec = charts.waterfall(subject.base, company.steps(subject, words), words)
+        self.charts["history"].spec = charts.company_history(company.history(base, subject), words)
+        self.charts["peers"].spec = charts.peers(
+            company.peer_pds(base, subject.sector).to_numpy(), subject.score["pd_12m"], words
+        )
+        texts = [text[words.language] for text in subject.reasons] or [
+            words("Nothing raises its risk above a typical company's.")
+        ]
+        self.reasons.value = items(texts)
+        self.altman.value = self._altman(subject)
+        self.flags.value = flagged(company.flags(base, subject, words)) or words("Nothing to remark.")
+        self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, words), words)
+        self.hints.value = "".join(f"<p>{escape(line)}</p>" for line in company.halving(subject, words))
+
+    def _altman(self, subject: Subject) -> str:
+        words, states = self.words, {"safe": "ok", "grey": "watch", "distress": "alarm"}
+        rows = []
+        for name, value, zone, (low, high) in company.altman(subject):
+            bounds = words("distress below {low}, safe above {high}", low=words.number(low, 2), high=words.number(high, 2))
+            state = chip(states.get(zone or "", ""), words(zone or "not available"))
+            rows.append((ALTMAN_WORDS[name], words.number(value, 2), state, bounds))
+        return table([words("Score"), words("Value"), words("Zone"), words("Bounds")], rows, numbers={1})
+
+    def _form(self) -> w.VBox:
+        words, base = self.words, self.base
+        sectors = sorted(base.scores["sector"].drop_nulls().unique().to_list())
+        self.called = w.Text(value="", description=words("Name"), placeholder=words("for your eyes only"))
+        self.sector = w.Dropdown(
+            options=[(words("unknown"), None), *((s, s) for s in sectors)], value=None, description=words("Sector")
+        )
+        start = company.defaults(base, None)
+        labels = {item.name: item.label for item in ITEMS}
+        self.fields = {
+            name: w.FloatText(value=start.get(name) or 0.0, description=words(labels[name]), continuous_update=True)
+            for name in FORM
+        }
+        self.listed = w.Checkbox(
+            value=start.get("market_value") is not None, description=words("listed: has a market value"), indent=False
+        )
+        self.notes = {name: html("", "q-fault") for name in FORM}
+        for control in (*self.fields.values(), self.listed):
+            control.observe(lambda _change: self.score_form(), "value")
+        self.sector.observe(lambda change: self.fill(change["new"]), "value")
+        cells = [w.VBox([self.fields[name], self.notes[name]]) for name in FORM]
+        grid = w.Box(cells)
+        grid.add_class("q-fields")
+        unit = words(
+            "Millions of {currency}. It starts from the sector's median company; each change is scored at once.",
+            currency=base.source["currency"],
+        )
+        return card(
+            words("A company that is not in the base"),
+            w.HBox([self.called, self.sector, self.listed]),
+            grid,
+            note=escape(unit),
+            name="q-form",
+        )
+
+    def fill(self, sector: str | None) -> None:
+        """Start from the median company of a sector."""
+        self.filling = True
+        for name, value in company.defaults(self.base, sector).items():
+            if name in self.fields:
+                self.fields[name].value = value or 0.0
+        self.filling = False
+        self.score_form()
+
+    def score_form(self) -> None:
+        """Score the form where it can be, and say beside each field what is wrong with it."""
+        if getattr(self, "filling", False) or not self.typing:
+            return
+        items: dict[str, Any] = {name: field.value for name, field in self.fields.items()}
+        items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]
+        if not self.listed.value:
+            items["market_value"] = None
+        wrong = company.faults(items)
+        for name, note in self.notes.items():
+            note.value = escape(self.words(wrong.get(name, "")))
+        if not wrong:
+            self.guarded(lambda: self.show_subject(company.typed(self.base, self.called.value, self.sector.value, items)))()
+
+
+def _between(words: Words, low: float | None, high: float | None, decimals: int = 2) -> str:
+    return words("{low} to {high}", low=words.percent(low, decimals), high=words.percent(high, decimals))

@@ -1,0 +1,73 @@
+"""The executive page."""
+
+from __future__ import annotations
+
+from html import escape
+
+import polars as pl
+from ipywidgets import Widget
+
+from quiebra.dashboards import charts, executive
+from quiebra.dashboards.controls import Chart, Table, card, html, row
+from quiebra.dashboards.markup import chip, kpi_row, table
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.rows import Column
+from quiebra.dashboards.words import Words
+
+
+class Executive(Page):
+    name = "executive"
+
+    def first(self, words: Words) -> str:
+        return executive.lead(self.base, words) + kpi_row(executive.kpis(self.base, words))
+
+    def compose(self) -> list[Widget]:
+        base, words = self.base, self.words
+        first = int(base.metrics["walk_forward"]["test_years"].split("-")[0])
+        years = base.years.filter(pl.col("fiscal_year") >= first)
+        pd_trend = Chart(charts.pd_over_time(years, words), words)
+        grades = Chart(charts.grade_bars(executive.grade_counts(base, words), words), words)
+        moves = Chart(charts.migration_map(executive.migration(base), words("gone"), words), words, height=330)
+        return [
+            html(self.first(words)),
+            row(
+                card(
+                    words("PD over time"),
+                    pd_trend,
+                    note=words("Fiscal year of the statements; scored before the outcome was known."),
+                ),
+                card(words("Grades, a year ago and now"), grades, note=words("Share of companies in each grade.")),
+                card(words("Where companies moved in a year"), moves, note=words("Rows: grade a year ago; columns: grade now.")),
+                card(words("Model and data, lights"), self._lights(), note=escape(executive.health(base, words))),
+                *self._groups(),
+            ),
+            card(words("Whose PD rose most"), self._movers(), note=words("Against a year ago, by how much the odds grew.")),
+        ]
+
+    def _lights(self) -> str:
+        words = self.words
+        rows = [(title, chip(status, words(status)), count) for title, status, count in executive.lights(self.base, words)]
+        return table([words("Measure"), words("State"), words("Off")], rows, numbers={2})
+
+    def _groups(self) -> list[Widget]:
+        words, found = self.words, []
+        for by, title in (("sector", words("By sector")), ("region", words("By region"))):
+            groups = executive.groups(self.base, by)
+            if groups.is_empty():
+                continue
+            draw = charts.treemap if by == "region" else charts.group_bars
+            found.append(card(title, Chart(draw(groups, by, words), words, height=320), note=words("Mean one-year PD.")))
+        return found
+
+    def _movers(self) -> Table:
+        words = self.words
+        columns = [
+            Column("name", words("Company"), "company"),
+            Column("rating_before", words("Before"), "rating"),
+            Column("rating", words("Now"), "rating"),
+            Column("pd_before", words("PD before"), "number", words.percent),
+            Column("pd_12m", words("PD now"), "number", words.percent),
+            Column("ratio", words("Times"), "number", lambda v: words.number(v, 1)),
+            Column("why", words("Why")),
+        ]
+        return Table(executive.movers(self.base, words), columns, words, label=words("Whose PD rose most"), size=8)

@@ -1,0 +1,108 @@
+"""The model page."""
+
+from __future__ import annotations
+
+from html import escape
+
+import ipywidgets as w
+
+from quiebra.dashboards import charts, model
+from quiebra.dashboards.controls import Chart, Table, card, html, row
+from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.rows import Column
+from quiebra.dashboards.words import Words
+
+
+class Model(Page):
+    name = "model"
+
+    def first(self, words: Words) -> str:
+        m, c = self.base.metrics["walk_forward"], self.base.calibration
+
+        def span(name: str, decimals: int) -> str:
+            low, high = m["interval"][name]
+            return (
+                ""
+                if low is None
+                else words("{low} to {high}", low=words.number(low, decimals), high=words.number(high, decimals))
+            )
+
+        kpis = [
+            Kpi(words("AUC, {years}", years=m["test_years"]), words.number(m["auc"], 3), span("auc", 3)),
+            Kpi(words("Average precision"), words.number(m["average_precision"], 3), span("average_precision", 3)),
+            Kpi(
+                words("Failures in the riskiest tenth"), words.percent(m["top_decile_capture"], 0), words("of {n}", n=m["events"])
+            ),
+            Kpi(words("Mean PD / observed"), words.number(m["pd_over_observed"], 2), span("pd_over_observed", 2)),
+            Kpi(words("Grades calibrated"), words.percent(c["grades_inside"], 0), words("of those with five failures or more")),
+            Kpi(words("Altman alone, AUC"), words.number(self.base.metrics["altman_alone"].get("auc"), 3)),
+        ]
+        return kpi_row(kpis)
+
+    def compose(self) -> list[w.Widget]:
+        words, base = self.words, self.base
+        ranking = Chart(charts.points_with_intervals(model.auc_by_year(base, words), words, title="AUC", top=1.0), words)
+        calibrated = Chart(charts.calibration(base.calibration["by_grade"], words), words, 330)
+        strongest = model.importance(base, words)
+        importance = Chart(
+            charts.contribution_bars(
+                [t for _, t, _ in strongest], [v for _, _, v in strongest], words, words("mean absolute effect on the log-odds")
+            ),
+            words,
+            420,
+        )
+        swarm = Chart(charts.beeswarm(model.swarm(base, words), words), words, 420)
+        return [
+            html(self.first(words)),
+            row(
+                card(words("Ranking by year"), ranking,
+                    note=words("Each year was scored by a model that had learnt from earlier years alone.")),
+                card(words("Predicted and observed, by grade"), calibrated, note=words("With Jeffreys' interval.")),
+                card(words("What the model looks at"), importance, note=words("Today's companies.")),
+                card(words("How it acts"), swarm, note=words("A dot a company; colour: low (teal) to high (orange) value.")),
+                card(words("Verdict"), self._verdict(), note=escape(model.compared(base, words))),
+                card(words("Lineage"), self._lineage()),
+            ),
+            card(words("Drift"), self._drift(),
+                note=words("Stability indices and monitored quality, with the limits in params.")),
+            card(words("Published models"), self._register()),
+        ]  # fmt: skip
+
+    def _verdict(self) -> str:
+        words = self.words
+        rows = [
+            (words(r["words"]), words.number(r["value"], 3), words.number(r["pass"], 2), words.number(r["watch"], 2),
+                chip(r["verdict"], words(r["verdict"])))
+            for r in model.verdict(self.base)
+        ]  # fmt: skip
+        heads = [words("Test"), words("Value"), words("Passes at"), words("Watched at"), words("Verdict")]
+        return table(heads, rows, numbers={1, 2, 3})
+
+    def _lineage(self) -> str:
+        code = Markup('<code class="q-hash">{}</code>')
+        return table([], [(name, code.format(value)) for name, value in model.lineage(self.base, self.words)])
+
+    def _drift(self) -> Table:
+        words = self.words
+
+        def number(value: float) -> str:
+            return words.number(value, 3)
+
+        columns = [
+            Column("measure", words("Measure")), Column("subject", words("Of")), Column("value", words("Value"), "number",
+                number),
+            Column("watch", words("Watched at"), "number", number), Column("alarm", words("Alarm at"), "number", number),
+            Column("status", words("State"), "status"),
+        ]  # fmt: skip
+        return Table(model.drift(self.base, words), columns, words, label=words("Drift"), size=10)
+
+    def _register(self) -> str:
+        words = self.words
+        rows = [
+            (m["model_id"], str(m["version"] or ""), words(m["status"] or ""), m["source"], m["trained_on"],
+                words.number(m["auc"], 3), "; ".join(m["failed"]))
+            for m in model.register(self.base)[:20]
+        ]  # fmt: skip
+        heads = [words("Model"), words("Version"), words("Status"), words("Source"), words("Learnt from"), "AUC", words("Failed")]
+        return table(heads, rows, numbers={1, 5})

@@ -1,0 +1,160 @@
+"""The portfolio page."""
+
+from __future__ import annotations
+
+import ipywidgets as w
+import polars as pl
+
+from quiebra.dashboards import charts, portfolio
+from quiebra.dashboards.controls import Chart, Download, Table, Upload, card, html, row
+from quiebra.dashboards.markup import Kpi, Markup, flagged, kpi_row
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.portfolio import Portfolio as Held
+from quiebra.dashboards.rows import Column
+from quiebra.dashboards.words import Words
+
+
+class Portfolio(Page):
+    name = "portfolio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: Held | None = None
+
+    def first(self, words: Words) -> str:
+        return self.head(portfolio.of_run(self.base, words), words)
+
+    def head(self, held: Held, words: Words) -> str:
+        report = held.report
+        total = report["exposure"]
+        share = report["expected_loss"] / total
+        kpis = [
+            Kpi(words("Companies"), words.number(report["companies"]), words("{n} on watch",
+                n=words.number(held.table["watch"].sum()))),
+            Kpi(words("Exposure"), words.number(total, 1)),
+            Kpi(words("Expected loss"), words.number(report["expected_loss"], 2), words("{share} of the exposure",
+                share=words.percent(share))),
+            Kpi(words("Loss in one year of {n}", n=words.number(1 / (1 - report["confidence"]))),
+                words.number(report["value_at_risk"], 1), words("value at risk")),
+            Kpi(words("Mean loss beyond that"), words.number(report["expected_shortfall"], 1), words("expected shortfall")),
+            Kpi(words("Concentration"), words.number(report["hhi"]["name"], 4), words("Herfindahl index by name; alike: {n}",
+                n=words.number(1 / report["companies"], 4))),
+        ]  # fmt: skip
+        return Markup('<section class="q-title"><h1>{}</h1></section>').format(held.name) + kpi_row(kpis)
+
+    def compose(self) -> list[w.Widget]:
+        words, base = self.words, self.base
+        held = self.held or portfolio.of_run(base, words)
+        choices = [(name or words("Portfolio of the run"), name) for name in portfolio.saved(base)]
+        self.choice = w.Dropdown(options=choices, value="", description=words("Saved"))
+        self.choice.observe(lambda change: self.guarded(self.choose)(change["new"]), "value")
+        self.upload = Upload(
+            self.guarded(self.take),
+            label=words("Your own file (CSV or Excel)"),
+            kinds=portfolio.KINDS,
+            largest=portfolio.LARGEST,
+            words=words,
+        )
+        self.progress = w.FloatProgress(value=0.0, max=1.0, layout={"display": "none", "width": "100%"})
+        template = Download(words("Template"), "portfolio-template.xlsx", portfolio.template)
+        self.title, self.notes = html(""), html("")
+        self.faults = Table(
+            pl.DataFrame(schema=portfolio.FAULTS),
+            self._fault_columns(),
+            words,
+            label=words("Rows with a fault"),
+            size=8,
+            searchable=False,
+        )
+        self.fault_card = card(
+            words("Rows left out"),
+            self.faults,
+            note=words("Row numbers as in the file; the header is row 1. The rest was scored."),
+        )
+        self.charts = {name: Chart({}, words, 290) for name in ("pds", "curve", "contributions", "sectors")}
+        self.table = Table(
+            held.table, self._columns(), words, label=words("Companies of the portfolio"), sort="expected_loss", size=15
+        )
+        self.watched = Table(held.table, self._columns(), words, label=words("Watch list"), sort="pd_12m", size=8)
+        downloads = [
+            Download(words("CSV"), "portfolio.csv", lambda: portfolio.csv(self._held().table)),
+            Download(words("Excel"), "portfolio.xlsx", lambda: portfolio.excel(self._held().table)),
+        ]  # fmt: skip
+        self.sectors_card = card(words("Concentration by sector"), self.charts["sectors"], note=words("Share of the exposure."))
+        self.show_held(held)
+        source = card(words("Which portfolio"), self.choice, self.upload, row(template, name="q-buttons"), self.progress,
+                      note=words(
+                          "Exposures with companies of the base (company_id, exposure, lgd), or statements, which are scored; "
+                          "nothing is kept."
+                      ))  # fmt: skip
+        return [
+            row(source, w.VBox([self.title, self.notes, self.fault_card]), name="q-grid q-side"),
+            row(
+                card(words("Companies by PD"), self.charts["pds"]),
+                card(words("How bad a year can get"), self.charts["curve"], note=words("One common factor; correlation {rho}.",
+                    rho=words.percent(held.report["correlation"], 0))),
+                card(words("Who contributes most to bad years"), self.charts["contributions"]),
+                self.sectors_card,
+            ),
+            card(words("Companies of the portfolio"), row(*downloads, name="q-buttons"), self.table),
+            card(words("Watch list"), self.watched, note=words("Grade {grade} or worse.", grade=base.params.score.watch_from)),
+        ]  # fmt: skip
+
+    def _held(self) -> Held:
+        return self.held or portfolio.of_run(self.base, self.words)
+
+    def choose(self, name: str) -> None:
+        self.show_held(portfolio.of_saved(self.base, name, self.words))
+
+    def take(self, name: str, content: bytes) -> None:
+        """Score a file that arrived; whatever is wrong with it is said, and the page stays as it was."""
+        self.progress.value, self.progress.layout.display = 0.02, ""
+        try:
+            held = portfolio.of_upload(self.base, name, content, self.words, self._progress)
+            self.show_held(held)
+            self.frame.say(
+                self.words(
+                    "{n} companies scored, {bad} rows left out.", n=self.words.number(held.table.height), bad=held.faults.height
+                ),
+                "ok",
+            )
+        finally:
+            self.progress.layout.display = "none"
+
+    def _progress(self, share: float) -> None:
+        self.progress.value = share
+
+    def show_held(self, held: Held) -> None:
+        words = self.words
+        self.held = held
+        self.title.value = self.head(held, words)
+        self.notes.value = flagged(held.notes)
+        self.fault_card.layout.display = "" if held.faults.height else "none"
+        self.faults.show(held.faults)
+        self.charts["pds"].spec = charts.histogram(held.table["pd_12m"].to_numpy(), words, title=words("one-year PD"))
+        self.charts["curve"].spec = charts.loss_curve(held.report["quantiles"], held.report["expected_loss"], words)
+        top = held.table.sort("contribution", "company_id", descending=[True, False]).head(12)
+        self.charts["contributions"].spec = charts.contribution_bars(
+            top["name"].to_list(), top["contribution"].to_list(), words, words("loss in bad years")
+        )
+        sectors = portfolio.by_sector(held.table)
+        self.sectors_card.layout.display = "" if sectors.height else "none"
+        self.charts["sectors"].spec = charts.contribution_bars(
+            sectors["sector"].to_list(), sectors["exposure"].to_list(), words, words("share of the exposure")
+        )
+        self.table.show(held.table)
+        self.watched.show(held.table.filter("watch"))
+
+    def _columns(self) -> list[Column]:
+        words = self.words
+        return [
+            Column("name", words("Company"), "company"), Column("sector", words("Sector")), Column("rating", words("Grade"),
+                "rating"),
+            Column("pd_12m", "PD", "number", words.percent), Column("pd_60m", words("PD, five years"), "number", words.percent),
+            Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
+            Column("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
+            Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)), Column("why", words("Why")),
+        ]  # fmt: skip
+
+    def _fault_columns(self) -> list[Column]:
+        return [Column("row", self.words("Row"), "number", str), Column("problem", self.words("What is wrong"))]

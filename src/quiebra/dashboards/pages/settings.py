@@ -1,0 +1,148 @@
+"""The settings page."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import polars as pl
+
+from quiebra.dashboards import settings
+from quiebra.dashboards.controls import Table, card, html, row
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.rows import Column
+from quiebra.dashboards.visitors import visitor
+from quiebra.dashboards.words import Words
+from quiebra.errors import ParamsError
+
+
+class Settings(Page):
+    name = "settings"
+
+    def first(self, words: Words) -> str:
+        who = visitor()
+        text = (
+            words.markup(
+                "You are <strong>{who}</strong> and may change settings; each change is kept with your name and reason.", who=who
+            )
+            if who
+            else words(
+                "You can read the settings. Who may change them is said when the dashboards are started: "
+                "quiebra dashboards --editor NAME."
+            )
+        )
+        return f"<p class='q-lead'>{text}</p>"
+
+    def compose(self) -> list[w.Widget]:
+        words, workspace = self.words, self.base.workspace
+        self.text, self.version = settings.current(workspace)
+        self.lead = html(self.first(words))
+        self.fields: dict[str, Any] = {}
+        self.notes = {}
+        cards = []
+        for title, fields in settings.FIELDS.items():
+            lines: list[w.Widget] = []
+            for field in fields:
+                control, note = self._control(field), html("", "q-fault")
+                self.fields[field.name], self.notes[field.name] = control, note
+                label = ", ".join(filter(None, (words(field.label), words(field.part))))
+                lines.append(w.VBox([html(f"<span class='q-label'>{escape(label)}</span>"), control, note]))
+            cards.append(card(words(title), row(*lines, name="q-fields"), name="q-settings"))
+        self.reason = w.Text(placeholder=words("Why is this changed?"), layout={"width": "100%"})
+        self.reason.description = ""
+        self.look = w.Button(description=words("Show the change"))
+        self.keep = w.Button(description=words("Save"), button_style="primary")
+        self.look.on_click(lambda _button: self.guarded(self.preview)())
+        self.keep.on_click(lambda _button: self.guarded(self.save)())
+        self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
+        self.log = Table(pl.DataFrame(schema=LOG), self._log_columns(), words, label=words("Changes"), size=10)
+        self.show_log()
+        change = card(
+            words("The change"), self.shown, html(f"<span class='q-label'>{words('Reason')}</span>"), self.reason,
+            row(self.look, self.keep, name="q-buttons"),
+            note=words("It is checked first, and takes effect at the next run (quiebra run)."), wide=True,
+        )  # fmt: skip
+        return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
+
+    def at(self, query: dict[str, str]) -> None:
+        """Nothing in the address changes this page."""
+
+    def _control(self, field: settings.Field) -> w.Widget:
+        value = settings.shown(settings.value_of(self.text, field.name))
+        if field.choices:
+            control: Any = w.Dropdown(options=list(field.choices), value=value)
+        elif field.name == "score.grades":
+            control = w.Textarea(value=value, rows=3)
+        else:
+            control = w.Text(value=value, continuous_update=False)
+        control.layout.width = "100%"
+        control.tooltip = field.name
+        control.observe(lambda _change: self.guarded(self.preview)(), "value")
+        return control
+
+    def edits(self) -> dict[str, Any]:
+        """Return the settings that differ from params.yaml; a value that cannot be read is said beside its field."""
+        found, faulty = {}, []
+        for name, control in self.fields.items():
+            before = settings.value_of(self.text, name)
+            self.notes[name].value = ""
+            if control.value == settings.shown(before):
+                continue
+            try:
+                found[name] = settings.parsed(name, str(control.value))
+            except ParamsError as error:
+                self.notes[name].value = escape(str(error))
+                faulty.append(name)
+        if faulty:
+            raise ParamsError(self.words("Some fields cannot be read: {list}", list=", ".join(faulty)))
+        return found
+
+    def preview(self) -> None:
+        """Check the change and show it line by line."""
+        try:
+            after = settings.edited(self.text, self.edits())
+        except ParamsError as error:
+            self.shown.value = f"<p class='q-flag'>{escape(str(error))}</p>"
+            return
+        lines = settings.diff(self.text, after)
+        marked = "\n".join(
+            f"<{'ins' if line[0] == '+' else 'del'}>{escape(line)}</{'ins' if line[0] == '+' else 'del'}>" for line in lines
+        )
+        self.shown.value = (
+            f"<div class='q-diff'>{marked}</div>" if lines else f"<p class='note'>{self.words('Nothing was changed yet.')}</p>"
+        )
+
+    def save(self) -> None:
+        self.version = settings.save(
+            self.base.workspace, self.version, self.edits(), who=visitor() or "", reason=self.reason.value
+        )
+        self.text, self.version = settings.current(self.base.workspace)
+        self.reason.value = ""
+        self.preview()
+        self.show_log()
+        self.frame.say(self.words("Saved. It takes effect at the next run."), "ok")
+
+    def show_log(self) -> None:
+        rows = [
+            {"at": entry["at"].isoformat(sep=" ", timespec="seconds"), "who": entry["who"], "subject": entry["subject"],
+             "before": settings.shown(entry["before"]), "after": settings.shown(entry["after"]), "reason": entry["reason"]}
+            for entry in settings.log(self.base.workspace)
+        ]  # fmt: skip
+        self.log.show(pl.DataFrame(rows, schema=LOG))
+        self.keep.disabled = visitor() is None
+
+    def _log_columns(self) -> list[Column]:
+        words = self.words
+        titles = {
+            "at": words("When (UTC)"),
+            "who": words("Who"),
+            "subject": words("Setting"),
+            "before": words("Before"),
+            "after": words("After"),
+            "reason": words("Reason"),
+        }
+        return [Column(name, title) for name, title in titles.items()]
+
+
+LOG = dict.fromkeys(("at", "who", "subject", "before", "after", "reason"), pl.String)

@@ -1,0 +1,179 @@
+"""The stress page."""
+
+from __future__ import annotations
+
+import ipywidgets as w
+
+from quiebra.dashboards import charts, company, stress
+from quiebra.dashboards.controls import Chart, Search, Table, card, html, row
+from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
+from quiebra.dashboards.page import Page
+from quiebra.dashboards.rows import Column
+from quiebra.dashboards.stress import Case
+from quiebra.dashboards.words import Words
+
+
+class Stress(Page):
+    name = "stress"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.company_id = ""
+        self.setting = False
+
+    def at(self, query: dict[str, str]) -> None:
+        if "company" in query:
+            self.choose(query["company"])
+
+    def first(self, words: Words) -> str:
+        totals = stress.totals(self.base, stress.now(self.base))
+        return self.head(totals, totals, words)
+
+    def head(self, before: dict[str, float], after: dict[str, float], words: Words) -> str:
+        def kpi(title: str, name: str, show) -> Kpi:  # type: ignore[no-untyped-def]
+            trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
+            return Kpi(title, show(after[name]), words("now {value}", value=show(before[name])), trend)
+
+        return kpi_row([
+            kpi(words("Mean PD, one year"), "pd_12m", words.percent), kpi(words("Mean PD, five years"), "pd_60m", words.percent),
+            kpi(words("On the watch list"), "watch", words.number), kpi(words("Expected loss"), "loss",
+                lambda v: words.number(v, 2)),
+        ])  # fmt: skip
+
+    def compose(self) -> list[w.Widget]:
+        words, base = self.words, self.base
+        self.company_id = self.company_id or stress.to_start_with(base)
+        options = base.params.stress
+        self.scenario = w.Dropdown(
+            options=[(words("own"), ""), *((words(n), n) for n in options.scenarios)], value="", description=words("Scenario")
+        )
+        self.preset = w.Dropdown(
+            options=[(words("none"), ""), *((words(n), n) for n in options.shocks)], value="", description=words("Shock")
+        )
+        self.economy = w.FloatSlider(
+            value=0.0, min=stress.ECONOMY[0], max=stress.ECONOMY[1], step=0.1, description=words("Economy"), readout_format="+.1f"
+        )
+        self.levers = {
+            name: w.FloatSlider(value=0.0, min=low, max=high, step=0.01, description=words(title), readout_format="+.0%")
+            for name, (title, low, high) in stress.LEVERS.items()
+        }  # fmt: skip
+        self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
+        self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
+        for slider in (self.economy, *self.levers.values()):
+            slider.observe(lambda _change: self.guarded(self.update)(), "value")
+        reset = w.Button(description=words("Back to now"))
+        reset.on_click(lambda _button: self.guarded(self.reset)())
+        self.title, self.company_note = html(""), html("")
+        self.charts = {
+            name: Chart({}, words, height)
+            for name, height in (("terms", 280), ("moves", 310), ("company", 260), ("tornado", 280))
+        }
+        self.table = Table(
+            stress.hit_hardest(base, stress.now(base), words), self._columns(), words, label=words("Hit hardest"), size=8
+        )
+        self.search = Search(lambda text: company.find(base, text), label=words("Company"), placeholder=words("Name or id"))
+        self.search.observe(lambda change: self.choose(change["new"]), "chosen")
+        grades = list(base.params.score.grades)
+        self.grade = w.Dropdown(options=grades, value=base.params.score.watch_from, description=words("To grade"))
+        self.grade.observe(lambda _change: self.guarded(self.reverse)(), "value")
+        self.reversed = html("")
+        levers = card(
+            words("What happens"), self.scenario, self.economy, self.preset, *self.levers.values(), reset, name="q-levers",
+            note=words(
+                "The economy in standard deviations of failure rates between years; "
+                "shocks hit every company's statements, which go on adding up."
+            ),
+        )  # fmt: skip
+        self.update()
+        self.choose(self.company_id)
+        return [
+            row(levers, w.VBox([self.title, row(
+                card(words("Mean PD over five years"), self.charts["terms"]),
+                card(words("Grades, now and then"), self.charts["moves"], note=words("Rows: now; columns: in the case."))
+            )]), name="q-grid q-side"),
+            card(words("Hit hardest"), self.table),
+            row(
+                card(words("One company"), self.search, self.company_note, self.charts["company"]),
+                card(words("What moves it"), self.charts["tornado"]),
+                card(words("What it would take"), self.grade, self.reversed,
+                    note=words("The least change of one thing alone that brings it to the grade."), wide=True),
+            ),
+        ]  # fmt: skip
+
+    def case(self) -> Case:
+        return Case(self.economy.value, stress.shock_of({name: slider.value for name, slider in self.levers.items()}))
+
+    def take_scenario(self, name: str) -> None:
+        if name:
+            self.economy.value = round(min(stress.ECONOMY[1], max(stress.ECONOMY[0], stress.economy_of(self.base, name))), 1)
+
+    def take_preset(self, name: str) -> None:
+        self.set_levers(stress.preset(self.base, name) if name else {})
+
+    def set_levers(self, values: dict[str, float]) -> None:
+        self.setting = True
+        for lever, slider in self.levers.items():
+            slider.value = values.get(lever, 0.0)
+        self.setting = False
+        self.update()
+
+    def reset(self) -> None:
+        self.scenario.value = self.preset.value = ""
+        self.economy.value = 0.0
+        self.set_levers({})
+
+    def update(self) -> None:
+        """Show the case: the portfolio first, then the company."""
+        if self.setting:
+            return
+        base, words, case = self.base, self.words, self.case()
+        before, after = stress.now(base), stress.under(base, case)
+        self.title.value = self.head(stress.totals(base, before), stress.totals(base, after), words)
+        self.charts["terms"].spec = charts.scenario_terms(
+            {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
+        )
+        self.charts["moves"].spec = charts.migration_map(stress.moves(base, after), "", words)
+        self.table.show(stress.hit_hardest(base, after, words))
+        if self.charts["company"].spec:
+            self.update_company()
+
+    def choose(self, company_id: str) -> None:
+        self.company_id = company_id
+
+        def show() -> None:
+            subject = company.known(self.base, company_id)
+            self.update_company()
+            self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, self.words), self.words)
+            self.reverse()
+
+        self.guarded(show)()
+
+    def update_company(self) -> None:
+        base, words = self.base, self.words
+        before = stress.now(base).filter(company_id=self.company_id)
+        after = stress.under(base, self.case(), self.company_id)
+        name = base.scores.filter(company_id=self.company_id)["name"][0]
+        chips = [chip(t["rating"][0]) + Markup(" ") + words.percent(t["pd_12m"][0]) for t in (before, after)]
+        self.company_note.value = Markup("<p><strong>{}</strong>: {} → {}</p>").format(name, *chips)
+        self.charts["company"].spec = charts.scenario_terms(
+            {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
+        )
+
+    def reverse(self) -> None:
+        words = self.words
+
+        def said(size: float | None) -> str:
+            return words("nothing within reason") if size is None else words.percent(size, 0) if size else words("already there")
+
+        found = stress.reverse(self.base, self.company_id, self.grade.value)
+        self.reversed.value = table([], [(words(stress.LEVERS[lever][0]), said(size)) for lever, size in found], numbers={1})
+
+    def _columns(self) -> list[Column]:
+        words = self.words
+        return [
+            Column("name", words("Company"), "company"), Column("sector", words("Sector")), Column("before", words("Now"),
+                "rating"),
+            Column("rating", words("In the case"), "rating"), Column("pd_before", words("PD now"), "number", words.percent),
+            Column("pd_12m", words("PD in the case"), "number", words.percent), Column("rise", words("Rise, points"), "number",
+                words.points),
+        ]  # fmt: skip

@@ -1,0 +1,252 @@
+"""The portfolio page in figures: a saved portfolio, or a reader's file, scored and turned into losses."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.words import Words
+from quiebra.errors import SourceError
+from quiebra.items import ITEM_NAMES
+from quiebra.panel.quarantine import RULES
+from quiebra.risk.losses import loss_report
+from quiebra.scoring import score_rows
+from quiebra.sources.reading import as_text, cast_rows, read_file, require
+from quiebra.sources.table import statement_rows
+
+KINDS = [".csv", ".csv.gz", ".xlsx", ".parquet"]
+LARGEST = 60_000_000
+SIMULATIONS = 30_000_000
+"""Companies times simulated years at most, so that a large portfolio does not keep its reader waiting."""
+SAVED = "data/raw/portfolios"
+SHOWN = [
+    "company_id", "name", "sector", "fiscal_year", "rating", "pd_12m", "pd_12m_low", "pd_12m_high", "pd_60m", "exposure", "lgd",
+    "expected_loss", "contribution", "watch", "why",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """table: `SHOWN` columns, the largest expected loss first. report: see `quiebra.risk.losses.loss_report`.
+
+    faults: rows left out or doubted (row, company_id, problem). notes: what else a reader should know."""
+
+    name: str
+    table: pl.DataFrame
+    report: dict[str, Any]
+    faults: pl.DataFrame
+    notes: list[str]
+
+
+FAULTS = {"row": pl.Int64, "problem": pl.String}
+
+
+def saved(base: Base) -> list[str]:
+    """Return the portfolios that can be chosen: that of the run first (an empty name), then the files in data/raw/portfolios."""
+    folder = base.workspace.root / SAVED
+    files = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(tuple(KINDS))) if folder.is_dir() else []
+    return ["", *files]
+
+
+def of_run(base: Base, words: Words) -> Portfolio:
+    """Return the portfolio of the finished run: its file's in params, or one unit with every company."""
+    shares = base.shares.select("company_id", "exposure", "lgd", "expected_loss", "contribution")
+    table = shares.join(base.scores, on="company_id", maintain_order="left").with_columns(why=pl.col(_why(words)))
+    name = base.params.portfolio.file or words("All companies, one unit each")
+    return Portfolio(
+        name,
+        table.select(SHOWN).sort("expected_loss", "company_id", descending=[True, False]),
+        base.losses,
+        pl.DataFrame(schema=FAULTS),
+        [],
+    )
+
+
+def _why(words: Words) -> str:
+    return "reasons_es" if words.language == "es" else "reasons"
+
+
+def of_saved(base: Base, name: str, words: Words) -> Portfolio:
+    """Return a portfolio of data/raw/portfolios, or that of the run where ``name`` is empty."""
+    if not name:
+        return of_run(base, words)
+    path = base.workspace.root / SAVED / Path(name).name
+    return of_path(base, path, words)
+
+
+def of_upload(
+    base: Base, name: str, content: bytes, words: Words, progress: Callable[[float], None] = lambda share: None
+) -> Portfolio:
+    """Return the portfolio in a reader's file, which is kept nowhere. SourceError where it cannot be used as a whole."""
+    if not content:
+        raise SourceError(words("The file is empty."))
+    ending = next((kind for kind in KINDS if name.lower().endswith(kind)), None)
+    if ending is None:
+        raise SourceError(words("Only files ending in {kinds} can be read.", kinds=", ".join(KINDS)))
+    if len(content) > LARGEST:
+        raise SourceError(
+            words(
+                "The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.",
+                size=len(content) // 1_000_000,
+                most=LARGEST // 1_000_000,
+            )
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"portfolio{ending}"
+        path.write_bytes(content)
+        try:
+            return replace(of_path(base, path, words, progress), name=Path(name).name)
+        except SourceError as error:
+            raise SourceError(str(error).replace(str(path), Path(name).name)) from None
+
+
+def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], None] = lambda share: None) -> Portfolio:
+    """Return the portfolio in a file: statements, which are scored, or exposures with scored companies.
+
+    Rows with a fault are listed and left out; the rest count.
+    """
+    columns = read_file(path).columns
+    theirs = set(base.params.ingest.table.columns.values())
+    statements = bool({"total_assets", base.params.ingest.table.columns.get("total_assets", "total_assets")} & set(columns))
+    if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
+        raise SourceError(
+            words(
+                "{name} has neither exposures (company_id, exposure) nor statements "
+                "(company_id, fiscal_year, total_assets, …): take the template.",
+                name=path.name,
+            )
+        )
+    scores, faults, notes = _scored_statements(base, path, words, progress) if statements else _exposures(base, path, words)
+    options = base.params.portfolio
+    draws = max(1000, min(options.draws, SIMULATIONS // max(1, scores.height)))
+    if draws < options.draws:
+        notes.append(words("Losses come from {n} simulated years, since the portfolio is large.", n=words.number(draws)))
+    sectors = scores.select("company_id", "sector", pl.lit(None, pl.String).alias("region"))
+    report, shares = loss_report(scores, sectors, options.model_copy(update={"draws": draws}), base.params.run.seed)
+    table = scores.join(shares.select("company_id", "expected_loss", "contribution"), on="company_id")
+    progress(1.0)
+    return Portfolio(
+        path.name, table.select(SHOWN).sort("expected_loss", "company_id", descending=[True, False]), report, faults, notes
+    )
+
+
+def _scored_statements(
+    base: Base, path: Path, words: Words, progress: Callable[[float], None]
+) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    raw, wrong = statement_rows(path, base.params.ingest.table)
+    faults = [wrong.select("row", problem=pl.format("{} = {}", "column", "value"))]
+    extra = {
+        name: raw[name] if name in raw.columns else pl.Series(name, [None] * raw.height, pl.String)
+        for name in ("exposure", "lgd")
+    }
+    money, bad = cast_rows(pl.DataFrame(extra), {"exposure": pl.Float64, "lgd": pl.Float64}, path)
+    raw = raw.with_columns(money["exposure"].fill_null(1.0), money["lgd"].fill_null(base.params.portfolio.lgd))
+    unusable = ~(pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)) | pl.int_range(pl.len()).is_in(
+        (bad["row"] - 2).implode()
+    )
+    faults.append(raw.filter(unusable).select("row", problem=pl.lit(words("exposure must be zero or more, lgd from 0 to 1"))))
+    raw = raw.filter(~unusable)
+    if raw.is_empty():
+        raise SourceError(words("No row of the file can be used: {list}", list=_listed(pl.concat(faults))))
+    scored = score_rows(
+        raw, base.model, base.companies, base.features, base.params.score, path.name, lambda share: progress(0.9 * share)
+    )
+    meanings = {rule.name: rule.meaning for rule in RULES}
+    faults.append(scored.aside.select("row", problem=pl.col("rule").replace_strict(meanings, return_dtype=pl.String)))
+    latest = raw.sort("fiscal_year").group_by("company_id").agg(
+        pl.col("exposure", "lgd").last(), pl.col("name", "sector").drop_nulls().last()
+    )  # fmt: skip
+    named = base.companies.select("company_id", known="name", known_sector="sector")
+    table = scored.table.join(latest, on="company_id").join(named, on="company_id", how="left").with_columns(
+        name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"), why=pl.col(_why(words))
+    )  # fmt: skip
+    notes = [line for line in scored.warnings if "left out" not in line]
+    return table, pl.concat(faults).sort("row"), notes
+
+
+def _exposures(base: Base, path: Path, words: Words) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
+    frame = read_file(path)
+    require(frame, ["company_id", "exposure"], path)
+    frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
+    frame = frame.select(as_text("company_id", frame).alias("company_id"), "exposure", "lgd")
+    rows, wrong = cast_rows(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path)
+    rows = rows.with_columns(
+        row=pl.int_range(2, rows.height + 2, dtype=pl.Int64), lgd=pl.col("lgd").fill_null(base.params.portfolio.lgd)
+    )
+    known = base.scores.select("company_id", scored=pl.lit(True))
+    rows = rows.join(known, on="company_id", how="left", maintain_order="left")
+    problems = {
+        words("not a number"): pl.col("row").is_in(wrong["row"].implode()),
+        words("company_id is missing"): pl.col("company_id").is_null(),
+        words("the company is there twice"): pl.int_range(pl.len()).over("company_id") > 0,
+        words("exposure must be zero or more, lgd from 0 to 1"): ~(pl.col("exposure").is_between(0,
+            1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False),
+        words("no company with this id was scored"): pl.col("scored").is_null(),
+    }  # fmt: skip
+    rows = rows.with_columns(problem=pl.coalesce(pl.when(broken).then(pl.lit(text)) for text, broken in problems.items()))
+    faults = rows.filter(pl.col("problem").is_not_null()).select(
+        "row", problem=pl.format("{} ({})", "problem", pl.col("company_id").fill_null("–"))
+    )
+    good = rows.filter(pl.col("problem").is_null()).select("company_id", "exposure", "lgd")
+    if good.is_empty() or not good["exposure"].sum():
+        raise SourceError(words("No row of the file can be used: {list}", list=_listed(faults)))
+    return good.join(base.scores, on="company_id").with_columns(why=pl.col(_why(words))), faults, []
+
+
+def _listed(faults: pl.DataFrame, count: int = 5) -> str:
+    return "; ".join(f"{row}: {problem}" for row, problem in faults.head(count).iter_rows())
+
+
+def template() -> bytes:
+    """Return an Excel file with the columns of a portfolio, and two rows that show them."""
+    example: dict[str, list[Any]] = {
+        "company_id": ["A-1", "A-2"], "name": ["First company", "Second company"], "sector": ["C Manufacturing", "G Trade"],
+        "fiscal_year": [2024, 2024], "exposure": [1.5, 0.8], "lgd": [0.45, 0.6],
+    }  # fmt: skip
+    amounts = {
+        "current_assets": 40.0, "cash": 8.0, "receivables": 15.0, "inventory": 14.0, "total_assets": 100.0,
+        "current_liabilities": 28.0,
+        "long_term_debt": 25.0, "total_liabilities": 60.0, "retained_earnings": 18.0, "revenue": 120.0,
+        "cost_of_goods_sold": 80.0,
+        "gross_profit": 40.0, "operating_expenses": 108.0, "depreciation_amortization": 4.0, "ebitda": 12.0, "ebit": 8.0,
+        "interest_expense": 2.0, "net_income": 4.0, "operating_cash_flow": 7.0,
+    }  # fmt: skip
+    for name in ITEM_NAMES:
+        example[name] = [amounts.get(name), amounts.get(name)]
+    return excel(pl.DataFrame(example, strict=False))
+
+
+def excel(table: pl.DataFrame) -> bytes:
+    """Return a table as an Excel file; text that looks like a formula stays text."""
+    buffer = io.BytesIO()
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(
+        buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
+    ) as book:
+        table.write_excel(book, worksheet="portfolio", autofit=False)
+    return buffer.getvalue()
+
+
+def csv(table: pl.DataFrame) -> bytes:
+    """Return a table as CSV; a text cell that a spreadsheet would take for a formula starts with an apostrophe."""
+    risky = pl.selectors.string().str.contains(r"^[=+\-@\t\r]")
+    safe = table.with_columns(
+        pl.when(risky).then(pl.lit("'") + pl.selectors.string()).otherwise(pl.selectors.string()).name.keep()
+    )
+    return safe.write_csv().encode()
+
+
+def by_sector(table: pl.DataFrame) -> pl.DataFrame:
+    """Return sector, exposure and expected_loss as shares of the portfolio's, the largest first; empty without sectors."""
+    rows = table.filter(pl.col("sector").is_not_null()).group_by("sector").agg(pl.col("exposure", "expected_loss").sum())
+    return rows.with_columns(pl.col("exposure", "expected_loss") / pl.col("exposure", "expected_loss").sum()).sort(
+        "exposure", "sector", descending=[True, False]
+    )

@@ -1,0 +1,322 @@
+"""The launcher: Voila with pre-heated, forked kernels, a template of our own, and no address but this server's."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import plotly
+import tornado.web
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
+from traitlets.config import Config
+from voila.app import Voila
+from voila.paths import collect_static_paths
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+
+from quiebra.dashboards.base import stamp
+from quiebra.dashboards.controls import ASSETS
+from quiebra.dashboards.kernels import can_fork
+from quiebra.dashboards.look import brand_css
+from quiebra.dashboards.page import PAGES
+from quiebra.dashboards.visitors import FOLDER, READER, Visitors, remember
+from quiebra.dashboards.words import LANGUAGES, Words
+from quiebra.errors import QuiebraError, WorkspaceError
+from quiebra.params import load
+from quiebra.workspace import Workspace
+
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss: blob:; "
+    "frame-ancestors 'self'; base-uri 'self'"
+)
+"""What the browser may load: this server's own. It keeps every page offline even where a library would not."""
+KEEP = "public, max-age=86400"
+
+
+BASE_STATIC = next(path for path in collect_static_paths(["voila"], "base") if Path(path, "voila.js").exists())
+
+
+class Dashboards(Voila):
+    """Voila, serving the six pages under their names."""
+
+    workspace: Workspace
+    visitors: Path
+    open_pages: int
+
+    def setup_template_dirs(self) -> None:
+        super().setup_template_dirs()
+        self.template_paths = [str(ASSETS), *self.template_paths]
+
+    def init_settings(self) -> dict[str, Any]:
+        settings = super().init_settings()
+        self.stamp = stamp(self.workspace)
+        headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+        return {**settings, "headers": headers, "default_handler_class": Missing, "quiebra": self, "log_function": _log_request}
+
+    def init_handlers(self) -> list[Any]:
+        page = {"template_paths": self.template_paths, "config": self.config, "voila_configuration": self.voila_configuration}
+        ours = [
+            (r"/", Home),
+            (r"/health", Health),
+            (r"/assets/brand.css", Brand),
+            (r"/assets/(plotly.min.js)", Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
+            (r"/assets/([a-z]+\.(?:css|js))", Asset, {"path": str(ASSETS)}),
+            (r"/voila/static/(.*)", Kept, {"path": str(Path(BASE_STATIC).resolve())}),
+            (r"/voila/labextensions/(.*)", Extension, {"path": self.labextensions_path}),
+            (rf"/({'|'.join(PAGES)})", DashboardPage, page),
+            (r"/api/kernels/([\w-]+)/channels", Channels),
+        ]
+        theirs = [
+            h
+            for h in super().init_handlers()
+            if not any(
+                part in h[0] for part in ("/channels", "/voila/render", "/voila/tree", "/voila/files", "/voila/api/contents")
+            )
+        ]
+        return [*ours, *(h for h in theirs if h[0] != "/")]
+
+    def pools(self) -> list[asyncio.Task[Any]]:
+        return [task for pool in self.kernel_manager._pools.values() for task in pool]
+
+    def ready(self) -> bool:
+        """Whether every page has a kernel that has drawn it."""
+        return all(task.done() and not task.cancelled() and task.result()["task"].done() for task in self.pools())
+
+    async def renew(self) -> None:
+        """Let go of the kernels that have drawn an older run, and heat others."""
+        now = stamp(self.workspace)
+        if now == self.stamp:
+            return
+        self.stamp = now
+        old, manager = self.kernel_manager._pools, self.kernel_manager
+        self.kernel_manager._pools = {}
+        for name in old:
+            manager.fill_if_needed(delay=1, notebook_name=name)
+        for task in [task for pool in old.values() for task in pool]:
+            asyncio.get_running_loop().create_task(_let_go(manager, task))
+
+
+async def _let_go(manager: Any, task: asyncio.Task[Any]) -> None:
+    content = await task
+    await content["task"]
+    await manager.shutdown_kernel(content["kernel_id"], now=True)
+
+
+def _log_request(handler: tornado.web.RequestHandler) -> None:
+    """Log what failed, without the address's query: a token may be in it."""
+    if handler.get_status() >= 400 and handler.get_status() != 404:
+        logging.getLogger("quiebra.dashboards.server").warning(
+            "%s %s %s", handler.get_status(), handler.request.method, handler.request.path
+        )
+
+
+class Plain(JupyterHandler):
+    """Base of pages without a kernel."""
+
+    @property
+    def app(self) -> Dashboards:
+        return self.settings["quiebra"]
+
+    def plain(self, texts: Callable[[Words], dict[str, Any]]) -> None:
+        template = self.settings["voila_jinja2_env"].get_template("plain.html.j2")
+        resources = {"base_url": self.base_url, "metadata": {"name": ""}}
+        said = {language: texts(Words(language)) for language in LANGUAGES}
+        self.finish(template.render(q=shell(self.app.workspace, self.base_url), resources=resources, texts=said))
+
+    def write_error(self, status_code: int, **_kwargs: Any) -> None:
+        """Say that it went wrong, in words; the log has the rest."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.plain(
+            lambda _: {
+                "title": _("This page cannot be shown ({code})", code=status_code),
+                "note": _("Go back, or start again from the list."),
+            }
+        )
+
+
+class Missing(Plain):
+    def prepare(self) -> None:  # type: ignore[override]
+        self.set_status(404)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.plain(lambda _: {"title": _("There is no such page"), "note": _("Choose one of those above.")})
+
+
+class Home(Plain):
+    @tornado.web.authenticated
+    def get(self) -> None:
+        if self.get_argument("token", None):
+            self.redirect(self.base_url)  # the cookie knows the visitor now; the token need not stay in the address
+            return
+        self.plain(home)
+
+
+def home(_: Words) -> dict[str, Any]:
+    """Return the words of the first page in one language."""
+    notes = {
+        "executive": _("The portfolio at a glance: how risky it is, what changed, who moved."),
+        "company": _("One company: its PD over five years, why, and what would change it."),
+        "portfolio": _("Your own file, or a saved portfolio: losses, concentration, watch list."),
+        "stress": _("What a recession or a shock would do, to all and to one."),
+        "model": _("Whether the model can be trusted: ranking, calibration, drift."),
+        "settings": _("Thresholds, grades and language, with every change on record."),
+    }
+    pages = {name: {"title": _(title), "note": notes[name]} for name, title in PAGES.items()}
+    return {"title": _("Bankruptcy risk"), "note": _("Six pages, from the last finished run."), "pages": pages}
+
+
+class Health(Plain):
+    def get(self) -> None:
+        """Answer 200 once every page is warm, 503 before."""
+        warm = self.app.ready()
+        self.set_status(200 if warm else 503)
+        self.finish({"status": "ready" if warm else "warming"})
+
+
+class Brand(Plain):
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/css; charset=utf-8")
+        self.finish(brand_css(_grades(self.app.workspace)))
+
+
+def _grades(workspace: Workspace) -> list[str]:
+    try:
+        return list(load(workspace).score.grades)
+    except QuiebraError:
+        return []
+
+
+class Asset(tornado.web.StaticFileHandler):
+    """A file of ours; the browser asks whether it changed."""
+
+
+class Kept(tornado.web.StaticFileHandler):
+    """A library's file, which changes with the installation only."""
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("Cache-Control", KEEP)
+
+
+class Extension(FileFindHandler):
+    """A file of JupyterLab's widgets, as `Kept`."""
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("Cache-Control", KEEP)
+
+
+class DashboardPage(TornadoVoilaHandler):
+    @tornado.web.authenticated
+    async def get(self, name: str) -> None:  # type: ignore[override]
+        app: Dashboards = self.settings["quiebra"]
+        await app.renew()
+        if len(app.kernel_manager.list_kernel_ids()) - len(app.pools()) >= app.open_pages:
+            self.set_status(503)
+            Plain.plain(
+                self, lambda _: {"title": _("Too many pages are open"), "note": _("Close one, or come back in a few minutes.")}
+            )
+            return
+        async for part in self.get_generator(path=f"{name}.ipynb"):
+            self.write(part)
+            self.flush()
+
+    app = Plain.app
+    write_error = Plain.write_error
+    plain = Plain.plain
+
+
+class Channels(VoilaKernelWebsocketHandler):
+    """The wire between a page and its kernel; the kernel learns who is at the other end."""
+
+    async def get(self, kernel_id: str) -> None:
+        user = self.current_user
+        if user is not None:
+            remember(self.settings["quiebra"].visitors, kernel_id, getattr(user, "username", READER))
+        await super().get(kernel_id=kernel_id)
+
+
+def shell(workspace: Workspace, base_url: str) -> dict[str, Any]:
+    """Return what the templates need: navigation, languages, the first language, the assets' address."""
+    try:
+        language = load(workspace).dashboards.language
+    except QuiebraError:
+        language = "en"
+    pages = {name: {code: Words(code)(title) for code in LANGUAGES} for name, title in PAGES.items()}
+    return {"pages": pages, "languages": LANGUAGES, "language": language, "assets": f"{base_url}assets/"}
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, str]:
+    """Return person → token. WorkspaceError for an address that others reach, or an editor, without authentication."""
+    if not authenticated and not is_loopback(host):
+        raise WorkspaceError(f"{host} can be reached by others: leave --no-token away, or bind to 127.0.0.1")
+    if not authenticated and editors:
+        raise WorkspaceError("editors are known by their tokens: leave --no-token away")
+    given = os.environ.get("QUIEBRA_DASHBOARD_TOKEN", "").strip()
+    return (
+        {person: given if person == READER and given else secrets.token_urlsafe(24) for person in [READER, *editors]}
+        if authenticated
+        else {}
+    )
+
+
+def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Config:
+    """Return Voila's configuration; params decide how long an abandoned page keeps its kernel."""
+    options = load(workspace).dashboards
+    config = Config()
+    config.VoilaConfiguration.update({
+        "preheat_kernel": pool > 0, "default_pool_size": pool, "template": "base", "allow_template_override": "NO",
+        "allow_theme_override": "NO", "show_tracebacks": False, "file_allowlist": [], "http_keep_alive_timeout": 60,
+        "extension_allowlist": ["@jupyter-widgets/jupyterlab-manager", "anywidget", "@voila-dashboards/widgets-manager8"],
+        "resources": {"quiebra": shell(workspace, "/")},
+    })  # fmt: skip
+    config.VoilaExecutor.timeout = 120
+    config.MappingKernelManager.update(
+        {"cull_idle_timeout": options.idle_minutes * 60, "cull_interval": 30, "cull_connected": False}
+    )
+    config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2})
+    config.VoilaKernelManager.fill_delay = 4.0  # a page that was just opened is served first
+    config.Visitors.tokens = tokens
+    return config
+
+
+def serve(
+    workspace: Workspace, *, host: str = "127.0.0.1", port: int = 8866, editors: list[str] | None = None,
+    authenticated: bool = True,
+    pool: int = 1, announce: Callable[[str], None] = print,
+) -> None:  # fmt: skip
+    """Serve the dashboards until interrupted. ``announce`` is given each person's address. WorkspaceError: see `tokens_for`."""
+    tokens = tokens_for(host, editors or [], authenticated)
+    visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
+    os.environ[FOLDER] = str(visitors)
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, min(4, os.cpu_count() or 1))))
+    if can_fork():
+        os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "quiebra-fork"
+    app = Dashboards(
+        config=configuration(workspace, tokens, pool), ip=host, port=port, port_retries=0, open_browser=False,
+        root_dir=str(workspace.root / "dashboards"), identity_provider_class=Visitors, log_level=logging.ERROR,
+    )  # fmt: skip
+    app.workspace, app.visitors, app.open_pages = workspace, visitors, load(workspace).dashboards.open_pages
+    shown = "localhost" if host in ("0.0.0.0", "::") else host
+    for person, token in tokens.items() or {READER: ""}.items():
+        query = f"?token={token}" if token else ""
+        announce(f"{person:<12} http://{shown}:{port}/{query}")
+    try:
+        app.initialize(argv=[])
+        app.start()
+    finally:
+        shutil.rmtree(visitors, ignore_errors=True)

@@ -1,0 +1,127 @@
+"""The stress page in figures: a state of the economy and a shock to firms, for all companies or for one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import polars as pl
+
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.words import Words, mark
+from quiebra.models.term import COLUMNS
+from quiebra.risk.losses import expected_loss
+from quiebra.risk.macro import under_scenario
+from quiebra.risk.rating import migration
+from quiebra.risk.scoring import with_grades
+from quiebra.risk.shocks import KEYS, Shock, reverse_stress, stressed
+
+LEVERS = {
+    "revenue": (mark("Revenue"), -0.6, 0.3), "margin": (mark("Margin, points"), -0.15, 0.1),
+    "rates": (mark("Interest rates, points"), 0.0, 0.1),
+    "leverage": (mark("New debt, of assets"), -0.2, 0.4), "market_value": (mark("Market value"), -0.9, 0.5),
+}  # fmt: skip
+"""Lever of a `Shock` → its words and how far it can be moved."""
+ECONOMY = (-2.0, 4.0)
+"""How far the economy can be moved, in standard deviations of failure rates between years."""
+WORST = {"revenue": -0.9, "margin": -0.4, "leverage": 0.9, "rates": 0.3, "market_value": -0.95}
+"""How far a lever is tried in a reverse stress."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """economy: in standard deviations between years; 0: as now. shock: to every company."""
+
+    economy: float = 0.0
+    shock: Shock = Shock()  # noqa: RUF009
+
+
+def to_start_with(base: Base) -> str:
+    """Return the riskiest company that is not on the watch list: the one a shock takes there first."""
+    calm = base.scores.filter(~pl.col("watch"))
+    return (calm if calm.height else base.scores).sort("pd_12m", "company_id", descending=[True, False])["company_id"][0]
+
+
+def shift(base: Base, scorer: str, economy: float) -> float:
+    """Return the shift of the log-odds of the first year's hazard."""
+    return economy * base.model.scorers[scorer].spread.year
+
+
+def economy_of(base: Base, scenario: str) -> float:
+    """Return where the economy's slider stands for a scenario of params: its shift in standard deviations between years."""
+    row = (
+        base.scenarios.filter(pl.col("scenario") == scenario)
+        .join(base.scores.select("company_id", "scorer"), on="company_id")
+        .row(0, named=True)
+    )
+    spread = base.model.scorers[row["scorer"]].spread.year
+    return row["shift"] / spread if spread else 0.0
+
+
+def now(base: Base) -> pl.DataFrame:
+    """Return company_id, scorer, the PDs, rating and watch as they are."""
+    return base.scores.select("company_id", "scorer", *COLUMNS, "rating", "watch")
+
+
+def under(base: Base, case: Case, company_id: str | None = None) -> pl.DataFrame:
+    """Return company_id, scorer, the PDs, rating and watch in a case: of one company, or of all."""
+    score = base.params.score
+    table = now(base) if company_id is None else now(base).filter(pl.col("company_id") == company_id)
+    if case.shock != Shock():
+        if company_id is None:
+            keys = base.scores.select(KEYS)
+            hit = stressed(base.model, base.statements, base.companies, base.peers, keys, {"case": case.shock}, score)
+        else:
+            hit = base.desk.of(company_id, {"case": case.shock}).with_columns(company_id=pl.lit(company_id))
+        table = table.select("company_id", "scorer").join(
+            hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
+        )
+    if case.economy == 0.0:
+        return with_grades(table, score).sort("company_id").select("company_id", "scorer", *COLUMNS, "rating", "watch")
+    path = base.params.stress.path
+    moved = [
+        under_scenario(rows, [share * shift(base, str(kind), case.economy) for share in path])
+        for (kind,), rows in table.group_by("scorer", maintain_order=True)
+    ]
+    return with_grades(pl.concat(moved).sort("company_id"), score).select("company_id", "scorer", *COLUMNS, "rating", "watch")
+
+
+def totals(base: Base, table: pl.DataFrame) -> dict[str, float]:
+    """Return mean PD over one and five years, companies on watch and the portfolio's expected loss."""
+    held = base.shares.select("company_id", "exposure", "lgd").join(table, on="company_id")
+    loss = expected_loss(*(held[name].to_numpy() for name in ("pd_12m", "lgd", "exposure")))
+    return {
+        "pd_12m": table["pd_12m"].mean(), "pd_60m": table["pd_60m"].mean(), "watch": int(table["watch"].sum()),
+        "loss": float(loss.sum()),
+    }  # type: ignore[dict-item]  # fmt: skip
+
+
+def means(table: pl.DataFrame) -> list[float]:
+    """Return the mean PD over one to five years."""
+    return [float(table[name].mean()) for name in COLUMNS]  # type: ignore[arg-type]
+
+
+def moves(base: Base, after: pl.DataFrame) -> pl.DataFrame:
+    """Return companies by grade now (rows) and in the case (columns)."""
+    return migration(now(base), after, base.params.score.grades).drop("gone")
+
+
+def hit_hardest(base: Base, after: pl.DataFrame, words: Words) -> pl.DataFrame:
+    """Return companies with their PD and grade now and in the case, those whose PD rises most first."""
+    rows = base.scores.select("company_id", "name", "sector", before="rating", pd_before="pd_12m")
+    rows = rows.join(after.select("company_id", "rating", "pd_12m"), on="company_id")
+    return rows.with_columns(rise=pl.col("pd_12m") - pl.col("pd_before")).sort("rise", "company_id", descending=[True, False])
+
+
+def reverse(base: Base, company_id: str, grade: str) -> list[tuple[str, float | None]]:
+    """Return each lever and the least change of it alone that brings the company to ``grade`` or worse; None: none does."""
+    return [(lever, reverse_stress(base.desk, company_id, lever, worst, grade, steps=20)) for lever, worst in WORST.items()]
+
+
+def shock_of(values: dict[str, float]) -> Shock:
+    return replace(Shock(), **{f.name: float(values[f.name]) for f in fields(Shock) if f.name in values})
+
+
+def preset(base: Base, name: str) -> dict[str, Any]:
+    """Return lever → size of a shock in params."""
+    return dict(base.params.stress.shocks[name])

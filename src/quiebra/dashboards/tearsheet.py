@@ -1,0 +1,65 @@
+"""A company on one page that can be printed or sent: HTML with nothing outside it."""
+
+from __future__ import annotations
+
+from quiebra.dashboards import company
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.company import Subject
+from quiebra.dashboards.look import brand_css
+from quiebra.dashboards.markup import Markup, chip, escape, items, table
+from quiebra.dashboards.page import footer
+from quiebra.dashboards.words import Words
+from quiebra.items import ITEMS
+from quiebra.models.reasons import ALTMAN_WORDS
+
+STYLE = (
+    "body{font:14px/1.5 system-ui,sans-serif;max-width:760px;margin:24px auto;padding:0 16px;color:var(--brand-ink)}"
+    "h1{font-size:22px;margin:0}h2{font-size:15px;margin:18px 0 4px;border-bottom:1px solid var(--brand-mist)}"
+    "table{border-collapse:collapse;width:100%}td,th{padding:3px 8px;border-bottom:1px solid var(--brand-mist);text-align:left}"
+    ".q-number{text-align:right}.q-chip{padding:1px 9px;border-radius:5px;font-weight:650}"
+    ".sim{background:var(--brand-sand);padding:4px 10px;font-weight:600}.foot{font-size:12px;margin-top:20px}"
+)
+
+
+def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
+    """Return the page: PDs with intervals, reasons, effects, Altman scores, history, statement, flags, and what made it."""
+    score = subject.score
+    pds, lows, highs = company.terms(score)
+    terms = [
+        (words("{n} y", n=year), words.percent(p), words.percent(low), words.percent(high))
+        for year, p, low, high in zip(range(1, 6), pds, lows, highs, strict=True)
+    ]
+    effects = [(name, f"{effect:+.2f}") for name, effect in company.steps(subject, words)]
+    altman = [
+        (ALTMAN_WORDS[name], words.number(value, 2), words(zone or "not available"))
+        for name, value, zone, _ in company.altman(subject)
+    ]
+    past = company.history(base, subject).select("fiscal_year", "pd_12m", "rating").iter_rows()
+    statement = [(words(item.label), words.number(subject.statement[item.name], 1)) for item in ITEMS]
+    sections = {
+        words("PD over one to five years"): table(["", "PD", words("low"), words("high")], terms, {1, 2, 3}),
+        words("Why"): items(text[words.language] for text in subject.reasons)
+        + table([words("Concept"), words("log-odds of failure")], effects, {1}),
+        words("Altman scores"): table([words("Score"), words("Value"), words("Zone")], altman, {1}),
+        words("What was said each year"): table(
+            [words("Year"), "PD", words("Grade")], [(str(y), words.percent(p), rating) for y, p, rating in past], {1}
+        ),
+        words("Statement, millions of {currency}", currency=subject.statement["currency"]): table(
+            [words("Item"), words("Value")], statement, {1}
+        ),
+        words("The data behind it"): items(company.flags(base, subject, words) or [words("Nothing to remark.")]),
+    }
+    place = " · ".join(dict.fromkeys(part for part in (subject.company_id, subject.sector) if part))
+    simulated = (
+        Markup('<p class="sim">{}</p>').format(words("SIMULATED: these companies do not exist.")) if base.simulated else ""
+    )
+    body = Markup("<h1>{} {}</h1><p>{}</p>{}{}<p class='foot'>{}</p>").format(
+        subject.name, chip(score["rating"]), place, simulated,
+        Markup("").join(Markup("<h2>{}</h2>{}").format(title, content) for title, content in sections.items()), footer(base,
+            words),
+    )  # fmt: skip
+    style = STYLE + brand_css(list(base.params.score.grades))
+    return (
+        f"<!DOCTYPE html><html lang='{words.language}'><head><meta charset='utf-8'><title>{escape(subject.name)}</title>"
+        f"<style>{style}</style></head><body>{body}</body></html>"
+    )

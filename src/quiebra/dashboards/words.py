@@ -1,0 +1,90 @@
+"""Words, numbers and dates in the reader's language: gettext catalogues through Babel."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gettext
+import io
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+
+from babel.dates import format_date
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_compact_decimal, format_decimal, format_percent
+
+LANGUAGES = {"en": "English", "es": "Español"}
+LOCALE = Path(__file__).parent / "locale"
+MISSING = "–"
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    """Return the catalogue of a language; the words in the code are English, so that one has none."""
+    path = LOCALE / f"{language}.po"
+    if not path.exists():
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as handle:
+        write_mo(compiled, read_po(handle, locale=language))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+@dataclass(frozen=True)
+class Words:
+    """How one language says words (call it: ``_("Companies")``), counts, shares and dates. A missing value is a dash."""
+
+    language: str = "en"
+
+    def __call__(self, text: str, **values: object) -> str:
+        """Return a text in the language, with ``{names}`` filled in."""
+        said = _catalogue(self.language).gettext(text) if text else ""
+        return said.format(**values) if values else said
+
+    def markup(self, text: str, **values: object) -> str:
+        """Return a text with its values escaped; the text itself may hold markup."""
+        return self(text, **{name: escape(str(value)) for name, value in values.items()})
+
+    def number(self, value: float | None, decimals: int = 0) -> str:
+        if value is None:
+            return MISSING
+        return format_decimal(value, format="#,##0" + ("." + "0" * decimals if decimals else ""), locale=self.language)
+
+    def short(self, value: float | None) -> str:
+        """Return an amount in few characters: 12.3 thousand is ``12.3K``."""
+        return MISSING if value is None else format_compact_decimal(value, fraction_digits=1, locale=self.language)
+
+    def percent(self, value: float | None, decimals: int = 2) -> str:
+        if value is None:
+            return MISSING
+        return format_percent(
+            value, format="#,##0" + ("." + "0" * decimals if decimals else "") + "\u00a0%", locale=self.language
+        )
+
+    def points(self, value: float | None, decimals: int = 2) -> str:
+        """Return a difference of shares in percentage points, with its sign."""
+        return MISSING if value is None else ("+" if value > 0 else "") + self.number(100 * value, decimals)
+
+    def date(self, value: dt.date | str | None) -> str:
+        if value is None:
+            return MISSING
+        day = dt.date.fromisoformat(value) if isinstance(value, str) else value
+        return format_date(day, format="long", locale=self.language)
+
+    @property
+    def separators(self) -> str:
+        """Return decimal mark and thousands mark, as Plotly asks for them."""
+        return ".," if self.language == "en" else ",."
+
+
+def mark(text: str) -> str:
+    """Return the text itself: it marks words that are translated where they are shown."""
+    return text
+
+
+def both(render) -> str:  # type: ignore[no-untyped-def]
+    """Return what ``render(words)`` gives in every language, of which the page shows one."""
+    return "".join(f'<div lang="{language}">{render(Words(language))}</div>' for language in LANGUAGES)
