@@ -62,7 +62,7 @@ def command(workspace: Path, *words: str, **extra: str) -> subprocess.CompletedP
 
 def new_workspace(folder: Path, changes: dict) -> Path:
     """Make a workspace as cloned, with some params changed."""
-    for name in ("notebooks", "reports", "src"):
+    for name in ("notebooks", "reports", "dashboards", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__", ".ipynb_checkpoints"))
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/raw/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def test_dependencies_point_one_way() -> None:
 def test_code_is_formatted_and_linted() -> None:
     done = command(ROOT, "ruff", "check", "--no-cache", "src", "tests", "benchmarks")
     assert done.returncode == 0, done.stdout[-3000:]
-    books = command(ROOT, "ruff", "check", "--no-cache", "--isolated", "--select", "F", "notebooks", "reports")
+    books = command(ROOT, "ruff", "check", "--no-cache", "--isolated", "--select", "F", "notebooks", "reports", "dashboards")
     assert books.returncode == 0, books.stdout[-3000:]
 
 
@@ -72,7 +72,8 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = command(ROOT, "quiebra", "--help").stdout
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
-    assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards", "dictionary"}
+    assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards",
+        "dictionary"}
     for name in names:
         assert f"quiebra {name}" in readme, name
         assert "Example" in command(ROOT, "quiebra", name, "--help").stdout, name
@@ -99,7 +100,8 @@ def test_the_lock_has_no_index_and_covers_the_dependencies() -> None:
     import tomllib
 
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    names = [re.split(r"[\[>=<]", d)[0] for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"], *wanted["dependency-groups"]["bench"])]
+    names = [re.split(r"[\[>=<]", d)[0] for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"],
+        *wanted["dependency-groups"]["bench"])]
     locked = {line.split("==")[0].lower() for line in lock.splitlines() if "==" in line}
     assert {name.lower() for name in names} <= locked
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from multiprocessing import forkserver
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -20,6 +21,12 @@ PRELOADED = ["quiebra.dashboards.preloaded"]
 
 def can_fork() -> bool:
     return sys.platform == "linux" and "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def preload() -> None:
+    """Start the process that kernels are forked from; it imports while the caller goes on."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
 
 
 def run_kernel(argv: list[str], env: dict[str, str], folder: str) -> None:
@@ -40,7 +47,6 @@ class Forked:
 
     def __init__(self, argv: list[str], env: dict[str, str], folder: str) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
         self._process = context.Process(target=run_kernel, args=(argv, env, folder), daemon=True)
         self._process.start()
         self.pid = self._process.pid

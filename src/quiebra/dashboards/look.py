@@ -25,7 +25,7 @@ def contrast(one: str, other: str) -> float:
 
 def readable(background: str) -> str:
     """Return the text colour that is easier to read on a background."""
-    return max("#ffffff", palette()["ink"], key=lambda colour: contrast(colour, background))
+    return max(palette()["paper"], palette()["ink"], "#000000", key=lambda colour: contrast(colour, background))
 
 
 def brand_css(grades: list[str]) -> str:

@@ -52,8 +52,8 @@ class Kpi:
 
 
 def kpi_row(kpis: Sequence[Kpi]) -> Markup:
-    """Return figures side by side: in one line up to six, else in two."""
-    columns = len(kpis) if len(kpis) <= 6 else -(-len(kpis) // 2)
+    """Return figures side by side: in one line up to five, else in two."""
+    columns = len(kpis) if len(kpis) <= 5 else -(-len(kpis) // 2)
     row = Markup("").join(kpi.html() for kpi in kpis)
     return Markup('<section class="q-kpis" style="--columns:{}">{}</section>').format(columns, row)
 

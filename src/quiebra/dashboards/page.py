@@ -42,6 +42,7 @@ class Frame(anywidget.AnyWidget):
     language = traitlets.Unicode("en").tag(sync=True)
     address = traitlets.Unicode("").tag(sync=True)
     shown = traitlets.Unicode("").tag(sync=True)
+    opened = traitlets.Bool(False).tag(sync=True)
 
     def say(self, text: str, kind: str = "warning") -> None:
         """Show a message over the page; kind: ``ok``, ``warning`` or ``error``."""
@@ -68,6 +69,9 @@ class Page:
         """Return the page's widgets, in the page's language."""
         raise NotImplementedError
 
+    def opened(self) -> None:
+        """Do what had to wait until somebody opened the page: a warm kernel draws it before it knows for whom."""
+
     def at(self, query: dict[str, str]) -> None:
         """Go where the address asks, as ``?company=C_1`` does."""
 
@@ -76,6 +80,7 @@ class Page:
         display(HTML(both(lambda words: frame_html(self, words))))
         self.frame.observe(lambda _change: self.redraw(), "language")
         self.frame.observe(lambda change: self.guarded(self.at)(_query(change["new"])), "address")
+        self.frame.observe(lambda _change: self.guarded(self.opened)(), "opened")
         self.redraw()
         root = VBox([self.body, self.frame])
         root.add_class("q-live")

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 import plotly
 import tornado.web
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from traitlets.config import Config
 from voila.app import Voila
@@ -24,10 +27,10 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from quiebra.dashboards.base import stamp
 from quiebra.dashboards.controls import ASSETS
-from quiebra.dashboards.kernels import can_fork
+from quiebra.dashboards.kernels import can_fork, preload
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES
-from quiebra.dashboards.visitors import FOLDER, READER, Visitors, remember
+from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
 from quiebra.dashboards.words import LANGUAGES, Words
 from quiebra.errors import QuiebraError, WorkspaceError
 from quiebra.params import load
@@ -59,7 +62,7 @@ class Dashboards(Voila):
     def init_settings(self) -> dict[str, Any]:
         settings = super().init_settings()
         self.stamp = stamp(self.workspace)
-        headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+        headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
         return {**settings, "headers": headers, "default_handler_class": Missing, "quiebra": self, "log_function": _log_request}
 
     def init_handlers(self) -> list[Any]:
@@ -67,6 +70,7 @@ class Dashboards(Voila):
         ours = [
             (r"/", Home),
             (r"/health", Health),
+            (r"/login", Door),
             (r"/assets/brand.css", Brand),
             (r"/assets/(plotly.min.js)", Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
             (r"/assets/([a-z]+\.(?:css|js))", Asset, {"path": str(ASSETS)}),
@@ -74,6 +78,7 @@ class Dashboards(Voila):
             (r"/voila/labextensions/(.*)", Extension, {"path": self.labextensions_path}),
             (rf"/({'|'.join(PAGES)})", DashboardPage, page),
             (r"/api/kernels/([\w-]+)/channels", Channels),
+            (r"/voila/api/shutdown/([\w-]+)", Leave),
         ]
         theirs = [
             h
@@ -85,7 +90,7 @@ class Dashboards(Voila):
         return [*ours, *(h for h in theirs if h[0] != "/")]
 
     def pools(self) -> list[asyncio.Task[Any]]:
-        return [task for pool in self.kernel_manager._pools.values() for task in pool]
+        return [task for pool in getattr(self.kernel_manager, "_pools", {}).values() for task in pool]
 
     def ready(self) -> bool:
         """Whether every page has a kernel that has drawn it."""
@@ -97,6 +102,8 @@ class Dashboards(Voila):
         if now == self.stamp:
             return
         self.stamp = now
+        if not self.pools():
+            return
         old, manager = self.kernel_manager._pools, self.kernel_manager
         self.kernel_manager._pools = {}
         for name in old:
@@ -130,7 +137,8 @@ class Plain(JupyterHandler):
         template = self.settings["voila_jinja2_env"].get_template("plain.html.j2")
         resources = {"base_url": self.base_url, "metadata": {"name": ""}}
         said = {language: texts(Words(language)) for language in LANGUAGES}
-        self.finish(template.render(q=shell(self.app.workspace, self.base_url), resources=resources, texts=said))
+        q = shell(self.app.workspace, self.base_url)
+        self.finish(template.render(q=q, resources=resources, texts=said, form=self.xsrf_form_html))
 
     def write_error(self, status_code: int, **_kwargs: Any) -> None:
         """Say that it went wrong, in words; the log has the rest."""
@@ -173,7 +181,28 @@ def home(_: Words) -> dict[str, Any]:
     return {"title": _("Bankruptcy risk"), "note": _("Six pages, from the last finished run."), "pages": pages}
 
 
+class Door(LoginFormHandler):
+    """Where a visitor without a token in the address gives one."""
+
+    app = Plain.app
+    plain = Plain.plain
+    write_error = Plain.write_error
+
+    def _render(self, message: dict[str, str] | None = None) -> None:
+        wrong = message is not None
+        self.plain(
+            lambda _: {
+                "title": _("Who is there?"),
+                "note": _("That is not a token of this server.")
+                if wrong
+                else _("Open the address that the launcher printed, or give its token."),
+                "door": {"action": self.request.uri, "label": _("Token"), "enter": _("Enter")},
+            }
+        )
+
+
 class Health(Plain):
+    @allow_unauthenticated
     def get(self) -> None:
         """Answer 200 once every page is warm, 503 before."""
         warm = self.app.ready()
@@ -182,6 +211,7 @@ class Health(Plain):
 
 
 class Brand(Plain):
+    @allow_unauthenticated
     def get(self) -> None:
         self.set_header("Content-Type", "text/css; charset=utf-8")
         self.finish(brand_css(_grades(self.app.workspace)))
@@ -232,13 +262,28 @@ class DashboardPage(TornadoVoilaHandler):
     plain = Plain.plain
 
 
+class Leave(JupyterHandler):
+    """Lets a kernel go when its page is closed. Its parting message can carry no token: its origin is looked at."""
+
+    def check_xsrf_cookie(self) -> None:
+        if not self.check_origin():
+            raise tornado.web.HTTPError(403)
+
+    @tornado.web.authenticated
+    async def post(self, kernel_id: str) -> None:
+        manager = self.settings["quiebra"].kernel_manager
+        if kernel_id in manager:
+            await manager.shutdown_kernel(kernel_id, now=True)
+        self.set_status(204)
+
+
 class Channels(VoilaKernelWebsocketHandler):
     """The wire between a page and its kernel; the kernel learns who is at the other end."""
 
     async def get(self, kernel_id: str) -> None:
-        user = self.current_user
-        if user is not None:
-            remember(self.settings["quiebra"].visitors, kernel_id, getattr(user, "username", READER))
+        app: Dashboards = self.settings["quiebra"]
+        person = getattr(self.current_user, "username", READER)
+        remember(app.visitors, kernel_id, person if person in app.identity_provider.tokens else READER)
         await super().get(kernel_id=kernel_id)
 
 
@@ -273,6 +318,17 @@ def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, 
     )
 
 
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise WorkspaceError where the address cannot be listened on."""
+    try:
+        for family, kind, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise WorkspaceError(f"cannot listen on {host}:{port} ({error.strerror or error}): give another with --port") from None
+
+
 def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Config:
     """Return Voila's configuration; params decide how long an abandoned page keeps its kernel."""
     options = load(workspace).dashboards
@@ -299,13 +355,15 @@ def serve(
     pool: int = 1, announce: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Serve the dashboards until interrupted. ``announce`` is given each person's address. WorkspaceError: see `tokens_for`."""
-    tokens = tokens_for(host, editors or [], authenticated)
+    tokens = tokens_for(host, checked_names(editors or []), authenticated)
+    _refuse_taken(host, port)
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[FOLDER] = str(visitors)
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, min(4, os.cpu_count() or 1))))
     if can_fork():
         os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "quiebra-fork"
+        preload()
     app = Dashboards(
         config=configuration(workspace, tokens, pool), ip=host, port=port, port_retries=0, open_browser=False,
         root_dir=str(workspace.root / "dashboards"), identity_provider_class=Visitors, log_level=logging.ERROR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import polars as pl
@@ -30,9 +30,9 @@ WORST = {"revenue": -0.9, "margin": -0.4, "leverage": 0.9, "rates": 0.3, "market
 
 @dataclass(frozen=True)
 class Case:
-    """economy: in standard deviations between years; 0: as now. shock: to every company."""
+    """shifts: of the log-odds of the first year's hazard, by scorer; none: as now. shock: to every company."""
 
-    economy: float = 0.0
+    shifts: dict[str, float] = field(default_factory=dict)
     shock: Shock = Shock()  # noqa: RUF009
 
 
@@ -42,20 +42,21 @@ def to_start_with(base: Base) -> str:
     return (calm if calm.height else base.scores).sort("pd_12m", "company_id", descending=[True, False])["company_id"][0]
 
 
-def shift(base: Base, scorer: str, economy: float) -> float:
-    """Return the shift of the log-odds of the first year's hazard."""
-    return economy * base.model.scorers[scorer].spread.year
+def shifts_of_economy(base: Base, economy: float) -> dict[str, float]:
+    """Return scorer → shift for an economy so many standard deviations worse, as years differ."""
+    return {kind: economy * scorer.spread.year for kind, scorer in base.model.scorers.items()} if economy else {}
 
 
-def economy_of(base: Base, scenario: str) -> float:
-    """Return where the economy's slider stands for a scenario of params: its shift in standard deviations between years."""
-    row = (
-        base.scenarios.filter(pl.col("scenario") == scenario)
-        .join(base.scores.select("company_id", "scorer"), on="company_id")
-        .row(0, named=True)
-    )
-    spread = base.model.scorers[row["scorer"]].spread.year
-    return row["shift"] / spread if spread else 0.0
+def shifts_of_scenario(base: Base, scenario: str) -> dict[str, float]:
+    """Return scorer → shift of a scenario of params, as the stage worked it out."""
+    rows = base.scenarios.filter(pl.col("scenario") == scenario).join(base.scores.select("company_id", "scorer"), on="company_id")
+    return dict(rows.unique("scorer", keep="first", maintain_order=True).select("scorer", "shift").iter_rows())
+
+
+def economy_of(base: Base, shifts: dict[str, float]) -> float:
+    """Return where the economy's slider stands for shifts: in standard deviations between years."""
+    at = [shift / base.model.scorers[kind].spread.year for kind, shift in shifts.items() if base.model.scorers[kind].spread.year]
+    return sum(at) / len(at) if at else 0.0
 
 
 def now(base: Base) -> pl.DataFrame:
@@ -76,11 +77,11 @@ def under(base: Base, case: Case, company_id: str | None = None) -> pl.DataFrame
         table = table.select("company_id", "scorer").join(
             hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
         )
-    if case.economy == 0.0:
+    if not any(case.shifts.values()):
         return with_grades(table, score).sort("company_id").select("company_id", "scorer", *COLUMNS, "rating", "watch")
     path = base.params.stress.path
     moved = [
-        under_scenario(rows, [share * shift(base, str(kind), case.economy) for share in path])
+        under_scenario(rows, [share * case.shifts.get(str(kind), 0.0) for share in path])
         for (kind,), rows in table.group_by("scorer", maintain_order=True)
     ]
     return with_grades(pl.concat(moved).sort("company_id"), score).select("company_id", "scorer", *COLUMNS, "rating", "watch")

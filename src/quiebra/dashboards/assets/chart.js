@@ -19,7 +19,7 @@ function plotly(model) {
   return library;
 }
 
-function themed(spec, separators, height) {
+function themed(spec, separators, height, box) {
   const css = getComputedStyle(document.documentElement);
   const pen = document.createElement("canvas").getContext("2d");
   const colour = (name) => {
@@ -47,7 +47,7 @@ function themed(spec, separators, height) {
     data: named(spec.data ?? []),
     layout: {
       margin: { l: 8, r: 12, t: 8, b: 8 }, showlegend: false, hoverlabel: { font: { family: "inherit" } },
-      legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height, autosize: true, separators,
+      legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height, width: box.clientWidth, separators,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: css.getPropertyValue("font-family") || "sans-serif", size: 12, color: colour("ink") },
     },
@@ -65,16 +65,24 @@ export default {
     const draw = async () => {
       box.setAttribute("aria-label", model.get("spec").alt ?? "");
       const Plotly = await plotly(model);
-      if (!alive) return;
-      const { data, layout } = themed(model.get("spec"), model.get("separators"), model.get("height"));
-      await Plotly.react(box, data, layout, { displayModeBar: false, responsive: true, plotlyServerURL: "", showTips: false });
+      if (!alive || !box.clientWidth || !model.get("spec").data) return; // drawn once it has a place and figures
+      const { data, layout } = themed(model.get("spec"), model.get("separators"), model.get("height"), box);
+      await Plotly.react(box, data, layout, { displayModeBar: false, plotlyServerURL: "", showTips: false });
       box.dataset.drawn = String(Number(box.dataset.drawn ?? 0) + 1);
     };
+    let width = 0;
+    const watcher = new ResizeObserver(() => {
+      if (box.clientWidth === width) return;
+      width = box.clientWidth;
+      draw();
+    });
+    watcher.observe(box);
     model.on("change:spec", draw);
     window.addEventListener("quiebra-theme", draw);
     draw();
     return () => {
       alive = false;
+      watcher.disconnect();
       window.removeEventListener("quiebra-theme", draw);
       if (window.Plotly) window.Plotly.purge(box);
     };

@@ -30,6 +30,8 @@ export default {
     told();
     first();
     if (root.lang) speak(root.lang);
+    model.set("opened", true);
+    model.save_changes();
     if (location.search) { model.set("address", location.search); model.save_changes(); }
   },
 };

@@ -52,7 +52,7 @@ class Settings(Page):
         self.reason = w.Text(placeholder=words("Why is this changed?"), layout={"width": "100%"})
         self.reason.description = ""
         self.look = w.Button(description=words("Show the change"))
-        self.keep = w.Button(description=words("Save"), button_style="primary")
+        self.keep = w.Button(description=words("Save"), button_style="primary", disabled=visitor() is None)
         self.look.on_click(lambda _button: self.guarded(self.preview)())
         self.keep.on_click(lambda _button: self.guarded(self.save)())
         self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
@@ -65,8 +65,10 @@ class Settings(Page):
         )  # fmt: skip
         return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
 
-    def at(self, query: dict[str, str]) -> None:
-        """Nothing in the address changes this page."""
+    def opened(self) -> None:
+        """Say who opened the page, and let editors save."""
+        self.lead.value = self.first(self.words)
+        self.keep.disabled = visitor() is None
 
     def _control(self, field: settings.Field) -> w.Widget:
         value = settings.shown(settings.value_of(self.text, field.name))
@@ -130,7 +132,6 @@ class Settings(Page):
             for entry in settings.log(self.base.workspace)
         ]  # fmt: skip
         self.log.show(pl.DataFrame(rows, schema=LOG))
-        self.keep.disabled = visitor() is None
 
     def _log_columns(self) -> list[Column]:
         words = self.words

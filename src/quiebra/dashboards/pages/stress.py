@@ -19,6 +19,8 @@ class Stress(Page):
     def __init__(self) -> None:
         super().__init__()
         self.company_id = ""
+        self.shifts: dict[str, float] = {}
+        self.moved: dict[str, float] = {}
         self.setting = False
 
     def at(self, query: dict[str, str]) -> None:
@@ -51,15 +53,23 @@ class Stress(Page):
             options=[(words("none"), ""), *((words(n), n) for n in options.shocks)], value="", description=words("Shock")
         )
         self.economy = w.FloatSlider(
-            value=0.0, min=stress.ECONOMY[0], max=stress.ECONOMY[1], step=0.1, description=words("Economy"), readout_format="+.1f"
+            value=round(stress.economy_of(base, self.shifts), 1),
+            min=stress.ECONOMY[0],
+            max=stress.ECONOMY[1],
+            step=0.1,
+            description=words("Economy"),
+            readout_format="+.1f",
         )
         self.levers = {
-            name: w.FloatSlider(value=0.0, min=low, max=high, step=0.01, description=words(title), readout_format="+.0%")
+            name: w.FloatSlider(
+                value=self.moved.get(name, 0.0), min=low, max=high, step=0.01, description=words(title), readout_format="+.0%"
+            )
             for name, (title, low, high) in stress.LEVERS.items()
         }  # fmt: skip
         self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
-        for slider in (self.economy, *self.levers.values()):
+        self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
+        for slider in self.levers.values():
             slider.observe(lambda _change: self.guarded(self.update)(), "value")
         reset = w.Button(description=words("Back to now"))
         reset.on_click(lambda _button: self.guarded(self.reset)())
@@ -101,11 +111,26 @@ class Stress(Page):
         ]  # fmt: skip
 
     def case(self) -> Case:
-        return Case(self.economy.value, stress.shock_of({name: slider.value for name, slider in self.levers.items()}))
+        self.moved = {name: slider.value for name, slider in self.levers.items()}
+        return Case(self.shifts, stress.shock_of(self.moved))
 
     def take_scenario(self, name: str) -> None:
-        if name:
-            self.economy.value = round(min(stress.ECONOMY[1], max(stress.ECONOMY[0], stress.economy_of(self.base, name))), 1)
+        """Take a scenario of params exactly; the slider goes to the nearest place."""
+        if not name:
+            return
+        shifts = stress.shifts_of_scenario(self.base, name)
+        self.setting = True
+        self.economy.value = round(stress.economy_of(self.base, shifts), 1)
+        self.setting = False
+        self.shifts = shifts
+        self.update()
+
+    def take_economy(self, economy: float) -> None:
+        if self.setting:
+            return
+        self.scenario.value = ""
+        self.shifts = stress.shifts_of_economy(self.base, economy)
+        self.update()
 
     def take_preset(self, name: str) -> None:
         self.set_levers(stress.preset(self.base, name) if name else {})
@@ -119,7 +144,9 @@ class Stress(Page):
 
     def reset(self) -> None:
         self.scenario.value = self.preset.value = ""
+        self.setting = True
         self.economy.value = 0.0
+        self.shifts = {}
         self.set_levers({})
 
     def update(self) -> None:

@@ -1,0 +1,242 @@
+"""The dashboards as a reader feels them: first figure, answers to controls, ten readers at once, memory, and kernels by fork.
+
+Serves a workspace with a finished run (the current one, or the path given) and drives Chromium; prints a table and writes
+benchmarks/results/dashboards.json, an entry a source. Times are of this machine; ratios are what to compare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from browser import CHROMIUM, FLAGS, Served, browsing, serving
+from jupyter_client.manager import AsyncKernelManager
+
+from quiebra.dashboards import portfolio
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.kernels import preload
+from quiebra.dashboards.words import Words
+from quiebra.files import read_json, write_json
+from quiebra.risk.shocks import KEYS
+from quiebra.workspace import Workspace
+
+RESULTS = Path(__file__).parent / "results" / "dashboards.json"
+FIGURE = ".q-kpi .value >> visible=true"
+REFILL = 6.0
+"""Seconds after which the pool has a warm kernel again."""
+ANSWER = """async ([selector, act, value]) => {
+  const shown = () => document.querySelector('.q-live .q-kpi .value')?.textContent;
+  const before = shown(), start = performance.now();
+  const done = new Promise((resolve) => {
+    const look = () => shown() !== before && resolve(performance.now() - start);
+    new MutationObserver(look).observe(document.querySelector('.q-live'), {childList: true, subtree: true, characterData: true});
+    setTimeout(() => resolve(null), 5000);
+  });
+  const target = document.querySelector(selector);
+  if (act === 'key') target.dispatchEvent(new KeyboardEvent('keydown', {key: value, bubbles: true}));
+  else { target.value = value; target.dispatchEvent(new Event('input', {bubbles: true})); }
+  return await done;
+}"""
+
+
+def first_figure(open_page: Callable[..., Any], server: Served, page: str) -> tuple[float, float]:
+    """Return seconds to the first figure and to working widgets."""
+    start = time.perf_counter()
+    watched = open_page(server.url(page), live=False)
+    watched.page.wait_for_selector(FIGURE, timeout=60_000)
+    figure = time.perf_counter() - start
+    watched.page.wait_for_selector("body[data-live=yes]", state="attached", timeout=60_000)
+    live = time.perf_counter() - start
+    watched.page.context.close()
+    return figure, live
+
+
+def answers(page: Any, selector: str, act: str, values: Iterator[str] | list[str]) -> list[float]:
+    """Return milliseconds from each change of a control to the changed figure."""
+    found = []
+    for value in values:
+        took = page.evaluate(ANSWER, [selector, act, value])
+        if took is not None:
+            found.append(float(took))
+        page.wait_for_timeout(600)
+    return found
+
+
+def spread(times: list[float]) -> dict[str, float]:
+    ordered = sorted(times)
+    return {"median": statistics.median(times), "p95": ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
+        "changes": len(times)}
+
+
+def proportional_memory(server: Served) -> tuple[float, int]:
+    """Return megabytes of all processes of a server, shared pages counted once, and how many processes there are."""
+    total, count, waiting = 0, 0, [server.process.pid]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                total += int(line.split()[1]) if line.startswith("Pss:") else 0
+            count += 1
+            waiting += [int(p) for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return total / 1024, count
+
+
+def ten_at_once(server: Served) -> float:
+    """Return the seconds until ten readers, who open pages at the same moment, all have their first figure and widgets."""
+    from playwright.async_api import async_playwright
+
+    pages = ["executive", "company", "portfolio", "stress", "model"] * 2
+
+    async def go() -> float:
+        async with async_playwright() as program:
+            browser = await program.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            contexts = [await browser.new_context() for _ in pages]
+            tabs = [await context.new_page() for context in contexts]
+            start = time.perf_counter()
+
+            async def visit(tab: Any, page: str) -> None:
+                await tab.goto(server.url(page))
+                await tab.wait_for_selector(FIGURE, timeout=120_000)
+                await tab.wait_for_selector("body[data-live=yes]", state="attached", timeout=120_000)
+
+            await asyncio.gather(*(visit(tab, page) for tab, page in zip(tabs, pages, strict=True)))
+            took = time.perf_counter() - start
+            await browser.close()
+            return took
+
+    return asyncio.run(go())
+
+
+def kernel_start(provisioner: str, folder: Path) -> float:
+    """Return the median seconds from starting a kernel to the executive page's figures, by fork or in the usual way."""
+    code = "from quiebra.dashboards.pages.executive import Executive\nExecutive().draw()"
+
+    async def once() -> float:
+        start = time.perf_counter()
+        manager = AsyncKernelManager(kernel_name="python3")
+        await manager.start_kernel(cwd=str(folder))
+        client = manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=60)
+        reply = await client.execute_interactive(code, timeout=60, output_hook=lambda _message: None)
+        assert reply["content"]["status"] == "ok", reply["content"]
+        took = time.perf_counter() - start
+        client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+        return took
+
+    from jupyter_client.provisioning import KernelProvisionerFactory
+
+    KernelProvisionerFactory.instance().default_provisioner_name = provisioner
+    preload()
+    return statistics.median([asyncio.run(once()) for _ in range(4)][1:])
+
+
+def upload(base: Base) -> float:
+    """Return the seconds to score a file of 100,000 companies' statements."""
+    latest = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").drop("currency", "source")
+    import polars as pl
+
+    copies = [latest.with_columns(company_id=pl.col("company_id") + f"-{n}") for n in range(100_000 // latest.height + 1)]
+    content = pl.concat(copies).head(100_000).write_csv().encode()
+    start = time.perf_counter()
+    held = portfolio.of_upload(base, "many.csv", content, Words())
+    assert held.table.height == 100_000
+    return time.perf_counter() - start
+
+
+def measure(workspace: Workspace) -> dict[str, Any]:
+    env = dict(os.environ)
+    found: dict[str, Any] = {}
+    with browsing(language="en") as open_page:
+        with serving(workspace.root, env, "--no-token", "--pool", "0") as server:
+            cold = [first_figure(open_page, server, page) for page in ("executive", "company", "stress")]
+            found["cold"] = {"first figure": max(f for f, _ in cold), "widgets": max(w for _, w in cold)}
+        with serving(workspace.root, env, "--no-token") as server:
+            warm = []
+            for page in ("executive", "company", "portfolio", "stress", "model") * 2:
+                warm.append(first_figure(open_page, server, page))
+                time.sleep(REFILL / 5)
+            time.sleep(REFILL)
+            found["warm"] = {
+                "first figure, median": statistics.median(f for f, _ in warm), "first figure, worst": max(f for f, _ in warm),
+                "widgets, median": statistics.median(w for _, w in warm),
+            }  # fmt: skip
+            stress = open_page(server.url("stress")).page
+            stress.wait_for_selector(".q-chart[data-drawn]")
+            handles = "[...document.querySelectorAll('.q-levers .noUi-handle')]"
+            sliders = stress.evaluate(f"{handles}.map((handle, i) => {{ handle.id = `handle-${{i}}`; return handle.id; }})")
+            found["answers, ms"] = {
+                "economy": spread(answers(stress, f"#{sliders[0]}", "key", ["ArrowRight", "ArrowRight", "ArrowLeft"] * 6)),
+                "shock to firms": spread(answers(stress, f"#{sliders[1]}", "key", ["ArrowLeft", "ArrowLeft", "ArrowRight"] * 6)),
+            }  # fmt: skip
+            stress.context.close()
+            typed = open_page(server.url("company")).page
+            typed.click("text=Type in a statement")
+            typed.wait_for_function("document.querySelector('.q-live h1')?.textContent.includes('typed in')")
+            typed.locator(".q-form .widget-vbox",
+                has_text="Net income").locator("input").first.evaluate("node => { node.id = 'income'; }")
+            values = [str(-50 * n) for n in range(1, 19)]
+            found["answers, ms"]["statement typed in"] = spread(answers(typed, "#income", "type", values))
+            typed.context.close()
+            time.sleep(REFILL)
+            before, processes = proportional_memory(server)
+            opened = [open_page(server.url(page)) for page in ("executive", "company", "portfolio", "stress", "model")]
+            time.sleep(REFILL)
+            after, more = proportional_memory(server)
+            found["memory, MB"] = {
+                "server and warm pool": before, "processes": processes, "each open page": (after - before) / len(opened),
+                "processes with pages": more,
+            }  # fmt: skip
+            for watched in opened:
+                watched.page.context.close()
+    with serving(workspace.root, env, "--no-token") as server:
+        found["ten readers at once, s"] = ten_at_once(server)
+    fork, usual = kernel_start("quiebra-fork", workspace.root), kernel_start("local-provisioner", workspace.root)
+    found["kernel to figures, s"] = {"forked": fork, "usual": usual, "ratio": usual / fork}
+    found["100,000 companies uploaded, s"] = upload(Base(workspace))
+    return found
+
+
+def lines(found: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}"
+            yield from lines(value, indent + "    ")
+        else:
+            yield f"{indent}{name:<34} {value:,.2f}" if isinstance(value, float) else f"{indent}{name:<34} {value}"
+
+
+def main() -> None:
+    workspace = Workspace.find(sys.argv[1] if len(sys.argv) > 1 else None)
+    if CHROMIUM is None:
+        sys.exit("no Chromium is installed: apt-get install chromium")
+    if not (workspace.scores / "run.json").exists():
+        sys.exit(f"{workspace.root} has no finished run: quiebra run")
+    os.chdir(workspace.root)
+    source = read_json(workspace.panel / "source.json")["source"]
+    found = measure(workspace)
+    print(f"dashboards on the {source} panel\n" + "\n".join(lines(found)))
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    write_json(RESULTS, {**results, source: _rounded(found)})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()

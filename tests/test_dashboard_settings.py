@@ -1,0 +1,183 @@
+"""Settings: edits are checked, shown, kept with author and reason, never half done, and never over somebody else's."""
+
+import re
+import threading
+from pathlib import Path
+
+import hypothesis
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quiebra import store
+from quiebra.dashboards import settings
+from quiebra.errors import ParamsError, StoreError, WorkspaceError
+from quiebra.settings import database_url
+from quiebra.workspace import Workspace
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def place(workspace: Path) -> Workspace:
+    (workspace / "params.yaml").write_text(TEXT, encoding="utf-8")  # with its comments, as cloned
+    return Workspace(workspace)
+
+
+def entries(place: Workspace) -> list[dict]:
+    return settings.log(place)
+
+
+def test_what_can_be_edited_is_in_params_and_reads_back_as_typed() -> None:
+    for fields in settings.FIELDS.values():
+        for field in fields:
+            value = settings.value_of(TEXT, field.name)
+            assert settings.parsed(field.name, settings.shown(value)) == value
+
+
+def test_an_edit_changes_its_line_alone() -> None:
+    after = settings.edited(TEXT, {"portfolio.lgd": 0.5, "train.blend_weight": 0.7, "monitor.score_psi.alarm": 0.3})
+    lines = settings.diff(TEXT, after)
+    assert len(lines) == 6
+    assert any(re.fullmatch(r"\+  lgd: 0.5 +# loss given default where the file has none", line) for line in lines)
+    assert settings.edited(TEXT, {}) == TEXT
+
+
+@hypothesis.settings(deadline=None)
+@given(st.sampled_from(sorted(settings.LIMIT_NAMES - {"score.grades"})), st.floats(0.01, 0.99))
+def test_editing_there_and_back_leaves_the_file_as_it_was(name: str, value: float) -> None:
+    before = settings.value_of(TEXT, name)
+    if not isinstance(before, float):
+        return
+    try:
+        after = settings.edited(TEXT, {name: value})
+    except ParamsError:
+        return
+    assert settings.value_of(after, name) == value
+    back = settings.edited(after, {name: before})
+    assert yaml.safe_load(back) == yaml.safe_load(TEXT)
+    assert re.findall("#.*", back) == re.findall("#.*", TEXT)
+
+
+def test_the_rating_scale_can_be_changed_as_a_whole() -> None:
+    scale = settings.parsed("score.grades", "A: 0.01, B: 0.1, CCC: 0.3, D: 1")
+    after = settings.edited(TEXT, {"score.grades": scale})
+    assert yaml.safe_load(after)["score"]["grades"] == {"A": 0.01, "B": 0.1, "CCC": 0.3, "D": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("portfolio.lgd", "1.5", "portfolio.lgd"), ("portfolio.lgd", "much", "not a number"), ("score.watch_from", "ZZZ",
+            "not a grade"),
+        ("score.grades", "AAA: 0.5, C: 0.2", "must rise"), ("score.grades", "AAA", "write grades"), ("dashboards.language",
+            "fr", "dashboards.language"),
+        ("report.watch_list", "0", "report.watch_list"), ("train.blend_weight", "-1", "train.blend_weight"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_used_is_refused_with_its_name(name: str, typed: str, words: str) -> None:
+    with pytest.raises(ParamsError, match=words):
+        settings.edited(TEXT, {name: settings.parsed(name, typed)})
+
+
+def test_what_makes_the_data_cannot_be_edited_here() -> None:
+    with pytest.raises(ParamsError, match="cannot be edited"):
+        settings.edited(TEXT, {"ingest.source": "american"})
+
+
+def test_a_change_is_kept_with_author_time_reason_and_run(place: Workspace) -> None:
+    _, version = settings.current(place)
+    settings.save(place, version, {"portfolio.lgd": 0.6, "score.reasons": 4}, who="ana", reason="the committee of May")
+    assert yaml.safe_load((place.root / "params.yaml").read_text())["portfolio"]["lgd"] == 0.6
+    found = {e["subject"]: e for e in entries(place)}
+    assert (found["portfolio.lgd"]["before"], found["portfolio.lgd"]["after"]) == (0.45, 0.6)
+    assert found["score.reasons"]["who"] == "ana"
+    assert found["score.reasons"]["reason"] == "the committee of May"
+    assert len(found["score.reasons"]["run_id"]) == 12
+
+
+def test_the_second_of_two_editors_is_told_and_nothing_of_hers_is_written(place: Workspace) -> None:
+    _, version = settings.current(place)
+    settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="first of two")
+    with pytest.raises(WorkspaceError, match="somebody else"):
+        settings.save(place, version, {"portfolio.lgd": 0.7}, who="luis", reason="second of two")
+    assert settings.value_of(settings.current(place)[0], "portfolio.lgd") == 0.6
+    assert [e["who"] for e in entries(place)] == ["ana"]
+
+
+def test_of_many_at_once_one_is_saved(place: Workspace) -> None:
+    _, version = settings.current(place)
+    told = []
+
+    def change(n: int) -> None:
+        try:
+            settings.save(place, version, {"portfolio.lgd": 0.5 + n / 100}, who=f"p{n}", reason="all at once")
+            told.append("saved")
+        except WorkspaceError:
+            told.append("told")
+
+    threads = [threading.Thread(target=change, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == ["saved"] + ["told"] * 5
+    assert len(entries(place)) == 1
+
+
+@pytest.mark.parametrize(
+    ("who", "reason", "edits", "error", "words"),
+    [
+        ("", "because I can", {"portfolio.lgd": 0.5}, WorkspaceError, "--editor"), ("ana", " x ", {"portfolio.lgd": 0.5},
+            ParamsError, "say why"),
+        ("ana", "no change at all", {"portfolio.lgd": 0.45}, ParamsError, "nothing was changed"), ("ana", "out of range",
+            {"portfolio.lgd": 2.0}, ParamsError, "lgd"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_saved_leaves_no_trace(place: Workspace, who: str, reason: str, edits: dict, error: type,
+    words: str) -> None:
+    text, version = settings.current(place)
+    with pytest.raises(error, match=words):
+        settings.save(place, version, edits, who=who, reason=reason)
+    assert settings.current(place)[0] == text
+    assert entries(place) == []
+
+
+def test_where_the_file_cannot_be_written_nothing_is_on_record(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise WorkspaceError("the disk is full")
+
+    text, version = settings.current(place)
+    monkeypatch.setattr(settings, "write_text", refuse)
+    with pytest.raises(WorkspaceError, match="disk"):
+        settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="a full disk")
+    assert settings.current(place)[0] == text
+    assert entries(place) == []
+
+
+def test_where_the_database_refuses_the_file_stays(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, version = settings.current(place)
+    monkeypatch.setenv("QUIEBRA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreError):
+        settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="no database there")
+    assert settings.current(place)[0] == text
+
+
+def test_the_audit_table_on_postgresql(postgres) -> None:  # type: ignore[no-untyped-def]
+    engine = store.connect(postgres("audit"))
+    store.upgrade(engine)
+    store.record(engine, [store.Entry("ana", "settings", "score.grades", {"A": 0.1}, {"A": 0.2}, "why not")])
+    with pytest.raises(ZeroDivisionError):
+        store.record(engine, [store.Entry("ana", "settings", "x", 1, 2, "lost")], lambda: 1 / 0)
+    (entry,) = store.entries(engine)
+    assert (entry["before"], entry["after"], entry["who"]) == ({"A": 0.1}, {"A": 0.2}, "ana")
+
+
+def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> None:
+    engine = store.connect(database_url(place.root))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE auditoria")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+    assert settings.log(place) == []

@@ -1,0 +1,296 @@
+"""The dashboards in a real browser: they load, stay at home, answer, speak both languages, and survive bad input."""
+
+import json
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from browser import CHROMIUM, Served, Watched, browsing, serving
+from conftest import command, environment
+
+from quiebra.dashboards.page import PAGES
+from quiebra.provenance import hash_files
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+NASTY = "<img src=x onerror=alert(1)>"
+Visit = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def place(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished workspace, with a company whose name is a piece of HTML."""
+    folder = Path(shutil.copytree(finished, tmp_path_factory.mktemp("served") / "workspace", symlinks=True))
+    riskiest = pl.read_parquet(folder / "data/scores/scores.parquet").sort("pd_12m", descending=True)["company_id"][0]
+    path = folder / "data/panel/companies.parquet"
+    pl.read_parquet(path).with_columns(
+        name=pl.when(pl.col("company_id") == riskiest).then(pl.lit(NASTY)).otherwise("name")
+    ).write_parquet(path)  # fmt: skip
+    run = json.loads((folder / "data/scores/run.json").read_text())
+    run["data"]["panel"] = hash_files((folder / "data/panel").glob("*.parquet"))
+    (folder / "data/scores/run.json").write_text(json.dumps(run))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Iterator[Served]:
+    with serving(place, environment(), "--editor", "ana", "--editor", "luis") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def visit() -> Iterator[Visit]:
+    with browsing() as opened:
+        yield opened
+
+
+def text(watched: Watched, selector: str = "main") -> str:
+    return watched.page.inner_text(selector)
+
+
+def kpi(watched: Watched, title: str) -> str:
+    return watched.page.locator(".q-live .q-kpi", has_text=title).first.locator(".value").inner_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outside_request(
+    name: str, served: Served, visit: Visit
+) -> None:
+    first = {"en": "SIMULATED", "es": "SIMULADO"}
+    for width, language in ((1280, "en"), (400, "es")):
+        watched = visit(served.url(name), width=width, language=language)
+        page = watched.page
+        if name != "settings":
+            page.wait_for_selector(".q-chart[data-drawn]", timeout=30_000)
+        assert watched.errors == []
+        assert watched.outside(served.address) == []
+        assert first[language] in text(watched)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert "run" in page.locator(".q-foot >> visible=true").inner_text() or language == "es"
+        assert page.evaluate("document.documentElement.lang") == language
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('main button, main input, main select')].filter(e => e.offsetParent && "
+            "!(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title || e.placeholder || e.closest('label'))).length"
+        )
+        assert unnamed <= page.locator(".widget-textarea, .widget-text, .widget-dropdown").count()  # those have a label beside them
+        page.context.close()
+
+
+def test_the_first_page_lists_the_six_and_drops_the_token_from_the_address(served: Served, visit: Visit) -> None:
+    watched = visit(served.url(""), live=False)
+    assert watched.page.locator(".q-door >> visible=true").count() == 6
+    assert "token" not in watched.page.url
+    watched.page.locator(".q-door >> visible=true").first.click()
+    watched.page.wait_for_selector("body[data-live=yes]", state="attached")
+    assert watched.errors == []
+
+
+def test_language_and_theme_are_switched_and_kept(served: Served, visit: Visit) -> None:
+    watched = visit(served.url("executive"), language="en")
+    page = watched.page
+    assert "Mean PD, one year" in text(watched)
+    page.click("[data-speak=es]")
+    page.wait_for_function("document.body.dataset.shown.startsWith('es')")
+    page.wait_for_selector("text=PD media a un año")
+    assert "," in kpi(watched, "PD media a un año")
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("[data-turn]")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    page.goto(f"{served.address}model")
+    page.wait_for_selector("body[data-live=yes]", state="attached")
+    page.wait_for_selector("text=Ordenación por año")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert watched.errors == []
+
+
+def test_a_table_filters_sorts_and_leads_to_the_company(served: Served, visit: Visit) -> None:
+    page = visit(served.url("portfolio"), language="en").page
+    table = page.locator(".q-table", has=page.locator("[aria-label='Companies of the portfolio']")).first
+    table.locator("th button", has_text="Company").click()
+    page.wait_for_function("document.querySelector('.q-live th[aria-sort=ascending] button')?.textContent.startsWith('Company')")
+    table.locator("input").fill("company 7")
+    page.wait_for_function("[...document.querySelectorAll('.q-live td.q-company')].slice(0, 3).every(td => td.textContent.includes('company 7'))")
+    name = table.locator("td.q-company").first.inner_text()
+    table.locator("td.q-company a").first.click()
+    page.wait_for_selector("body[data-live=yes]", state="attached")
+    page.wait_for_function(f"document.querySelector('.q-live h1')?.textContent.includes({json.dumps(name)})")
+
+
+def test_a_company_is_found_while_typing_and_a_nasty_name_is_only_text(served: Served, visit: Visit) -> None:
+    watched = visit(served.url("company"), language="en")
+    page = watched.page
+    page.on("dialog", lambda dialog: watched.errors.append("a script of the data ran"))
+    page.wait_for_function(f"document.querySelector('.q-live h1')?.textContent.includes({json.dumps(NASTY)})")
+    assert page.locator("main img").count() == 0
+    field = page.locator(".q-search input")
+    for typed in ("<img", "'; DROP TABLE empresas; --", "Simulated company 1"):
+        field.fill(typed)
+        page.wait_for_timeout(200)
+    page.wait_for_selector("[role=option]")
+    first = page.locator("[role=option]").first.inner_text()
+    field.press("ArrowDown")
+    field.press("Enter")
+    page.wait_for_function(f"document.querySelector('.q-live h1').textContent.includes({json.dumps(first.split(' · ')[0])})")
+    with page.expect_download() as download:
+        page.click("text=Tear sheet")
+    assert first.split(" · ")[0] in Path(download.value.path()).read_text()
+    assert watched.errors == []
+
+
+def test_a_statement_is_typed_in_scored_and_checked_beside_the_field(served: Served, visit: Visit) -> None:
+    watched = visit(served.url("company"), language="en")
+    page = watched.page
+    page.click("text=Type in a statement")
+    page.wait_for_function("document.querySelector('.q-live h1')?.textContent.includes('typed in')")
+    before = kpi(watched, "PD, one year")
+    box = page.locator(".q-form .widget-vbox", has_text="Net income").locator("input").first
+    box.fill("-900")
+    page.wait_for_function(f"[...document.querySelectorAll('.q-live .q-kpi .value')][0].textContent !== {json.dumps(before)}")
+    assets = page.locator(".q-form .widget-vbox", has_text="Total assets").locator("input").first
+    assets.fill("-5")
+    page.wait_for_selector(".q-fault >> text=Total assets must be above zero.")
+    assert watched.errors == []
+
+
+def test_an_upload_with_bad_rows_scores_the_rest_and_lists_them(served: Served, visit: Visit, place: Path,
+    tmp_path: Path) -> None:
+    ids = pl.read_parquet(place / "data/scores/scores.parquet")["company_id"][:4].to_list()
+    rows = ["company_id,exposure", f"{ids[0]},5", f"{ids[1]},many", f"{ids[2]},-3", f"{NASTY},2", f"{ids[3]},7"]
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    watched = visit(served.url("portfolio"), language="en")
+    page = watched.page
+    page.set_input_files("input[type=file]", tmp_path / "mine.csv")
+    page.wait_for_selector(".q-toast >> text=2 companies scored, 3 rows left out.")
+    assert "mine.csv" in text(watched, ".q-title >> visible=true")
+    assert kpi(watched, "Exposure") == "12.0"
+    listed = text(watched, ".q-table:has([aria-label='Rows with a fault'])")
+    assert re.search(r"3\s+not a number", listed)
+    assert NASTY in listed
+    with page.expect_download() as download:
+        page.click("button:text-is('CSV')")
+    assert len(Path(download.value.path()).read_text().splitlines()) == 3
+    with page.expect_download() as download:
+        page.click("button:text-is('Excel')")
+    assert pl.read_excel(download.value.path()).height == 2
+    assert watched.errors == []
+
+
+def test_a_file_of_the_wrong_kind_or_size_is_refused_and_the_page_stays(served: Served, visit: Visit, tmp_path: Path) -> None:
+    watched = visit(served.url("portfolio"), language="es")
+    page = watched.page
+    before = kpi(watched, "Empresas")
+    (tmp_path / "x.pdf").write_bytes(b"%PDF")
+    page.set_input_files("input[type=file]", tmp_path / "x.pdf")
+    page.wait_for_selector(".q-upload-note >> text=Solo se leen archivos")
+    with (tmp_path / "large.csv").open("wb") as large:
+        large.truncate(100_000_000)
+    page.set_input_files("input[type=file]", tmp_path / "large.csv")
+    page.wait_for_selector(".q-upload-note >> text=100 MB")
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    page.set_input_files("input[type=file]", tmp_path / "wrong.csv")
+    page.wait_for_selector(".q-toast >> text=use la plantilla")
+    assert kpi(watched, "Empresas") == before
+    assert watched.errors == []
+
+
+def test_sliders_and_scenarios_move_portfolio_and_company(served: Served, visit: Visit) -> None:
+    watched = visit(served.url("stress"), language="en")
+    page = watched.page
+    calm = kpi(watched, "Mean PD, one year")
+    page.locator(".q-levers select").first.select_option(label="severe")
+    page.wait_for_function(f"document.querySelector('.q-live .q-kpi .value').textContent !== {json.dumps(calm)}")
+    severe = kpi(watched, "Mean PD, one year")
+    assert float(severe.split("\xa0")[0]) > float(calm.split("\xa0")[0])
+    handle = page.locator(".q-levers .noUi-handle").nth(1)
+    handle.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"document.querySelector('.q-live .q-kpi .value').textContent !== {json.dumps(severe)}")
+    assert "→" in text(watched, ".q-card:has-text('One company')")
+    page.click("text=Back to now")
+    page.wait_for_function(f"document.querySelector('.q-live .q-kpi .value').textContent === {json.dumps(calm)}")
+    assert watched.errors == []
+
+
+def test_settings_are_read_only_for_readers_and_two_editors_do_not_overwrite_each_other(
+    served: Served, visit: Visit, place: Path
+) -> None:
+    reader = visit(served.url("settings"), language="en")
+    assert reader.page.locator("button", has_text="Save").is_disabled()
+    ana, luis = (visit(served.url("settings", person), language="en") for person in ("ana", "luis"))
+    for who, value in ((ana, "0.55"), (luis, "0.66")):
+        page = who.page
+        line = page.locator(".q-fields > .widget-vbox", has_text="Loss given default").locator("input")
+        line.fill(value)
+        line.press("Enter")
+        page.wait_for_selector(f".q-diff >> text=lgd: {value}")
+        page.get_by_placeholder("Why is this changed?").fill("a test of two editors")
+    ana.page.click("button:has-text('Save')")
+    ana.page.wait_for_selector(".q-toast >> text=Saved.")
+    assert "ana" in text(ana, ".q-table")
+    luis.page.click("button:has-text('Save')")
+    luis.page.wait_for_selector(".q-toast >> text=somebody else changed the settings")
+    assert "lgd: 0.55" in (place / "params.yaml").read_text()
+
+
+def test_who_comes_without_a_token_is_asked_for_it(served: Served, visit: Visit) -> None:
+    watched = visit(f"{served.address}executive", live=False, language="es")
+    page = watched.page
+    for given in ("wrong", served.tokens["luis"]):
+        field = page.locator("input[type=password] >> visible=true")
+        field.fill(given)
+        field.press("Enter")
+        page.wait_for_load_state()
+    page.wait_for_selector("body[data-live=yes]", state="attached")
+    assert "luis" not in page.url
+    assert not watched.outside(served.address)
+
+
+def test_strangers_are_let_in_nowhere(served: Served) -> None:
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    opener = urllib.request.build_opener(Stay)
+    for path in ("", "executive", "company?token=wrong"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            opener.open(served.address + path, timeout=10)
+        assert refused.value.code in (302, 403)
+    for path in ("voila/files/executive.ipynb", "voila/tree", "voila/render/executive.ipynb", "voila/api/contents",
+        "params.yaml"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            opener.open(f"{served.address}{path}", timeout=10)
+        assert refused.value.code in (302, 403, 404)
+    assert json.load(urllib.request.urlopen(f"{served.address}health")) == {"status": "ready"}
+
+
+def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(place: Path, visit: Visit, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(place, tmp_path / "own", symlinks=True))
+    with serving(own, environment(), "--no-token") as server:
+        run = json.loads((own / "data/scores/run.json").read_text())
+        (own / "data/scores/run.json").write_text(json.dumps(run | {"run_id": "feedfeedfeed"}))
+        watched = visit(server.url("executive"), language="en")
+        assert "feedfeedfeed" in text(watched)
+        (own / "data/scores/run.json").unlink()
+        watched = visit(server.url("executive"), language="en")
+        assert "quiebra run" in text(watched)
+        assert watched.errors == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--host", "0.0.0.0", "--no-token"), "can be reached by others"), (("--no-token", "--editor", "ana"),
+            "known by their tokens"),
+        (("--editor", "<b>"), "use letters"), (("--editor", "reader"), "use letters"),
+    ],
+)  # fmt: skip
+def test_the_launcher_refuses_what_is_not_safe(finished: Path, options: tuple[str, ...], words: str) -> None:
+    done = command(finished, "quiebra", "dashboards", *options)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
