@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import yaml
 from conftest import ROOT
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,7 +73,7 @@ def test_the_rating_scale_can_be_changed_as_a_whole() -> None:
     [
         ("portfolio.lgd", "1.5", "portfolio.lgd"), ("portfolio.lgd", "much", "not a number"), ("score.watch_from", "ZZZ",
             "not a grade"),
-        ("score.grades", "AAA: 0.5, C: 0.2", "must rise"), ("score.grades", "AAA", "write grades"), ("dashboards.language",
+        ("score.grades", "AAA: 0.5, C: 0.2", "must rise"), ("score.grades", "AAA", "write grades"), ("score.grades", "<img>: 0.5, C: 1.0", "named by"), ("dashboards.language",
             "fr", "dashboards.language"),
         ("report.watch_list", "0", "report.watch_list"), ("train.blend_weight", "-1", "train.blend_weight"),
     ],
@@ -155,6 +156,24 @@ def test_where_the_file_cannot_be_written_nothing_is_on_record(place: Workspace,
         settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="a full disk")
     assert settings.current(place)[0] == text
     assert entries(place) == []
+
+
+def test_where_the_record_cannot_be_kept_the_file_goes_back(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(_engine: object, _entries: object, act) -> None:  # type: ignore[no-untyped-def]
+        act()
+        raise StoreError("the database went away at the last moment")
+
+    text, version = settings.current(place)
+    monkeypatch.setattr(settings.store, "record", late)
+    with pytest.raises(StoreError):
+        settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="a late failure")
+    assert settings.current(place)[0] == text
+
+
+def test_settings_wait_for_a_run_that_reads_them(place: Workspace) -> None:
+    _, version = settings.current(place)
+    with FileLock(place.root / "data/.run.lock"), pytest.raises(WorkspaceError, match="under way"):
+        settings.save(place, version, {"portfolio.lgd": 0.6}, who="ana", reason="during a run")
 
 
 def test_where_the_database_refuses_the_file_stays(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

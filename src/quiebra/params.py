@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -162,6 +163,9 @@ class Score(Section):
     @field_validator("grades")
     @classmethod
     def _rising_to_one(cls, grades: dict[str, float]) -> dict[str, float]:
+        for name in grades:
+            if not re.fullmatch(r"[\w+-]{1,8}", name):
+                raise ValueError(f"a grade is named by up to eight letters, digits, + or -, not '{name}'")
         bounds = list(grades.values())
         if bounds != sorted(set(bounds)) or not bounds or bounds[-1] != 1.0:
             raise ValueError("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")

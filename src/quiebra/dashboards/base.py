@@ -13,14 +13,20 @@ from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, read_table
 from quiebra.models import PdModel
 from quiebra.panel import label, read_panel_table
-from quiebra.params import Params, load
+from quiebra.params import Labels, Params, Score, load
 from quiebra.risk.portfolio import by_year, reasons_in_words
 from quiebra.risk.runs import read_run
 from quiebra.risk.shocks import Desk, recent_peers
 from quiebra.workspace import Workspace
 
-RECORDS = ("scores/run.json", "published/published.json", "monitoring/findings.parquet")
-"""What the last stages write: where one changes, an open page shows an older run."""
+RECORDS = (
+    "scores/run.json",
+    "stress/portfolio.json",
+    "validation/metrics.json",
+    "monitoring/findings.parquet",
+    "published/published.json",
+)
+"""What the stages write last: where one changes, an open page shows an older run."""
 
 
 def stamp(workspace: Workspace) -> tuple[int, ...]:
@@ -37,7 +43,12 @@ class Base:
 
     @cached_property
     def params(self) -> Params:
-        return load(self.workspace)
+        """The parameters in force: those of params.yaml, but for what the run's scores were made with."""
+        now = load(self.workspace)
+        made_with = self.run["params"]
+        scale = dict(sorted(made_with["score"]["grades"].items(), key=lambda pair: pair[1]))  # the record sorts its keys
+        score = Score.model_validate({**made_with["score"], "grades": scale})
+        return now.model_copy(update={"score": score, "labels": Labels.model_validate(made_with["labels"])})
 
     @cached_property
     def run(self) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def waterfall(base: float, steps: list[tuple[str, float]], words: Words) -> Spec
             "total"],
         "increasing": {"marker": {"color": "$rust"}}, "decreasing": {"marker": {"color": "$teal"}},
         "totals": {"marker": {"color": "$blue"}},
-        "text": [f"{v:+.2f}" for v in values[:-1]] + [f"{base + sum(e for _, e in steps):+.2f}"], "textposition": "outside",
+        "text": [words.signed(v) for v in (*values[:-1], base + sum(e for _, e in steps))], "textposition": "outside",
         "cliponaxis": False,
         "connector": {"line": {"color": "$grey", "width": 1}}, "hovertemplate": "%{y}: %{text}<extra></extra>",
     }  # fmt: skip
@@ -150,7 +150,11 @@ def waterfall(base: float, steps: list[tuple[str, float]], words: Words) -> Spec
         "yaxis": {"autorange": "reversed", "type": "category"},
         "xaxis": {"title": {"text": words("log-odds of failure")}, "zeroline": False},
     }
-    return {"data": [bars], "layout": layout, "alt": words("Effects: {list}", list="; ".join(f"{n} {e:+.2f}" for n, e in steps))}
+    return {
+        "data": [bars],
+        "layout": layout,
+        "alt": words("Effects: {list}", list="; ".join(f"{n} {words.signed(e)}" for n, e in steps)),
+    }
 
 
 def company_history(years: pl.DataFrame, words: Words) -> Spec:
@@ -310,7 +314,7 @@ def points_with_intervals(
 
 def calibration(grades: list[dict[str, Any]], words: Words) -> Spec:
     """Mean PD and observed rate with Jeffreys' interval, by grade, on logarithmic scales."""
-    floor = 1e-5
+    floor = 10**-4.1
     seen = [g for g in grades if g["rows"]]
     x = [max(g["mean_pd"], floor) for g in seen]
     y = [max(g["observed"], floor) for g in seen]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 import traitlets
 from ipywidgets import HTML, Box, VBox, Widget
 
+from quiebra.dashboards.markup import Markup
 from quiebra.dashboards.rows import Column, Query, shown
 from quiebra.dashboards.words import Words
 
@@ -43,9 +44,9 @@ class Table(anywidget.AnyWidget):
 
     def __init__(
         self, frame: pl.DataFrame, columns: list[Column], words: Words, *, label: str, size: int = 12, sort: str = "",
-        descending: bool = True, searchable: bool = True,
+        descending: bool = True, searchable: bool = True, grades: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self.frame, self.formats, self.words = frame, columns, words
+        self.frame, self.formats, self.words, self.grades = frame, columns, words, grades
         says = {
             "label": label, "search": words("Filter"), "previous": words("Previous"), "next": words("Next"),
             "of": words("{first}–{last} of {count}", first="{first}", last="{last}", count="{count}"),
@@ -64,7 +65,7 @@ class Table(anywidget.AnyWidget):
         self._fill()
 
     def _fill(self, _change: object = None) -> None:
-        self.cells, self.matching = shown(self.frame, self.formats, Query(**self.query), self.words)
+        self.cells, self.matching = shown(self.frame, self.formats, Query(**self.query), self.words, self.grades)
 
 
 class Search(anywidget.AnyWidget):
@@ -96,7 +97,6 @@ class Upload(anywidget.AnyWidget):
     says = traitlets.Dict().tag(sync=True)
     kinds = traitlets.List().tag(sync=True)
     largest = traitlets.Int(0).tag(sync=True)
-    received = traitlets.Int(0).tag(sync=True)
 
     def __init__(
         self, arrived: Callable[[str, bytes], None], *, label: str, kinds: list[str], largest: int, words: Words
@@ -114,26 +114,28 @@ class Upload(anywidget.AnyWidget):
     def _take(self, _widget: Widget, content: dict[str, Any], buffers: list[Any]) -> None:
         if content.get("first"):
             self._parts = io.BytesIO()
-        self._parts.write(buffers[0])
-        self.received = self._parts.tell()
-        if self.received > self.largest:
-            self._parts = io.BytesIO()
-        elif content.get("last"):
+        if self._parts.tell() <= self.largest:  # what is more is refused by whom it arrives at
+            self._parts.write(buffers[0])
+        if content.get("last"):
             whole, self._parts = self._parts.getvalue(), io.BytesIO()
             self.arrived(str(content.get("name", "")), whole)
 
 
 class Download(anywidget.AnyWidget):
-    """A button that gives the reader a file; ``make`` returns its bytes when it is pressed."""
+    """A button that gives the reader a file; ``make`` returns its bytes when it is pressed, or None where it could not."""
 
     _esm = ASSETS / "download.js"
     label = traitlets.Unicode("").tag(sync=True)
     filename = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, label: str, filename: str, make: Callable[[], bytes]) -> None:
+    def __init__(self, label: str, filename: str, make: Callable[[], bytes | None]) -> None:
         self.make = make
         super().__init__(label=label, filename=filename)
-        self.on_msg(lambda *_: self.send({"file": self.filename}, [self.make()]))
+        self.on_msg(self._give)
+
+    def _give(self, *_message: Any) -> None:
+        content = self.make()
+        self.send({"file": self.filename if content is not None else ""}, [content or b""])
 
 
 def html(content: str, name: str = "") -> HTML:
@@ -146,8 +148,8 @@ def html(content: str, name: str = "") -> HTML:
 
 
 def card(title: str, *children: Widget | str, note: str = "", wide: bool = False, name: str = "") -> VBox:
-    """Return a titled box: children one under the other, the note in small type under the title."""
-    head = f"<h2>{title}</h2>" + (f"<p class='note'>{note}</p>" if note else "")
+    """Return a titled box: children one under the other, the note in small type under the title; both are escaped."""
+    head = Markup("<h2>{}</h2>").format(title) + (Markup('<p class="note">{}</p>').format(note) if note else "")
     box = VBox([html(head), *(html(child) if isinstance(child, str) else child for child in children)])
     for part in ("q-card", "q-wide" if wide else "", *name.split()):
         if part:

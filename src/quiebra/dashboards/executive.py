@@ -10,6 +10,7 @@ from quiebra import risk
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi
 from quiebra.dashboards.words import Words, mark
+from quiebra.errors import StoreError
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
 
@@ -50,7 +51,10 @@ def _change(now: Any, ago: Any, when: str, words: Words) -> tuple[str, str]:
 
 def month_before(base: Base) -> float | None:
     """Return the mean PD of the latest published run of an earlier month, from the same source; None where there is none."""
-    return earlier_month(connect(database_url(base.workspace.root)), base.run["data"]["source"], base.run["as_of"])
+    try:
+        return earlier_month(connect(database_url(base.workspace.root)), base.run["data"]["source"], base.run["as_of"])
+    except StoreError:  # a database that is down hides one figure, not the page
+        return None
 
 
 def lead(base: Base, words: Words) -> str:

@@ -30,14 +30,15 @@ def preload() -> None:
 
 
 def run_kernel(argv: list[str], env: dict[str, str], folder: str) -> None:
-    """Be a kernel, in a process that was just forked."""
+    """Be a kernel, in a process that was just forked: without debugger and history, which no page needs."""
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
     os.environ.clear()
     os.environ.update(env, JPY_PARENT_PID=str(os.getppid()))
     os.chdir(folder)
     os.setpgid(0, 0)
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance(argv=argv)
+    launch_new_instance(argv=[*argv, "--HistoryManager.enabled=False"])
 
 
 class Forked:

@@ -12,6 +12,7 @@ from quiebra.dashboards.base import Base
 from quiebra.dashboards.company import feature_words
 from quiebra.dashboards.executive import MEASURES
 from quiebra.dashboards.words import Words
+from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.settings import database_url
 from quiebra.store.register import against, models
@@ -75,7 +76,10 @@ def compared(base: Base, words: Words) -> str:
 
 def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
     """Return what made the figures: run, model, data, code and parameters."""
-    traced = store.trace(store.connect(database_url(base.workspace.root)), base.run["run_id"])
+    try:
+        traced = store.trace(store.connect(database_url(base.workspace.root)), base.run["run_id"])
+    except StoreError as error:  # as in `executive.month_before`
+        return [(words("Run"), base.run["run_id"]), (words("Lineage"), str(error))]
     return [
         (words("Run"), traced["run_id"]), (words("As of"), words.date(str(traced["as_of"]))),
         (words("Model"), f"{traced['model_id']} v{traced['model_version']} ({words(traced['model_status'])})"),
@@ -91,4 +95,7 @@ def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
 
 def register(base: Base) -> list[dict[str, Any]]:
     """Return every published model, newest first."""
-    return models(store.connect(database_url(base.workspace.root)))
+    try:
+        return models(store.connect(database_url(base.workspace.root)))
+    except StoreError:
+        return []

@@ -20,6 +20,7 @@ from quiebra.dashboards.controls import ASSETS, html
 from quiebra.dashboards.markup import Markup, escape
 from quiebra.dashboards.words import LANGUAGES, Words, both, mark
 from quiebra.errors import QuiebraError
+from quiebra.params import load
 from quiebra.stages import under_way
 from quiebra.workspace import Workspace
 
@@ -53,6 +54,7 @@ class Page:
     """Base of the six pages. A subclass gives ``name``, ``first`` (its first figures, as HTML) and ``compose`` (widgets)."""
 
     name = ""
+    needs_run = True
 
     def __init__(self) -> None:
         self.base = Base()
@@ -60,6 +62,7 @@ class Page:
         self.body = VBox()
         self.body.add_class("q-body")
         self.words = Words(self.frame.language)
+        self.ready = False
 
     def first(self, words: Words) -> str:
         """Return what is shown before the widgets are there."""
@@ -69,8 +72,8 @@ class Page:
         """Return the page's widgets, in the page's language."""
         raise NotImplementedError
 
-    def opened(self) -> None:
-        """Do what had to wait until somebody opened the page: a warm kernel draws it before it knows for whom."""
+    def later(self) -> None:
+        """Show what waits until somebody opens the page: a warm kernel draws the rest before it knows for whom."""
 
     def at(self, query: dict[str, str]) -> None:
         """Go where the address asks, as ``?company=C_1`` does."""
@@ -80,7 +83,7 @@ class Page:
         display(HTML(both(lambda words: frame_html(self, words))))
         self.frame.observe(lambda _change: self.redraw(), "language")
         self.frame.observe(lambda change: self.guarded(self.at)(_query(change["new"])), "address")
-        self.frame.observe(lambda _change: self.guarded(self.opened)(), "opened")
+        self.frame.observe(lambda _change: self.guarded(self.later)() if self.ready else None, "opened")
         self.redraw()
         root = VBox([self.body, self.frame])
         root.add_class("q-live")
@@ -92,14 +95,20 @@ class Page:
         before = self.body.children
         self.body.children = self.draw()
         self.frame.shown = f"{self.words.language} {uuid.uuid4().hex[:6]}"
+        if self.frame.opened and self.ready:
+            self.guarded(self.later)()
         for widget in before:
-            widget.close()
+            _close(widget)
 
     def draw(self) -> list[Widget]:
         """Return the widgets, or what is missing and the command that makes it."""
+        self.ready = False
         try:
-            self.base.check()
-            return self.compose()
+            if self.needs_run:
+                self.base.check()
+            made = self.compose()
+            self.ready = True
+            return made
         except QuiebraError as error:
             return [html(not_ready(self.base.workspace, error, self.words))]
         except Exception:  # whatever it was, the reader gets words and a log id
@@ -121,6 +130,14 @@ class Page:
         return run
 
 
+def _close(widget: Widget) -> None:
+    """Let go of a widget and all that is in it; the browser forgets them too."""
+    for part in (*getattr(widget, "children", ()), getattr(widget, "layout", None), getattr(widget, "style", None)):
+        if isinstance(part, Widget):
+            _close(part)
+    widget.close()
+
+
 def _query(address: str) -> dict[str, str]:
     from urllib.parse import parse_qsl
 
@@ -129,7 +146,7 @@ def _query(address: str) -> dict[str, str]:
 
 def _first_language(base: Base) -> str:
     try:
-        return base.params.dashboards.language
+        return load(base.workspace).dashboards.language
     except QuiebraError:
         return "en"
 
@@ -138,6 +155,8 @@ def frame_html(page: Page, words: Words) -> str:
     """Return banner, first figures and footer of a page in one language; what is missing is said instead."""
     base = page.base
     try:
+        if not page.needs_run:
+            return f"<div class='q-first'>{page.first(words)}</div>"
         base.check()
         banner = f"<p class='q-simulated'>{words('SIMULATED: these companies do not exist.')}</p>" if base.simulated else ""
         first = page.first(words)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import polars as pl
 
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.words import Words
-from quiebra.errors import SourceError
+from quiebra.errors import PanelError, SourceError
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
 from quiebra.risk.losses import loss_report
@@ -21,7 +22,7 @@ from quiebra.scoring import score_rows
 from quiebra.sources.reading import as_text, cast_rows, read_file, require
 from quiebra.sources.table import statement_rows
 
-KINDS = [".csv", ".csv.gz", ".xlsx", ".parquet"]
+KINDS = [".csv", ".xlsx"]
 LARGEST = 60_000_000
 SIMULATIONS = 30_000_000
 """Companies times simulated years at most, so that a large portfolio does not keep its reader waiting."""
@@ -99,12 +100,27 @@ def of_upload(
             )
         )
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"portfolio{ending}"
+        path = Path(folder) / f"{Path(name).stem[:80].replace(chr(0), '')}{ending}"
         path.write_bytes(content)
+        _refuse_swollen(path, words)
         try:
-            return replace(of_path(base, path, words, progress), name=Path(name).name)
-        except SourceError as error:
-            raise SourceError(str(error).replace(str(path), Path(name).name)) from None
+            return of_path(base, path, words, progress)
+        except (SourceError, PanelError) as error:
+            raise SourceError(str(error).replace(f"{folder}/", "")) from None
+
+
+def _refuse_swollen(path: Path, words: Words) -> None:
+    """Raise SourceError for a workbook that unpacks to more than a file may have, so that a small one cannot fill the memory."""
+    if path.suffix == ".xlsx" and is_zipfile(path):
+        size = sum(part.file_size for part in ZipFile(path).infolist())
+        if size > 10 * LARGEST:
+            raise SourceError(
+                words(
+                    "The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.",
+                    size=size // 1_000_000,
+                    most=10 * LARGEST // 1_000_000,
+                )
+            )
 
 
 def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], None] = lambda share: None) -> Portfolio:
@@ -147,13 +163,13 @@ def _scored_statements(
         for name in ("exposure", "lgd")
     }
     money, bad = cast_rows(pl.DataFrame(extra), {"exposure": pl.Float64, "lgd": pl.Float64}, path)
-    raw = raw.with_columns(money["exposure"].fill_null(1.0), money["lgd"].fill_null(base.params.portfolio.lgd))
-    unusable = ~(pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)) | pl.int_range(pl.len()).is_in(
-        (bad["row"] - 2).implode()
-    )
+    exposure = money["exposure"] if "exposure" in raw.columns else money["exposure"].fill_null(1.0)
+    raw = raw.with_columns(exposure, money["lgd"].fill_null(base.params.portfolio.lgd))
+    fit = (pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False)
+    unusable = ~fit | pl.int_range(pl.len()).is_in((bad["row"] - 2).implode())
     faults.append(raw.filter(unusable).select("row", problem=pl.lit(words("exposure must be zero or more, lgd from 0 to 1"))))
     raw = raw.filter(~unusable)
-    if raw.is_empty():
+    if raw.is_empty() or not raw["exposure"].sum():
         raise SourceError(words("No row of the file can be used: {list}", list=_listed(pl.concat(faults))))
     scored = score_rows(
         raw, base.model, base.companies, base.features, base.params.score, path.name, lambda share: progress(0.9 * share)

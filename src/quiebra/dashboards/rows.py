@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,11 +43,19 @@ def matching(frame: pl.DataFrame, text: str) -> pl.DataFrame:
     return frame.filter(pl.any_horizontal(pl.col(n).str.to_lowercase().str.contains(wanted, literal=True) for n in names))
 
 
-def shown(frame: pl.DataFrame, columns: list[Column], query: Query, words: Words) -> tuple[list[list[Any]], int]:
-    """Return one page of cells, and how many rows match. A company's cell is [id, name], a status' [status, words]."""
+def shown(
+    frame: pl.DataFrame, columns: list[Column], query: Query, words: Words, grades: Sequence[str] = ()
+) -> tuple[list[list[Any]], int]:
+    """Return one page of cells and how many rows match; ratings sort as ``grades`` do.
+
+    A company's cell is [id, name], a status' [status, words]; what is missing is a dash.
+    """
     rows = matching(frame, query.text)
     if query.sort in rows.columns:
-        rows = rows.sort(query.sort, descending=query.descending, nulls_last=True, maintain_order=True)
+        order = pl.col(query.sort)
+        if grades and any(column.key == query.sort and column.kind == "rating" for column in columns):
+            order = order.replace_strict({grade: place for place, grade in enumerate(grades)}, default=None)
+        rows = rows.sort(order, descending=query.descending, nulls_last=True, maintain_order=True)
     size = max(1, min(int(query.size), 200))
     page = rows.slice(max(0, int(query.page)) * size, size)
     return [[_cell(record, column, words) for column in columns] for record in page.iter_rows(named=True)], rows.height

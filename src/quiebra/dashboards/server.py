@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import plotly
 import tornado.web
@@ -63,6 +64,8 @@ class Dashboards(Voila):
         settings = super().init_settings()
         self.stamp = stamp(self.workspace)
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+        if not self.identity_provider.tokens:
+            settings["allow_remote_access"] = False  # without tokens only who names this machine is answered
         return {**settings, "headers": headers, "default_handler_class": Missing, "quiebra": self, "log_function": _log_request}
 
     def init_handlers(self) -> list[Any]:
@@ -84,7 +87,17 @@ class Dashboards(Voila):
             h
             for h in super().init_handlers()
             if not any(
-                part in h[0] for part in ("/channels", "/voila/render", "/voila/tree", "/voila/files", "/voila/api/contents")
+                part in h[0]
+                for part in (
+                    "/channels",
+                    "/voila/render",
+                    "/voila/tree",
+                    "/voila/files",
+                    "/voila/api",
+                    "/voila/query",
+                    "/voila/templates",
+                    "/logout",
+                )
             )
         ]
         return [*ours, *(h for h in theirs if h[0] != "/")]
@@ -94,7 +107,7 @@ class Dashboards(Voila):
 
     def ready(self) -> bool:
         """Whether every page has a kernel that has drawn it."""
-        return all(task.done() and not task.cancelled() and task.result()["task"].done() for task in self.pools())
+        return all(task.done() and not task.exception() and task.result()["task"].done() for task in self.pools())
 
     async def renew(self) -> None:
         """Let go of the kernels that have drawn an older run, and heat others."""
@@ -114,8 +127,10 @@ class Dashboards(Voila):
 
 async def _let_go(manager: Any, task: asyncio.Task[Any]) -> None:
     content = await task
-    await content["task"]
-    await manager.shutdown_kernel(content["kernel_id"], now=True)
+    try:
+        await content["task"]
+    finally:
+        await manager.shutdown_kernel(content["kernel_id"], now=True)
 
 
 def _log_request(handler: tornado.web.RequestHandler) -> None:
@@ -124,6 +139,13 @@ def _log_request(handler: tornado.web.RequestHandler) -> None:
         logging.getLogger("quiebra.dashboards.server").warning(
             "%s %s %s", handler.get_status(), handler.request.method, handler.request.path
         )
+
+
+def without_token(address: str) -> str:
+    """Return an address of this server without the token: the cookie knows the visitor now."""
+    parts = urlsplit(address)
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "token"])
+    return urlunsplit(("", "", parts.path, query, ""))
 
 
 class Plain(JupyterHandler):
@@ -162,7 +184,7 @@ class Home(Plain):
     @tornado.web.authenticated
     def get(self) -> None:
         if self.get_argument("token", None):
-            self.redirect(self.base_url)  # the cookie knows the visitor now; the token need not stay in the address
+            self.redirect(without_token(self.request.uri or "/"))
             return
         self.plain(home)
 
@@ -246,6 +268,9 @@ class DashboardPage(TornadoVoilaHandler):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:  # type: ignore[override]
         app: Dashboards = self.settings["quiebra"]
+        if self.get_argument("token", None):
+            self.redirect(without_token(self.request.uri or name))
+            return
         await app.renew()
         if len(app.kernel_manager.list_kernel_ids()) - len(app.pools()) >= app.open_pages:
             self.set_status(503)
@@ -344,7 +369,7 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
         {"cull_idle_timeout": options.idle_minutes * 60, "cull_interval": 30, "cull_connected": False}
     )
     config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2})
-    config.VoilaKernelManager.fill_delay = 4.0  # a page that was just opened is served first
+    config.VoilaKernelManager.fill_delay = 0.0  # the next visitor may be waiting for the kernel that replaces this one
     config.Visitors.tokens = tokens
     return config
 

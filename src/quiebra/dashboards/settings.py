@@ -18,7 +18,7 @@ from quiebra.files import write_text
 from quiebra.params import check
 from quiebra.provenance import digest
 from quiebra.settings import database_url
-from quiebra.stages import one_at_a_time
+from quiebra.stages import one_at_a_time, under_way
 from quiebra.workspace import Workspace
 
 ACTION = "settings"
@@ -177,6 +177,8 @@ def save(workspace: Workspace, version: str, edits: dict[str, Any], *, who: str,
         raise WorkspaceError("only editors may change settings: start the dashboards with --editor NAME")
     if len(reason.strip()) < 5:
         raise ParamsError("say why, in a few words: the reason is kept with the change")
+    if under_way(workspace):
+        raise WorkspaceError("a run is under way and reads the settings: save when it has finished")
     with one_at_a_time(workspace, "settings"):
         text, now = current(workspace)
         if now != version:
@@ -195,7 +197,11 @@ def save(workspace: Workspace, version: str, edits: dict[str, Any], *, who: str,
             raise ParamsError("nothing was changed")
         engine = store.connect(database_url(workspace.root))
         store.upgrade(engine)
-        store.record(engine, entries, lambda: write_text(_path(workspace), after))
+        try:
+            store.record(engine, entries, lambda: write_text(_path(workspace), after))
+        except BaseException:
+            write_text(_path(workspace), text)  # the record was not kept, so neither is the change
+            raise
     return digest(after)
 
 

@@ -29,7 +29,7 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
         (words("{n} y", n=year), words.percent(p), words.percent(low), words.percent(high))
         for year, p, low, high in zip(range(1, 6), pds, lows, highs, strict=True)
     ]
-    effects = [(name, f"{effect:+.2f}") for name, effect in company.steps(subject, words)]
+    effects = [(name, words.signed(effect)) for name, effect in company.steps(subject, words)]
     altman = [
         (ALTMAN_WORDS[name], words.number(value, 2), words(zone or "not available"))
         for name, value, zone, _ in company.altman(subject)

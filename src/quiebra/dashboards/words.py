@@ -13,7 +13,7 @@ from pathlib import Path
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_compact_decimal, format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent
 
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
@@ -53,16 +53,15 @@ class Words:
             return MISSING
         return format_decimal(value, format="#,##0" + ("." + "0" * decimals if decimals else ""), locale=self.language)
 
-    def short(self, value: float | None) -> str:
-        """Return an amount in few characters: 12.3 thousand is ``12.3K``."""
-        return MISSING if value is None else format_compact_decimal(value, fraction_digits=1, locale=self.language)
-
     def percent(self, value: float | None, decimals: int = 2) -> str:
         if value is None:
             return MISSING
         return format_percent(
             value, format="#,##0" + ("." + "0" * decimals if decimals else "") + "\u00a0%", locale=self.language
         )
+
+    def signed(self, value: float, decimals: int = 2) -> str:
+        return ("+" if value >= 0 else "") + self.number(value, decimals)
 
     def points(self, value: float | None, decimals: int = 2) -> str:
         """Return a difference of shares in percentage points, with its sign."""

@@ -1,20 +1,13 @@
 // A picture by Plotly in the page's colours. Plotly itself is one file of this server, loaded once and kept by the browser.
 let library;
-function plotly(model) {
+function plotly() {
   library ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve(window.Plotly);
-    const add = (src) => {
-      const script = document.createElement("script");
-      script.src = src;
-      script.onload = () => resolve(window.Plotly);
-      script.onerror = reject;
-      document.head.append(script);
-    };
-    const base = document.body.dataset.assets;
-    if (base) return add(`${base}plotly.min.js`);
-    // outside the dashboards, as in JupyterLab, the kernel sends it
-    model.on("msg:custom", (_content, buffers) => add(URL.createObjectURL(new Blob([buffers[0]], { type: "text/javascript" }))));
-    model.send({ want: "plotly" });
+    const script = document.createElement("script");
+    script.src = `${document.body.dataset.assets ?? "/assets/"}plotly.min.js`;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = reject;
+    document.head.append(script);
   });
   return library;
 }
@@ -64,7 +57,7 @@ export default {
     let alive = true;
     const draw = async () => {
       box.setAttribute("aria-label", model.get("spec").alt ?? "");
-      const Plotly = await plotly(model);
+      const Plotly = await plotly();
       if (!alive || !box.clientWidth || !model.get("spec").data) return; // drawn once it has a place and figures
       const { data, layout } = themed(model.get("spec"), model.get("separators"), model.get("height"), box);
       await Plotly.react(box, data, layout, { displayModeBar: false, plotlyServerURL: "", showTips: false });

@@ -4,7 +4,7 @@ export default {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "q-button", textContent: model.get("label") });
     button.addEventListener("click", () => { button.disabled = true; model.send({ want: "file" }); });
     model.on("msg:custom", (content, buffers) => {
-      button.disabled = false;
+      button.disabled = false; // also where there is no file: what went wrong is said over the page
       if (!content.file) return;
       const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([buffers[0]])), download: content.file });
       link.click();

@@ -33,7 +33,8 @@ class Company(Page):
     def __init__(self) -> None:
         super().__init__()
         self.wanted = ""
-        self.typing = False
+        self.typing = self.filling = False
+        self.entered: dict[str, Any] = {}
 
     def at(self, query: dict[str, str]) -> None:
         if "company" in query:
@@ -94,7 +95,10 @@ class Company(Page):
         )
         self.form = self._form()
         self.form.layout.display = "" if self.typing else "none"
-        self.show_subject(self.subject())
+        if not self.typing:
+            self.show_subject(self.subject())
+        else:
+            self.score_form()
         bar = w.Box([self.search, self.type_in, self.sheet])
         bar.add_class("q-bar")
         return [
@@ -116,8 +120,14 @@ class Company(Page):
 
     def choose(self, company_id: str) -> None:
         """Show a company of the base."""
-        self.wanted = company_id
-        self.guarded(lambda: self.show_subject(self.subject()))()
+
+        def show() -> None:
+            subject = company.known(self.base, company_id or company.riskiest(self.base))
+            self.wanted = subject.company_id
+            self.type_in.value = False
+            self.show_subject(subject)
+
+        self.guarded(show)()
 
     def toggle(self, on: bool) -> None:
         self.typing = on
@@ -144,6 +154,12 @@ class Company(Page):
         self.reasons.value = items(texts)
         self.altman.value = self._altman(subject)
         self.flags.value = flagged(company.flags(base, subject, words)) or words("Nothing to remark.")
+        if self.frame.opened and self.ready:
+            self.later()
+
+    def later(self) -> None:
+        """Show what has to be scored: what would move the PD."""
+        subject, words = self.shown, self.words
         self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, words), words)
         self.hints.value = "".join(f"<p>{escape(line)}</p>" for line in company.halving(subject, words))
 
@@ -159,24 +175,29 @@ class Company(Page):
     def _form(self) -> w.VBox:
         words, base = self.words, self.base
         sectors = sorted(base.scores["sector"].drop_nulls().unique().to_list())
-        self.called = w.Text(value="", description=words("Name"), placeholder=words("for your eyes only"))
-        self.sector = w.Dropdown(
-            options=[(words("unknown"), None), *((s, s) for s in sectors)], value=None, description=words("Sector")
+        self.called = w.Text(
+            value=self.entered.get("name", ""), description=words("Name"), placeholder=words("for your eyes only")
         )
-        start = company.defaults(base, None)
+        self.sector = w.Dropdown(
+            options=[(words("unknown"), None), *((s, s) for s in sectors)],
+            value=self.entered.get("sector"),
+            description=words("Sector"),
+        )
+        start = {**company.defaults(base, None), **{k: v for k, v in self.entered.items() if v is not None}}
         labels = {item.name: item.label for item in ITEMS}
         self.fields = {
-            name: w.FloatText(value=start.get(name) or 0.0, description=words(labels[name]), continuous_update=True)
+            name: w.FloatText(value=start[name] or 0.0, description=words(labels[name]), continuous_update=True)
             for name in FORM
+            if start[name] is not None  # a source may lack items: those stay missing
         }
         self.listed = w.Checkbox(
             value=start.get("market_value") is not None, description=words("listed: has a market value"), indent=False
         )
-        self.notes = {name: html("", "q-fault") for name in FORM}
-        for control in (*self.fields.values(), self.listed):
+        self.notes = {name: html("", "q-fault") for name in self.fields}
+        for control in (*self.fields.values(), self.listed, self.called):
             control.observe(lambda _change: self.score_form(), "value")
         self.sector.observe(lambda change: self.fill(change["new"]), "value")
-        cells = [w.VBox([self.fields[name], self.notes[name]]) for name in FORM]
+        cells = [w.VBox([self.fields[name], self.notes[name]]) for name in self.fields]
         grid = w.Box(cells)
         grid.add_class("q-fields")
         unit = words(
@@ -187,32 +208,40 @@ class Company(Page):
             words("A company that is not in the base"),
             w.HBox([self.called, self.sector, self.listed]),
             grid,
-            note=escape(unit),
+            note=unit,
             name="q-form",
         )
 
     def fill(self, sector: str | None) -> None:
         """Start from the median company of a sector."""
         self.filling = True
-        for name, value in company.defaults(self.base, sector).items():
-            if name in self.fields:
-                self.fields[name].value = value or 0.0
-        self.filling = False
+        try:
+            for name, value in company.defaults(self.base, sector).items():
+                if name in self.fields:
+                    self.fields[name].value = value or 0.0
+        finally:
+            self.filling = False
         self.score_form()
 
     def score_form(self) -> None:
         """Score the form where it can be, and say beside each field what is wrong with it."""
-        if getattr(self, "filling", False) or not self.typing:
+        if self.filling or not self.typing:
             return
         items: dict[str, Any] = {name: field.value for name, field in self.fields.items()}
-        items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]
+        if "cost_of_goods_sold" in items:
+            items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]
         if not self.listed.value:
             items["market_value"] = None
+        self.entered = {**items, "name": self.called.value, "sector": self.sector.value}
         wrong = company.faults(items)
         for name, note in self.notes.items():
             note.value = escape(self.words(wrong.get(name, "")))
         if not wrong:
-            self.guarded(lambda: self.show_subject(company.typed(self.base, self.called.value, self.sector.value, items)))()
+            self.guarded(
+                lambda: self.show_subject(
+                    company.typed(self.base, self.called.value or self.words("typed in"), self.sector.value, items)
+                )
+            )()
 
 
 def _between(words: Words, low: float | None, high: float | None, decimals: int = 2) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import polars as pl
 from ipywidgets import Widget
 
@@ -38,7 +36,7 @@ class Executive(Page):
                 ),
                 card(words("Grades, a year ago and now"), grades, note=words("Share of companies in each grade.")),
                 card(words("Where companies moved in a year"), moves, note=words("Rows: grade a year ago; columns: grade now.")),
-                card(words("Model and data, lights"), self._lights(), note=escape(executive.health(base, words))),
+                card(words("Model and data, lights"), self._lights(), note=executive.health(base, words)),
                 *self._groups(),
             ),
             card(words("Whose PD rose most"), self._movers(), note=words("Against a year ago, by how much the odds grew.")),
@@ -70,4 +68,11 @@ class Executive(Page):
             Column("ratio", words("Times"), "number", lambda v: words.number(v, 1)),
             Column("why", words("Why")),
         ]
-        return Table(executive.movers(self.base, words), columns, words, label=words("Whose PD rose most"), size=8)
+        return Table(
+            executive.movers(self.base, words),
+            columns,
+            words,
+            label=words("Whose PD rose most"),
+            size=8,
+            grades=list(self.base.params.score.grades),
+        )

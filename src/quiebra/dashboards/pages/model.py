@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import ipywidgets as w
 
 from quiebra.dashboards import charts, model
@@ -61,7 +59,7 @@ class Model(Page):
                 card(words("Predicted and observed, by grade"), calibrated, note=words("With Jeffreys' interval.")),
                 card(words("What the model looks at"), importance, note=words("Today's companies.")),
                 card(words("How it acts"), swarm, note=words("A dot a company; colour: low (teal) to high (orange) value.")),
-                card(words("Verdict"), self._verdict(), note=escape(model.compared(base, words))),
+                card(words("Verdict"), self._verdict(), note=model.compared(base, words)),
                 card(words("Lineage"), self._lineage()),
             ),
             card(words("Drift"), self._drift(),

@@ -20,6 +20,7 @@ class Portfolio(Page):
     def __init__(self) -> None:
         super().__init__()
         self.held: Held | None = None
+        self.saved: str | None = ""  # which saved portfolio is shown; None: a reader's own file
 
     def first(self, words: Words) -> str:
         return self.head(portfolio.of_run(self.base, words), words)
@@ -44,9 +45,8 @@ class Portfolio(Page):
 
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
-        held = self.held or portfolio.of_run(base, words)
-        choices = [(name or words("Portfolio of the run"), name) for name in portfolio.saved(base)]
-        self.choice = w.Dropdown(options=choices, value="", description=words("Saved"))
+        held = self.held if self.held and self.saved is None else portfolio.of_saved(base, self.saved or "", words)
+        self.choice = w.Dropdown(options=self._choices(), value=self.saved, description=words("Saved"))
         self.choice.observe(lambda change: self.guarded(self.choose)(change["new"]), "value")
         self.upload = Upload(
             self.guarded(self.take),
@@ -73,12 +73,26 @@ class Portfolio(Page):
         )
         self.charts = {name: Chart({}, words, 290) for name in ("pds", "curve", "contributions", "sectors")}
         self.table = Table(
-            held.table, self._columns(), words, label=words("Companies of the portfolio"), sort="expected_loss", size=15
+            held.table,
+            self._columns(),
+            words,
+            label=words("Companies of the portfolio"),
+            sort="expected_loss",
+            size=15,
+            grades=list(self.base.params.score.grades),
         )
-        self.watched = Table(held.table, self._columns(), words, label=words("Watch list"), sort="pd_12m", size=8)
+        self.watched = Table(
+            held.table,
+            self._columns(),
+            words,
+            label=words("Watch list"),
+            sort="pd_12m",
+            size=8,
+            grades=list(self.base.params.score.grades),
+        )
         downloads = [
-            Download(words("CSV"), "portfolio.csv", lambda: portfolio.csv(self._held().table)),
-            Download(words("Excel"), "portfolio.xlsx", lambda: portfolio.excel(self._held().table)),
+            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self._held().table))),
+            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self._held().table))),
         ]  # fmt: skip
         self.sectors_card = card(words("Concentration by sector"), self.charts["sectors"], note=words("Share of the exposure."))
         self.show_held(held)
@@ -103,7 +117,16 @@ class Portfolio(Page):
     def _held(self) -> Held:
         return self.held or portfolio.of_run(self.base, self.words)
 
-    def choose(self, name: str) -> None:
+    def _choices(self) -> list[tuple[str, str | None]]:
+        found: list[tuple[str, str | None]] = [
+            (name or self.words("Portfolio of the run"), name) for name in portfolio.saved(self.base)
+        ]
+        return [*found, (self.held.name, None)] if self.held and self.saved is None else found
+
+    def choose(self, name: str | None) -> None:
+        if name is None or name == self.saved:
+            return
+        self.saved = name
         self.show_held(portfolio.of_saved(self.base, name, self.words))
 
     def take(self, name: str, content: bytes) -> None:
@@ -112,6 +135,9 @@ class Portfolio(Page):
         try:
             held = portfolio.of_upload(self.base, name, content, self.words, self._progress)
             self.show_held(held)
+            self.saved = None
+            self.choice.options = self._choices()
+            self.choice.value = None
             self.frame.say(
                 self.words(
                     "{n} companies scored, {bad} rows left out.", n=self.words.number(held.table.height), bad=held.faults.height

@@ -19,6 +19,7 @@ from quiebra.errors import ParamsError
 
 class Settings(Page):
     name = "settings"
+    needs_run = False  # a setting that stops the run is mended here
 
     def first(self, words: Words) -> str:
         who = visitor()
@@ -65,7 +66,7 @@ class Settings(Page):
         )  # fmt: skip
         return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
 
-    def opened(self) -> None:
+    def later(self) -> None:
         """Say who opened the page, and let editors save."""
         self.lead.value = self.first(self.words)
         self.keep.disabled = visitor() is None

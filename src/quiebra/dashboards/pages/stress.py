@@ -165,15 +165,20 @@ class Stress(Page):
             self.update_company()
 
     def choose(self, company_id: str) -> None:
-        self.company_id = company_id
 
         def show() -> None:
-            subject = company.known(self.base, company_id)
+            self.company_id = company.known(self.base, company_id).company_id
             self.update_company()
-            self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, self.words), self.words)
-            self.reverse()
+            if self.frame.opened and self.ready:
+                self.later()
 
         self.guarded(show)()
+
+    def later(self) -> None:
+        """Show what has to be scored many times over: what moves the company, and what it would take."""
+        subject = company.known(self.base, self.company_id)
+        self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, self.words), self.words)
+        self.reverse()
 
     def update_company(self) -> None:
         base, words = self.base, self.words
