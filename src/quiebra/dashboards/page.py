@@ -155,9 +155,12 @@ def frame_html(page: Page, words: Words) -> str:
     """Return banner, first figures and footer of a page in one language; what is missing is said instead."""
     base = page.base
     try:
-        if not page.needs_run:
+        try:
+            base.check()
+        except QuiebraError:
+            if page.needs_run:
+                raise
             return f"<div class='q-first'>{page.first(words)}</div>"
-        base.check()
         banner = f"<p class='q-simulated'>{words('SIMULATED: these companies do not exist.')}</p>" if base.simulated else ""
         first = page.first(words)
         foot = footer(base, words)
