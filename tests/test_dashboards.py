@@ -272,7 +272,7 @@ def test_the_executive_figures_are_those_of_the_run(base: Base) -> None:
     assert kpis["On the watch list"].note == EN("{n} companies", n=scores["watch"].sum())
     assert kpis["Change on the month"].value == "–"
     assert sum(executive.grade_counts(base, EN)["now"].values()) == scores.height
-    assert executive.migration(base).drop("from").sum_horizontal().sum() == executive.before(base).height
+    assert executive.migration(base).drop("from").sum_horizontal().sum() == base.before.height
 
 
 def test_the_change_on_the_month_is_against_the_latest_run_of_an_earlier_month(workspace: Path) -> None:

@@ -12,10 +12,8 @@ import polars as pl
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, read_table
 from quiebra.models import PdModel
-from quiebra.panel import label, read_panel_table
 from quiebra.params import Labels, Params, Score, load
-from quiebra.risk.portfolio import by_year, reasons_in_words
-from quiebra.risk.runs import read_run
+from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
 from quiebra.workspace import Workspace
 
@@ -36,8 +34,8 @@ def stamp(workspace: Workspace) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Base:
-    """The tables and figures of the finished run. WorkspaceError, with the command to run, where one is missing."""
+class Base(FinishedRun):
+    """The finished run, with what only the dashboards need of it."""
 
     workspace: Workspace = field(default_factory=Workspace.find)
 
@@ -51,64 +49,12 @@ class Base:
         return now.model_copy(update={"score": score, "labels": Labels.model_validate(made_with["labels"])})
 
     @cached_property
-    def run(self) -> dict[str, Any]:
-        return read_run(self.workspace)
-
-    @cached_property
-    def source(self) -> dict[str, Any]:
-        return read_json(self.workspace.panel / "source.json")
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "metrics.json")
-
-    @cached_property
-    def calibration(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "calibration.json")
-
-    @cached_property
-    def published(self) -> dict[str, Any]:
-        return read_json(self.workspace.published / "published.json")
-
-    @cached_property
     def findings(self) -> pl.DataFrame:
         return read_table(self.workspace.monitoring / "findings.parquet")
 
     @cached_property
-    def card(self) -> dict[str, Any]:
-        return read_json(self.workspace.models / "model.json")
-
-    @cached_property
-    def companies(self) -> pl.DataFrame:
-        """company_id, name (the id where there is none), country, region, sector."""
-        table = read_panel_table(self.workspace.panel, "companies")
-        return table.with_columns(name=pl.coalesce("name", "company_id"))
-
-    @cached_property
-    def statements(self) -> pl.DataFrame:
-        return read_panel_table(self.workspace.panel, "statements")
-
-    @cached_property
     def features(self) -> pl.DataFrame:
         return read_table(self.workspace.features / "features.parquet")
-
-    @cached_property
-    def scores(self) -> pl.DataFrame:
-        """Today's scores with name, sector, region and the reasons as words (reasons, reasons_es)."""
-        table = read_table(self.workspace.scores / "scores.parquet")
-        words = reasons_in_words(self.reasons)
-        table = table.join(
-            self.companies.select("company_id", "name", "sector", "region"), on="company_id", maintain_order="left"
-        )
-        return table.join(words, on="company_id", how="left", maintain_order="left")
-
-    @cached_property
-    def history(self) -> pl.DataFrame:
-        return read_table(self.workspace.scores / "history.parquet")
-
-    @cached_property
-    def reasons(self) -> pl.DataFrame:
-        return read_table(self.workspace.scores / "reasons.parquet")
 
     @cached_property
     def contributions(self) -> pl.DataFrame:
@@ -131,13 +77,6 @@ class Base:
     @cached_property
     def shocks(self) -> pl.DataFrame:
         return read_table(self.workspace.stress / "shocks.parquet")
-
-    @cached_property
-    def years(self) -> pl.DataFrame:
-        """PD by fiscal year, from the first year that was scored out of time; see `quiebra.risk.by_year`."""
-        events = read_panel_table(self.workspace.panel, "events")
-        labels_ = label(self.statements, events, window_months=self.params.labels.window_months)
-        return by_year(self.history, self.scores, labels_, self.source["outcomes_through"])
 
     @cached_property
     def model(self) -> PdModel:

@@ -185,7 +185,7 @@ def altman(subject: Subject) -> list[tuple[str, float | None, str | None, tuple[
 def blend(base: Base, subject: Subject) -> dict[str, float | None]:
     """Return the model's PD, Altman's PD (missing without a score), the weight of the model, and the calibrated PD of both."""
     score = subject.score
-    fitted = base.card["scorers"][score["scorer"]]["blend"]
+    fitted = base.model_record["scorers"][score["scorer"]]["blend"]
     odds = {name: score[f"log_odds_{name}"] for name in ("model", "altman")}
     chances = {name: None if v is None or math.isnan(v) else 1 / (1 + math.exp(-v)) for name, v in odds.items()}
     weight = 1.0 if chances["altman"] is None else fitted["weight"]
@@ -264,6 +264,6 @@ def flags(base: Base, subject: Subject, words: Words) -> list[str]:
         gap = row.select((left.cast(pl.Float64) - right.cast(pl.Float64)).abs() > TOLERANCE * pl.col("total_assets")).item()
         if gap:
             found.append(words("The statement does not add up: {rule}.", rule=name))
-    if subject.score["scorer"] == "accounting" and "market" in base.card["scorers"]:
+    if subject.score["scorer"] == "accounting" and "market" in base.model_record["scorers"]:
         found.append(words("Without a market value, the model that uses accounts alone has scored it."))
     return found

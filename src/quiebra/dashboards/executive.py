@@ -15,13 +15,9 @@ from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
 
 
-def before(base: Base) -> pl.DataFrame:
-    return risk.a_year_ago(base.history, base.scores)
-
-
 def kpis(base: Base, words: Words) -> list[Kpi]:
     """Return the figures at the top: companies, PDs, loss, watch list, alarms, changes on month and year."""
-    scores, losses, then = base.scores, base.losses, before(base)
+    scores, losses, then = base.scores, base.losses, base.before
     alarms = base.findings.filter(pl.col("status") == "alarm").height
     now, ago = scores["pd_12m"].mean(), then["pd_12m"].mean()
     month = month_before(base)
@@ -59,7 +55,7 @@ def month_before(base: Base) -> float | None:
 
 def lead(base: Base, words: Words) -> str:
     """Return the sentence that a hurried reader needs, as HTML."""
-    scores, then = base.scores, before(base)["pd_12m"].mean()
+    scores, then = base.scores, base.before["pd_12m"].mean()
     now = scores["pd_12m"].mean()
     moved = "" if then is None else words(" (a year ago {pd})", pd=words.percent(then))  # type: ignore[arg-type]
     riskiest = risk.watch_list(scores, 3)["name"].to_list()
@@ -75,17 +71,17 @@ def lead(base: Base, words: Words) -> str:
 def grade_counts(base: Base, words: Words) -> dict[str, dict[str, int]]:
     """Return companies by grade a year ago and now."""
     grades = list(base.params.score.grades)
-    tables = {words("a year ago"): before(base), words("now"): base.scores}
+    tables = {words("a year ago"): base.before, words("now"): base.scores}
     return {name: {g: int((table["rating"] == g).sum()) for g in grades} for name, table in tables.items()}
 
 
 def migration(base: Base) -> pl.DataFrame:
-    return risk.migration(before(base), base.scores, base.params.score.grades)
+    return risk.migration(base.before, base.scores, base.params.score.grades)
 
 
 def groups(base: Base, by: str) -> pl.DataFrame:
     """Return companies, mean PD and watch share by sector or region; empty where no company has one."""
-    return risk.by_group(base.scores.drop(by), base.companies, by)
+    return risk.by_group(base.scores, base.companies, by)
 
 
 def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
 from quiebra.files import read_json
 from quiebra.params import StageParams
 from quiebra.reports.tables import table
-from quiebra.risk import read_run
+from quiebra.risk import FinishedRun, read_run
 from quiebra.workspace import Workspace
 
 TITLES = {"report": None, "validation_report": "Validation report"}
@@ -27,27 +26,10 @@ def page_metadata(workspace: Workspace, stage: str, params: StageParams) -> dict
 
 
 @dataclass(frozen=True)
-class Report:
-    """What every report is made of: the files of the finished run, read once, and what it must say of itself."""
+class Report(FinishedRun):
+    """What every report is made of: the finished run, and what it must say of itself."""
 
-    workspace: Workspace
     params: StageParams
-
-    @cached_property
-    def run(self) -> dict[str, Any]:
-        return read_run(self.workspace)
-
-    @cached_property
-    def source(self) -> dict[str, Any]:
-        return read_json(self.workspace.panel / "source.json")
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "metrics.json")
-
-    @cached_property
-    def model(self) -> dict[str, Any]:
-        return read_json(self.workspace.models / "model.json")
 
     @cached_property
     def tenths(self) -> pl.DataFrame:
@@ -71,6 +53,6 @@ class Report:
             ("data, SHA-256", self.run["data"]["sha256"]),
             ("model, SHA-256", self.run["model_sha256"]),
             ("code, SHA-256", self.run["code_sha256"]),
-            ("learnt from", f"fiscal years {self.model['card']['trained_on']}"),
+            ("learnt from", f"fiscal years {self.model_record['card']['trained_on']}"),
         ]
         return table([{"": name, "value": value} for name, value in rows])

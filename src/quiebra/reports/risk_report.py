@@ -37,25 +37,9 @@ class RiskReport(Report):
     """Everything that the report's notebook shows, by section."""
 
     @cached_property
-    def scores(self) -> pl.DataFrame:
-        return read_table(self.workspace.scores / "scores.parquet")
-
-    @cached_property
-    def history(self) -> pl.DataFrame:
-        return read_table(self.workspace.scores / "history.parquet")
-
-    @cached_property
-    def companies(self) -> pl.DataFrame:
-        return read_panel_table(self.workspace.panel, "companies")
-
-    @cached_property
     def years(self) -> pl.DataFrame:
         """PD by year from the first test year on."""
-        first = int(self.metrics["walk_forward"]["test_years"].split("-")[0])
-        statements, events = (read_panel_table(self.workspace.panel, name) for name in ("statements", "events"))
-        labels = label(statements, events, window_months=self.params.labels.window_months)
-        years = risk.by_year(self.history, self.scores, labels, self.source["outcomes_through"])
-        return years.filter(pl.col("fiscal_year") >= first)
+        return self.judged_years(self.params.labels.window_months)
 
     @cached_property
     def sectors(self) -> pl.DataFrame:
@@ -64,10 +48,6 @@ class RiskReport(Report):
     @cached_property
     def regions(self) -> pl.DataFrame:
         return risk.by_group(self.scores, self.companies, "region")
-
-    @cached_property
-    def before(self) -> pl.DataFrame:
-        return risk.a_year_ago(self.history, self.scores)
 
     def grades(self) -> tuple[dict[str, int], dict[str, int]]:
         """Companies by grade, a year ago and now."""
@@ -81,7 +61,7 @@ class RiskReport(Report):
         """The banner and the three sentences that a hurried reader needs."""
         now, then = self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
         moved = "" if then is None else f", {'up' if now > then else 'down'} from {percent(then)} a year ago"  # type: ignore[operator]
-        riskiest = risk.watch_list(self._named(self.scores), 3)["name"].to_list()
+        riskiest = risk.watch_list(self.scores, 3)["name"].to_list()
         named = f" The riskiest are {', '.join(map(escaped, riskiest))}." if riskiest else ""
         quality = self.metrics["walk_forward"]
         return "\n\n".join(
@@ -107,15 +87,8 @@ class RiskReport(Report):
         }
         return [{"": name, **{when: show(t) for when, t in tables.items()}} for name, show in rows.items()]
 
-    def _named(self, scores: pl.DataFrame) -> pl.DataFrame:
-        names = self.companies.select("company_id", name=pl.coalesce("name", "company_id"))
-        reasons = risk.reasons_in_words(read_table(self.workspace.scores / "reasons.parquet"))
-        return scores.join(names, on="company_id", maintain_order="left").join(
-            reasons, on="company_id", how="left", maintain_order="left"
-        )
-
     def watch_list(self) -> str:
-        rows = risk.watch_list(self._named(self.scores), self.params.report.watch_list)
+        rows = risk.watch_list(self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return "No company is on the watch list."
         shown = rows.select(
@@ -125,7 +98,7 @@ class RiskReport(Report):
         return table(shown, {"PD": percent, **spans})
 
     def movers(self) -> str:
-        rows = self._named(risk.movers(self.history, self.scores, self.params.report.watch_list))
+        rows = risk.movers(self.history, self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return "No company was scored both now and a year ago."
         rows = rows.with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
@@ -161,7 +134,7 @@ class RiskReport(Report):
         ]
 
     def method(self) -> str:
-        card, scorers = self.model["card"], self.model["scorers"]
+        card, scorers = self.model_record["card"], self.model_record["scorers"]
         blend = scorers.get("market", scorers["accounting"])["blend"]
         embargo, window = card["embargo_years"], self.params.labels.window_months
         fitted = (
@@ -180,6 +153,6 @@ class RiskReport(Report):
             f"what was scored, since outcomes take time to be known. Their log-odds are blended with those of the Altman score "
             f"(Z for listed manufacturers, Z′ for private ones, Z″ for others). {fitted} Companies without a market value are scored by a model "
             f"that needs none. PDs of two to five years come from hazards of each year, so that they never fall; the interval on a PD "
-            f"({self.model['confidence']:.0%}) covers calibration and the difference between years. Nothing was weighted or resampled, so "
+            f"({self.model_record['confidence']:.0%}) covers calibration and the difference between years. Nothing was weighted or resampled, so "
             f"that PDs stay probabilities. {counted} the table of quality shows the figures without such years as well."
         )

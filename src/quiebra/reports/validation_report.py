@@ -32,10 +32,6 @@ class ValidationReport(Report):
     """Everything that the report's notebook shows, by section."""
 
     @cached_property
-    def calibration(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "calibration.json")
-
-    @cached_property
     def pack(self) -> dict[str, Any]:
         return read_json(self.workspace.validation / "pack.json")
 
@@ -43,10 +39,6 @@ class ValidationReport(Report):
     def comparison(self) -> dict[str, Any] | None:
         """Against the champion, as `publish` found it; None where there was no other."""
         return self.published["comparison"]
-
-    @cached_property
-    def published(self) -> dict[str, Any]:
-        return read_json(self.workspace.published / "published.json")
 
     def summary(self) -> str:
         """The banners, the verdict in a sentence, and where the model is weak."""

@@ -2,10 +2,11 @@
 
 from quiebra.risk.portfolio import a_year_ago, by_group, by_year, movers, reasons_in_words, watch_list
 from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
-from quiebra.risk.runs import read_run
+from quiebra.risk.runs import FinishedRun, read_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
 
 __all__ = [
+    "FinishedRun",
     "a_year_ago",
     "by_group",
     "by_year",

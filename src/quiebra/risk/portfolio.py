@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+MEAN_PD = pl.col("pd_12m").mean().round(12)
+"""Rounded to what it is good for: groups are summed in pieces, whose order would show in the last digits."""
 
 def by_year(history: pl.DataFrame, current: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int) -> pl.DataFrame:
     """Return fiscal_year, companies, mean_pd, median_pd, low_pd and high_pd (10th, 90th percentile), watch_share, observed.
@@ -23,7 +25,7 @@ def by_year(history: pl.DataFrame, current: pl.DataFrame, labels: pl.DataFrame, 
         rows.sort("company_id")
         .group_by("fiscal_year")
         .agg(
-            companies=pl.len(), mean_pd=pl.col("pd_12m").mean(), median_pd=pl.col("pd_12m").median(),
+            companies=pl.len(), mean_pd=MEAN_PD, median_pd=pl.col("pd_12m").median(),
             low_pd=pl.col("pd_12m").quantile(0.1), high_pd=pl.col("pd_12m").quantile(0.9),
             watch_share=pl.col("watch").mean(), observed=pl.col("failed").cast(pl.Float64).mean(),
         )
@@ -38,7 +40,7 @@ def by_group(current: pl.DataFrame, companies: pl.DataFrame, column: str) -> pl.
     return (
         rows.sort("company_id")
         .group_by(column)
-        .agg(companies=pl.len(), mean_pd=pl.col("pd_12m").mean(), watch_share=pl.col("watch").mean())
+        .agg(companies=pl.len(), mean_pd=MEAN_PD, watch_share=pl.col("watch").mean())
         .sort(column)
     )
 

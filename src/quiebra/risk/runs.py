@@ -1,13 +1,19 @@
-"""The record of the finished run, and whether the files still are those that it was made from."""
+"""The finished run: its record, and what its stages wrote, each file read once."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import polars as pl
+
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json
+from quiebra.files import read_json, read_table
 from quiebra.models import model_hash
+from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
+from quiebra.risk.portfolio import a_year_ago, by_year, reasons_in_words
 from quiebra.workspace import Workspace
 
 
@@ -18,3 +24,73 @@ def read_run(workspace: Workspace) -> dict[str, Any]:
     if not same_panel or run["model_sha256"] != model_hash(workspace.models):
         raise WorkspaceError("the panel or the model changed after the scores were made: run `quiebra run` to score again")
     return run
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What reports and dashboards show. WorkspaceError, with the command to run, where a file is missing."""
+
+    workspace: Workspace
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        return read_run(self.workspace)
+
+    @cached_property
+    def source(self) -> dict[str, Any]:
+        return read_json(self.workspace.panel / "source.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "metrics.json")
+
+    @cached_property
+    def calibration(self) -> dict[str, Any]:
+        return read_json(self.workspace.validation / "calibration.json")
+
+    @cached_property
+    def published(self) -> dict[str, Any]:
+        return read_json(self.workspace.published / "published.json")
+
+    @cached_property
+    def model_record(self) -> dict[str, Any]:
+        """The saved model's JSON: card, scorers, confidence."""
+        return read_json(self.workspace.models / "model.json")
+
+    @cached_property
+    def companies(self) -> pl.DataFrame:
+        """company_id, name (the id where there is none), country, region, sector."""
+        return read_panel_table(self.workspace.panel, "companies").with_columns(name=pl.coalesce("name", "company_id"))
+
+    @cached_property
+    def statements(self) -> pl.DataFrame:
+        return read_panel_table(self.workspace.panel, "statements")
+
+    @cached_property
+    def reasons(self) -> pl.DataFrame:
+        return read_table(self.workspace.scores / "reasons.parquet")
+
+    @cached_property
+    def scores(self) -> pl.DataFrame:
+        """Today's scores with name, sector, region and the reasons as words (reason_codes, reasons, reasons_es)."""
+        table = read_table(self.workspace.scores / "scores.parquet")
+        names = self.companies.select("company_id", "name", "sector", "region")
+        table = table.join(names, on="company_id", how="left", maintain_order="left")
+        return table.join(reasons_in_words(self.reasons), on="company_id", how="left", maintain_order="left")
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """Out-of-time scores of past years."""
+        return read_table(self.workspace.scores / "history.parquet")
+
+    @cached_property
+    def before(self) -> pl.DataFrame:
+        """The scores of a year ago."""
+        return a_year_ago(self.history, self.scores)
+
+    def judged_years(self, window_months: int) -> pl.DataFrame:
+        """Return PD by fiscal year from the first year that validation judged; see `quiebra.risk.by_year`."""
+        first = int(self.metrics["walk_forward"]["test_years"].split("-")[0])
+        labels = label(self.statements, read_panel_table(self.workspace.panel, "events"), window_months=window_months)
+        years = by_year(self.history, self.scores, labels, self.source["outcomes_through"])
+        return years.filter(pl.col("fiscal_year") >= first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
 from ipywidgets import Widget
 
 from quiebra.dashboards import charts, executive
@@ -21,8 +20,7 @@ class Executive(Page):
 
     def compose(self) -> list[Widget]:
         base, words = self.base, self.words
-        first = int(base.metrics["walk_forward"]["test_years"].split("-")[0])
-        years = base.years.filter(pl.col("fiscal_year") >= first)
+        years = base.judged_years(base.params.labels.window_months)
         pd_trend = Chart(charts.pd_over_time(years, words), words)
         grades = Chart(charts.grade_bars(executive.grade_counts(base, words), words), words)
         moves = Chart(charts.migration_map(executive.migration(base), words("gone"), words), words, height=330)
