@@ -18,11 +18,13 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from quiebra.dashboards.base import Base
 from quiebra.features import feature_table
 from quiebra.models import Chain, walk
 from quiebra.panel import Panel, build
 from quiebra.params import Demo, Params, check
 from quiebra.sources.demo import Simulation, simulate
+from quiebra.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_to_2017.csv.gz"
@@ -134,6 +136,12 @@ def finished(shared: Path) -> Path:
             assert done.returncode == 0, done.stdout + done.stderr
             (folder / "done").write_text(done.stdout)
     return folder
+
+
+@pytest.fixture(scope="session")
+def base(finished: Path) -> Base:
+    """What the dashboards read of the finished workspace."""
+    return Base(Workspace(finished))
 
 
 @pytest.fixture

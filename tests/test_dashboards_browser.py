@@ -108,7 +108,8 @@ def test_language_and_theme_are_switched_and_kept(served: Served, visit: Visit) 
 
 
 def test_a_table_filters_sorts_and_leads_to_the_company(served: Served, visit: Visit) -> None:
-    page = visit(served.url("portfolio"), language="en").page
+    watched = visit(served.url("portfolio"), language="en")
+    page = watched.page
     table = page.locator(".q-table", has=page.locator("[aria-label='Companies of the portfolio']")).first
     table.locator("th button", has_text="Company").click()
     page.wait_for_function("document.querySelector('.q-live th[aria-sort=ascending] button')?.textContent.startsWith('Company')")
@@ -118,6 +119,8 @@ def test_a_table_filters_sorts_and_leads_to_the_company(served: Served, visit: V
     table.locator("td.q-company a").first.click()
     page.wait_for_selector("body[data-live=yes]", state="attached")
     page.wait_for_function(f"document.querySelector('.q-live h1')?.textContent.includes({json.dumps(name)})")
+    assert "company 7" in name
+    assert watched.errors == []
 
 
 def test_a_company_is_found_while_typing_and_a_nasty_name_is_only_text(served: Served, visit: Visit) -> None:

@@ -43,15 +43,29 @@ class Table(anywidget.AnyWidget):
     says = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, frame: pl.DataFrame, columns: list[Column], words: Words, *, label: str, size: int = 12, sort: str = "",
-        descending: bool = True, searchable: bool = True, grades: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self,
+        frame: pl.DataFrame,
+        columns: list[Column],
+        words: Words,
+        *,
+        label: str,
+        size: int = 12,
+        sort: str = "",
+        descending: bool = True,
+        searchable: bool = True,
+        grades: Sequence[str] = (),
+    ) -> None:
         self.frame, self.formats, self.words, self.grades = frame, columns, words, grades
         says = {
-            "label": label, "search": words("Filter"), "previous": words("Previous"), "next": words("Next"),
+            "label": label,
+            "search": words("Filter"),
+            "previous": words("Previous"),
+            "next": words("Next"),
             "of": words("{first}–{last} of {count}", first="{first}", last="{last}", count="{count}"),
-            "none": words("No rows"), "searchable": searchable, "language": words.language,
-        }  # fmt: skip
+            "none": words("No rows"),
+            "searchable": searchable,
+            "language": words.language,
+        }
         heads = [{"key": c.key, "label": c.label, "kind": c.kind} for c in columns]
         start = {"text": "", "sort": sort, "descending": descending, "page": 0, "size": size}
         super().__init__(columns=heads, query=start, says=says)
@@ -103,11 +117,13 @@ class Upload(anywidget.AnyWidget):
     ) -> None:
         self.arrived, self._parts = arrived, io.BytesIO()
         says = {
-            "size": words("The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.", size="{size}",
-                most="{most}"),
-            "kind": words("Only files ending in {kinds} can be read.", kinds="{kinds}"), "sending": words("Sending"),
+            "size": words(
+                "The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.", size="{size}", most="{most}"
+            ),
+            "kind": words("Only files ending in {kinds} can be read.", kinds="{kinds}"),
+            "sending": words("Sending"),
             "drop": words("or drop it here"),
-        }  # fmt: skip
+        }
         super().__init__(label=label, says=says, kinds=kinds, largest=largest)
         self.on_msg(self._take)
 

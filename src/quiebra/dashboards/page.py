@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import anywidget
 import traitlets
@@ -58,7 +59,7 @@ class Page:
 
     def __init__(self) -> None:
         self.base = Base()
-        self.frame = Frame(language=_first_language(self.base))
+        self.frame = Frame(language=first_language(self.base.workspace))
         self.body = VBox()
         self.body.add_class("q-body")
         self.words = Words(self.frame.language)
@@ -139,14 +140,13 @@ def _close(widget: Widget) -> None:
 
 
 def _query(address: str) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     return dict(parse_qsl(address.lstrip("?")))
 
 
-def _first_language(base: Base) -> str:
+def first_language(workspace: Workspace) -> str:
+    """Return the language that a reader sees first; English where params.yaml cannot be read."""
     try:
-        return load(base.workspace).dashboards.language
+        return load(workspace).dashboards.language
     except QuiebraError:
         return "en"
 

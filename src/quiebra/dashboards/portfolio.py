@@ -13,7 +13,7 @@ from zipfile import ZipFile, is_zipfile
 import polars as pl
 
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.words import Words
+from quiebra.dashboards.words import Words, mark
 from quiebra.errors import PanelError, SourceError
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
@@ -26,11 +26,27 @@ KINDS = [".csv", ".xlsx"]
 LARGEST = 60_000_000
 SIMULATIONS = 30_000_000
 """Companies times simulated years at most, so that a large portfolio does not keep its reader waiting."""
+TOO_LARGE = mark("The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.")
+FIT = (pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False)
+"""Whether a row's exposure and LGD can be used."""
 SAVED = "data/raw/portfolios"
 SHOWN = [
-    "company_id", "name", "sector", "fiscal_year", "rating", "pd_12m", "pd_12m_low", "pd_12m_high", "pd_60m", "exposure", "lgd",
-    "expected_loss", "contribution", "watch", "why",
-]  # fmt: skip
+    "company_id",
+    "name",
+    "sector",
+    "fiscal_year",
+    "rating",
+    "pd_12m",
+    "pd_12m_low",
+    "pd_12m_high",
+    "pd_60m",
+    "exposure",
+    "lgd",
+    "expected_loss",
+    "contribution",
+    "watch",
+    "why",
+]
 
 
 @dataclass(frozen=True)
@@ -91,36 +107,21 @@ def of_upload(
     ending = next((kind for kind in KINDS if name.lower().endswith(kind)), None)
     if ending is None:
         raise SourceError(words("Only files ending in {kinds} can be read.", kinds=", ".join(KINDS)))
-    if len(content) > LARGEST:
-        raise SourceError(
-            words(
-                "The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.",
-                size=len(content) // 1_000_000,
-                most=LARGEST // 1_000_000,
-            )
-        )
+    _refuse_above(LARGEST, len(content), words)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).stem[:80].replace(chr(0), '')}{ending}"
         path.write_bytes(content)
-        _refuse_swollen(path, words)
+        if ending == ".xlsx" and is_zipfile(path):  # a small workbook must not fill the memory
+            _refuse_above(10 * LARGEST, sum(part.file_size for part in ZipFile(path).infolist()), words)
         try:
             return of_path(base, path, words, progress)
         except (SourceError, PanelError) as error:
             raise SourceError(str(error).replace(f"{folder}/", "")) from None
 
 
-def _refuse_swollen(path: Path, words: Words) -> None:
-    """Raise SourceError for a workbook that unpacks to more than a file may have, so that a small one cannot fill the memory."""
-    if path.suffix == ".xlsx" and is_zipfile(path):
-        size = sum(part.file_size for part in ZipFile(path).infolist())
-        if size > 10 * LARGEST:
-            raise SourceError(
-                words(
-                    "The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.",
-                    size=size // 1_000_000,
-                    most=10 * LARGEST // 1_000_000,
-                )
-            )
+def _refuse_above(most: int, size: int, words: Words) -> None:
+    if size > most:
+        raise SourceError(words(TOO_LARGE, size=size // 1_000_000, most=most // 1_000_000))
 
 
 def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], None] = lambda share: None) -> Portfolio:
@@ -128,7 +129,8 @@ def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], No
 
     Rows with a fault are listed and left out; the rest count.
     """
-    columns = read_file(path).columns
+    frame = read_file(path)
+    columns = frame.columns
     theirs = set(base.params.ingest.table.columns.values())
     statements = bool({"total_assets", base.params.ingest.table.columns.get("total_assets", "total_assets")} & set(columns))
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
@@ -139,7 +141,9 @@ def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], No
                 name=path.name,
             )
         )
-    scores, faults, notes = _scored_statements(base, path, words, progress) if statements else _exposures(base, path, words)
+    scores, faults, notes = (
+        _scored_statements(base, frame, path, words, progress) if statements else _exposures(base, frame, path, words)
+    )
     options = base.params.portfolio
     draws = max(1000, min(options.draws, SIMULATIONS // max(1, scores.height)))
     if draws < options.draws:
@@ -154,9 +158,9 @@ def of_path(base: Base, path: Path, words: Words, progress: Callable[[float], No
 
 
 def _scored_statements(
-    base: Base, path: Path, words: Words, progress: Callable[[float], None]
+    base: Base, frame: pl.DataFrame, path: Path, words: Words, progress: Callable[[float], None]
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    raw, wrong = statement_rows(path, base.params.ingest.table)
+    raw, wrong = statement_rows(frame, path, base.params.ingest.table)
     faults = [wrong.select("row", problem=pl.format("{} = {}", "column", "value"))]
     extra = {
         name: raw[name] if name in raw.columns else pl.Series(name, [None] * raw.height, pl.String)
@@ -165,8 +169,7 @@ def _scored_statements(
     money, bad = cast_rows(pl.DataFrame(extra), {"exposure": pl.Float64, "lgd": pl.Float64}, path)
     exposure = money["exposure"] if "exposure" in raw.columns else money["exposure"].fill_null(1.0)
     raw = raw.with_columns(exposure, money["lgd"].fill_null(base.params.portfolio.lgd))
-    fit = (pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False)
-    unusable = ~fit | pl.int_range(pl.len()).is_in((bad["row"] - 2).implode())
+    unusable = ~FIT | pl.int_range(pl.len()).is_in((bad["row"] - 2).implode())
     faults.append(raw.filter(unusable).select("row", problem=pl.lit(words("exposure must be zero or more, lgd from 0 to 1"))))
     raw = raw.filter(~unusable)
     if raw.is_empty() or not raw["exposure"].sum():
@@ -176,19 +179,24 @@ def _scored_statements(
     )
     meanings = {rule.name: rule.meaning for rule in RULES}
     faults.append(scored.aside.select("row", problem=pl.col("rule").replace_strict(meanings, return_dtype=pl.String)))
-    latest = raw.sort("fiscal_year").group_by("company_id").agg(
-        pl.col("exposure", "lgd").last(), pl.col("name", "sector").drop_nulls().last()
-    )  # fmt: skip
+    latest = (
+        raw.sort("fiscal_year")
+        .group_by("company_id")
+        .agg(pl.col("exposure", "lgd").last(), pl.col("name", "sector").drop_nulls().last())
+    )
     named = base.companies.select("company_id", known="name", known_sector="sector")
-    table = scored.table.join(latest, on="company_id").join(named, on="company_id", how="left").with_columns(
-        name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"), why=pl.col(_why(words))
-    )  # fmt: skip
+    table = (
+        scored.table.join(latest, on="company_id")
+        .join(named, on="company_id", how="left")
+        .with_columns(
+            name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"), why=pl.col(_why(words))
+        )
+    )
     notes = [line for line in scored.warnings if "left out" not in line]
     return table, pl.concat(faults).sort("row"), notes
 
 
-def _exposures(base: Base, path: Path, words: Words) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
-    frame = read_file(path)
+def _exposures(base: Base, frame: pl.DataFrame, path: Path, words: Words) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
     require(frame, ["company_id", "exposure"], path)
     frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
     frame = frame.select(as_text("company_id", frame).alias("company_id"), "exposure", "lgd")
@@ -202,10 +210,9 @@ def _exposures(base: Base, path: Path, words: Words) -> tuple[pl.DataFrame, pl.D
         words("not a number"): pl.col("row").is_in(wrong["row"].implode()),
         words("company_id is missing"): pl.col("company_id").is_null(),
         words("the company is there twice"): pl.int_range(pl.len()).over("company_id") > 0,
-        words("exposure must be zero or more, lgd from 0 to 1"): ~(pl.col("exposure").is_between(0,
-            1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False),
+        words("exposure must be zero or more, lgd from 0 to 1"): ~FIT,
         words("no company with this id was scored"): pl.col("scored").is_null(),
-    }  # fmt: skip
+    }
     rows = rows.with_columns(problem=pl.coalesce(pl.when(broken).then(pl.lit(text)) for text, broken in problems.items()))
     faults = rows.filter(pl.col("problem").is_not_null()).select(
         "row", problem=pl.format("{} ({})", "problem", pl.col("company_id").fill_null("–"))
@@ -223,17 +230,34 @@ def _listed(faults: pl.DataFrame, count: int = 5) -> str:
 def template() -> bytes:
     """Return an Excel file with the columns of a portfolio, and two rows that show them."""
     example: dict[str, list[Any]] = {
-        "company_id": ["A-1", "A-2"], "name": ["First company", "Second company"], "sector": ["C Manufacturing", "G Trade"],
-        "fiscal_year": [2024, 2024], "exposure": [1.5, 0.8], "lgd": [0.45, 0.6],
-    }  # fmt: skip
+        "company_id": ["A-1", "A-2"],
+        "name": ["First company", "Second company"],
+        "sector": ["C Manufacturing", "G Trade"],
+        "fiscal_year": [2024, 2024],
+        "exposure": [1.5, 0.8],
+        "lgd": [0.45, 0.6],
+    }
     amounts = {
-        "current_assets": 40.0, "cash": 8.0, "receivables": 15.0, "inventory": 14.0, "total_assets": 100.0,
+        "current_assets": 40.0,
+        "cash": 8.0,
+        "receivables": 15.0,
+        "inventory": 14.0,
+        "total_assets": 100.0,
         "current_liabilities": 28.0,
-        "long_term_debt": 25.0, "total_liabilities": 60.0, "retained_earnings": 18.0, "revenue": 120.0,
+        "long_term_debt": 25.0,
+        "total_liabilities": 60.0,
+        "retained_earnings": 18.0,
+        "revenue": 120.0,
         "cost_of_goods_sold": 80.0,
-        "gross_profit": 40.0, "operating_expenses": 108.0, "depreciation_amortization": 4.0, "ebitda": 12.0, "ebit": 8.0,
-        "interest_expense": 2.0, "net_income": 4.0, "operating_cash_flow": 7.0,
-    }  # fmt: skip
+        "gross_profit": 40.0,
+        "operating_expenses": 108.0,
+        "depreciation_amortization": 4.0,
+        "ebitda": 12.0,
+        "ebit": 8.0,
+        "interest_expense": 2.0,
+        "net_income": 4.0,
+        "operating_cash_flow": 7.0,
+    }
     for name in ITEM_NAMES:
         example[name] = [amounts.get(name), amounts.get(name)]
     return excel(pl.DataFrame(example, strict=False))
@@ -241,9 +265,9 @@ def template() -> bytes:
 
 def excel(table: pl.DataFrame) -> bytes:
     """Return a table as an Excel file; text that looks like a formula stays text."""
-    buffer = io.BytesIO()
     import xlsxwriter
 
+    buffer = io.BytesIO()
     with xlsxwriter.Workbook(
         buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
     ) as book:

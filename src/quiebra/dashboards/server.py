@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -22,15 +23,14 @@ from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from traitlets.config import Config
 from voila.app import Voila
-from voila.paths import collect_static_paths
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from quiebra.dashboards.base import stamp
+from quiebra.dashboards.base import Base, stamp
 from quiebra.dashboards.controls import ASSETS
 from quiebra.dashboards.kernels import can_fork, preload
 from quiebra.dashboards.look import brand_css
-from quiebra.dashboards.page import PAGES
+from quiebra.dashboards.page import PAGES, first_language
 from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
 from quiebra.dashboards.words import LANGUAGES, Words
 from quiebra.errors import QuiebraError, WorkspaceError
@@ -44,9 +44,6 @@ POLICY = (
 )
 """What the browser may load: this server's own. It keeps every page offline even where a library would not."""
 KEEP = "public, max-age=86400"
-
-
-BASE_STATIC = next(path for path in collect_static_paths(["voila"], "base") if Path(path, "voila.js").exists())
 
 
 class Dashboards(Voila):
@@ -70,37 +67,22 @@ class Dashboards(Voila):
 
     def init_handlers(self) -> list[Any]:
         page = {"template_paths": self.template_paths, "config": self.config, "voila_configuration": self.voila_configuration}
+        scripts = next(path for path in self.static_paths if Path(path, "voila.js").exists())
         ours = [
             (r"/", Home),
             (r"/health", Health),
             (r"/login", Door),
             (r"/assets/brand.css", Brand),
             (r"/assets/(plotly.min.js)", Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
-            (r"/assets/([a-z]+\.(?:css|js))", Asset, {"path": str(ASSETS)}),
-            (r"/voila/static/(.*)", Kept, {"path": str(Path(BASE_STATIC).resolve())}),
+            (r"/assets/([a-z]+\.(?:css|js))", tornado.web.StaticFileHandler, {"path": str(ASSETS)}),
+            (r"/voila/static/(.*)", Kept, {"path": str(Path(scripts).resolve())}),
             (r"/voila/labextensions/(.*)", Extension, {"path": self.labextensions_path}),
             (rf"/({'|'.join(PAGES)})", DashboardPage, page),
             (r"/api/kernels/([\w-]+)/channels", Channels),
             (r"/voila/api/shutdown/([\w-]+)", Leave),
         ]
-        theirs = [
-            h
-            for h in super().init_handlers()
-            if not any(
-                part in h[0]
-                for part in (
-                    "/channels",
-                    "/voila/render",
-                    "/voila/tree",
-                    "/voila/files",
-                    "/voila/api",
-                    "/voila/query",
-                    "/voila/templates",
-                    "/logout",
-                )
-            )
-        ]
-        return [*ours, *(h for h in theirs if h[0] != "/")]
+        # of Voila's own only what its script asks for: a kernel's state, and who the visitor is
+        return [*ours, *(handler for handler in super().init_handlers() if re.match(r"/api/(kernels/[^/]*$|me)", handler[0]))]
 
     def pools(self) -> list[asyncio.Task[Any]]:
         return [task for pool in getattr(self.kernel_manager, "_pools", {}).values() for task in pool]
@@ -236,18 +218,11 @@ class Brand(Plain):
     @allow_unauthenticated
     def get(self) -> None:
         self.set_header("Content-Type", "text/css; charset=utf-8")
-        self.finish(brand_css(_grades(self.app.workspace)))
-
-
-def _grades(workspace: Workspace) -> list[str]:
-    try:
-        return list(load(workspace).score.grades)
-    except QuiebraError:
-        return []
-
-
-class Asset(tornado.web.StaticFileHandler):
-    """A file of ours; the browser asks whether it changed."""
+        try:
+            grades = list(Base(self.app.workspace).params.score.grades)
+        except QuiebraError:  # no run yet: no grade is shown
+            grades = []
+        self.finish(brand_css(grades))
 
 
 class Kept(tornado.web.StaticFileHandler):
@@ -314,12 +289,8 @@ class Channels(VoilaKernelWebsocketHandler):
 
 def shell(workspace: Workspace, base_url: str) -> dict[str, Any]:
     """Return what the templates need: navigation, languages, the first language, the assets' address."""
-    try:
-        language = load(workspace).dashboards.language
-    except QuiebraError:
-        language = "en"
     pages = {name: {code: Words(code)(title) for code in LANGUAGES} for name, title in PAGES.items()}
-    return {"pages": pages, "languages": LANGUAGES, "language": language, "assets": f"{base_url}assets/"}
+    return {"pages": pages, "languages": LANGUAGES, "language": first_language(workspace), "assets": f"{base_url}assets/"}
 
 
 def is_loopback(host: str) -> bool:
@@ -336,11 +307,9 @@ def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, 
     if not authenticated and editors:
         raise WorkspaceError("editors are known by their tokens: leave --no-token away")
     given = os.environ.get("QUIEBRA_DASHBOARD_TOKEN", "").strip()
-    return (
-        {person: given if person == READER and given else secrets.token_urlsafe(24) for person in [READER, *editors]}
-        if authenticated
-        else {}
-    )
+    if not authenticated:
+        return {}
+    return {READER: given or secrets.token_urlsafe(24), **{editor: secrets.token_urlsafe(24) for editor in editors}}
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -29,14 +29,12 @@ class Visitors(IdentityProvider):
         return bool(self.tokens)
 
     async def get_user_token(self, handler: Any) -> User | None:
-        given = self.get_token(handler)
-        for person, token in self.tokens.items():
-            if given and hmac.compare_digest(given.encode(), token.encode()):
-                return User(username=person, name=person)
-        return None
+        return self._known(self.get_token(handler))
 
     def process_login_form(self, handler: Any) -> User | None:
-        given = handler.get_argument("password", default="")
+        return self._known(handler.get_argument("password", default=""))
+
+    def _known(self, given: str | None) -> User | None:
         for person, token in self.tokens.items():
             if given and hmac.compare_digest(given.encode(), token.encode()):
                 return User(username=person, name=person)

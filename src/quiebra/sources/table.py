@@ -59,10 +59,13 @@ def statements_from(path: Path, options: Table) -> pl.DataFrame:
     return _in_millions(cast(frame, KINDS, path), options)
 
 
-def statement_rows(path: Path, options: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the file's firm-years as `statements_from` does, with ``row`` (the header is row 1), and the values that do not fit
-    (row, column, value). A row with such a value is not among the firm-years. SourceError where the file as a whole is wrong."""
-    frame = named(read_file(path, options.sheet), options, path)
+def statement_rows(frame: pl.DataFrame, path: Path, options: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a file's firm-years (frame: as read) as `statements_from` does, with ``row`` (the header is row 1), and the values
+    that do not fit (row, column, value). A row with such a value is not among the firm-years.
+
+    SourceError where the file as a whole is wrong.
+    """
+    frame = named(frame, options, path)
     done, faults = cast_rows(frame, KINDS, path)
     rows = _in_millions(done, options).with_columns(row=pl.int_range(2, frame.height + 2, dtype=pl.Int64))
     return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults

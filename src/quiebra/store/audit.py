@@ -28,7 +28,8 @@ class Entry:
 
 
 def record(engine: Engine, entries: list[Entry], act: Callable[[], object] = lambda: None) -> None:
-    """Write entries and do what they say, both or neither. StoreError: the database refuses."""
+    """Write entries and do what they say. Where ``act`` fails nothing is written; where the database refuses in the end
+    (StoreError) the caller takes back what ``act`` did."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     with answering(engine), engine.begin() as connection:
         connection.execute(insert(AuditEntry), [{"at": now, **vars(entry)} for entry in entries])

@@ -18,12 +18,26 @@ from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
 
 FORM = (
-    "total_assets", "current_assets", "cash", "receivables", "inventory", "total_liabilities", "current_liabilities",
+    "total_assets",
+    "current_assets",
+    "cash",
+    "receivables",
+    "inventory",
+    "total_liabilities",
+    "current_liabilities",
     "long_term_debt",
-    "retained_earnings", "revenue", "cost_of_goods_sold", "ebitda", "ebit", "depreciation_amortization", "interest_expense",
+    "retained_earnings",
+    "revenue",
+    "cost_of_goods_sold",
+    "ebitda",
+    "ebit",
+    "depreciation_amortization",
+    "interest_expense",
     "net_income",
-    "operating_expenses", "operating_cash_flow", "market_value",
-)  # fmt: skip
+    "operating_expenses",
+    "operating_cash_flow",
+    "market_value",
+)
 """The form's items; gross profit follows from revenue and cost of goods sold."""
 
 
@@ -82,14 +96,18 @@ class Company(Page):
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
         self.search = Search(
-            lambda text: company.find(base, text), label=words("Company"), placeholder=words("Name or id"),
-        )  # fmt: skip
+            lambda text: company.find(base, text),
+            label=words("Company"),
+            placeholder=words("Name or id"),
+        )
         self.search.observe(lambda change: self.choose(change["new"]), "chosen")
         self.type_in = w.ToggleButton(value=self.typing, description=words("Type in a statement"))
         self.type_in.observe(lambda change: self.toggle(change["new"]), "value")
         self.title, self.reasons, self.altman, self.flags, self.hints = (html("") for _ in range(5))
-        self.charts = {name: Chart({}, words, height) for name, height in (
-            ("terms", 290), ("waterfall", 330), ("history", 290), ("peers", 290), ("tornado", 290))}  # fmt: skip
+        self.charts = {
+            name: Chart({}, words, height)
+            for name, height in (("terms", 290), ("waterfall", 330), ("history", 290), ("peers", 290), ("tornado", 290))
+        }
         self.sheet = Download(
             words("Tear sheet"), "tear-sheet.html", lambda: tear_sheet(self.base, self.shown, self.words).encode()
         )
@@ -102,21 +120,37 @@ class Company(Page):
         bar = w.Box([self.search, self.type_in, self.sheet])
         bar.add_class("q-bar")
         return [
-            bar, self.form, self.title,
+            bar,
+            self.form,
+            self.title,
             row(
                 card(words("PD over one to five years"), self.charts["terms"], note=words("Cumulative, with its interval.")),
-                card(words("Why"), self.reasons, self.charts["waterfall"],
-                    note=words("Effects on the log-odds; they add up to the score.")),
-                card(words("What was said each year"), self.charts["history"],
-                    note=words("PD and grade before the outcome was known.")),
-                card(words("Among its peers"), self.charts["peers"],
-                    note=words("One-year PDs of the sector; the line is this company.")),
-                card(words("What would move it"), self.charts["tornado"], self.hints,
-                    note=words("By the model: it says what goes with risk, not what causes it.")),
+                card(
+                    words("Why"),
+                    self.reasons,
+                    self.charts["waterfall"],
+                    note=words("Effects on the log-odds; they add up to the score."),
+                ),
+                card(
+                    words("What was said each year"),
+                    self.charts["history"],
+                    note=words("PD and grade before the outcome was known."),
+                ),
+                card(
+                    words("Among its peers"),
+                    self.charts["peers"],
+                    note=words("One-year PDs of the sector; the line is this company."),
+                ),
+                card(
+                    words("What would move it"),
+                    self.charts["tornado"],
+                    self.hints,
+                    note=words("By the model: it says what goes with risk, not what causes it."),
+                ),
                 card(words("Altman scores"), self.altman, name="q-altman"),
                 card(words("The data behind it"), self.flags),
             ),
-        ]  # fmt: skip
+        ]
 
     def choose(self, company_id: str) -> None:
         """Show a company of the base."""

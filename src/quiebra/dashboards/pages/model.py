@@ -54,26 +54,35 @@ class Model(Page):
         return [
             html(self.first(words)),
             row(
-                card(words("Ranking by year"), ranking,
-                    note=words("Each year was scored by a model that had learnt from earlier years alone.")),
+                card(
+                    words("Ranking by year"),
+                    ranking,
+                    note=words("Each year was scored by a model that had learnt from earlier years alone."),
+                ),
                 card(words("Predicted and observed, by grade"), calibrated, note=words("With Jeffreys' interval.")),
                 card(words("What the model looks at"), importance, note=words("Today's companies.")),
                 card(words("How it acts"), swarm, note=words("A dot a company; colour: low (teal) to high (orange) value.")),
                 card(words("Verdict"), self._verdict(), note=model.compared(base, words)),
                 card(words("Lineage"), self._lineage()),
             ),
-            card(words("Drift"), self._drift(),
-                note=words("Stability indices and monitored quality, with the limits in params.")),
+            card(
+                words("Drift"), self._drift(), note=words("Stability indices and monitored quality, with the limits in params.")
+            ),
             card(words("Published models"), self._register()),
-        ]  # fmt: skip
+        ]
 
     def _verdict(self) -> str:
         words = self.words
         rows = [
-            (words(r["words"]), words.number(r["value"], 3), words.number(r["pass"], 2), words.number(r["watch"], 2),
-                chip(r["verdict"], words(r["verdict"])))
+            (
+                words(r["words"]),
+                words.number(r["value"], 3),
+                words.number(r["pass"], 2),
+                words.number(r["watch"], 2),
+                chip(r["verdict"], words(r["verdict"])),
+            )
             for r in model.verdict(self.base)
-        ]  # fmt: skip
+        ]
         heads = [words("Test"), words("Value"), words("Passes at"), words("Watched at"), words("Verdict")]
         return table(heads, rows, numbers={1, 2, 3})
 
@@ -88,19 +97,28 @@ class Model(Page):
             return words.number(value, 3)
 
         columns = [
-            Column("measure", words("Measure")), Column("subject", words("Of")), Column("value", words("Value"), "number",
-                number),
-            Column("watch", words("Watched at"), "number", number), Column("alarm", words("Alarm at"), "number", number),
+            Column("measure", words("Measure")),
+            Column("subject", words("Of")),
+            Column("value", words("Value"), "number", number),
+            Column("watch", words("Watched at"), "number", number),
+            Column("alarm", words("Alarm at"), "number", number),
             Column("status", words("State"), "status"),
-        ]  # fmt: skip
+        ]
         return Table(model.drift(self.base, words), columns, words, label=words("Drift"), size=10)
 
     def _register(self) -> str:
         words = self.words
         rows = [
-            (m["model_id"], str(m["version"] or ""), words(m["status"] or ""), m["source"], m["trained_on"],
-                words.number(m["auc"], 3), "; ".join(m["failed"]))
+            (
+                m["model_id"],
+                str(m["version"] or ""),
+                words(m["status"] or ""),
+                m["source"],
+                m["trained_on"],
+                words.number(m["auc"], 3),
+                "; ".join(m["failed"]),
+            )
             for m in model.register(self.base)[:20]
-        ]  # fmt: skip
+        ]
         heads = [words("Model"), words("Version"), words("Status"), words("Source"), words("Learnt from"), "AUC", words("Failed")]
         return table(heads, rows, numbers={1, 5})

@@ -30,92 +30,90 @@ class Portfolio(Page):
         total = report["exposure"]
         share = report["expected_loss"] / total
         kpis = [
-            Kpi(words("Companies"), words.number(report["companies"]), words("{n} on watch",
-                n=words.number(held.table["watch"].sum()))),
+            Kpi(
+                words("Companies"),
+                words.number(report["companies"]),
+                words("{n} on watch", n=words.number(held.table["watch"].sum())),
+            ),
             Kpi(words("Exposure"), words.number(total, 1)),
-            Kpi(words("Expected loss"), words.number(report["expected_loss"], 2), words("{share} of the exposure",
-                share=words.percent(share))),
-            Kpi(words("Loss in one year of {n}", n=words.number(1 / (1 - report["confidence"]))),
-                words.number(report["value_at_risk"], 1), words("value at risk")),
+            Kpi(
+                words("Expected loss"),
+                words.number(report["expected_loss"], 2),
+                words("{share} of the exposure", share=words.percent(share)),
+            ),
+            Kpi(
+                words("Loss in one year of {n}", n=words.number(1 / (1 - report["confidence"]))),
+                words.number(report["value_at_risk"], 1),
+                words("value at risk"),
+            ),
             Kpi(words("Mean loss beyond that"), words.number(report["expected_shortfall"], 1), words("expected shortfall")),
-            Kpi(words("Concentration"), words.number(report["hhi"]["name"], 4), words("Herfindahl index by name; alike: {n}",
-                n=words.number(1 / report["companies"], 4))),
-        ]  # fmt: skip
+            Kpi(
+                words("Concentration"),
+                words.number(report["hhi"]["name"], 4),
+                words("Herfindahl index by name; alike: {n}", n=words.number(1 / report["companies"], 4)),
+            ),
+        ]
         return Markup('<section class="q-title"><h1>{}</h1></section>').format(held.name) + kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
         held = self.held if self.held and self.saved is None else portfolio.of_saved(base, self.saved or "", words)
-        self.choice = w.Dropdown(options=self._choices(), value=self.saved, description=words("Saved"))
-        self.choice.observe(lambda change: self.guarded(self.choose)(change["new"]), "value")
-        self.upload = Upload(
-            self.guarded(self.take),
-            label=words("Your own file (CSV or Excel)"),
-            kinds=portfolio.KINDS,
-            largest=portfolio.LARGEST,
-            words=words,
-        )
-        self.progress = w.FloatProgress(value=0.0, max=1.0, layout={"display": "none", "width": "100%"})
-        template = Download(words("Template"), "portfolio-template.xlsx", portfolio.template)
         self.title, self.notes = html(""), html("")
-        self.faults = Table(
-            pl.DataFrame(schema=portfolio.FAULTS),
-            self._fault_columns(),
-            words,
-            label=words("Rows with a fault"),
-            size=8,
-            searchable=False,
-        )
-        self.fault_card = card(
-            words("Rows left out"),
-            self.faults,
-            note=words("Row numbers as in the file; the header is row 1. The rest was scored."),
-        )
         self.charts = {name: Chart({}, words, 290) for name in ("pds", "curve", "contributions", "sectors")}
-        self.table = Table(
-            held.table,
-            self._columns(),
-            words,
-            label=words("Companies of the portfolio"),
-            sort="expected_loss",
-            size=15,
-            grades=list(self.base.params.score.grades),
-        )
-        self.watched = Table(
-            held.table,
-            self._columns(),
-            words,
-            label=words("Watch list"),
-            sort="pd_12m",
-            size=8,
-            grades=list(self.base.params.score.grades),
-        )
-        downloads = [
-            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self._held().table))),
-            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self._held().table))),
-        ]  # fmt: skip
+        self.table = self._companies(words("Companies of the portfolio"), "expected_loss", 15)
+        self.watched = self._companies(words("Watch list"), "pd_12m", 8)
         self.sectors_card = card(words("Concentration by sector"), self.charts["sectors"], note=words("Share of the exposure."))
+        source, self.fault_card = self._source(), self._faults()
         self.show_held(held)
-        source = card(words("Which portfolio"), self.choice, self.upload, row(template, name="q-buttons"), self.progress,
-                      note=words(
-                          "Exposures with companies of the base (company_id, exposure, lgd), or statements, which are scored; "
-                          "nothing is kept."
-                      ))  # fmt: skip
+        correlation = words.percent(held.report["correlation"], 0)
+        downloads = [
+            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self.held.table))),
+            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self.held.table))),
+        ]
         return [
             row(source, w.VBox([self.title, self.notes, self.fault_card]), name="q-grid q-side"),
             row(
                 card(words("Companies by PD"), self.charts["pds"]),
-                card(words("How bad a year can get"), self.charts["curve"], note=words("One common factor; correlation {rho}.",
-                    rho=words.percent(held.report["correlation"], 0))),
+                card(
+                    words("How bad a year can get"),
+                    self.charts["curve"],
+                    note=words("One common factor; correlation {rho}.", rho=correlation),
+                ),
                 card(words("Who contributes most to bad years"), self.charts["contributions"]),
                 self.sectors_card,
             ),
             card(words("Companies of the portfolio"), row(*downloads, name="q-buttons"), self.table),
             card(words("Watch list"), self.watched, note=words("Grade {grade} or worse.", grade=base.params.score.watch_from)),
-        ]  # fmt: skip
+        ]
 
-    def _held(self) -> Held:
-        return self.held or portfolio.of_run(self.base, self.words)
+    def _source(self) -> w.VBox:
+        """Return the card in which a portfolio is chosen or brought."""
+        words = self.words
+        self.choice = w.Dropdown(options=self._choices(), value=self.saved, description=words("Saved"))
+        self.choice.observe(lambda change: self.guarded(self.choose)(change["new"]), "value")
+        label, kinds, largest = words("Your own file (CSV or Excel)"), portfolio.KINDS, portfolio.LARGEST
+        upload = Upload(self.guarded(self.take), label=label, kinds=kinds, largest=largest, words=words)
+        self.progress = w.FloatProgress(value=0.0, max=1.0, layout={"display": "none", "width": "100%"})
+        template = Download(words("Template"), "portfolio-template.xlsx", portfolio.template)
+        note = words(
+            "Exposures with companies of the base (company_id, exposure, lgd), or statements, which are scored; nothing is kept."
+        )
+        buttons = row(template, name="q-buttons")
+        return card(words("Which portfolio"), self.choice, upload, buttons, self.progress, note=note)
+
+    def _faults(self) -> w.VBox:
+        """Return the card that lists the rows left out."""
+        words = self.words
+        columns = [Column("row", words("Row"), "number", str), Column("problem", words("What is wrong"))]
+        empty = pl.DataFrame(schema=portfolio.FAULTS)
+        self.faults = Table(empty, columns, words, label=words("Rows with a fault"), size=8, searchable=False)
+        note = words("Row numbers as in the file; the header is row 1. The rest was scored.")
+        return card(words("Rows left out"), self.faults, note=note)
+
+    def _companies(self, label: str, sort: str, size: int) -> Table:
+        """Return a table of companies, still empty."""
+        empty, grades = portfolio.of_run(self.base, self.words).table.clear(), list(self.base.params.score.grades)
+        return Table(empty, self._columns(), self.words, label=label, sort=sort, size=size, grades=grades)
 
     def _choices(self) -> list[tuple[str, str | None]]:
         found: list[tuple[str, str | None]] = [
@@ -174,13 +172,13 @@ class Portfolio(Page):
     def _columns(self) -> list[Column]:
         words = self.words
         return [
-            Column("name", words("Company"), "company"), Column("sector", words("Sector")), Column("rating", words("Grade"),
-                "rating"),
-            Column("pd_12m", "PD", "number", words.percent), Column("pd_60m", words("PD, five years"), "number", words.percent),
+            Column("name", words("Company"), "company"),
+            Column("sector", words("Sector")),
+            Column("rating", words("Grade"), "rating"),
+            Column("pd_12m", "PD", "number", words.percent),
+            Column("pd_60m", words("PD, five years"), "number", words.percent),
             Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
             Column("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
-            Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)), Column("why", words("Why")),
-        ]  # fmt: skip
-
-    def _fault_columns(self) -> list[Column]:
-        return [Column("row", self.words("Row"), "number", str), Column("problem", self.words("What is wrong"))]
+            Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)),
+            Column("why", words("Why")),
+        ]

@@ -60,10 +60,14 @@ class Settings(Page):
         self.log = Table(pl.DataFrame(schema=LOG), self._log_columns(), words, label=words("Changes"), size=10)
         self.show_log()
         change = card(
-            words("The change"), self.shown, html(f"<span class='q-label'>{words('Reason')}</span>"), self.reason,
+            words("The change"),
+            self.shown,
+            html(f"<span class='q-label'>{words('Reason')}</span>"),
+            self.reason,
             row(self.look, self.keep, name="q-buttons"),
-            note=words("It is checked first, and takes effect at the next run (quiebra run)."), wide=True,
-        )  # fmt: skip
+            note=words("It is checked first, and takes effect at the next run (quiebra run)."),
+            wide=True,
+        )
         return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
 
     def later(self) -> None:
@@ -128,10 +132,16 @@ class Settings(Page):
 
     def show_log(self) -> None:
         rows = [
-            {"at": entry["at"].isoformat(sep=" ", timespec="seconds"), "who": entry["who"], "subject": entry["subject"],
-             "before": settings.shown(entry["before"]), "after": settings.shown(entry["after"]), "reason": entry["reason"]}
+            {
+                "at": entry["at"].isoformat(sep=" ", timespec="seconds"),
+                "who": entry["who"],
+                "subject": entry["subject"],
+                "before": settings.shown(entry["before"]),
+                "after": settings.shown(entry["after"]),
+                "reason": entry["reason"],
+            }
             for entry in settings.log(self.base.workspace)
-        ]  # fmt: skip
+        ]
         self.log.show(pl.DataFrame(rows, schema=LOG))
 
     def _log_columns(self) -> list[Column]:

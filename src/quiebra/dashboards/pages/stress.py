@@ -36,79 +36,78 @@ class Stress(Page):
             trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
             return Kpi(title, show(after[name]), words("now {value}", value=show(before[name])), trend)
 
-        return kpi_row([
-            kpi(words("Mean PD, one year"), "pd_12m", words.percent), kpi(words("Mean PD, five years"), "pd_60m", words.percent),
-            kpi(words("On the watch list"), "watch", words.number), kpi(words("Expected loss"), "loss",
-                lambda v: words.number(v, 2)),
-        ])  # fmt: skip
+        return kpi_row(
+            [
+                kpi(words("Mean PD, one year"), "pd_12m", words.percent),
+                kpi(words("Mean PD, five years"), "pd_60m", words.percent),
+                kpi(words("On the watch list"), "watch", words.number),
+                kpi(words("Expected loss"), "loss", lambda v: words.number(v, 2)),
+            ]
+        )
 
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
         self.company_id = self.company_id or stress.to_start_with(base)
-        options = base.params.stress
-        self.scenario = w.Dropdown(
-            options=[(words("own"), ""), *((words(n), n) for n in options.scenarios)], value="", description=words("Scenario")
-        )
-        self.preset = w.Dropdown(
-            options=[(words("none"), ""), *((words(n), n) for n in options.shocks)], value="", description=words("Shock")
-        )
-        self.economy = w.FloatSlider(
-            value=round(stress.economy_of(base, self.shifts), 1),
-            min=stress.ECONOMY[0],
-            max=stress.ECONOMY[1],
-            step=0.1,
-            description=words("Economy"),
-            readout_format="+.1f",
-        )
-        self.levers = {
-            name: w.FloatSlider(
-                value=self.moved.get(name, 0.0), min=low, max=high, step=0.01, description=words(title), readout_format="+.0%"
-            )
-            for name, (title, low, high) in stress.LEVERS.items()
-        }  # fmt: skip
-        self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
-        self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
-        self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
-        for slider in self.levers.values():
-            slider.observe(lambda _change: self.guarded(self.update)(), "value")
-        reset = w.Button(description=words("Back to now"))
-        reset.on_click(lambda _button: self.guarded(self.reset)())
-        self.title, self.company_note = html(""), html("")
-        self.charts = {
-            name: Chart({}, words, height)
-            for name, height in (("terms", 280), ("moves", 310), ("company", 260), ("tornado", 280))
-        }
-        self.table = Table(
-            stress.hit_hardest(base, stress.now(base), words), self._columns(), words, label=words("Hit hardest"), size=8
-        )
-        self.search = Search(lambda text: company.find(base, text), label=words("Company"), placeholder=words("Name or id"))
-        self.search.observe(lambda change: self.choose(change["new"]), "chosen")
-        grades = list(base.params.score.grades)
-        self.grade = w.Dropdown(options=grades, value=base.params.score.watch_from, description=words("To grade"))
-        self.grade.observe(lambda _change: self.guarded(self.reverse)(), "value")
-        self.reversed = html("")
-        levers = card(
-            words("What happens"), self.scenario, self.economy, self.preset, *self.levers.values(), reset, name="q-levers",
-            note=words(
-                "The economy in standard deviations of failure rates between years; "
-                "shocks hit every company's statements, which go on adding up."
-            ),
-        )  # fmt: skip
+        self.title, self.company_note, self.reversed = html(""), html(""), html("")
+        heights = {"terms": 280, "moves": 310, "company": 260, "tornado": 280}
+        self.charts = {name: Chart({}, words, height) for name, height in heights.items()}
+        hit, grades = stress.hit_hardest(base, stress.now(base), words), list(base.params.score.grades)
+        self.table = Table(hit, self._columns(), words, label=words("Hit hardest"), size=8, grades=grades)
+        levers, one, reverse = self._levers(), self._company(), self._reverse(grades)
         self.update()
         self.choose(self.company_id)
+        moves = card(words("Grades, now and then"), self.charts["moves"], note=words("Rows: now; columns: in the case."))
+        figures = w.VBox([self.title, row(card(words("Mean PD over five years"), self.charts["terms"]), moves)])
         return [
-            row(levers, w.VBox([self.title, row(
-                card(words("Mean PD over five years"), self.charts["terms"]),
-                card(words("Grades, now and then"), self.charts["moves"], note=words("Rows: now; columns: in the case."))
-            )]), name="q-grid q-side"),
+            row(levers, figures, name="q-grid q-side"),
             card(words("Hit hardest"), self.table),
-            row(
-                card(words("One company"), self.search, self.company_note, self.charts["company"]),
-                card(words("What moves it"), self.charts["tornado"]),
-                card(words("What it would take"), self.grade, self.reversed,
-                    note=words("The least change of one thing alone that brings it to the grade."), wide=True),
-            ),
-        ]  # fmt: skip
+            row(one, card(words("What moves it"), self.charts["tornado"]), reverse),
+        ]
+
+    def _levers(self) -> w.VBox:
+        """Return the card in which a case is put together."""
+        words, base = self.words, self.base
+        options = base.params.stress
+        scenarios = [(words("own"), ""), *((words(name), name) for name in options.scenarios)]
+        self.scenario = w.Dropdown(options=scenarios, value="", description=words("Scenario"))
+        self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
+        shocks = [(words("none"), ""), *((words(name), name) for name in options.shocks)]
+        self.preset = w.Dropdown(options=shocks, value="", description=words("Shock"))
+        self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
+        low, high = stress.ECONOMY
+        at = round(stress.economy_of(base, self.shifts), 1)
+        self.economy = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=words("Economy"), readout_format="+.1f")
+        self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
+        self.levers = {}
+        for name, (title, low, high) in stress.LEVERS.items():
+            at = self.moved.get(name, 0.0)
+            slider = w.FloatSlider(value=at, min=low, max=high, step=0.01, description=words(title), readout_format="+.0%")
+            slider.observe(lambda _change: self.guarded(self.update)(), "value")
+            self.levers[name] = slider
+        reset = w.Button(description=words("Back to now"))
+        reset.on_click(lambda _button: self.guarded(self.reset)())
+        note = words(
+            "The economy in standard deviations of failure rates between years; "
+            "shocks hit every company's statements, which go on adding up."
+        )
+        controls = (self.scenario, self.economy, self.preset, *self.levers.values(), reset)
+        return card(words("What happens"), *controls, name="q-levers", note=note)
+
+    def _company(self) -> w.VBox:
+        """Return the card of one company, with its search."""
+        words = self.words
+        search = Search(lambda text: company.find(self.base, text), label=words("Company"), placeholder=words("Name or id"))
+        search.observe(lambda change: self.choose(change["new"]), "chosen")
+        return card(words("One company"), search, self.company_note, self.charts["company"])
+
+    def _reverse(self, grades: list[str]) -> w.VBox:
+        """Return the card that says what it would take to reach a grade."""
+        words = self.words
+        watch_from = self.base.params.score.watch_from
+        self.grade = w.Dropdown(options=grades, value=watch_from, description=words("To grade"))
+        self.grade.observe(lambda _change: self.guarded(self.reverse)(), "value")
+        note = words("The least change of one thing alone that brings it to the grade.")
+        return card(words("What it would take"), self.grade, self.reversed, note=note, wide=True)
 
     def case(self) -> Case:
         self.moved = {name: slider.value for name, slider in self.levers.items()}
@@ -203,9 +202,11 @@ class Stress(Page):
     def _columns(self) -> list[Column]:
         words = self.words
         return [
-            Column("name", words("Company"), "company"), Column("sector", words("Sector")), Column("before", words("Now"),
-                "rating"),
-            Column("rating", words("In the case"), "rating"), Column("pd_before", words("PD now"), "number", words.percent),
-            Column("pd_12m", words("PD in the case"), "number", words.percent), Column("rise", words("Rise, points"), "number",
-                words.points),
-        ]  # fmt: skip
+            Column("name", words("Company"), "company"),
+            Column("sector", words("Sector")),
+            Column("before", words("Now"), "rating"),
+            Column("rating", words("In the case"), "rating"),
+            Column("pd_before", words("PD now"), "number", words.percent),
+            Column("pd_12m", words("PD in the case"), "number", words.percent),
+            Column("rise", words("Rise, points"), "number", words.points),
+        ]

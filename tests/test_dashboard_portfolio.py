@@ -1,0 +1,104 @@
+"""Portfolios: a reader's file with bad rows, files that cannot be used, downloads, saved portfolios."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quiebra.dashboards import portfolio
+from quiebra.dashboards.base import Base
+from quiebra.dashboards.words import Words
+from quiebra.errors import SourceError
+from quiebra.risk.shocks import KEYS
+from quiebra.workspace import Workspace
+
+EN, ES = Words("en"), Words("es")
+
+
+BAD = b"company_id,exposure,lgd\n%s,5,0.4\n%s,abc,0.4\n%s,3,\nZZZ,4,\n%s,-4,\n,4,\n<script>alert(1)</script>,2,\n"
+
+
+def test_a_file_with_bad_rows_is_scored_without_them_and_they_are_listed(base: Base) -> None:
+    ids = [i.encode() for i in base.scores["company_id"][:3]]
+    held = portfolio.of_upload(base, "mine.csv", BAD % (ids[0], ids[1], ids[0], ids[2]), EN)
+    assert held.table["company_id"].to_list() == [ids[0].decode()]
+    assert held.faults["row"].to_list() == [3, 4, 5, 6, 7, 8]
+    assert "not a number" in held.faults["problem"][0]
+    assert "there twice" in held.faults["problem"][1]
+    assert held.report["exposure"] == 5.0
+
+
+def test_statements_with_bad_rows_are_scored_without_them(base: Base) -> None:
+    latest = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").head(8).drop("currency", "source")
+    rows = latest.with_columns(pl.col("revenue").cast(pl.String), exposure=pl.lit(2.0))
+    rows = rows.with_columns(
+        revenue=pl.when(pl.int_range(pl.len()) == 1).then(pl.lit("many")).otherwise("revenue"),
+        total_assets=pl.when(pl.int_range(pl.len()) == 2).then(-1.0).otherwise("total_assets"),
+        exposure=pl.when(pl.int_range(pl.len()) == 3).then(-1.0).otherwise("exposure"),
+    )
+    told = []
+    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode(), ES, told.append)
+    assert held.faults["row"].to_list() == [3, 4, 5]
+    assert "revenue" in held.faults["problem"][0]
+    assert "total_assets" in held.faults["problem"][1]
+    assert held.table.height == 5
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.pdf", b"%PDF-1.4", "Only files ending in"), ("x.csv", b"", "empty"), ("x.csv", b"a,b\n1,2\n", "take the template"),
+        ("x.csv", b"company_id,exposure\n", "no rows"), ("x.xlsx", b"not a workbook", "x.xlsx cannot be read"),
+        ("x.csv", b"company_id,fiscal_year,total_assets\nA,2020,5\n", "total_liabilities"),
+        ("x.csv", "company_id,exposure\nA,añ\n".encode("latin-1"), "UTF-8"), ("x.csv", b"company_id,exposure\nNOBODY,3\n",
+            "No row"),
+        ("x.csv", b"0" * (portfolio.LARGEST + 1), "is the most"),
+    ],
+    ids=["kind", "empty", "columns", "no rows", "damaged", "lacks one", "encoding", "unknown", "large"],
+)  # fmt: skip
+def test_a_file_that_cannot_be_used_is_refused_with_the_remedy(base: Base, name: str, content: bytes, words: str) -> None:
+    with pytest.raises(SourceError, match=words) as error:
+        portfolio.of_upload(base, name, content, EN)
+    assert "/tmp" not in str(error.value)
+
+
+def test_the_template_can_be_uploaded_as_it_is(base: Base) -> None:
+    held = portfolio.of_upload(base, "template.xlsx", portfolio.template(), EN)
+    assert held.table.height == 2
+    assert held.faults.is_empty()
+    assert held.report["exposure"] == pytest.approx(2.3)
+
+
+def test_downloads_hold_the_table_and_no_formula(base: Base, tmp_path: Path) -> None:
+    held = portfolio.of_run(base, EN)
+    table = held.table.with_columns(name=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("=1+1")).otherwise("name"))
+    (tmp_path / "x.xlsx").write_bytes(portfolio.excel(table))
+    back = pl.read_excel(tmp_path / "x.xlsx")
+    assert back["pd_12m"].to_list() == pytest.approx(table["pd_12m"].to_list())
+    assert back["name"][0] == "=1+1"  # as text
+    lines = portfolio.csv(table).decode().splitlines()
+    assert len(lines) == table.height + 1
+    assert "'=1+1" in lines[1]
+
+
+def test_a_statement_without_exposure_beside_others_is_a_fault(base: Base) -> None:
+    latest = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").head(3).drop("currency", "source")
+    rows = latest.with_columns(exposure=pl.Series([250.0, None, 250.0]))
+    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode(), EN)
+    assert held.faults["row"].to_list() == [3]
+    with pytest.raises(SourceError, match="No row"):
+        portfolio.of_upload(base, "mine.csv", rows.with_columns(exposure=0.0).write_csv().encode(), EN)
+
+
+def test_saved_portfolios_are_offered_and_cannot_lead_elsewhere(workspace: Path) -> None:
+    base = Base(Workspace(workspace))
+    folder = workspace / "data/raw/portfolios"
+    folder.mkdir(parents=True)
+    some = base.scores.head(3).select("company_id", exposure=pl.lit(10.0))
+    some.write_csv(folder / "small.csv")
+    assert portfolio.saved(base) == ["", "small.csv"]
+    assert portfolio.of_saved(base, "small.csv", EN).table.height == 3
+    with pytest.raises(SourceError, match="no file"):
+        portfolio.of_saved(base, "../../../params.yaml", EN)
