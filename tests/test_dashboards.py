@@ -1,7 +1,10 @@
 """The dashboards' pages as widgets: words, tables, charts that Plotly can draw, and errors that become words."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -243,3 +246,31 @@ def test_grades_can_be_read_on_their_colours() -> None:
     assert len(set(colours.values())) == 9
     assert min(contrast(colour, readable(colour)) for colour in colours.values()) >= 4.5
     assert '.q-chip[data-value="A"]' in brand_css(["A", "B"])
+
+
+LAUNCHER = """
+import enum, os, sys
+import only_the_launcher
+from jupyter_client.manager import start_new_kernel
+from quiebra.dashboards.kernels import preload
+
+class Name(str, enum.Enum):
+    OF_A_SERVER = "NAME_OF_A_SERVER"
+
+if __name__ == "__main__":
+    preload()
+    manager, client = start_new_kernel(env={**os.environ, Name.OF_A_SERVER: "given"})
+    code = ("import os, sys, comm; print(sorted(comm.get_comm_manager().targets), os.environ['NAME_OF_A_SERVER'], "
+            "sorted({'only_the_launcher', 'voila', 'typer'} & {m for m in sys.modules if m}), "
+            "'quiebra.dashboards.pages.stress' in sys.modules)")
+    client.execute_interactive(code, timeout=60)
+    manager.shutdown_kernel(now=True)
+"""
+
+
+def test_a_forked_kernel_can_give_all_widgets_at_once_and_imports_no_server(tmp_path: Path) -> None:
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    (tmp_path / "only_the_launcher.py").write_text("")
+    env = {**os.environ, "JUPYTER_DEFAULT_PROVISIONER_NAME": "quiebra-fork", "JUPYTER_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "launcher.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert "['jupyter.widget', 'jupyter.widget.control'] given [] True" in done.stdout, done.stderr

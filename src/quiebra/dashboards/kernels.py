@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from multiprocessing import forkserver
+from types import ModuleType
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
@@ -29,11 +30,12 @@ def preload() -> None:
     forkserver.ensure_running()
 
 
-def run_kernel(argv: list[str], env: dict[str, str], folder: str) -> None:
+def run_kernel(argv: list[str], env: dict[bytes, bytes], folder: str) -> None:
     """Be a kernel, in a process that was just forked: without debugger and history, which no page needs."""
     sys.modules["debugpy"] = None  # type: ignore[assignment]
     os.environ.clear()
-    os.environ.update(env, JPY_PARENT_PID=str(os.getppid()))
+    os.environb.update(env)
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
     os.chdir(folder)
     os.setpgid(0, 0)
     from ipykernel.kernelapp import launch_new_instance
@@ -48,8 +50,13 @@ class Forked:
 
     def __init__(self, argv: list[str], env: dict[str, str], folder: str) -> None:
         context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=run_kernel, args=(argv, env, folder), daemon=True)
-        self._process.start()
+        plain = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}  # some are Voila's: a fork would import it
+        self._process = context.Process(target=run_kernel, args=(argv, plain, folder), daemon=True)
+        launcher, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            self._process.start()  # which would have the kernel import the launcher's program: a second of work for nothing
+        finally:
+            sys.modules["__main__"] = launcher
         self.pid = self._process.pid
 
     def poll(self) -> int | None:

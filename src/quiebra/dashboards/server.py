@@ -333,7 +333,7 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
         "extension_allowlist": ["@jupyter-widgets/jupyterlab-manager", "anywidget", "@voila-dashboards/widgets-manager8"],
         "resources": {"quiebra": shell(workspace, "/")},
     })  # fmt: skip
-    config.VoilaExecutor.timeout = 120
+    config.VoilaExecutor.update({"timeout": 120, "iopub_timeout": 120})  # after less, a busy machine's page loses its widgets
     config.MappingKernelManager.update(
         {"cull_idle_timeout": options.idle_minutes * 60, "cull_interval": 30, "cull_connected": False}
     )

@@ -1,4 +1,4 @@
-// A picture by Plotly in the page's colours. Plotly itself is one file of this server, loaded once and kept by the browser.
+// A picture by Plotly in the page's colours, drawn when it comes into sight. Plotly is one file of this server, kept by the browser.
 let library;
 function plotly() {
   library ??= new Promise((resolve, reject) => {
@@ -54,9 +54,10 @@ export default {
     box.setAttribute("role", "img");
     box.style.minHeight = `${model.get("height")}px`;
     el.append(box);
-    let alive = true;
+    let alive = true, near = false;
     const draw = async () => {
       box.setAttribute("aria-label", model.get("spec").alt ?? "");
+      if (!near) return;
       const Plotly = await plotly();
       if (!alive || !box.clientWidth || !model.get("spec").data) return; // drawn once it has a place and figures
       const { data, layout } = themed(model.get("spec"), model.get("separators"), model.get("height"), box);
@@ -70,12 +71,23 @@ export default {
       draw();
     });
     watcher.observe(box);
+    const seen = () => {
+      if (near) return;
+      near = true;
+      sight.disconnect();
+      draw();
+    };
+    const sight = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) seen(); }, { rootMargin: "300px" });
+    sight.observe(box);
+    window.addEventListener("beforeprint", seen);
     model.on("change:spec", draw);
     window.addEventListener("quiebra-theme", draw);
     draw();
     return () => {
       alive = false;
       watcher.disconnect();
+      sight.disconnect();
+      window.removeEventListener("beforeprint", seen);
       window.removeEventListener("quiebra-theme", draw);
       if (window.Plotly) window.Plotly.purge(box);
     };

@@ -1,5 +1,8 @@
 // Before anything is painted: the reader's language and theme. Then the switches in the page's head.
 (() => {
+  // Widgets give up on their own code after two seconds (anywidget, Runtime). On a busy computer they had better come late.
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = (wait) => timeout(Math.max(wait, 120_000));
   const root = document.documentElement;
   const kept = (key) => { try { return localStorage.getItem(`quiebra.${key}`); } catch { return null; } };
   const keep = (key, value) => { try { localStorage.setItem(`quiebra.${key}`, value); } catch { /* a private window forgets */ } };
