@@ -83,9 +83,15 @@ class Watched:
     page: object
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    asked_one_by_one: int = 0
 
     def outside(self, address: str) -> list[str]:
         return [u for u in self.requests if not u.startswith((address, address.replace("http", "ws"), "data:", "blob:"))]
+
+
+def _count(watched: Watched, frame: str | bytes) -> None:
+    asked = b'"request_state"' if isinstance(frame, bytes) else '"request_state"'
+    watched.asked_one_by_one += asked in frame  # type: ignore[operator]
 
 
 @contextlib.contextmanager
@@ -105,6 +111,7 @@ def browsing(width: int = 1280, language: str = "", theme: str = "light") -> Ite
             watched = Watched(context.new_page())
             page = watched.page
             page.on("request", lambda request: watched.requests.append(request.url))
+            page.on("websocket", lambda wire: wire.on("framesent", lambda frame: _count(watched, frame)))
             page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: watched.errors.append(str(error)))
             page.goto(url)

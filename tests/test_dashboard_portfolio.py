@@ -1,5 +1,6 @@
 """Portfolios: a reader's file with bad rows, files that cannot be used, downloads, saved portfolios."""
 
+import io
 from pathlib import Path
 
 import polars as pl
@@ -65,7 +66,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_remedy(base: Base, name:
 
 
 def test_the_template_can_be_uploaded_as_it_is(base: Base) -> None:
-    held = portfolio.of_upload(base, "template.xlsx", portfolio.template(), EN)
+    held = portfolio.of_upload(base, "template.xlsx", portfolio.template(base), EN)
     assert held.table.height == 2
     assert held.faults.is_empty()
     assert held.report["exposure"] == pytest.approx(2.3)
@@ -102,3 +103,31 @@ def test_saved_portfolios_are_offered_and_cannot_lead_elsewhere(workspace: Path)
     assert portfolio.of_saved(base, "small.csv", EN).table.height == 3
     with pytest.raises(SourceError, match="no file"):
         portfolio.of_saved(base, "../../../params.yaml", EN)
+
+
+def test_who_is_scored_by_an_older_statement_is_told(base: Base) -> None:
+    rows = base.statements.drop("currency", "source").filter(pl.col("company_id") == base.scores["company_id"][0])
+    rows = rows.unique("fiscal_year", keep="first").sort("fiscal_year").tail(2).with_columns(pl.col("net_income").cast(pl.String))
+    latest = pl.col("fiscal_year") == pl.col("fiscal_year").max()
+    bad = rows.with_columns(net_income=pl.when(latest).then(pl.lit("n/k")).otherwise("net_income"))
+    held = portfolio.of_upload(base, "two.csv", bad.write_csv().encode(), EN)
+    assert held.table["fiscal_year"].to_list() == [rows["fiscal_year"].min()]
+    assert "Companies scored by an older statement, since their latest was left out: 1." in held.notes
+    assert held.faults["row"].to_list() == [3]
+
+
+def test_the_template_speaks_the_names_and_units_of_params(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = base.params.ingest.table.model_copy(update={"columns": {"total_assets": "activo"}, "units": 0.001})
+    ingest = base.params.ingest.model_copy(update={"table": table})
+    other = Base(base.workspace)
+    other.__dict__["params"] = base.params.model_copy(update={"ingest": ingest})
+    frame = pl.read_excel(io.BytesIO(portfolio.template(other)))
+    assert frame["activo"].to_list() == [100_000, 100_000] and "total_assets" not in frame.columns
+    held = portfolio.of_upload(other, "t.xlsx", portfolio.template(other), EN)
+    as_is = portfolio.of_upload(base, "t.xlsx", portfolio.template(base), EN)
+    assert held.table["pd_12m"].to_list() == pytest.approx(as_is.table["pd_12m"].to_list(), rel=1e-6)
+
+
+def test_two_companies_of_one_name_keep_their_own_bars() -> None:
+    table = pl.DataFrame({"company_id": ["A", "B", "C"], "name": ["Sol", "Sol", "Mar"]})
+    assert portfolio.labels(table) == ["Sol (A)", "Sol (B)", "Mar"]

@@ -1,6 +1,7 @@
 """The dashboards' pages as widgets: words, tables, charts that Plotly can draw, and errors that become words."""
 
 import ast
+import logging
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from conftest import ROOT
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from ipywidgets import Widget
 
 from quiebra.dashboards import company, executive
 from quiebra.dashboards.base import Base
@@ -29,8 +31,13 @@ from quiebra.dashboards.pages.portfolio import Portfolio
 from quiebra.dashboards.pages.settings import Settings
 from quiebra.dashboards.pages.stress import Stress
 from quiebra.dashboards.rows import Column, Query, matching, shown
+from quiebra.dashboards.server import NoToken
+from quiebra.dashboards.stress import Case
 from quiebra.dashboards.words import LANGUAGES, LOCALE, Words, _catalogue
+from quiebra.errors import PanelError, Said, SourceError, WorkspaceError
 from quiebra.items import ITEMS
+from quiebra.panel.quarantine import RULES
+from quiebra.sources.reading import read_file, require
 from quiebra.validation.verdict import TESTS
 from quiebra.workspace import Workspace
 
@@ -40,14 +47,27 @@ SIX: dict[str, type[Page]] = {
 }  # fmt: skip
 
 
+MESSAGES = ("Said", "SourceError", "PanelError", "WorkspaceError", "ParamsError")
+SAYING = [ROOT / "src/quiebra" / name for name in ("sources/reading.py", "sources/table.py", "scoring.py", "risk/runs.py")]
+"""Parts below the dashboards whose messages reach a page's reader."""
+
+
+def test_what_a_reader_is_told_can_be_said_in_another_language() -> None:
+    pages = [ROOT / "src/quiebra/dashboards" / f"{name}.py" for name in ("base", "company", "portfolio", "settings")]
+    for path in [*SAYING, *pages]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MESSAGES:
+                assert not isinstance(node.args[0], ast.JoinedStr | ast.BinOp), f"{path.name}:{node.lineno}: values belong apart"
+
+
 def _said() -> set[str]:
     """Every text that the code hands to a translator."""
-    found = {item.label for item in ITEMS} | {words for words, _ in TESTS.values()}
-    for path in (ROOT / "src/quiebra/dashboards").rglob("*.py"):
+    found = {item.label for item in ITEMS} | {words for words, _ in TESTS.values()} | {rule.meaning for rule in RULES}
+    for path in [*(ROOT / "src/quiebra/dashboards").rglob("*.py"), *SAYING]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                if name in ("words", "_", "markup", "mark") and isinstance(node.args[0].value, str):
+                if name in ("words", "_", "markup", "mark", *MESSAGES) and isinstance(node.args[0].value, str):
                     found.add(node.args[0].value)
     return found
 
@@ -94,7 +114,24 @@ TABLE = pl.DataFrame({"company_id": ["A1", "B%", "c.*"], "name": ["Alfa", "Beta"
 def test_the_filter_takes_text_literally(text: str) -> None:
     wanted = text.strip().lower()
     expected = [r for r in TABLE.iter_rows() if not wanted or wanted in r[0].lower() or wanted in r[1].lower()]
-    assert matching(TABLE, text).rows() == expected
+    assert TABLE.filter(matching(TABLE, text)).rows() == expected
+
+
+def test_the_filter_looks_at_what_the_reader_sees() -> None:
+    frame = TABLE.with_columns(status=pl.Series(["alarm", "ok", "watch"]), hidden=pl.lit("secret"))
+    columns = [Column("name", "N", "company"), Column("status", "S", "status"), Column("pd", "PD", "number", EN.percent)]
+
+    def names(text: str, words: Words = ES) -> list[str]:
+        return [cells[0][1] for cells in shown(frame, columns, Query(text=text), words)[0]]
+
+    assert names("vigilancia") == ["<b>"] and names("watch") == []
+    assert names("watch", EN) == ["<b>"] and names("b%") == ["Beta"] and names("secret") == []
+
+
+def test_a_company_that_the_base_lacks_is_no_link() -> None:
+    frame = TABLE.with_columns(known=pl.Series([True, False, True]))
+    cells, _ = shown(frame, [Column("name", "N", "company")], Query(), EN)
+    assert cells == [[["A1", "Alfa"]], [["", "Beta"]], [["c.*", "<b>"]]]
 
 
 @pytest.mark.parametrize("text", ["'; DROP TABLE empresas; --", "\" OR 1=1", "%", "[a-", "(", "\\"])
@@ -274,3 +311,79 @@ def test_a_forked_kernel_can_give_all_widgets_at_once_and_imports_no_server(tmp_
     env = {**os.environ, "JUPYTER_DEFAULT_PROVISIONER_NAME": "quiebra-fork", "JUPYTER_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "launcher.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
     assert "['jupyter.widget', 'jupyter.widget.control'] given [] True" in done.stdout, done.stderr
+
+
+def test_messages_from_below_are_said_in_the_readers_language(tmp_path: Path) -> None:
+    path = tmp_path / "firms.csv"
+    path.write_text("company_id,exposuer\nA,1\n")
+    with pytest.raises(SourceError, match="did you mean 'exposuer'") as caught:
+        require(read_file(path), ["company_id", "exposure"], Path("firms.csv"))
+    assert ES.say(caught.value.said).startswith("a firms.csv le falta(n) la(s) columna(s) 'exposure' (¿quería decir 'exposuer'?)")
+    error = PanelError("{name}: no row can be scored. {list}", name="f", list=[Said("an amount is infinite"), "x"])
+    assert str(error) == "f: no row can be scored. an amount is infinite; x"
+    assert ES.say(error.said) == "f: no se puede puntuar ninguna fila. un importe es infinito; x"
+    assert str(PanelError("as {it} is")) == "as {it} is"  # nothing to fill in
+
+
+def test_an_open_page_does_not_mix_two_runs(workspace: Path) -> None:
+    base = Base(Workspace(workspace))
+    base.check()
+    assert base.scores.height and base.statements.height
+    path = workspace / "data/features/features.parquet"  # the next run has got as far as this
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert base.scores.height and base.statements.height
+    with pytest.raises(WorkspaceError, match="reload the page"):
+        _ = base.features
+    assert Base(Workspace(workspace)).features.height
+
+
+def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_readers_own(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = workspace / "params.yaml"
+    text = path.read_text()
+    path.write_text(re.sub(r"(?m)^  shocks:\n", "  shocks:\n    collapse:\n      revenue: -0.75\n", text))
+    monkeypatch.chdir(workspace)
+    page = Stress()
+    page.redraw()
+    assert page.ready
+    page.preset.value = "collapse"
+    assert page.case().shock.revenue == -0.75 and page.preset.value == "collapse"
+    page.levers["margin"].value = -0.02
+    assert page.preset.value == "" and page.case().shock.revenue == -0.75 and page.case().shock.margin == -0.02
+    page.frame.language = "es"
+    page.redraw()
+    assert page.case().shock.revenue == -0.75 and page.levers["revenue"].value == -0.75
+    page.reset()
+    assert page.case() == Case()
+
+
+def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    page = Settings()
+    page.redraw()
+    page.fields["portfolio.lgd"].value, page.reason.value = "0.5", "as agreed"
+    page.frame.language = "es"
+    page.redraw()
+    assert page.fields["portfolio.lgd"].value == "0.5" and page.reason.value == "as agreed"
+    assert page.edits() == {"portfolio.lgd": 0.5}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_redrawn_page_leaves_no_widget_behind(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    page = SIX[name]()
+    page.redraw()
+    counts = []
+    for language in ("es", "en", "es"):
+        page.frame.language = language
+        page.redraw()
+        counts.append(len(Widget.get_manager_state()["state"]))
+    assert counts[0] == counts[2]
+
+
+def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("quiebra.test")
+    logger.addFilter(NoToken())
+    logger.error("Uncaught exception %s\n%r", "GET /x", "HTTPServerRequest(uri='/x?token=SECRET-1&a=b')")
+    assert "SECRET" not in caplog.text and "a=b" in caplog.text

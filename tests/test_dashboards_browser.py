@@ -1,6 +1,7 @@
 """The dashboards in a real browser: they load, stay at home, answer, speak both languages, and survive bad input."""
 
 import json
+import os
 import re
 import shutil
 import urllib.error
@@ -12,8 +13,10 @@ import polars as pl
 import pytest
 from browser import CHROMIUM, Served, Watched, browsing, serving
 from conftest import command, environment
+from filelock import FileLock
 
 from quiebra.dashboards.page import PAGES
+from quiebra.dashboards.words import Words
 from quiebra.provenance import hash_files
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -72,11 +75,14 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert "run" in page.locator(".q-foot >> visible=true").inner_text() or language == "es"
         assert page.evaluate("document.documentElement.lang") == language
+        page.wait_for_timeout(600)
         unnamed = page.evaluate(
-            "[...document.querySelectorAll('main button, main input, main select')].filter(e => e.offsetParent && "
-            "!(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.title || e.placeholder || e.closest('label'))).length"
+            "[...document.querySelectorAll('main button, main input, main select, main textarea, main .noUi-handle')].filter(e => "
+            "e.offsetParent && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.closest('label'))).map(e => e.outerHTML)"
         )
-        assert unnamed <= page.locator(".widget-textarea, .widget-text, .widget-dropdown").count()  # those have a label beside them
+        assert unnamed == []
+        assert page.title() == f"{Words(language)(PAGES[name])} · Quiebra"
+        assert not watched.asked_one_by_one  # a page asks for all its widgets' state at once
         page.context.close()
 
 
@@ -167,7 +173,7 @@ def test_an_upload_with_bad_rows_scores_the_rest_and_lists_them(served: Served, 
     watched = visit(served.url("portfolio"), language="en")
     page = watched.page
     page.set_input_files("input[type=file]", tmp_path / "mine.csv")
-    page.wait_for_selector(".q-toast >> text=2 companies scored, 3 rows left out.")
+    page.wait_for_selector(".q-toast >> text=Companies scored: 2; rows left out: 3.")
     assert "mine.csv" in text(watched, ".q-title >> visible=true")
     assert kpi(watched, "Exposure") == "12.0"
     listed = text(watched, ".q-table:has([aria-label='Rows with a fault'])")
@@ -282,6 +288,30 @@ def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(pl
         watched = visit(server.url("executive"), language="en")
         assert "quiebra run" in text(watched)
         assert watched.errors == []
+
+
+def test_an_open_page_tells_of_a_newer_run_and_of_a_lost_connection(place: Path, visit: Visit, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(place, tmp_path / "workspace", symlinks=True))
+    with serving(folder, environment()) as server:
+        watched = visit(server.url("stress"), language="es")
+        page = watched.page
+        news = page.locator(".q-news >> visible=true")
+        assert news.count() == 0
+        lock = FileLock(folder / "data/.run.lock")
+        with lock:  # a run holds this
+            page.evaluate("window.dispatchEvent(new Event('focus'))")
+            page.wait_for_selector(".q-news >> text=Hay una ejecución en marcha")
+        os.utime(folder / "data/scores/run.json", (0, 1))
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        page.wait_for_selector(".q-news >> text=Hay resultados más nuevos")
+        page.click(".q-news a >> visible=true")
+        page.wait_for_selector("body[data-live=yes]", state="attached")
+        assert news.count() == 0
+        kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
+        page.evaluate(f"fetch('/voila/api/shutdown/{kernel}', {{method: 'POST'}})")
+        page.wait_for_timeout(500)
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+        page.wait_for_selector(".q-news >> text=ha perdido la conexión")
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def score(
     from quiebra.workspace import Workspace
 
     scored = score_file(Workspace.find(), file)
-    for line in scored.warnings:
+    for line in (*scored.left_out, *scored.warnings):
         typer.echo(line, err=True)
     text = scored.table.write_csv()
     if out is None:

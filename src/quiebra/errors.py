@@ -16,11 +16,34 @@ Each message names the thing and the remedy; the command line prints it without 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Said:
+    """Words for a person with their values apart, so that they can be said in another language too; ``str`` says them in English.
+
+    A value may itself be `Said`, or a list of them.
+    """
+
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.text.format(**{name: _plain(value) for name, value in self.values.items()}) if self.values else self.text
+
+
+def _plain(value: object) -> object:
+    return "; ".join(str(part) for part in value) if isinstance(value, list) else value
 
 
 class QuiebraError(Exception):
-    """Base of all errors that carry a message for the user."""
+    """Base of all errors that carry a message for the user; ``said`` holds it with its values apart."""
+
+    def __init__(self, text: str = "", /, **values: object) -> None:
+        self.said = Said(text, values)
+        super().__init__(str(self.said))
 
 
 class ParamsError(QuiebraError):
@@ -61,6 +84,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("totl_assets", ["total_assets", "cash"])
     " (did you mean 'total_assets'?)"
     """
+    close = closest(name, known)
+    return f" (did you mean '{close}'?)" if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that looks most like another, or None where none does."""
     lowered = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    return f" (did you mean '{lowered[close[0]]}'?)" if close else ""
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return lowered[found[0]] if found else None

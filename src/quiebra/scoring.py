@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.canonical import EVENTS, STATEMENTS, conform
-from quiebra.errors import PanelError
+from quiebra.errors import PanelError, Said
 from quiebra.features import feature_table
 from quiebra.features.altman import SCORES
 from quiebra.files import read_table
@@ -30,10 +30,12 @@ PIECE = 5000
 
 @dataclass(frozen=True)
 class Scored:
-    """table: one row a company, riskiest first. warnings: rows that could not be used, and why. aside: those rows (row, rule)."""
+    """table: one row a company, riskiest first. left_out: how many rows could not be used, and why; aside: those (row, rule).
+    warnings: what else a reader should know."""
 
     table: pl.DataFrame
-    warnings: list[str]
+    left_out: list[Said]
+    warnings: list[Said]
     aside: pl.DataFrame
 
 
@@ -64,20 +66,24 @@ def score_rows(
     companies = _with_sectors(raw, known)
     kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS))
     aside = aside.select(*extra, "rule")
-    meanings = {rule.name: rule.meaning for rule in RULES}
-    warnings = [f"{n} row(s) left out: {meanings[rule]}" for rule, n in aside["rule"].value_counts().sort("rule").iter_rows()]
+    meanings = {rule.name: Said(rule.meaning) for rule in RULES}
+    counts = aside["rule"].value_counts().sort("rule").iter_rows()
+    left_out = [Said("{n} row(s) left out: {rule}", {"n": n, "rule": meanings[rule]}) for rule, n in counts]
     if kept.is_empty():
-        raise PanelError(f"{name}: no row can be scored. " + "; ".join(warnings))
+        raise PanelError("{name}: no row can be scored. {list}", name=name, list=left_out)
     usable, blanked = blank_negatives(kept)
-    warnings += [f"{n} negative value(s) of {item} taken as missing" for item, n in blanked.items()]
+    warnings = [Said("{n} negative value(s) of {item} taken as missing", {"n": n, "item": item}) for item, n in blanked.items()]
     latest = usable.sort("company_id", "fiscal_year", "available_at").unique("company_id", keep="last", maintain_order=True)
     features = feature_table(usable, companies, peers, latest.select("company_id", "fiscal_year", "available_at"))
     progress(0.2)
     blind = int((model.blind_share(features) > BLIND).sum())
     if blind:
         warnings.append(
-            f"{blind} of {features.height} companies lack over {BLIND:.0%} of what the model learnt from (changes need the years "
-            "before; market ratios the market value): do not trust their PD"
+            Said(
+                "{n} of {all} companies lack over {share} % of what the model learnt from (changes need the years before; "
+                "market ratios the market value): do not trust their PD",
+                {"n": blind, "all": features.height, "share": round(100 * BLIND)},
+            )
         )
     pieces = []
     for start in range(0, features.height, PIECE):
@@ -90,7 +96,7 @@ def score_rows(
     columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reason_codes", "reasons", "reasons_es"]
     table = pl.concat(pieces).select(columns)
     numbers = pl.selectors.float().round(6)
-    return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), warnings, aside)
+    return Scored(table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers), left_out, warnings, aside)
 
 
 def _with_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

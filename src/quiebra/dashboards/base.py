@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import polars as pl
 
+from quiebra.dashboards.words import mark
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, read_table
 from quiebra.models import PdModel
@@ -17,19 +20,25 @@ from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
 from quiebra.workspace import Workspace
 
-RECORDS = (
-    "scores/run.json",
-    "stress/portfolio.json",
-    "validation/metrics.json",
-    "monitoring/findings.parquet",
-    "published/published.json",
+T = TypeVar("T")
+
+FILES = (
+    "data/panel/source.json",
+    "data/features/features.parquet",
+    "models/model.json",
+    "data/validation/metrics.json",
+    "data/scores/run.json",
+    "data/stress/portfolio.json",
+    "data/monitoring/findings.parquet",
+    "data/published/published.json",
 )
-"""What the stages write last: where one changes, an open page shows an older run."""
+"""One file of each stage: where one was written anew, an open page shows an older run."""
+NEWER = mark("Newer results are there, or on their way: reload the page.")
 
 
-def stamp(workspace: Workspace) -> tuple[int, ...]:
-    """Return when the run's last records were written; it differs once a newer run is there."""
-    paths = [workspace.root / "data" / name for name in RECORDS] + [workspace.root / "params.yaml"]
+def written(workspace: Workspace) -> tuple[int, ...]:
+    """Return when each stage last wrote its results; 0 where there are none."""
+    paths = [workspace.root / name for name in FILES]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 
@@ -38,6 +47,17 @@ class Base(FinishedRun):
     """The finished run, with what only the dashboards need of it."""
 
     workspace: Workspace = field(default_factory=Workspace.find)
+
+    @cached_property
+    def written(self) -> tuple[int, ...]:
+        """When the run's files were written, as of the first look at them."""
+        return written(self.workspace)
+
+    def read(self, reader: Callable[[Path], T], path: Path) -> T:
+        """Return what a reader makes of a file of this run. WorkspaceError where another run has begun to replace them since."""
+        if self.written != written(self.workspace):
+            raise WorkspaceError(NEWER)
+        return reader(path)
 
     @cached_property
     def params(self) -> Params:
@@ -50,38 +70,38 @@ class Base(FinishedRun):
 
     @cached_property
     def findings(self) -> pl.DataFrame:
-        return read_table(self.workspace.monitoring / "findings.parquet")
+        return self.read(read_table, self.workspace.monitoring / "findings.parquet")
 
     @cached_property
     def features(self) -> pl.DataFrame:
-        return read_table(self.workspace.features / "features.parquet")
+        return self.read(read_table, self.workspace.features / "features.parquet")
 
     @cached_property
     def contributions(self) -> pl.DataFrame:
         """company_id, base and one column a feature: its effect on the company's log-odds."""
-        return read_table(self.workspace.scores / "contributions.parquet")
+        return self.read(read_table, self.workspace.scores / "contributions.parquet")
 
     @cached_property
     def shares(self) -> pl.DataFrame:
         """The portfolio: company_id, exposure, lgd, pd_12m, expected_loss and contribution."""
-        return read_table(self.workspace.stress / "contributions.parquet")
+        return self.read(read_table, self.workspace.stress / "contributions.parquet")
 
     @cached_property
     def losses(self) -> dict[str, Any]:
-        return read_json(self.workspace.stress / "portfolio.json")
+        return self.read(read_json, self.workspace.stress / "portfolio.json")
 
     @cached_property
     def scenarios(self) -> pl.DataFrame:
-        return read_table(self.workspace.stress / "scenarios.parquet")
+        return self.read(read_table, self.workspace.stress / "scenarios.parquet")
 
     @cached_property
     def shocks(self) -> pl.DataFrame:
-        return read_table(self.workspace.stress / "shocks.parquet")
+        return self.read(read_table, self.workspace.stress / "shocks.parquet")
 
     @cached_property
     def model(self) -> PdModel:
         """The trained model, for what a reader asks to be scored."""
-        return PdModel.load(self.workspace.models)
+        return self.read(PdModel.load, self.workspace.models)
 
     @cached_property
     def as_of(self) -> dt.date:

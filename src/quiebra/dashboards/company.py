@@ -14,7 +14,7 @@ from quiebra.canonical import STATEMENTS, conform
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.rows import matching
 from quiebra.dashboards.words import Words, mark
-from quiebra.errors import PanelError
+from quiebra.errors import PanelError, Said
 from quiebra.features import FEATURES_BY_NAME, feature_table
 from quiebra.features.altman import SCORES, ZONES
 from quiebra.features.spanish import CONCEPTS, label
@@ -58,7 +58,8 @@ def find(base: Base, text: str, count: int = 12) -> list[tuple[str, str]]:
     wanted = text.strip().lower()
     if not wanted:
         return []
-    table = matching(base.scores.select("company_id", "name", "sector"), wanted)
+    table = base.scores.select("company_id", "name", "sector")
+    table = table.filter(matching(table, wanted))
     starts = pl.any_horizontal(
         pl.col(n).str.to_lowercase().str.starts_with(wanted).fill_null(False) for n in ("company_id", "name")
     )
@@ -78,7 +79,7 @@ def known(base: Base, company_id: str) -> Subject:
     """Return a company of the base from the run's files. PanelError where there is none with that id."""
     rows = base.scores.filter(pl.col("company_id") == company_id)
     if rows.is_empty():
-        raise PanelError(f"no company with the id '{company_id}' was scored: search by name or id")
+        raise PanelError("no company with the id '{company}' was scored: search by name or id", company=company_id)
     score = rows.row(0, named=True)
     mine = pl.col("company_id") == company_id
     parts = base.contributions.filter(mine).drop("company_id").row(0, named=True)
@@ -136,7 +137,7 @@ def faults(items: Mapping[str, float | None]) -> dict[str, str]:
 def typed(base: Base, name: str, sector: str | None, items: Mapping[str, float | None]) -> Subject:
     """Score a statement that was typed in, as of the run's date; amounts in millions. PanelError where it cannot be used."""
     if wrong := faults(items):
-        raise PanelError("; ".join(f"{item}: {text}" for item, text in wrong.items()))
+        raise PanelError("{list}", list=[Said("{item}: {text}", {"item": i, "text": Said(text)}) for i, text in wrong.items()])
     year = int(base.scores["fiscal_year"].max())  # type: ignore[arg-type]
     record = {
         "company_id": TYPED, "fiscal_year": year, "period_end": dt.date(year, 12, 31), "available_at": base.as_of,
@@ -247,6 +248,14 @@ def halving(subject: Subject, words: Words) -> list[str]:
     ]
 
 
+IDENTITY_WORDS = {
+    "ebitda = ebit + depreciation_amortization": mark("EBITDA is not EBIT plus depreciation and amortization"),
+    "gross_profit = revenue - cost_of_goods_sold": mark("gross profit is not revenue less cost of goods sold"),
+    "current_assets <= total_assets": mark("current assets are above total assets"),
+    "current_liabilities <= total_liabilities": mark("current liabilities are above total liabilities"),
+}
+
+
 def flags(base: Base, subject: Subject, words: Words) -> list[str]:
     """Return what a reader should know about the data behind the score."""
     found = []
@@ -263,7 +272,7 @@ def flags(base: Base, subject: Subject, words: Words) -> list[str]:
     for name, (left, right) in IDENTITIES.items():
         gap = row.select((left.cast(pl.Float64) - right.cast(pl.Float64)).abs() > TOLERANCE * pl.col("total_assets")).item()
         if gap:
-            found.append(words("The statement does not add up: {rule}.", rule=name))
+            found.append(words("The statement does not add up: {rule}.", rule=words(IDENTITY_WORDS[name])))
     if subject.score["scorer"] == "accounting" and "market" in base.model_record["scorers"]:
         found.append(words("Without a market value, the model that uses accounts alone has scored it."))
     return found

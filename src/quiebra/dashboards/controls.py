@@ -92,13 +92,13 @@ class Search(anywidget.AnyWidget):
     matches = traitlets.List().tag(sync=True)
     chosen = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, find: Callable[[str], list[tuple[str, str]]], **texts: str) -> None:
+    def __init__(self, find: Callable[[str], list[tuple[str, str]] | None], **texts: str) -> None:
         self.find = find
         super().__init__(**texts)
         self.observe(self._look, "text")
 
     def _look(self, change: Any) -> None:
-        self.matches = [list(match) for match in self.find(change["new"])]
+        self.matches = [list(match) for match in self.find(change["new"]) or ()]
 
 
 class Upload(anywidget.AnyWidget):

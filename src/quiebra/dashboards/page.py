@@ -13,12 +13,14 @@ from urllib.parse import parse_qsl
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 from IPython.display import HTML, display
 from ipywidgets import VBox, Widget
 
-from quiebra.dashboards.base import Base
+from quiebra.dashboards.base import NEWER, Base
 from quiebra.dashboards.controls import ASSETS, html
 from quiebra.dashboards.markup import Markup, escape
+from quiebra.dashboards.visitors import FOLDER
 from quiebra.dashboards.words import LANGUAGES, Words, both, mark
 from quiebra.errors import QuiebraError
 from quiebra.params import load
@@ -86,6 +88,8 @@ class Page:
         self.frame.observe(lambda change: self.guarded(self.at)(_query(change["new"])), "address")
         self.frame.observe(lambda _change: self.guarded(self.later)() if self.ready else None, "opened")
         self.redraw()
+        if (shell := get_ipython()) is not None and FOLDER in os.environ:  # served: nobody would see what ipywidgets prints
+            shell.showtraceback = lambda *_args, **_kwargs: self.fail()
         root = VBox([self.body, self.frame])
         root.add_class("q-live")
         display(root)
@@ -123,12 +127,16 @@ class Page:
             try:
                 return action(*args, **kwargs)
             except QuiebraError as error:
-                self.frame.say(str(error))
+                self.frame.say(self.words.say(error.said))
             except Exception:  # as above
-                self.frame.say(failure(log_failure(self.base.workspace, self.name), self.words), "error")
+                self.fail()
             return None
 
         return run
+
+    def fail(self) -> None:
+        """Log the current exception, and tell the reader where it is."""
+        self.frame.say(failure(log_failure(self.base.workspace, self.name), self.words), "error")
 
 
 def _close(widget: Widget) -> None:
@@ -179,16 +187,18 @@ def footer(base: Base, words: Words) -> Markup:
 
 def not_ready(workspace: Workspace, error: QuiebraError, words: Words) -> str:
     """Return a card for a base that is not there: that a run is under way, or the command to run, and the message."""
+    title = text = ""
     if under_way(workspace):
-        title, text = (
-            words("A run is under way"),
-            words("Its results will be here when it has finished; come back in a few minutes."),
-        )
+        title = words("A run is under way")
+        text = words("Its results will be here when it has finished; come back in a few minutes.")
+    elif error.said.text == NEWER:
+        title, text = words("Newer results are there"), words("Reload the page to see them.")
+    if title:
         return f"<div class='q-card q-notice' role='status'><h2>{title}</h2><p>{text}</p></div>"
     return (
         f"<div class='q-card q-notice' role='alert'><h2>{words('There is nothing to show yet')}</h2>"
         f"<p>{words('Ask whoever keeps the workspace to run:')}</p><pre>quiebra run</pre>"
-        f"<p class='note'>{escape(str(error))}</p></div>"
+        f"<p class='note'>{escape(words.say(error.said))}</p></div>"
     )
 
 

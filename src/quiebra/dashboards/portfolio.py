@@ -18,7 +18,7 @@ from quiebra.errors import PanelError, SourceError
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
 from quiebra.risk.losses import loss_report
-from quiebra.scoring import score_rows
+from quiebra.scoring import Scored, score_rows
 from quiebra.sources.reading import as_text, cast_rows, read_file, require
 from quiebra.sources.table import statement_rows
 
@@ -116,7 +116,8 @@ def of_upload(
         try:
             return of_path(base, path, words, progress)
         except (SourceError, PanelError) as error:
-            raise SourceError(str(error).replace(f"{folder}/", "")) from None
+            values = {n: v.name if isinstance(v, Path) else v for n, v in error.said.values.items()}
+            raise type(error)(error.said.text, **values) from None
 
 
 def _refuse_above(most: int, size: int, words: Words) -> None:
@@ -171,13 +172,16 @@ def _scored_statements(
     raw = raw.with_columns(exposure, money["lgd"].fill_null(base.params.portfolio.lgd))
     unusable = ~FIT | pl.int_range(pl.len()).is_in((bad["row"] - 2).implode())
     faults.append(raw.filter(unusable).select("row", problem=pl.lit(words("exposure must be zero or more, lgd from 0 to 1"))))
+    keys = ["row", "company_id", "fiscal_year"]
+    left, every = raw.filter(unusable).select(keys), raw.select(keys)
     raw = raw.filter(~unusable)
     if raw.is_empty() or not raw["exposure"].sum():
         raise SourceError(words("No row of the file can be used: {list}", list=_listed(pl.concat(faults))))
     scored = score_rows(
         raw, base.model, base.companies, base.features, base.params.score, path.name, lambda share: progress(0.9 * share)
     )
-    meanings = {rule.name: rule.meaning for rule in RULES}
+    meanings = {rule.name: words(rule.meaning) for rule in RULES}
+    left = pl.concat([left, every.join(scored.aside, on="row", how="semi")])
     faults.append(scored.aside.select("row", problem=pl.col("rule").replace_strict(meanings, return_dtype=pl.String)))
     latest = (
         raw.sort("fiscal_year")
@@ -192,8 +196,17 @@ def _scored_statements(
             name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"), why=pl.col(_why(words))
         )
     )
-    notes = [line for line in scored.warnings if "left out" not in line]
+    notes = _outdated(pl.concat([wrong, left], how="diagonal"), scored, words)
+    notes += [words.say(said) for said in scored.warnings]
     return table, pl.concat(faults).sort("row"), notes
+
+
+def _outdated(left: pl.DataFrame, scored: Scored, words: Words) -> list[str]:
+    """Say how many companies are scored by an older statement, since a newer one of theirs was left out."""
+    used = scored.table.select("company_id", used="fiscal_year")
+    newer = left.join(used, on="company_id").filter(pl.col("fiscal_year") > pl.col("used"))
+    count = newer["company_id"].n_unique()
+    return [words("Companies scored by an older statement, since their latest was left out: {n}.", n=count)] if count else []
 
 
 def _exposures(base: Base, frame: pl.DataFrame, path: Path, words: Words) -> tuple[pl.DataFrame, pl.DataFrame, list[str]]:
@@ -227,8 +240,8 @@ def _listed(faults: pl.DataFrame, count: int = 5) -> str:
     return "; ".join(f"{row}: {problem}" for row, problem in faults.head(count).iter_rows())
 
 
-def template() -> bytes:
-    """Return an Excel file with the columns of a portfolio, and two rows that show them."""
+def template(base: Base) -> bytes:
+    """Return an Excel file with the columns of a portfolio, and two rows that show them, in the names and units of params."""
     example: dict[str, list[Any]] = {
         "company_id": ["A-1", "A-2"],
         "name": ["First company", "Second company"],
@@ -258,9 +271,11 @@ def template() -> bytes:
         "net_income": 4.0,
         "operating_cash_flow": 7.0,
     }
+    options = base.params.ingest.table
     for name in ITEM_NAMES:
-        example[name] = [amounts.get(name), amounts.get(name)]
-    return excel(pl.DataFrame(example, strict=False))
+        amount = amounts.get(name)
+        example[name] = [None if amount is None else round(amount / options.units, 6)] * 2
+    return excel(pl.DataFrame({options.columns.get(name, name): values for name, values in example.items()}, strict=False))
 
 
 def excel(table: pl.DataFrame) -> bytes:
@@ -282,6 +297,12 @@ def csv(table: pl.DataFrame) -> bytes:
         pl.when(risky).then(pl.lit("'") + pl.selectors.string()).otherwise(pl.selectors.string()).name.keep()
     )
     return safe.write_csv().encode()
+
+
+def labels(table: pl.DataFrame) -> list[str]:
+    """Return the companies' names, with the id where two have the same."""
+    twice = pl.col("name").is_duplicated()
+    return table.select(pl.when(twice).then(pl.format("{} ({})", "name", "company_id")).otherwise("name"))["name"].to_list()
 
 
 def by_sector(table: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Query:
-    """text: in any text column, whatever the case. sort: a column's key; empty: as the rows come. page: from 0."""
+    """text: in any text column as it is shown, whatever the case. sort: a column's key; empty: as the rows come. page: from 0."""
 
     text: str = ""
     sort: str = ""
@@ -34,13 +34,28 @@ class Query:
     size: int = 12
 
 
-def matching(frame: pl.DataFrame, text: str) -> pl.DataFrame:
-    """Return the rows with the text in any of their text columns; it is taken literally."""
+def matching(frame: pl.DataFrame, text: str) -> pl.Series:
+    """Return for each row whether the text is in any of its text columns; it is taken literally, whatever the case."""
     wanted = text.strip().lower()
     names = [name for name, kind in frame.schema.items() if kind == pl.String]
     if not wanted or not names:
-        return frame
-    return frame.filter(pl.any_horizontal(pl.col(n).str.to_lowercase().str.contains(wanted, literal=True) for n in names))
+        return pl.Series([True] * frame.height, dtype=pl.Boolean)
+    holds = (pl.col(n).str.to_lowercase().str.contains(wanted, literal=True).fill_null(False) for n in names)
+    return frame.select(found=pl.any_horizontal(holds))["found"]
+
+
+def _as_read(frame: pl.DataFrame, columns: list[Column], words: Words) -> pl.DataFrame:
+    """Return a table's text columns as its reader sees them, with the companies' ids."""
+    seen = []
+    for column in columns:
+        if column.kind == "number" or frame.schema[column.key] != pl.String:
+            continue
+        said = words if column.kind == "status" else column.format
+        values = pl.col(column.key)
+        seen.append(values.replace({v: said(v) for v in frame[column.key].drop_nulls().unique()}) if said else values)
+        if column.kind == "company":
+            seen.append(pl.col("company_id"))
+    return frame.select(seen)
 
 
 def shown(
@@ -48,9 +63,10 @@ def shown(
 ) -> tuple[list[list[Any]], int]:
     """Return one page of cells and how many rows match; ratings sort as ``grades`` do.
 
-    A company's cell is [id, name], a status' [status, words]; what is missing is a dash.
+    A company's cell is [id, name], without the id where ``known`` says that the base has no such company; a status' is
+    [status, words]. The filter looks at what is shown. What is missing is a dash.
     """
-    rows = matching(frame, query.text)
+    rows = frame.filter(matching(_as_read(frame, columns, words), query.text)) if query.text.strip() else frame
     if query.sort in rows.columns:
         order = pl.col(query.sort)
         if grades and any(column.key == query.sort and column.kind == "rating" for column in columns):
@@ -64,7 +80,7 @@ def shown(
 def _cell(record: dict[str, Any], column: Column, words: Words) -> Any:
     value = record[column.key]
     if column.kind == "company":
-        return [record["company_id"], value]
+        return [record["company_id"] if record.get("known", True) else "", value]
     if column.kind == "status":
         return [value, words(value)]
     if value is None:

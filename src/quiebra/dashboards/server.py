@@ -26,24 +26,33 @@ from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from quiebra.dashboards.base import Base, stamp
+from quiebra.dashboards.base import Base, written
 from quiebra.dashboards.controls import ASSETS
 from quiebra.dashboards.kernels import can_fork, preload
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES, first_language
 from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
-from quiebra.dashboards.words import LANGUAGES, Words
+from quiebra.dashboards.words import LANGUAGES, Words, mark
 from quiebra.errors import QuiebraError, WorkspaceError
 from quiebra.params import load
+from quiebra.provenance import digest
+from quiebra.stages import under_way
 from quiebra.workspace import Workspace
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss: blob:; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
     "frame-ancestors 'self'; base-uri 'self'"
 )
 """What the browser may load: this server's own. It keeps every page offline even where a library would not."""
 KEEP = "public, max-age=86400"
+NEWS = {
+    "under_way": mark("A run is under way: these are the results before it."),
+    "newer": mark("Newer results are there."),
+    "lost": mark("This page has lost its connection; what you change is not answered any more."),
+}
+"""What an open page may have to tell its reader; see `State`."""
+RELOAD = mark("Reload the page")
 
 
 class Dashboards(Voila):
@@ -59,7 +68,7 @@ class Dashboards(Voila):
 
     def init_settings(self) -> dict[str, Any]:
         settings = super().init_settings()
-        self.stamp = stamp(self.workspace)
+        self.stamp = self.now()
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
         if not self.identity_provider.tokens:
             settings["allow_remote_access"] = False  # without tokens only who names this machine is answered
@@ -72,6 +81,7 @@ class Dashboards(Voila):
             (r"/", Home),
             (r"/health", Health),
             (r"/login", Door),
+            (r"/state/([\w-]+)", State),
             (r"/assets/brand.css", Brand),
             (r"/assets/(plotly.min.js)", Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
             (r"/assets/([a-z]+\.(?:css|js))", tornado.web.StaticFileHandler, {"path": str(ASSETS)}),
@@ -91,10 +101,15 @@ class Dashboards(Voila):
         """Whether every page has a kernel that has drawn it."""
         return all(task.done() and not task.exception() and task.result()["task"].done() for task in self.pools())
 
+    def now(self) -> tuple[int, ...]:
+        """Return when run and parameters were written: what a warm kernel has drawn."""
+        params = self.workspace.root / "params.yaml"
+        return (*written(self.workspace), params.stat().st_mtime_ns if params.exists() else 0)
+
     async def renew(self) -> None:
-        """Let go of the kernels that have drawn an older run, and heat others."""
-        now = stamp(self.workspace)
-        if now == self.stamp:
+        """Let go of the kernels that have drawn an older run, and heat others; not before the run that is under way is whole."""
+        now = self.now()
+        if now == self.stamp or under_way(self.workspace):
             return
         self.stamp = now
         if not self.pools():
@@ -121,6 +136,14 @@ def _log_request(handler: tornado.web.RequestHandler) -> None:
         logging.getLogger("quiebra.dashboards.server").warning(
             "%s %s %s", handler.get_status(), handler.request.method, handler.request.path
         )
+
+
+class NoToken(logging.Filter):
+    """Takes tokens out of what is logged: an error's record holds the address that was asked for."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = re.sub(r"token=[^&\s'\")]+", "token=…", record.getMessage()), ()
+        return True
 
 
 def without_token(address: str) -> str:
@@ -214,6 +237,16 @@ class Health(Plain):
         self.finish({"status": "ready" if warm else "warming"})
 
 
+class State(Plain):
+    """What an open page asks now and then: does its kernel live, is a run under way, which results are the newest."""
+
+    @tornado.web.authenticated
+    def get(self, kernel_id: str) -> None:
+        workspace = self.app.workspace
+        lives = kernel_id in self.app.kernel_manager
+        self.finish({"lives": lives, "under_way": under_way(workspace), "results": digest(str(written(workspace)))})
+
+
 class Brand(Plain):
     @allow_unauthenticated
     def get(self) -> None:
@@ -230,6 +263,7 @@ class Kept(tornado.web.StaticFileHandler):
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", KEEP)
+        self.set_header("X-Content-Type-Options", "nosniff")
 
 
 class Extension(FileFindHandler):
@@ -237,6 +271,7 @@ class Extension(FileFindHandler):
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", KEEP)
+        self.set_header("X-Content-Type-Options", "nosniff")
 
 
 class DashboardPage(TornadoVoilaHandler):
@@ -290,7 +325,11 @@ class Channels(VoilaKernelWebsocketHandler):
 def shell(workspace: Workspace, base_url: str) -> dict[str, Any]:
     """Return what the templates need: navigation, languages, the first language, the assets' address."""
     pages = {name: {code: Words(code)(title) for code in LANGUAGES} for name, title in PAGES.items()}
-    return {"pages": pages, "languages": LANGUAGES, "language": first_language(workspace), "assets": f"{base_url}assets/"}
+    both = {name: {code: Words(code)(text) for code in LANGUAGES} for name, text in {**NEWS, "reload": RELOAD}.items()}
+    return {
+        "pages": pages, "languages": LANGUAGES, "language": first_language(workspace), "assets": f"{base_url}assets/",
+        "reload": both.pop("reload"), "news": both,
+    }  # fmt: skip
 
 
 def is_loopback(host: str) -> bool:
@@ -367,8 +406,11 @@ def serve(
     for person, token in tokens.items() or {READER: ""}.items():
         query = f"?token={token}" if token else ""
         announce(f"{person:<12} http://{shown}:{port}/{query}")
+    for name in ("tornado.application", "tornado.general", "tornado.access"):
+        logging.getLogger(name).addFilter(NoToken())
     try:
         app.initialize(argv=[])
+        app.log.addFilter(NoToken())
         app.start()
     finally:
         shutil.rmtree(visitors, ignore_errors=True)

@@ -115,7 +115,7 @@ def parsed(name: str, typed: str) -> Any:
             pairs = [part.split(":") for part in text.replace("\n", ",").split(",") if part.strip()]
             return {grade.strip(): float(bound) for grade, bound in pairs}
         except ValueError:
-            raise ParamsError(f"{name}: write grades and bounds as 'AAA: 0.0003, AA: 0.0008, … C: 1.0'") from None
+            raise ParamsError("{name}: write grades and bounds as 'AAA: 0.0003, AA: 0.0008, … C: 1.0'", name=name) from None
     if name in ("report.title", "report.status", "dashboards.language", "score.watch_from"):
         return text
     if text == "":
@@ -123,7 +123,7 @@ def parsed(name: str, typed: str) -> Any:
     try:
         return int(text) if text.lstrip("+-").isdigit() else float(text.replace(",", "."))
     except ValueError:
-        raise ParamsError(f"{name}: '{text}' is not a number") from None
+        raise ParamsError("{name}: '{text}' is not a number", name=name, text=text) from None
 
 
 def edited(text: str, edits: dict[str, Any]) -> str:
@@ -136,7 +136,7 @@ def edited(text: str, edits: dict[str, Any]) -> str:
     content = yaml_.load(text)
     for name, value in edits.items():
         if name not in LIMIT_NAMES:
-            raise ParamsError(f"{name} cannot be edited here")
+            raise ParamsError("{name} cannot be edited here", name=name)
         *path, last = name.split(".")
         place = content
         for part in path:

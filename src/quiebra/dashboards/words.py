@@ -15,6 +15,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
+from quiebra.errors import Said
+
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
 MISSING = "–"
@@ -39,14 +41,23 @@ class Words:
 
     language: str = "en"
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         """Return a text in the language, with ``{names}`` filled in."""
         said = _catalogue(self.language).gettext(text) if text else ""
         return said.format(**values) if values else said
 
-    def markup(self, text: str, **values: object) -> str:
+    def markup(self, text: str, /, **values: object) -> str:
         """Return a text with its values escaped; the text itself may hold markup."""
         return self(text, **{name: escape(str(value)) for name, value in values.items()})
+
+    def say(self, said: Said) -> str:
+        """Return what a part below the dashboards has to say, in the language."""
+        return self(said.text, **{name: self._value(value) for name, value in said.values.items()})
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, list):
+            return "; ".join(str(self._value(part)) for part in value)
+        return self.say(value) if isinstance(value, Said) else value
 
     def number(self, value: float | None, decimals: int = 0) -> str:
         if value is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -15,6 +17,8 @@ from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
 from quiebra.risk.portfolio import a_year_ago, by_year, reasons_in_words
 from quiebra.workspace import Workspace
+
+T = TypeVar("T")
 
 
 def read_run(workspace: Workspace) -> dict[str, Any]:
@@ -32,48 +36,55 @@ class FinishedRun:
 
     workspace: Workspace
 
+    def read(self, reader: Callable[[Path], T], path: Path) -> T:
+        """Return what a reader makes of one of the run's files."""
+        return reader(path)
+
+    def panel(self, name: str) -> pl.DataFrame:
+        return self.read(lambda folder: read_panel_table(folder, name), self.workspace.panel)
+
     @cached_property
     def run(self) -> dict[str, Any]:
         return read_run(self.workspace)
 
     @cached_property
     def source(self) -> dict[str, Any]:
-        return read_json(self.workspace.panel / "source.json")
+        return self.read(read_json, self.workspace.panel / "source.json")
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "metrics.json")
+        return self.read(read_json, self.workspace.validation / "metrics.json")
 
     @cached_property
     def calibration(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "calibration.json")
+        return self.read(read_json, self.workspace.validation / "calibration.json")
 
     @cached_property
     def published(self) -> dict[str, Any]:
-        return read_json(self.workspace.published / "published.json")
+        return self.read(read_json, self.workspace.published / "published.json")
 
     @cached_property
     def model_record(self) -> dict[str, Any]:
         """The saved model's JSON: card, scorers, confidence."""
-        return read_json(self.workspace.models / "model.json")
+        return self.read(read_json, self.workspace.models / "model.json")
 
     @cached_property
     def companies(self) -> pl.DataFrame:
         """company_id, name (the id where there is none), country, region, sector."""
-        return read_panel_table(self.workspace.panel, "companies").with_columns(name=pl.coalesce("name", "company_id"))
+        return self.panel("companies").with_columns(name=pl.coalesce("name", "company_id"))
 
     @cached_property
     def statements(self) -> pl.DataFrame:
-        return read_panel_table(self.workspace.panel, "statements")
+        return self.panel("statements")
 
     @cached_property
     def reasons(self) -> pl.DataFrame:
-        return read_table(self.workspace.scores / "reasons.parquet")
+        return self.read(read_table, self.workspace.scores / "reasons.parquet")
 
     @cached_property
     def scores(self) -> pl.DataFrame:
         """Today's scores with name, sector, region and the reasons as words (reason_codes, reasons, reasons_es)."""
-        table = read_table(self.workspace.scores / "scores.parquet")
+        table = self.read(read_table, self.workspace.scores / "scores.parquet")
         names = self.companies.select("company_id", "name", "sector", "region")
         table = table.join(names, on="company_id", how="left", maintain_order="left")
         return table.join(reasons_in_words(self.reasons), on="company_id", how="left", maintain_order="left")
@@ -81,7 +92,7 @@ class FinishedRun:
     @cached_property
     def history(self) -> pl.DataFrame:
         """Out-of-time scores of past years."""
-        return read_table(self.workspace.scores / "history.parquet")
+        return self.read(read_table, self.workspace.scores / "history.parquet")
 
     @cached_property
     def before(self) -> pl.DataFrame:
@@ -91,6 +102,6 @@ class FinishedRun:
     def judged_years(self, window_months: int) -> pl.DataFrame:
         """Return PD by fiscal year from the first year that validation judged; see `quiebra.risk.by_year`."""
         first = int(self.metrics["walk_forward"]["test_years"].split("-")[0])
-        labels = label(self.statements, read_panel_table(self.workspace.panel, "events"), window_months=window_months)
+        labels = label(self.statements, self.panel("events"), window_months=window_months)
         years = by_year(self.history, self.scores, labels, self.source["outcomes_through"])
         return years.filter(pl.col("fiscal_year") >= first)

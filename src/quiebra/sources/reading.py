@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.errors import SourceError, nearest
+from quiebra.errors import Said, SourceError, closest
 
-WANTED = {pl.Float64: "a number", pl.Int32: "a whole number", pl.Date: "a date (YYYY-MM-DD)"}
+WANTED = {pl.Float64: Said("a number"), pl.Int32: Said("a whole number"), pl.Date: Said("a date (YYYY-MM-DD)")}
 Kind = pl.DataType | type[pl.DataType]
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".", "-")
 
@@ -21,16 +21,16 @@ def read_file(path: Path, sheet: str | None = None) -> pl.DataFrame:
     Raises SourceError: no such file, 0 bytes, no rows, not UTF-8, an unknown ending, or a damaged file.
     """
     if not path.is_file():
-        raise SourceError(f"no file at {path}: check the path in params.yaml (relative to the workspace)")
+        raise SourceError("no file at {path}: check the path in params.yaml (relative to the workspace)", path=path)
     if path.stat().st_size == 0:
-        raise SourceError(f"{path} is empty (0 bytes): export it again")
+        raise SourceError("{path} is empty (0 bytes): export it again", path=path)
     frame = _parse(path, sheet)
     if frame.is_empty():
-        raise SourceError(f"{path} has a header but no rows: export it again with its data")
+        raise SourceError("{path} has a header but no rows: export it again with its data", path=path)
     names = [name.strip() for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SourceError(f"{path} has the column '{twice[0]}' twice: rename or remove one")
+        raise SourceError("{path} has the column '{column}' twice: rename or remove one", path=path, column=twice[0])
     frame.columns = names
     return frame
 
@@ -49,8 +49,9 @@ def _parse(path: Path, sheet: str | None) -> pl.DataFrame:
         raise
     except Exception as error:  # the parsers raise many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SourceError(f"{path} cannot be read as {path.suffix.lstrip('.')}: {reason}") from error
-    raise SourceError(f"{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx")
+        kind = path.suffix.lstrip(".")
+        raise SourceError("{path} cannot be read as {kind}: {reason}", path=path, kind=kind, reason=reason) from error
+    raise SourceError("{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx", path=path)
 
 
 def _parse_csv(content: bytes, path: Path) -> pl.DataFrame:
@@ -58,10 +59,12 @@ def _parse_csv(content: bytes, path: Path) -> pl.DataFrame:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise SourceError(f"{path} is not UTF-8: byte 0x{byte:02x} on line {line}. Save it as 'CSV UTF-8'.") from error
+        byte = f"0x{content[error.start]:02x}"
+        raise SourceError(
+            "{path} is not UTF-8: byte {byte} on line {line}. Save it as 'CSV UTF-8'.", path=path, byte=byte, line=line
+        ) from error
     if "\0" in text:
-        raise SourceError(f"{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.")
+        raise SourceError("{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.", path=path)
     header = text.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
     return pl.read_csv(text.encode(), separator=separator, infer_schema=False, null_values=list(MISSING))
@@ -71,8 +74,13 @@ def require(frame: pl.DataFrame, columns: Iterable[str], path: Path) -> None:
     """Raise SourceError naming every missing column and the nearest one that is there."""
     missing = [name for name in columns if name not in frame.columns]
     if missing:
-        named = ", ".join(f"'{name}'{nearest(name, frame.columns)}" for name in missing)
-        raise SourceError(f"{path} lacks the column(s) {named}; it has {', '.join(frame.columns[:30])}")
+        near = ((name, closest(name, frame.columns)) for name in missing)
+        columns = [
+            Said("'{name}' (did you mean '{near}'?)", {"name": name, "near": close}) if close else f"'{name}'"
+            for name, close in near
+        ]
+        there = ", ".join(frame.columns[:30])
+        raise SourceError("{path} lacks the column(s) {columns}; it has {there}", path=path, columns=columns, there=there)
 
 
 def cast(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> pl.DataFrame:
@@ -85,8 +93,9 @@ def cast(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> pl.DataF
         pl.col("row").first(), pl.col("value").first(), pl.len()
     ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
         raise SourceError(
-            f"{path}: column '{column}' must hold {WANTED[kinds[column]]}, but row {row} has {value}"
-            f" ({count} such value(s)). Correct them, or leave the cells empty."
+            "{path}: column '{column}' must hold {wanted}, but row {row} has {value} ({count} such value(s)). "
+            "Correct them, or leave the cells empty.",
+            path=path, column=column, wanted=WANTED[kinds[column]], row=row, value=value, count=count,
         )
     return done
 
@@ -99,7 +108,8 @@ def cast_rows(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> tup
     for name, kind in kinds.items():
         if not _fits(frame[name].dtype, kind):
             raise SourceError(
-                f"{path}: column '{name}' must hold {WANTED[kind]}, but its type is {frame[name].dtype}: change it in the file"
+                "{path}: column '{column}' must hold {wanted}, but its type is {kind}: change it in the file",
+                path=path, column=name, wanted=WANTED[kind], kind=frame[name].dtype,
             )
     done = frame.with_columns(_as(frame, name, kind) for name, kind in kinds.items())
     faults = [pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "value": pl.String})]

@@ -61,13 +61,14 @@ def statements_from(path: Path, options: Table) -> pl.DataFrame:
 
 def statement_rows(frame: pl.DataFrame, path: Path, options: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a file's firm-years (frame: as read) as `statements_from` does, with ``row`` (the header is row 1), and the values
-    that do not fit (row, column, value). A row with such a value is not among the firm-years.
+    that do not fit (row, column, value, company_id, fiscal_year). A row with such a value is not among the firm-years.
 
     SourceError where the file as a whole is wrong.
     """
     frame = named(frame, options, path)
     done, faults = cast_rows(frame, KINDS, path)
     rows = _in_millions(done, options).with_columns(row=pl.int_range(2, frame.height + 2, dtype=pl.Int64))
+    faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
     return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults
 
 
@@ -75,7 +76,9 @@ def named(frame: pl.DataFrame, options: Table, path: Path) -> pl.DataFrame:
     """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay."""
     unknown = [name for name in options.columns if name not in KNOWN]
     if unknown:
-        raise SourceError(f"ingest.table.columns: '{unknown[0]}' is not a canonical name{nearest(unknown[0], KNOWN)}")
+        raise SourceError(
+            "ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=nearest(unknown[0], KNOWN)
+        )
     require(frame, options.columns.values(), path)
     theirs = set(options.columns.values())
     frame = frame.select(
@@ -107,7 +110,7 @@ def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
     """Return first and last fiscal year of the file; years with hardly any rows (under 1 % of the fullest) are mistakes."""
     counts = statements.filter(pl.col("fiscal_year").is_between(1900, 2200))["fiscal_year"].value_counts()
     if counts.is_empty():
-        raise SourceError(f"{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in")
+        raise SourceError("{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in", path=path)
     years = counts.filter(pl.col("count") >= 0.01 * pl.col("count").max())["fiscal_year"]
     return int(years.min()), int(years.max())  # type: ignore[arg-type]
 

@@ -12,8 +12,15 @@ export default {
       if (!live || !live.children.length) return void setTimeout(first, 30);
       document.querySelectorAll(".q-first").forEach((node) => node.remove());
       document.body.dataset.live = "yes";
+      names();
     };
-    const told = () => { document.body.dataset.shown = model.get("shown"); };
+    const names = () => document.querySelectorAll(".q-live .jupyter-widgets > .widget-label").forEach((label) => {
+      label.parentElement.querySelectorAll("input, select, textarea, .noUi-handle, .widget-readout").forEach((control) => control.setAttribute("aria-label", label.textContent));
+    });
+    const told = () => {
+      document.body.dataset.shown = model.get("shown");
+      setTimeout(names, 500); // once the new widgets are there
+    };
     model.on("change:shown", told);
     model.on("msg:custom", (content) => {
       const note = Object.assign(document.createElement("div"), { className: `q-toast q-${content.kind}` });

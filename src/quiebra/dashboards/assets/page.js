@@ -9,6 +9,8 @@
   root.lang = kept("language") ?? root.dataset.language ?? "en";
   root.dataset.theme = kept("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const mark = () => {
+    const page = document.querySelector(`.q-head [aria-current] [lang=${root.lang}]`);
+    if (page) document.title = `${page.textContent} · Quiebra`;
     document.querySelectorAll("[data-speak]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.speak === root.lang)));
     document.querySelectorAll("[data-turn]").forEach((b) => b.setAttribute("aria-pressed", String(root.dataset.theme === "dark")));
   };
@@ -26,5 +28,27 @@
     }
     if (speak || turn) mark();
   });
-  document.addEventListener("DOMContentLoaded", mark);
+  // An open page asks now and then whether its kernel lives and whether its results are still the newest.
+  const watch = () => {
+    const config = document.getElementById("jupyter-config-data");
+    if (!config) return;
+    const { baseUrl, kernelId } = JSON.parse(config.textContent);
+    let first, missed = 0;
+    const tell = (news) => document.querySelectorAll("[data-news]").forEach((node) => { node.hidden = node.dataset.news !== news; });
+    const ask = async () => {
+      try {
+        const state = await (await fetch(`${baseUrl}state/${kernelId}`, { cache: "no-store" })).json();
+        first ??= state.results;
+        missed = 0;
+        tell(!state.lives ? "lost" : state.under_way ? "under_way" : state.results !== first ? "newer" : "");
+      } catch {
+        missed += 1;
+        if (missed > 1) tell("lost");
+      }
+    };
+    ask();
+    setInterval(ask, 15_000);
+    window.addEventListener("focus", ask); // a page that was left open for days
+  };
+  document.addEventListener("DOMContentLoaded", () => { mark(); watch(); });
 })();

@@ -28,7 +28,7 @@ export default {
     el.append(box);
     const cell = (column, value) => {
       const td = make("td", { class: `q-${column.kind}` });
-      if (column.kind === "company") {
+      if (column.kind === "company" && value[0]) {
         const link = make("a", { href: `company?company=${encodeURIComponent(value[0])}` });
         link.textContent = value[1];
         td.append(link);
@@ -37,7 +37,7 @@ export default {
         const chip = make("span", { class: "q-chip", "data-value": key });
         chip.textContent = words;
         td.append(chip);
-      } else td.textContent = value;
+      } else td.textContent = column.kind === "company" ? value[1] : value;
       return td;
     };
     const draw = () => {

@@ -10,11 +10,14 @@ export default {
     note.setAttribute("role", "status");
     label.append(Object.assign(document.createElement("b"), { textContent: model.get("label") }), " ", Object.assign(document.createElement("span"), { textContent: says.drop }), field);
     el.append(label, bar, note);
+    let sending = false; // one file at a time: the kernel puts its pieces together
     const send = async (file) => {
+      if (sending) return;
       note.textContent = "";
       if (!kinds.some((kind) => file.name.toLowerCase().endsWith(kind))) note.textContent = says.kind.replace("{kinds}", kinds.join(", "));
       else if (file.size > largest) note.textContent = says.size.replace("{size}", Math.ceil(file.size / 1e6)).replace("{most}", Math.floor(largest / 1e6));
       else {
+        sending = field.disabled = true;
         bar.hidden = false;
         bar.setAttribute("aria-label", says.sending);
         for (let start = 0; start === 0 || start < file.size; start += PIECE) {
@@ -23,6 +26,7 @@ export default {
           bar.value = Math.min(1, (start + PIECE) / Math.max(1, file.size));
         }
         bar.hidden = true;
+        sending = field.disabled = false;
       }
       field.value = "";
     };

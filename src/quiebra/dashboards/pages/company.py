@@ -96,20 +96,20 @@ class Company(Page):
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
         self.search = Search(
-            lambda text: company.find(base, text),
+            self.guarded(lambda text: company.find(base, text)),
             label=words("Company"),
             placeholder=words("Name or id"),
         )
         self.search.observe(lambda change: self.choose(change["new"]), "chosen")
         self.type_in = w.ToggleButton(value=self.typing, description=words("Type in a statement"))
-        self.type_in.observe(lambda change: self.toggle(change["new"]), "value")
+        self.type_in.observe(lambda change: self.guarded(self.toggle)(change["new"]), "value")
         self.title, self.reasons, self.altman, self.flags, self.hints = (html("") for _ in range(5))
         self.charts = {
             name: Chart({}, words, height)
             for name, height in (("terms", 290), ("waterfall", 330), ("history", 290), ("peers", 290), ("tornado", 290))
         }
         self.sheet = Download(
-            words("Tear sheet"), "tear-sheet.html", lambda: tear_sheet(self.base, self.shown, self.words).encode()
+            words("Tear sheet"), "tear-sheet.html", self.guarded(lambda: tear_sheet(self.base, self.shown, self.words).encode())
         )
         self.form = self._form()
         self.form.layout.display = "" if self.typing else "none"
@@ -229,8 +229,8 @@ class Company(Page):
         )
         self.notes = {name: html("", "q-fault") for name in self.fields}
         for control in (*self.fields.values(), self.listed, self.called):
-            control.observe(lambda _change: self.score_form(), "value")
-        self.sector.observe(lambda change: self.fill(change["new"]), "value")
+            control.observe(lambda _change: self.guarded(self.score_form)(), "value")
+        self.sector.observe(lambda change: self.guarded(self.fill)(change["new"]), "value")
         cells = [w.VBox([self.fields[name], self.notes[name]]) for name in self.fields]
         grid = w.Box(cells)
         grid.add_class("q-fields")

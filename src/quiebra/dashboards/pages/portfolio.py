@@ -94,7 +94,7 @@ class Portfolio(Page):
         label, kinds, largest = words("Your own file (CSV or Excel)"), portfolio.KINDS, portfolio.LARGEST
         upload = Upload(self.guarded(self.take), label=label, kinds=kinds, largest=largest, words=words)
         self.progress = w.FloatProgress(value=0.0, max=1.0, layout={"display": "none", "width": "100%"})
-        template = Download(words("Template"), "portfolio-template.xlsx", portfolio.template)
+        template = Download(words("Template"), "portfolio-template.xlsx", self.guarded(lambda: portfolio.template(self.base)))
         note = words(
             "Exposures with companies of the base (company_id, exposure, lgd), or statements, which are scored; nothing is kept."
         )
@@ -138,7 +138,9 @@ class Portfolio(Page):
             self.choice.value = None
             self.frame.say(
                 self.words(
-                    "{n} companies scored, {bad} rows left out.", n=self.words.number(held.table.height), bad=held.faults.height
+                    "Companies scored: {n}; rows left out: {bad}.",
+                    n=self.words.number(held.table.height),
+                    bad=self.words.number(held.faults.height),
                 ),
                 "ok",
             )
@@ -159,15 +161,16 @@ class Portfolio(Page):
         self.charts["curve"].spec = charts.loss_curve(held.report["quantiles"], held.report["expected_loss"], words)
         top = held.table.sort("contribution", "company_id", descending=[True, False]).head(12)
         self.charts["contributions"].spec = charts.contribution_bars(
-            top["name"].to_list(), top["contribution"].to_list(), words, words("loss in bad years")
+            portfolio.labels(top), top["contribution"].to_list(), words, words("loss in bad years")
         )
         sectors = portfolio.by_sector(held.table)
         self.sectors_card.layout.display = "" if sectors.height else "none"
         self.charts["sectors"].spec = charts.contribution_bars(
             sectors["sector"].to_list(), sectors["exposure"].to_list(), words, words("share of the exposure")
         )
-        self.table.show(held.table)
-        self.watched.show(held.table.filter("watch"))
+        table = held.table.with_columns(known=pl.col("company_id").is_in(self.base.scores["company_id"].implode()))
+        self.table.show(table)
+        self.watched.show(table.filter("watch"))
 
     def _columns(self) -> list[Column]:
         words = self.words

@@ -37,6 +37,7 @@ class Settings(Page):
 
     def compose(self) -> list[w.Widget]:
         words, workspace = self.words, self.base.workspace
+        typed = self.typed()
         self.text, self.version = settings.current(workspace)
         self.lead = html(self.first(words))
         self.fields: dict[str, Any] = {}
@@ -47,11 +48,12 @@ class Settings(Page):
             for field in fields:
                 control, note = self._control(field), html("", "q-fault")
                 self.fields[field.name], self.notes[field.name] = control, note
-                label = ", ".join(filter(None, (words(field.label), words(field.part))))
-                lines.append(w.VBox([html(f"<span class='q-label'>{escape(label)}</span>"), control, note]))
+                control.description = ", ".join(filter(None, (words(field.label), words(field.part))))
+                lines.append(w.VBox([control, note]))
             cards.append(card(words(title), row(*lines, name="q-fields"), name="q-settings"))
-        self.reason = w.Text(placeholder=words("Why is this changed?"), layout={"width": "100%"})
-        self.reason.description = ""
+        self.reason = w.Text(
+            description=words("Reason"), placeholder=words("Why is this changed?"), value=typed.pop("reason", "")
+        )
         self.look = w.Button(description=words("Show the change"))
         self.keep = w.Button(description=words("Save"), button_style="primary", disabled=visitor() is None)
         self.look.on_click(lambda _button: self.guarded(self.preview)())
@@ -59,16 +61,28 @@ class Settings(Page):
         self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
         self.log = Table(pl.DataFrame(schema=LOG), self._log_columns(), words, label=words("Changes"), size=10)
         self.show_log()
+        for name, value in typed.items():
+            self.fields[name].value = value
         change = card(
             words("The change"),
             self.shown,
-            html(f"<span class='q-label'>{words('Reason')}</span>"),
             self.reason,
             row(self.look, self.keep, name="q-buttons"),
             note=words("It is checked first, and takes effect at the next run (quiebra run)."),
             wide=True,
+            name="q-settings",
         )
         return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
+
+    def typed(self) -> dict[str, str]:
+        """Return what was typed and not saved: a change of language must not lose it."""
+        if not hasattr(self, "fields"):
+            return {}
+        changed = {name: c.value for name, c in self.fields.items() if c.value != self._saved(name)}
+        return {**changed, "reason": self.reason.value}
+
+    def _saved(self, name: str) -> str:
+        return settings.shown(settings.value_of(self.text, name))
 
     def later(self) -> None:
         """Say who opened the page, and let editors save."""
@@ -76,7 +90,7 @@ class Settings(Page):
         self.keep.disabled = visitor() is None
 
     def _control(self, field: settings.Field) -> w.Widget:
-        value = settings.shown(settings.value_of(self.text, field.name))
+        value = self._saved(field.name)
         if field.choices:
             control: Any = w.Dropdown(options=list(field.choices), value=value)
         elif field.name == "score.grades":
@@ -99,7 +113,7 @@ class Settings(Page):
             try:
                 found[name] = settings.parsed(name, str(control.value))
             except ParamsError as error:
-                self.notes[name].value = escape(str(error))
+                self.notes[name].value = escape(self.words.say(error.said))
                 faulty.append(name)
         if faulty:
             raise ParamsError(self.words("Some fields cannot be read: {list}", list=", ".join(faulty)))

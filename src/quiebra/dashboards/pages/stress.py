@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import ipywidgets as w
 
 from quiebra.dashboards import charts, company, stress
@@ -21,7 +24,17 @@ class Stress(Page):
         self.company_id = ""
         self.shifts: dict[str, float] = {}
         self.moved: dict[str, float] = {}
-        self.setting = False
+        self.setting = False  # controls are being set by the page, not by the reader
+        self.wanted = self.chosen_shock = self.chosen_scenario = ""
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Set controls without each of them starting an update."""
+        self.setting = True
+        try:
+            yield
+        finally:
+            self.setting = False
 
     def at(self, query: dict[str, str]) -> None:
         if "company" in query:
@@ -69,20 +82,22 @@ class Stress(Page):
         words, base = self.words, self.base
         options = base.params.stress
         scenarios = [(words("own"), ""), *((words(name), name) for name in options.scenarios)]
-        self.scenario = w.Dropdown(options=scenarios, value="", description=words("Scenario"))
+        self.scenario = w.Dropdown(options=scenarios, value=self.chosen_scenario, description=words("Scenario"))
         self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
         shocks = [(words("none"), ""), *((words(name), name) for name in options.shocks)]
-        self.preset = w.Dropdown(options=shocks, value="", description=words("Shock"))
+        self.preset = w.Dropdown(options=shocks, value=self.chosen_shock, description=words("Shock"))
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
         low, high = stress.ECONOMY
         at = round(stress.economy_of(base, self.shifts), 1)
         self.economy = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=words("Economy"), readout_format="+.1f")
         self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
         self.levers = {}
-        for name, (title, low, high) in stress.LEVERS.items():
+        for name, (title, *reach) in stress.LEVERS.items():
             at = self.moved.get(name, 0.0)
+            reach += [preset[name] for preset in options.shocks.values() if name in preset]  # a shock of params is taken as it is
+            low, high = min(reach), max(reach)
             slider = w.FloatSlider(value=at, min=low, max=high, step=0.01, description=words(title), readout_format="+.0%")
-            slider.observe(lambda _change: self.guarded(self.update)(), "value")
+            slider.observe(lambda _change: self.guarded(self.take_lever)(), "value")
             self.levers[name] = slider
         reset = w.Button(description=words("Back to now"))
         reset.on_click(lambda _button: self.guarded(self.reset)())
@@ -96,7 +111,9 @@ class Stress(Page):
     def _company(self) -> w.VBox:
         """Return the card of one company, with its search."""
         words = self.words
-        search = Search(lambda text: company.find(self.base, text), label=words("Company"), placeholder=words("Name or id"))
+        search = Search(
+            self.guarded(lambda text: company.find(self.base, text)), label=words("Company"), placeholder=words("Name or id")
+        )
         search.observe(lambda change: self.choose(change["new"]), "chosen")
         return card(words("One company"), search, self.company_note, self.charts["company"])
 
@@ -104,7 +121,7 @@ class Stress(Page):
         """Return the card that says what it would take to reach a grade."""
         words = self.words
         watch_from = self.base.params.score.watch_from
-        self.grade = w.Dropdown(options=grades, value=watch_from, description=words("To grade"))
+        self.grade = w.Dropdown(options=grades, value=self.wanted or watch_from, description=words("To grade"))
         self.grade.observe(lambda _change: self.guarded(self.reverse)(), "value")
         note = words("The least change of one thing alone that brings it to the grade.")
         return card(words("What it would take"), self.grade, self.reversed, note=note, wide=True)
@@ -115,44 +132,51 @@ class Stress(Page):
 
     def take_scenario(self, name: str) -> None:
         """Take a scenario of params exactly; the slider goes to the nearest place."""
-        if not name:
+        if self.setting or not name:
             return
         shifts = stress.shifts_of_scenario(self.base, name)
-        self.setting = True
-        self.economy.value = round(stress.economy_of(self.base, shifts), 1)
-        self.setting = False
+        with self.quietly():
+            self.economy.value = round(stress.economy_of(self.base, shifts), 1)
         self.shifts = shifts
         self.update()
 
     def take_economy(self, economy: float) -> None:
         if self.setting:
             return
-        self.scenario.value = ""
+        with self.quietly():
+            self.scenario.value = ""
         self.shifts = stress.shifts_of_economy(self.base, economy)
         self.update()
 
     def take_preset(self, name: str) -> None:
-        self.set_levers(stress.preset(self.base, name) if name else {})
+        if not self.setting:
+            self.set_levers(stress.preset(self.base, name) if name else {})
+
+    def take_lever(self) -> None:
+        """A shock whose lever is moved is the reader's own."""
+        if self.setting:
+            return
+        with self.quietly():
+            self.preset.value = ""
+        self.update()
 
     def set_levers(self, values: dict[str, float]) -> None:
-        self.setting = True
-        for lever, slider in self.levers.items():
-            slider.value = values.get(lever, 0.0)
-        self.setting = False
+        with self.quietly():
+            for lever, slider in self.levers.items():
+                slider.value = values.get(lever, 0.0)
         self.update()
 
     def reset(self) -> None:
-        self.scenario.value = self.preset.value = ""
-        self.setting = True
-        self.economy.value = 0.0
+        with self.quietly():
+            self.scenario.value = self.preset.value = ""
+            self.economy.value = 0.0
         self.shifts = {}
         self.set_levers({})
 
     def update(self) -> None:
         """Show the case: the portfolio first, then the company."""
-        if self.setting:
-            return
         base, words, case = self.base, self.words, self.case()
+        self.chosen_scenario, self.chosen_shock = self.scenario.value, self.preset.value
         before, after = stress.now(base), stress.under(base, case)
         self.title.value = self.head(stress.totals(base, before), stress.totals(base, after), words)
         self.charts["terms"].spec = charts.scenario_terms(
@@ -196,7 +220,8 @@ class Stress(Page):
         def said(size: float | None) -> str:
             return words("nothing within reason") if size is None else words.percent(size, 0) if size else words("already there")
 
-        found = stress.reverse(self.base, self.company_id, self.grade.value)
+        self.wanted = self.grade.value
+        found = stress.reverse(self.base, self.company_id, self.wanted)
         self.reversed.value = table([], [(words(stress.LEVERS[lever][0]), said(size)) for lever, size in found], numbers={1})
 
     def _columns(self) -> list[Column]:
