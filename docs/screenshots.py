@@ -27,6 +27,8 @@ def main() -> None:
             page = visit(server.url(PAGE_OF.get(name, name)), width=width, language=language, theme=theme).page
             if name == "stress":
                 page.locator(".q-levers select").first.select_option(label="severe")
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": width, "height": height})  # charts are drawn when they come into sight
             page.wait_for_timeout(2500)
             page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
             page.context.close()

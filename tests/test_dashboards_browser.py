@@ -225,6 +225,24 @@ def test_sliders_and_scenarios_move_portfolio_and_company(served: Served, visit:
     assert watched.errors == []
 
 
+def test_no_error_vanishes_whatever_the_browser_sends(served: Served, visit: Visit, place: Path) -> None:
+    watched = visit(served.url("executive"), language="es")
+    page = watched.page
+    page.evaluate(
+        """async () => {
+          const models = await Promise.all(Object.values(window.jupyterapp.widgetManager._models));
+          const table = models.find((model) => model.get("query"));
+          table.set("query", { nonsense: 1 });
+          table.save_changes();
+        }"""
+    )
+    toast = page.wait_for_selector(".q-toast[role=alert]")
+    log_id = re.search(r"\b[0-9a-f]{8}\b", toast.inner_text())
+    assert "Algo ha fallado" in toast.inner_text() and log_id
+    assert log_id[0] in (place / "data/logs/dashboards.log").read_text()
+    assert "Traceback" not in page.inner_text("body")
+
+
 def test_settings_are_read_only_for_readers_and_two_editors_do_not_overwrite_each_other(
     served: Served, visit: Visit, place: Path
 ) -> None:

@@ -207,10 +207,15 @@ def dashboards(
 
     Examples: quiebra dashboards    quiebra dashboards --editor ana --editor luis
     """
-    from quiebra.dashboards.server import serve
     from quiebra.workspace import Workspace
 
-    serve(Workspace.find(), host=host, port=port, editors=editor, authenticated=not no_token, pool=pool, announce=typer.echo)
+    workspace = Workspace.find()
+    from quiebra.dashboards.kernels import preload
+
+    preload()  # it imports beside the server's own imports
+    from quiebra.dashboards.server import serve
+
+    serve(workspace, host=host, port=port, editors=editor, authenticated=not no_token, pool=pool, announce=typer.echo)
 
 
 @app.command()

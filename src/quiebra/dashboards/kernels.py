@@ -25,7 +25,11 @@ def can_fork() -> bool:
 
 
 def preload() -> None:
-    """Start the process that kernels are forked from; it imports while the caller goes on."""
+    """Start the process that kernels are forked from, where the system can; it imports while the caller goes on."""
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, min(4, os.cpu_count() or 1))))
+    if not can_fork():
+        return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     forkserver.ensure_running()
 
@@ -40,7 +44,7 @@ def run_kernel(argv: list[str], env: dict[bytes, bytes], folder: str) -> None:
     os.setpgid(0, 0)
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance(argv=[*argv, "--HistoryManager.enabled=False"])
+    launch_new_instance(argv=[*argv, "--HistoryManager.enabled=False", "--IPKernelApp.no_stdout=True"])
 
 
 class Forked:

@@ -28,7 +28,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from quiebra.dashboards.base import Base, written
 from quiebra.dashboards.controls import ASSETS
-from quiebra.dashboards.kernels import can_fork, preload
+from quiebra.dashboards.kernels import can_fork
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES, first_language
 from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
@@ -392,11 +392,8 @@ def serve(
     _refuse_taken(host, port)
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[FOLDER] = str(visitors)
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, min(4, os.cpu_count() or 1))))
     if can_fork():
         os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "quiebra-fork"
-        preload()
     app = Dashboards(
         config=configuration(workspace, tokens, pool), ip=host, port=port, port_retries=0, open_browser=False,
         root_dir=str(workspace.root / "dashboards"), identity_provider_class=Visitors, log_level=logging.ERROR,

@@ -50,12 +50,15 @@ def feature_table(
     table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
     table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published(), **HELPERS)
     table = table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
+    past = table
+    if only is not None and peers is not None:  # the others serve as their past alone
+        table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
     for years, columns in LAGS.items():
-        table = lagged(table, columns, years)
+        table = lagged(table, columns, years, past)
     for group in (_CHANGES, _DISTANCE):
         table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
     reference = table if peers is None else peers
-    if only is not None:
+    if only is not None and peers is None:
         table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
     table = with_ranks(table, reference)
     return altman_scores(table).select(

@@ -126,23 +126,22 @@ _HISTORY = (
 )  # fmt: skip
 
 
-def lagged(table: pl.DataFrame, columns: tuple[str, ...], years: int) -> pl.DataFrame:
+def lagged(table: pl.DataFrame, columns: tuple[str, ...], years: int, past: pl.DataFrame) -> pl.DataFrame:
     """Return ``table`` with ``NAME_lagN``: each row's values ``years`` fiscal years before, in the version published by then.
 
-    A year that is absent, or was published later than the row, gives missing values.
+    past: where those values are; the table itself, or one that holds its rows. A year that is absent, or was published later than
+    the row, gives missing values.
     """
-    before = table.select(
+    before = past.select(
         "company_id",
         pl.col("fiscal_year") + years,
         pl.col("available_at"),
         *(pl.col(name).alias(f"{name}_lag{years}") for name in columns),
     )
-    return (
-        table.sort("available_at")
-        .join_asof(before.sort("available_at"), on="available_at", by=["company_id", "fiscal_year"], strategy="backward",
-                   check_sortedness=False)
-        .sort("company_id", "fiscal_year", "available_at")
-    )  # fmt: skip
+    asked = table.select("company_id", "fiscal_year", "available_at").with_row_index("place").sort("available_at")
+    found = asked.join_asof(before.sort("available_at"), on="available_at", by=["company_id", "fiscal_year"],
+                            strategy="backward", check_sortedness=False)  # fmt: skip
+    return table.hstack(found.sort("place").select(f"{name}_lag{years}" for name in columns))
 
 
 def years_published() -> pl.Expr:
