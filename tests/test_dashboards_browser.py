@@ -72,6 +72,7 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
         assert watched.errors == []
         assert watched.outside(served.address) == []
         assert first[language] in text(watched)
+        assert not re.search(r"</\w|class=|&lt;", text(watched)), "markup shown as text"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert "run" in page.locator(".q-foot >> visible=true").inner_text() or language == "es"
         assert page.evaluate("document.documentElement.lang") == language

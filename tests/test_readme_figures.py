@@ -59,3 +59,31 @@ def test_the_grades_and_intervals() -> None:
     assert f"{100 * longer['covered']:.1f} % of grades and years over all years that had one (2009 to 2017, {longer['cells']} of them)" in README.replace("\n", " ")
     five = FOUND["other ways"]["within 5 years"]["pd_over_observed_by_year"]
     assert [round(five[y], 1) for y in ("2008", "2010", "2013", "2011")] == [1.7, 2.0, 0.8, 1.1]
+
+
+def test_the_dashboards_figures() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "dashboards.json").read_text(encoding="utf-8"))
+    panels = [found["demo"], found["american"]]
+
+    def answers(name: str) -> list[str]:
+        return [f"{p['answers, ms'][name]['median']:.0f} ms ({p['answers, ms'][name]['p95']:.0f})" for p in panels]
+
+    ten = [panel["ten readers at once, s"] for panel in panels]
+    expected = {
+        "first figure of a page, kernel warm, median (worst)": [
+            f"{p['warm']['first figure, median']:.1f} s ({p['warm']['first figure, worst']:.1f})" for p in panels
+        ],
+        "first figure of a page, no kernel warm, worst": [f"{p['cold']['first figure']:.1f} s" for p in panels],
+        "working controls, kernel warm, median": [f"{p['warm']['widgets, median']:.1f} s" for p in panels],
+        "the economy's slider to the figure, median (95th percentile)": answers("economy"),
+        "a shock to every company to the figure": answers("shock to firms"),
+        "a typed-in statement to the figure": answers("statement typed in"),
+        "ten readers at once, all served": [f"{t['served']:.1f} s" for t in ten],
+        "the same with their ten browsers on the same two cores": [
+            f"{t['with ten browsers on the same cores']:.0f} s" for t in ten
+        ],
+        "memory for each open page": [f"{p['memory, MB']['each open page']:.0f} MB" for p in panels],
+        "a file of 100,000 companies' statements, scored": [f"{p['100,000 companies uploaded, s']:.0f} s" for p in panels],
+    }
+    for words, values in expected.items():
+        assert cells(words) == values, words

@@ -108,9 +108,12 @@ def treemap(table: pl.DataFrame, by: str, words: Words) -> Spec:
     shown = {
         "type": "treemap", "labels": table[by].to_list(), "parents": [""] * table.height, "values": table["companies"].to_list(),
         "customdata": table["mean_pd"].to_list(), "texttemplate": "<b>%{label}</b><br>%{customdata:.2%}",
-        "hovertemplate": "%{label}: %{value}, %{customdata:.2%}<extra></extra>", "tiling": {"pad": 3},
-        "root": {"color": "rgba(0,0,0,0)"}, "pathbar": {"visible": False},
-        "marker": {"colors": table["mean_pd"].to_list(), "colorscale": [[0, "#2a8c82"], [0.5, "#e8c26a"], [1, "#c8632e"]]},
+        "hovertemplate": "%{label}: %{value}, %{customdata:.2%}<extra></extra>", "tiling": {"pad": 0},
+        "root": {"color": "$paper"}, "pathbar": {"visible": False},
+        "marker": {
+            "pad": dict.fromkeys("tlrb", 0), "line": {"width": 3, "color": "$paper"},
+            "colors": table["mean_pd"].to_list(), "colorscale": [[0, "#2a8c82"], [0.5, "#e8c26a"], [1, "#c8632e"]],
+        },
     }  # fmt: skip
     return {"data": [shown], "layout": {}, "alt": words("Companies and mean PD by group")}
 
@@ -142,8 +145,8 @@ def waterfall(base: float, steps: list[tuple[str, float]], words: Words) -> Spec
             "total"],
         "increasing": {"marker": {"color": "$rust"}}, "decreasing": {"marker": {"color": "$teal"}},
         "totals": {"marker": {"color": "$blue"}},
-        "text": [words.signed(v) for v in (*values[:-1], base + sum(e for _, e in steps))], "textposition": "outside",
-        "cliponaxis": False,
+        "text": [words.signed(v) for v in (*values[:-1], base + sum(e for _, e in steps))], "cliponaxis": False,
+        "textposition": ["auto", *["outside"] * len(steps), "auto"],
         "connector": {"line": {"color": "$grey", "width": 1}}, "hovertemplate": "%{y}: %{text}<extra></extra>",
     }  # fmt: skip
     layout = {

@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra import risk
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.markup import Kpi
+from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.dashboards.words import Words, mark
 from quiebra.errors import StoreError
 from quiebra.settings import database_url
@@ -53,7 +53,7 @@ def month_before(base: Base) -> float | None:
         return None
 
 
-def lead(base: Base, words: Words) -> str:
+def lead(base: Base, words: Words) -> Markup:
     """Return the sentence that a hurried reader needs, as HTML."""
     scores, then = base.scores, base.before["pd_12m"].mean()
     now = scores["pd_12m"].mean()
@@ -65,7 +65,7 @@ def lead(base: Base, words: Words) -> str:
         "the mean PD is <strong>{pd}</strong>{moved}.",
         n=words.number(scores.height), failures=words.number(scores["pd_12m"].sum()), pd=words.percent(now), moved=moved,  # type: ignore[arg-type]
     )  # fmt: skip
-    return f"<p class='q-lead'>{first}{named}</p>"
+    return Markup(f"<p class='q-lead'>{first}{named}</p>")
 
 
 def grade_counts(base: Base, words: Words) -> dict[str, dict[str, int]]:

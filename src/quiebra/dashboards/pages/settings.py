@@ -124,7 +124,7 @@ class Settings(Page):
         try:
             after = settings.edited(self.text, self.edits())
         except ParamsError as error:
-            self.shown.value = f"<p class='q-flag'>{escape(str(error))}</p>"
+            self.shown.value = f"<p class='q-flag'>{escape(self.words.say(error.said))}</p>"
             return
         lines = settings.diff(self.text, after)
         marked = "\n".join(
