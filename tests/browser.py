@@ -116,9 +116,9 @@ def browsing(width: int = 1280, language: str = "", theme: str = "light") -> Ite
             page.on("pageerror", lambda error: watched.errors.append(str(error)))
             page.goto(url)
             if live:
-                page.wait_for_selector("body[data-live=yes]", state="attached", timeout=30_000)
+                page.wait_for_selector("body[data-live=yes]", state="attached", timeout=60_000)
                 if language:
-                    page.wait_for_function(f"document.body.dataset.shown?.startsWith('{language}')", timeout=30_000)
+                    page.wait_for_function(f"document.body.dataset.shown?.startsWith('{language}')", timeout=60_000)
             return watched
 
         yield visit

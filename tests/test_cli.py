@@ -70,7 +70,7 @@ def test_score_warns_of_companies_that_it_knows_too_little_of(workspace: Path, t
     path.write_text("company_id,fiscal_year,total_assets,total_liabilities\nTHIN,2021,90,99\n")
     done = command(workspace, "quiebra", "score", str(path))
     assert done.returncode == 0
-    assert "1 of 1 companies lack over 40% of what the model learnt from" in done.stderr
+    assert "1 of 1 companies lack over 40 % of what the model learnt from" in done.stderr
     export(workspace, tmp_path / "full.csv", companies=3)
     assert "do not trust" not in command(workspace, "quiebra", "score", str(tmp_path / "full.csv")).stderr
 

@@ -271,8 +271,8 @@ def test_who_comes_without_a_token_is_asked_for_it(served: Served, visit: Visit)
     for given in ("wrong", served.tokens["luis"]):
         field = page.locator("input[type=password] >> visible=true")
         field.fill(given)
-        field.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            field.press("Enter")
     page.wait_for_selector("body[data-live=yes]", state="attached")
     assert "luis" not in page.url
     assert not watched.outside(served.address)
