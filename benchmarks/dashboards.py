@@ -284,6 +284,7 @@ def main() -> None:
     given = sys.argv[1] if len(sys.argv) > 1 else ""
     if given and not Path(given).exists():
         sys.exit(f"there is no {given}: give the American panel's file, a workspace, or nothing")
+    given = given and str(Path(given).resolve())
     with tempfile.TemporaryDirectory() as folder:
         for workspace in workspaces(given, Path(folder)):
             os.chdir(workspace.root)

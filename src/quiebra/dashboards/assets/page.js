@@ -38,7 +38,7 @@
     const ask = async () => {
       try {
         const state = await (await fetch(`${baseUrl}state/${kernelId}`, { cache: "no-store" })).json();
-        first ??= state.results;
+        first ??= state.under_way ? "" : state.results; // a page that was opened during a run shows what was before it
         missed = 0;
         tell(!state.lives ? "lost" : state.under_way ? "under_way" : state.results !== first ? "newer" : "");
       } catch {
