@@ -82,15 +82,15 @@ def leave(watched: Any) -> None:
     watched.page.context.close()
 
 
-def answers(page: Any, selector: str, act: str, values: Iterator[str] | list[str]) -> list[float]:
-    """Return milliseconds from each change of a control to the changed figure."""
+def answers(page: Any, selector: str, act: str, values: list[str]) -> dict[str, float]:
+    """Return the spread of milliseconds from each change of a control to the changed figure; unseen: changes that none showed."""
     found = []
     for value in values:
         took = page.evaluate(ANSWER, [selector, act, value])
         if took is not None:
             found.append(float(took))
         page.wait_for_timeout(600)
-    return found
+    return {**spread(found), "unseen": len(values) - len(found)}
 
 
 def spread(times: list[float]) -> dict[str, float]:
@@ -214,8 +214,8 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             handles = "[...document.querySelectorAll('.q-levers .noUi-handle')]"
             sliders = stress.evaluate(f"{handles}.map((handle, i) => {{ handle.id = `handle-${{i}}`; return handle.id; }})")
             found["answers, ms"] = {
-                "economy": spread(answers(stress, f"#{sliders[0]}", "key", ["PageUp", "PageUp", "PageDown"] * 8)),
-                "shock to firms": spread(answers(stress, f"#{sliders[1]}", "key", ["PageDown", "PageDown", "PageUp"] * 8)),
+                "economy": answers(stress, f"#{sliders[0]}", "key", ["PageUp", "PageUp", "PageDown"] * 8),
+                "shock to firms": answers(stress, f"#{sliders[1]}", "key", ["PageDown", "PageDown", "PageUp"] * 8),
             }  # fmt: skip
             leave(opened)
             opened = open_page(server.url("company"))
@@ -227,7 +227,7 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             income = float(typed.input_value("#income"))
             assets = float(typed.locator(".q-form .widget-vbox", has_text="Total assets").locator("input").first.input_value())
             values = [str(round(income - assets * (n % 4) / 4, 3)) for n in range(1, 25)]
-            found["answers, ms"]["statement typed in"] = spread(answers(typed, "#income", "type", values))
+            found["answers, ms"]["statement typed in"] = answers(typed, "#income", "type", values)
             leave(opened)
             time.sleep(REFILL)
             before, processes = proportional_memory(server)

@@ -117,7 +117,7 @@ def test_who_is_scored_by_an_older_statement_is_told(base: Base) -> None:
 
 
 def test_the_template_speaks_the_names_and_units_of_params(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = base.params.ingest.table.model_copy(update={"columns": {"total_assets": "activo"}, "units": 0.001})
+    table = base.params.ingest.table.model_copy(update={"columns": {"total_assets": "activo", "event_date": "concurso"}, "units": 0.001})
     ingest = base.params.ingest.model_copy(update={"table": table})
     other = Base(base.workspace)
     other.__dict__["params"] = base.params.model_copy(update={"ingest": ingest})

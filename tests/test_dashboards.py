@@ -32,6 +32,7 @@ from quiebra.dashboards.pages.settings import Settings
 from quiebra.dashboards.pages.stress import Stress
 from quiebra.dashboards.rows import Column, Query, matching, shown
 from quiebra.dashboards.server import NoToken
+from quiebra.dashboards.settings import save
 from quiebra.dashboards.stress import Case
 from quiebra.dashboards.words import LANGUAGES, LOCALE, Words, _catalogue
 from quiebra.errors import PanelError, Said, SourceError, WorkspaceError
@@ -369,6 +370,33 @@ def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, 
     assert page.edits() == {"portfolio.lgd": 0.5}
 
 
+def test_a_change_of_language_does_not_save_over_what_somebody_else_saved(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    page = Settings()
+    page.redraw()
+    page.fields["portfolio.lgd"].value = "0.5"
+    path = workspace / "params.yaml"
+    path.write_text(path.read_text().replace("lgd: 0.45", "lgd: 0.6"))
+    page.frame.language = "es"
+    page.redraw()
+    with pytest.raises(WorkspaceError, match="somebody else changed"):
+        save(page.base.workspace, page.version, page.edits(), who="ana", reason="as agreed")
+    assert "lgd: 0.6" in path.read_text()
+
+
+def test_the_settings_page_comes_back_once_params_are_mended(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    path = workspace / "params.yaml"
+    text = path.read_text()
+    path.write_text(": no yaml [")
+    page = Settings()
+    page.redraw()
+    assert not page.ready
+    path.write_text(text)
+    page.redraw()
+    assert page.ready
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_redrawn_page_leaves_no_widget_behind(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
@@ -387,3 +415,6 @@ def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     logger.addFilter(NoToken())
     logger.error("Uncaught exception %s\n%r", "GET /x", "HTTPServerRequest(uri='/x?token=SECRET-1&a=b')")
     assert "SECRET" not in caplog.text and "a=b" in caplog.text
+    logger.error("next=%%2F%%3Ftoken%%3DSECRET-2 %s", "end")
+    assert "SECRET" not in caplog.text and "end" in caplog.text
+    assert NoToken().filter(logging.LogRecord("x", logging.ERROR, "", 0, "%s %s", ("one",), None))

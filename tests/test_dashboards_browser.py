@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -49,6 +50,10 @@ def served(place: Path) -> Iterator[Served]:
 def visit() -> Iterator[Visit]:
     with browsing() as opened:
         yield opened
+
+
+def children(pid: int) -> list[int]:
+    return [int(p) for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
 
 
 def text(watched: Watched, selector: str = "main") -> str:
@@ -323,11 +328,16 @@ def test_an_open_page_tells_of_a_newer_run_and_of_a_lost_connection(place: Path,
         os.utime(folder / "data/scores/run.json", (0, 1))
         page.evaluate("window.dispatchEvent(new Event('focus'))")
         page.wait_for_selector(".q-news >> text=Hay resultados más nuevos")
-        page.click(".q-news a >> visible=true")
+        with page.expect_response(lambda answer: "/state/" in answer.url):  # the new page has asked
+            page.click(".q-news a >> visible=true")
         page.wait_for_selector("body[data-live=yes]", state="attached")
+        page.wait_for_timeout(300)
         assert news.count() == 0
         kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
-        page.evaluate(f"fetch('/voila/api/shutdown/{kernel}', {{method: 'POST'}})")
+        assert page.evaluate(f"fetch('/state/{kernel}').then((answer) => answer.json())")["lives"]
+        for child in children(server.process.pid):
+            for forked in children(child):  # every kernel, as where the memory runs out
+                os.kill(forked, signal.SIGKILL)
         page.wait_for_timeout(500)
         page.evaluate("window.dispatchEvent(new Event('focus'))")
         page.wait_for_selector(".q-news >> text=ha perdido la conexión")

@@ -122,6 +122,7 @@ class Upload(anywidget.AnyWidget):
             ),
             "kind": words("Only files ending in {kinds} can be read.", kinds="{kinds}"),
             "sending": words("Sending"),
+            "unreadable": words("The file cannot be read: choose it again."),
             "drop": words("or drop it here"),
         }
         super().__init__(label=label, says=says, kinds=kinds, largest=largest)

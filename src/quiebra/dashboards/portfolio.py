@@ -272,6 +272,7 @@ def template(base: Base) -> bytes:
         "operating_cash_flow": 7.0,
     }
     options = base.params.ingest.table
+    example |= {name: [None, None] for name in options.columns if name not in example}  # a mapped column must be there
     for name in ITEM_NAMES:
         amount = amounts.get(name)
         example[name] = [None if amount is None else round(amount / options.units, 6)] * 2

@@ -142,7 +142,11 @@ class NoToken(logging.Filter):
     """Takes tokens out of what is logged: an error's record holds the address that was asked for."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = re.sub(r"token=[^&\s'\")]+", "token=…", record.getMessage()), ()
+        try:
+            said = record.getMessage()
+        except Exception:  # a format that its values do not fit: logging says so itself
+            return True
+        record.msg, record.args = re.sub(r"token(=|%3D)[^&\s'\")]+", "token=…", said), ()
         return True
 
 
@@ -241,9 +245,9 @@ class State(Plain):
     """What an open page asks now and then: does its kernel live, is a run under way, which results are the newest."""
 
     @tornado.web.authenticated
-    def get(self, kernel_id: str) -> None:
-        workspace = self.app.workspace
-        lives = kernel_id in self.app.kernel_manager
+    async def get(self, kernel_id: str) -> None:
+        workspace, manager = self.app.workspace, self.app.kernel_manager
+        lives = kernel_id in manager and await manager.get_kernel(kernel_id).is_alive()
         self.finish({"lives": lives, "under_way": under_way(workspace), "results": digest(str(written(workspace)))})
 
 
@@ -376,7 +380,8 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
     config.MappingKernelManager.update(
         {"cull_idle_timeout": options.idle_minutes * 60, "cull_interval": 30, "cull_connected": False}
     )
-    config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2})
+    # a kernel that died has lost its page's state: its reader is told, see `State`
+    config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2, "autorestart": False})
     config.VoilaKernelManager.fill_delay = 0.0  # the next visitor may be waiting for the kernel that replaces this one
     config.Visitors.tokens = tokens
     return config

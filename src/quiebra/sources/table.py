@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
-from quiebra.errors import SourceError, nearest
+from quiebra.errors import Said, SourceError, closest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
@@ -76,8 +76,10 @@ def named(frame: pl.DataFrame, options: Table, path: Path) -> pl.DataFrame:
     """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay."""
     unknown = [name for name in options.columns if name not in KNOWN]
     if unknown:
+        close = closest(unknown[0], KNOWN)
+        near = Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError(
-            "ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=nearest(unknown[0], KNOWN)
+            "ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near
         )
     require(frame, options.columns.values(), path)
     theirs = set(options.columns.values())

@@ -20,13 +20,18 @@ export default {
         sending = field.disabled = true;
         bar.hidden = false;
         bar.setAttribute("aria-label", says.sending);
-        for (let start = 0; start === 0 || start < file.size; start += PIECE) {
-          const piece = await file.slice(start, start + PIECE).arrayBuffer();
-          model.send({ name: file.name, first: start === 0, last: start + PIECE >= file.size }, undefined, [piece]);
-          bar.value = Math.min(1, (start + PIECE) / Math.max(1, file.size));
+        try {
+          for (let start = 0; start === 0 || start < file.size; start += PIECE) {
+            const piece = await file.slice(start, start + PIECE).arrayBuffer();
+            model.send({ name: file.name, first: start === 0, last: start + PIECE >= file.size }, undefined, [piece]);
+            bar.value = Math.min(1, (start + PIECE) / Math.max(1, file.size));
+          }
+        } catch {
+          note.textContent = says.unreadable;
+        } finally {
+          bar.hidden = true;
+          sending = field.disabled = false;
         }
-        bar.hidden = true;
-        sending = field.disabled = false;
       }
       field.value = "";
     };

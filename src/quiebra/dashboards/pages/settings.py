@@ -21,6 +21,11 @@ class Settings(Page):
     name = "settings"
     needs_run = False  # a setting that stops the run is mended here
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[str, Any] = {}
+        self.reason: w.Text | None = None
+
     def first(self, words: Words) -> str:
         who = visitor()
         text = (
@@ -38,10 +43,10 @@ class Settings(Page):
     def compose(self) -> list[w.Widget]:
         words, workspace = self.words, self.base.workspace
         typed = self.typed()
-        self.text, self.version = settings.current(workspace)
+        if not set(typed) - {"reason"}:  # what was typed against one version must not be saved over another
+            self.text, self.version = settings.current(workspace)
         self.lead = html(self.first(words))
-        self.fields: dict[str, Any] = {}
-        self.notes = {}
+        self.fields, self.notes = {}, {}
         cards = []
         for title, fields in settings.FIELDS.items():
             lines: list[w.Widget] = []
@@ -76,7 +81,7 @@ class Settings(Page):
 
     def typed(self) -> dict[str, str]:
         """Return what was typed and not saved: a change of language must not lose it."""
-        if not hasattr(self, "fields"):
+        if self.reason is None:
             return {}
         changed = {name: c.value for name, c in self.fields.items() if c.value != self._saved(name)}
         return {**changed, "reason": self.reason.value}
