@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from browser import CHROMIUM, FLAGS, Served, browsing, serving
+from browser import CHROMIUM, FLAGS, Served, browsing, leave, serving
 from conftest import command, new_workspace
 from jupyter_client.manager import AsyncKernelManager
 
@@ -74,12 +74,6 @@ def first_figure(open_page: Callable[..., Any], server: Served, page: str) -> tu
     figure, live = watched.page.evaluate("[window.qFigure, window.qLive]")
     leave(watched)
     return figure / 1000, live / 1000
-
-
-def leave(watched: Any) -> None:
-    """Close a page as a reader does, so that its kernel is let go."""
-    watched.page.goto("about:blank")
-    watched.page.context.close()
 
 
 def answers(page: Any, selector: str, act: str, values: list[str]) -> dict[str, float]:

@@ -94,6 +94,13 @@ def _count(watched: Watched, frame: str | bytes) -> None:
     watched.asked_one_by_one += asked in frame  # type: ignore[operator]
 
 
+def leave(watched: Watched) -> None:
+    """Close a page as a reader does, so that its kernel is let go; a window that is torn away keeps it for a while."""
+    if not watched.page.is_closed():
+        watched.page.goto("about:blank")
+        watched.page.context.close()
+
+
 @contextlib.contextmanager
 def browsing(width: int = 1280, language: str = "", theme: str = "light") -> Iterator[object]:
     """Give a function that opens a page of a new visitor: ``open(url) -> Watched``."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from browser import CHROMIUM, Served, Watched, browsing, serving
+from browser import CHROMIUM, Served, Watched, browsing, leave, serving
 from conftest import command, environment
 from filelock import FileLock
 
@@ -47,9 +47,23 @@ def served(place: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def visit() -> Iterator[Visit]:
-    with browsing() as opened:
-        yield opened
+def opened() -> Iterator[Visit]:
+    with browsing() as visit:
+        yield visit
+
+
+@pytest.fixture
+def visit(opened: Visit) -> Iterator[Visit]:
+    """Opens pages, and leaves them at the end of the test: only so many may be open at once."""
+    pages: list[Watched] = []
+
+    def go(*args: object, **options: object) -> Watched:
+        pages.append(opened(*args, **options))
+        return pages[-1]
+
+    yield go
+    for watched in pages:
+        leave(watched)
 
 
 def children(pid: int) -> list[int]:
@@ -89,7 +103,7 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
         assert unnamed == []
         assert page.title() == f"{Words(language)(PAGES[name])} · Quiebra"
         assert not watched.asked_one_by_one  # a page asks for all its widgets' state at once
-        page.context.close()
+        leave(watched)
 
 
 def test_the_first_page_lists_the_six_and_drops_the_token_from_the_address(served: Served, visit: Visit) -> None:
