@@ -29,9 +29,9 @@ from jupyter_client.manager import AsyncKernelManager
 from quiebra.dashboards import portfolio
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.kernels import preload
-from quiebra.dashboards.words import Words
 from quiebra.files import read_json, write_json
 from quiebra.risk.shocks import KEYS
+from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 RESULTS = Path(__file__).resolve().parent / "results" / "dashboards.json"

@@ -10,11 +10,11 @@ from quiebra.dashboards import company, executive, model, stress
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.stress import Case
 from quiebra.dashboards.tearsheet import tear_sheet
-from quiebra.dashboards.words import LANGUAGES, Words
 from quiebra.errors import PanelError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
 from quiebra.risk.shocks import KEYS, Shock, stressed
+from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
 
 EN, ES = Words("en"), Words("es")

@@ -8,9 +8,9 @@ import pytest
 
 from quiebra.dashboards import portfolio
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.words import Words
 from quiebra.errors import SourceError
 from quiebra.risk.shocks import KEYS
+from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 EN, ES = Words("en"), Words("es")

@@ -197,6 +197,7 @@ def test_the_audit_table_on_postgresql(postgres) -> None:  # type: ignore[no-unt
 def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> None:
     engine = store.connect(database_url(place.root))
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE auditoria")
+        for table in ("auditoria", "auditoria_sellos", "alertas", "vigilancia", "ajustes_calificacion", "bandeja_salida", "ciclos"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     assert settings.log(place) == []

@@ -17,8 +17,8 @@ from conftest import command, environment
 from filelock import FileLock
 
 from quiebra.dashboards.page import PAGES
-from quiebra.dashboards.words import Words
 from quiebra.provenance import hash_files
+from quiebra.words import Words
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
 NASTY = "<img src=x onerror=alert(1)>"

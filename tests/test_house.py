@@ -63,7 +63,7 @@ def test_deps_name_every_package_that_the_notebook_uses(name: str) -> None:
         named -= {module for module in named if module.startswith(("quiebra.plots", "quiebra.reports"))}
     reached = named.union(*(graph.find_upstream_modules(module) for module in named))
     packages = {module.split(".")[1] for module in reached if module != "quiebra"} - BASE
-    declared = {Path(dep).parts[2] for dep in STAGES_YAML[name]["deps"] if dep.startswith("src/quiebra/")}
+    declared = {Path(dep).with_suffix("").parts[2] for dep in STAGES_YAML[name]["deps"] if dep.startswith("src/quiebra/")}
     assert packages
     assert packages <= declared, f"{name}: dvc.yaml lacks deps on {sorted(packages - declared)}"
 
@@ -73,10 +73,15 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     shown = command(ROOT, "quiebra", "--help").stdout
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
     assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards",
-        "dictionary"}
+        "dictionary", "alerts", "watch", "override", "audit"}
     for name in names:
         assert f"quiebra {name}" in readme, name
-        assert "Example" in command(ROOT, "quiebra", name, "--help").stdout, name
+        help_ = command(ROOT, "quiebra", name, "--help").stdout
+        if "Commands:" not in help_:
+            assert "Example" in help_, name
+            continue
+        for part in re.findall(r"^  ([a-z]+) {2,}", help_.split("Commands:")[1], flags=re.M):
+            assert f"Example: quiebra {name} {part}" in command(ROOT, "quiebra", name, part, "--help").stdout, (name, part)
 
 
 def test_make_lists_its_targets_and_each_is_in_the_readme() -> None:

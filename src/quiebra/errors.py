@@ -7,6 +7,8 @@ QuiebraError
 ├── LeakageError      a feature has seen the outcome
 ├── TrainingError     a model cannot be fitted on what is there
 ├── StoreError        the database cannot be reached or is not at this version
+├── AlertError        an alert, a watch list entry or an override cannot be changed so
+├── DeliveryError     a message cannot be made or sent as asked
 ├── StageError        a stage's notebook failed
 └── WorkspaceError    not inside a workspace, an output is missing, or the disk cannot be written
 
@@ -68,6 +70,14 @@ class TrainingError(QuiebraError):
 
 class StoreError(QuiebraError):
     """The database cannot be used."""
+
+
+class AlertError(QuiebraError):
+    """An alert, a watch list entry or an override cannot be changed so."""
+
+
+class DeliveryError(QuiebraError):
+    """A message cannot be made or sent as asked."""
 
 
 class StageError(QuiebraError):

@@ -24,6 +24,8 @@ def reproduce(workspace: Workspace) -> None:
     with one_at_a_time(workspace, "run"):
         if _changed_unseen(workspace, params):
             subprocess.run([*dvc, "--single-item", "--force", "ingest"], cwd=workspace.root, env={**os.environ, "PATH": path})
+        if _decided_since(workspace):
+            subprocess.run([*dvc, "--single-item", "--force", "alerts"], cwd=workspace.root, env={**os.environ, "PATH": path})
         done = subprocess.run(dvc, cwd=workspace.root, env={**os.environ, "PATH": path})
     if done.returncode:
         raise StageError("the run stopped: see the message above; mend it and run again, finished stages are kept")
@@ -42,6 +44,20 @@ def _changed_unseen(workspace: Workspace, params: Params) -> bool:
     path = workspace.root / getattr(getattr(params.ingest, params.ingest.source), "path", "")
     unseen = path.is_file() and not path.is_relative_to(workspace.root / "data" / "raw")
     return unseen and before["sha256"] != sha256(path)
+
+
+def _decided_since(workspace: Workspace) -> bool:
+    """Whether people acknowledged, closed or overrode something after the reports' standing was written: DVC sees no database."""
+    record = workspace.alerts / "standing.json"
+    if not record.is_file():
+        return False
+    from quiebra import store
+    from quiebra.alerts.evaluation import decisions
+    from quiebra.settings import database_url
+
+    engine = store.connect(database_url(workspace.root))
+    store.upgrade(engine)
+    return read_json(record)["decisions"] != decisions(engine, read_json(workspace.panel / "source.json")["source"])
 
 
 def result_lines(workspace: Workspace) -> list[str]:

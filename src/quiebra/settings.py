@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from pathlib import Path
 
 DATABASE_URL = "QUIEBRA_DATABASE_URL"
+USER = "QUIEBRA_USER"
+
+
+def person() -> str:
+    """Return who gives a command: QUIEBRA_USER, or who is logged in."""
+    try:
+        return os.environ.get(USER, "").strip() or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
 
 
 def database_url(root: Path) -> str:

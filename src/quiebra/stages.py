@@ -42,25 +42,33 @@ STAGES: dict[str, Stage] = {
         Stage("stress", "notebooks/06_stress.ipynb", "data/stress/stress.ipynb"),
         Stage("monitor", "notebooks/07_monitor.ipynb", "data/monitoring/monitor.ipynb"),
         Stage("publish", "notebooks/08_publish.ipynb", "data/published/publish.ipynb"),
+        Stage("alerts", "notebooks/09_alerts.ipynb", "data/alerts/alerts.ipynb"),
         Stage("report", "reports/risk_report.ipynb", "reports/build/risk_report.ipynb"),
         Stage("validation_report", "reports/validation_report.ipynb", "reports/build/validation_report.ipynb"),
     )
 }
 
 
-def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path:
+REPORTS = ("report", "validation_report")
+
+
+def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progress: bool = True) -> Path:
     """Run a stage's notebook and return the path of the executed one, kept next to the stage's outputs.
 
     Parameters are checked before the kernel starts. A stage already running in this workspace is waited for. The executed
     notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
-    stage is kept in ``data/failed``. Raises ParamsError, and StageError with the failed cell's message.
+    stage is kept in ``data/failed``. ``lang``: of a report that is also wanted in another language than that of params; it goes
+    into a folder of that name. Raises ParamsError, and StageError with the failed cell's message.
     """
     if name not in STAGES:
         raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join(STAGES)}")
     stage = STAGES[name]
-    params = for_stage(workspace, name)
+    other = {} if lang is None else {"report": {"lang": lang}}
+    params = for_stage(workspace, name, other)
     overrides = plain(params)
     evidence = workspace.root / stage.evidence
+    if lang is not None and lang != for_stage(workspace, name).report.lang:
+        evidence = evidence.parent / lang / evidence.name
     with one_at_a_time(workspace, "stage"):
         partial = evidence.with_name(f".{evidence.stem}.partial.ipynb")
         try:
@@ -69,8 +77,10 @@ def run_stage(workspace: Workspace, name: str, *, progress: bool = True) -> Path
             raise WorkspaceError(f"cannot write {evidence.parent}: {error.strerror}. Check the disk.") from error
         _execute(workspace, stage, partial, overrides, progress)
         _normalise(partial, workspace)
+        if name in REPORTS:
+            _finish(workspace, name, partial, params)
         partial.replace(evidence)
-        if evidence.parent == workspace.build:
+        if name in REPORTS:
             _publish(workspace, name, evidence, params)
     return evidence
 
@@ -131,9 +141,17 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
         raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
 
 
+def _finish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
+    """Put the executed report into its language; imported here, as below."""
+    from quiebra.reports.front import page_metadata
+    from quiebra.reports.notebook import finish
+
+    finish(executed, page_metadata(workspace, stage, params))
+
+
 def _publish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
     """Format the executed report; imported here, since other stages need none of it."""
-    from quiebra.reports.pages import page_metadata
+    from quiebra.reports.front import page_metadata
     from quiebra.reports.publisher import publish_report
 
     publish_report(executed, executed.parent, page_metadata(workspace, stage, params))

@@ -52,6 +52,10 @@ class Workspace:
         return self.root / "data" / "published"
 
     @property
+    def alerts(self) -> Path:
+        return self.root / "data" / "alerts"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 

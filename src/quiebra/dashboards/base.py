@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
-from quiebra.dashboards.words import mark
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json, read_table
-from quiebra.models import PdModel
 from quiebra.params import Labels, Params, Score, load
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
+from quiebra.words import mark
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
@@ -69,45 +66,6 @@ class Base(FinishedRun):
         return now.model_copy(update={"score": score, "labels": Labels.model_validate(made_with["labels"])})
 
     @cached_property
-    def findings(self) -> pl.DataFrame:
-        return self.read(read_table, self.workspace.monitoring / "findings.parquet")
-
-    @cached_property
-    def features(self) -> pl.DataFrame:
-        return self.read(read_table, self.workspace.features / "features.parquet")
-
-    @cached_property
-    def contributions(self) -> pl.DataFrame:
-        """company_id, base and one column a feature: its effect on the company's log-odds."""
-        return self.read(read_table, self.workspace.scores / "contributions.parquet")
-
-    @cached_property
-    def shares(self) -> pl.DataFrame:
-        """The portfolio: company_id, exposure, lgd, pd_12m, expected_loss and contribution."""
-        return self.read(read_table, self.workspace.stress / "contributions.parquet")
-
-    @cached_property
-    def losses(self) -> dict[str, Any]:
-        return self.read(read_json, self.workspace.stress / "portfolio.json")
-
-    @cached_property
-    def scenarios(self) -> pl.DataFrame:
-        return self.read(read_table, self.workspace.stress / "scenarios.parquet")
-
-    @cached_property
-    def shocks(self) -> pl.DataFrame:
-        return self.read(read_table, self.workspace.stress / "shocks.parquet")
-
-    @cached_property
-    def model(self) -> PdModel:
-        """The trained model, for what a reader asks to be scored."""
-        return self.read(PdModel.load, self.workspace.models)
-
-    @cached_property
-    def as_of(self) -> dt.date:
-        return dt.date.fromisoformat(self.run["as_of"])
-
-    @cached_property
     def peers(self) -> pl.DataFrame:
         """The feature rows that current companies are ranked among."""
         return recent_peers(self.features, self.as_of, self.params.score.max_age_months)
@@ -117,10 +75,6 @@ class Base(FinishedRun):
         """What it takes to score a company of the base under shocks."""
         keys = self.scores.select("company_id", "fiscal_year", "available_at")
         return Desk(self.model, self.statements, self.companies, self.peers, keys, self.params.score)
-
-    @property
-    def simulated(self) -> bool:
-        return bool(self.run["simulated"])
 
     def check(self) -> None:
         """Raise WorkspaceError unless the run is whole: every page rests on these."""

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from quiebra.dashboards.look import grade_colours
-from quiebra.dashboards.words import Words
+from quiebra.words import Words
 
 Spec = dict[str, Any]
 PERCENT = {"tickformat": ".2~%"}

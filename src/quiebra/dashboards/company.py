@@ -13,7 +13,6 @@ import polars as pl
 from quiebra.canonical import STATEMENTS, conform
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.rows import matching
-from quiebra.dashboards.words import Words, mark
 from quiebra.errors import PanelError, Said
 from quiebra.features import FEATURES_BY_NAME, feature_table
 from quiebra.features.altman import SCORES, ZONES
@@ -26,6 +25,7 @@ from quiebra.panel.quality import IDENTITIES, TOLERANCE
 from quiebra.risk import score_statements
 from quiebra.risk.shocks import KEYS, Desk, hints, tornado
 from quiebra.scoring import BLIND
+from quiebra.words import Words, mark
 
 TYPED = "typed in"
 """The id of a company whose statement was typed in."""

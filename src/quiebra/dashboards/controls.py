@@ -14,7 +14,7 @@ from ipywidgets import HTML, Box, VBox, Widget
 
 from quiebra.dashboards.markup import Markup
 from quiebra.dashboards.rows import Column, Query, shown
-from quiebra.dashboards.words import Words
+from quiebra.words import Words
 
 ASSETS = Path(__file__).parent / "assets"
 Spec = dict[str, Any]

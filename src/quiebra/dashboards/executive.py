@@ -9,10 +9,10 @@ import polars as pl
 from quiebra import risk
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
-from quiebra.dashboards.words import Words, mark
 from quiebra.errors import StoreError
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
+from quiebra.words import Words, mark
 
 
 def kpis(base: Base, words: Words) -> list[Kpi]:

@@ -11,11 +11,11 @@ from quiebra import store
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.company import feature_words
 from quiebra.dashboards.executive import MEASURES
-from quiebra.dashboards.words import Words
 from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.settings import database_url
 from quiebra.store.register import against, models
+from quiebra.words import Words
 
 Point = tuple[int, float, float | None, float | None]
 DOTS = 400

@@ -21,10 +21,10 @@ from quiebra.dashboards.base import NEWER, Base
 from quiebra.dashboards.controls import ASSETS, html
 from quiebra.dashboards.markup import Markup, escape
 from quiebra.dashboards.visitors import FOLDER
-from quiebra.dashboards.words import LANGUAGES, Words, both, mark
 from quiebra.errors import QuiebraError
 from quiebra.params import load
 from quiebra.stages import under_way
+from quiebra.words import LANGUAGES, Words, both, mark
 from quiebra.workspace import Workspace
 
 PAGES = {

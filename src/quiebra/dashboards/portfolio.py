@@ -13,7 +13,6 @@ from zipfile import ZipFile, is_zipfile
 import polars as pl
 
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.words import Words, mark
 from quiebra.errors import PanelError, SourceError
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
@@ -21,6 +20,7 @@ from quiebra.risk.losses import loss_report
 from quiebra.scoring import Scored, score_rows
 from quiebra.sources.reading import as_text, cast_rows, read_file, require
 from quiebra.sources.table import statement_rows
+from quiebra.words import Words, mark
 
 KINDS = [".csv", ".xlsx"]
 LARGEST = 60_000_000

@@ -20,7 +20,7 @@ import quiebra.dashboards.pages.model
 import quiebra.dashboards.pages.portfolio
 import quiebra.dashboards.pages.settings
 import quiebra.dashboards.pages.stress  # noqa: F401
-from quiebra.dashboards.words import LANGUAGES, Words
+from quiebra.words import LANGUAGES, Words
 
 with contextlib.suppress(ImportError):  # pandera imports it at its first check, where it is installed
     import hypothesis  # noqa: F401

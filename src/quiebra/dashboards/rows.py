@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from quiebra.dashboards.words import MISSING, Words
+from quiebra.words import MISSING, Words
 
 Kind = Literal["text", "number", "rating", "company", "status"]
 

@@ -32,11 +32,11 @@ from quiebra.dashboards.kernels import can_fork
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES, first_language
 from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
-from quiebra.dashboards.words import LANGUAGES, Words, mark
 from quiebra.errors import QuiebraError, WorkspaceError
 from quiebra.params import load
 from quiebra.provenance import digest
 from quiebra.stages import under_way
+from quiebra.words import LANGUAGES, Words, mark
 from quiebra.workspace import Workspace
 
 POLICY = (

@@ -12,13 +12,13 @@ import yaml
 from ruamel.yaml import YAML
 
 from quiebra import store
-from quiebra.dashboards.words import mark
 from quiebra.errors import ParamsError, WorkspaceError
 from quiebra.files import write_text
 from quiebra.params import check
 from quiebra.provenance import digest
 from quiebra.settings import database_url
 from quiebra.stages import one_at_a_time, under_way
+from quiebra.words import mark
 from quiebra.workspace import Workspace
 
 ACTION = "settings"
@@ -116,10 +116,12 @@ def parsed(name: str, typed: str) -> Any:
             return {grade.strip(): float(bound) for grade, bound in pairs}
         except ValueError:
             raise ParamsError("{name}: write grades and bounds as 'AAA: 0.0003, AA: 0.0008, … C: 1.0'", name=name) from None
-    if name in ("report.title", "report.status", "dashboards.language", "score.watch_from"):
+    if name in ("report.status", "dashboards.language", "score.watch_from"):
         return text
     if text == "":
         return None
+    if name == "report.title":
+        return text
     try:
         return int(text) if text.lstrip("+-").isdigit() else float(text.replace(",", "."))
     except ValueError:

@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.words import Words, mark
 from quiebra.models.term import COLUMNS
 from quiebra.risk.losses import expected_loss
 from quiebra.risk.macro import under_scenario
 from quiebra.risk.rating import migration
 from quiebra.risk.scoring import with_grades
 from quiebra.risk.shocks import KEYS, Shock, reverse_stress, stressed
+from quiebra.words import Words, mark
 
 LEVERS = {
     "revenue": (mark("Revenue"), -0.6, 0.3), "margin": (mark("Margin, points"), -0.15, 0.1),

@@ -8,9 +8,9 @@ from quiebra.dashboards.company import Subject
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.markup import Markup, chip, escape, items, table
 from quiebra.dashboards.page import footer
-from quiebra.dashboards.words import Words
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.words import Words
 
 STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;max-width:760px;margin:24px auto;padding:0 16px;color:var(--brand-ink)}"

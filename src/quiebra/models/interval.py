@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 PRIOR_YEARS, PRIOR_SPREAD = 2.0, 0.25
 """Before years are seen their failures are taken to differ by a quarter, with the weight of two years."""
@@ -61,10 +60,10 @@ UNSEEN = Spread([[0.0, 0.0], [0.0, 0.0]], 0.5)
 
 def error_within(pd: np.ndarray, high: np.ndarray, confidence: float) -> np.ndarray:
     """Return the standard error of log-odds that the upper of `bounds` was made with."""
-    return (logit(high) - logit(pd)) / norm.ppf((1 + confidence) / 2)
+    return (logit(high) - logit(pd)) / ndtri((1 + confidence) / 2)
 
 
 def bounds(log_odds: np.ndarray, standard_error: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and upper PD at a confidence."""
-    width = norm.ppf((1 + confidence) / 2) * standard_error
+    width = ndtri((1 + confidence) / 2) * standard_error
     return expit(log_odds - width), expit(log_odds + width)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, write_atomically, write_json
 from quiebra.models.scorer import KINDS, Scorer, feature_names
 from quiebra.provenance import digest, hash_files
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 USUALLY_THERE = 0.05
 """A feature missing in fewer training rows than this is one that the model relies on."""
@@ -108,6 +110,8 @@ def _one_empty_row(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read_trees(path: Path) -> xgb.Booster:
+    import xgboost as xgb
+
     booster = xgb.Booster()
     booster.load_model(bytearray(path.read_bytes()))
     return booster

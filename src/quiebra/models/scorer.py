@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 
 from quiebra.features import FEATURES_BY_NAME, market_based
 from quiebra.models.altman_link import Line, altman_log_odds
@@ -15,6 +14,9 @@ from quiebra.models.blend import Blend
 from quiebra.models.interval import UNSEEN, Spread, bounds
 from quiebra.models.term import COLUMNS, HORIZONS, Term, cumulative, near_share
 from quiebra.models.trees import contributions, design, margin
+
+if TYPE_CHECKING:
+    import xgboost as xgb
 
 KINDS = ("market", "accounting")
 PART_COLUMNS = ("log_odds_near", "log_odds_later", "log_odds_model", "log_odds_altman")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-import xgboost as xgb
 
 from quiebra.errors import TrainingError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.params import Train
+
+if TYPE_CHECKING:  # XGBoost takes two seconds to import, and most commands score nothing
+    import xgboost as xgb
 
 MIN_FAILURES = 5
 """Fewest failures that trees are fitted on."""
@@ -46,6 +49,8 @@ def fit_trees(
     A feature of whose sign economics is sure is held to it (``train.monotone``).
     Raises TrainingError where there are fewer than five failures, or only failures.
     """
+    import xgboost as xgb
+
     if target.failures < MIN_FAILURES or target.rate >= 1:
         raise TrainingError(
             f"{target.failures:.0f} failure(s) in {len(inputs)} rows: trees need {MIN_FAILURES} and some survivors"
@@ -70,6 +75,8 @@ def _least_weight(asked: float, target: Target) -> float:
 
 
 def _data(booster: xgb.Booster, inputs: np.ndarray) -> xgb.DMatrix:
+    import xgboost as xgb
+
     return xgb.DMatrix(inputs, feature_names=booster.feature_names, nthread=1 if len(inputs) < 1000 else 0)
 
 

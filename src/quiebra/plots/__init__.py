@@ -7,9 +7,10 @@ from quiebra.plots.portfolio import migration_map, pd_over_time, rating_distribu
 from quiebra.plots.search import parallel_coordinates, search_history, search_importance
 from quiebra.plots.stress import loss_quantiles, scenario_terms, tornado_bars
 from quiebra.plots.theme import show
-from quiebra.plots.validation import auc_by_group, cap_curves, concepts_by_year, drift_bars, grade_calibration
+from quiebra.plots.validation import alert_trade_off, auc_by_group, cap_curves, concepts_by_year, drift_bars, grade_calibration
 
 __all__ = [
+    "alert_trade_off",
     "auc_by_group",
     "auc_by_year",
     "beeswarm",

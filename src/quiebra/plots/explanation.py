@@ -39,7 +39,9 @@ def dependence(parts: pl.DataFrame, base: np.ndarray, table: pl.DataFrame, featu
         known = table[feature].is_not_null().to_numpy()
         shown = _explanation(parts.filter(known), base[known], table.filter(known))
         column = parts.columns.index(feature)
-        plots.scatter(shown[:, column], show=False, ax=figure.subplots(), xmin="percentile(1)", xmax="percentile(99)", hist=False)
+        plots.scatter(
+            shown[:, column], show=False, ax=figure.subplots(), xmin="percentile(1)", xmax="percentile(99)", hist=False
+        )
         figure.axes[0].set_ylabel("effect on the log-odds")
     return figure
 

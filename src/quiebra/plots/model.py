@@ -8,11 +8,12 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from quiebra.brand import palette
-from quiebra.plots.theme import canvas, canvas_pair, chart
+from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart
+from quiebra.words import Words
 
 
 @chart
-def auc_by_year(metrics: dict[str, Any]) -> Figure:
+def auc_by_year(metrics: dict[str, Any], words: Words = ENGLISH) -> Figure:
     """Points with intervals: AUC of each test year, out of time."""
     figure, axes = canvas(height=2.6)
     p = palette()
@@ -22,34 +23,34 @@ def auc_by_year(metrics: dict[str, Any]) -> Figure:
     high = [m["interval"]["auc"][1] - a for a, m in zip(auc, years.values(), strict=True)]
     axes.errorbar(x, auc, yerr=[[max(v, 0) for v in low], [max(v, 0) for v in high]], fmt="o", color=p["blue"], capsize=3)
     pooled = metrics["walk_forward"]["auc"]
-    axes.axhline(pooled, color=p["teal"], lw=1.2, ls="--", label=f"all years {pooled:.3f}")
+    axes.axhline(pooled, color=p["teal"], lw=1.2, ls="--", label=words("all years {auc}", auc=words.number(pooled, 3)))
     altman = metrics["altman_alone"].get("auc")
     if altman is not None:
-        axes.axhline(altman, color=p["rust"], lw=1.2, ls=":", label=f"Altman alone {altman:.3f}")
+        axes.axhline(altman, color=p["rust"], lw=1.2, ls=":", label=words("Altman alone {auc}", auc=words.number(altman, 3)))
     axes.set_xticks(x)
-    axes.set_ylabel("AUC")
+    axes.set_ylabel(words("AUC"))
     axes.set_ylim(top=1.0)
     axes.legend(loc="lower left", ncols=2)
-    axes.set_xlabel("fiscal year of the statements")
+    axes.set_xlabel(words("fiscal year of the statements"))
     return figure
 
 
 @chart
-def observed_against_predicted(tenths: pl.DataFrame) -> Figure:
+def observed_against_predicted(tenths: pl.DataFrame, words: Words = ENGLISH) -> Figure:
     """Predicted and observed failure rate by tenth of predicted risk, on logarithmic scales."""
     figure, axes = canvas(height=3.2)
     p = palette()
-    floor = 10 ** -4.5
+    floor = 10**-4.5
     shown = tenths.with_columns(pl.col("mean_pd", "observed").clip(lower_bound=floor))
-    axes.plot([floor, 1], [floor, 1], color=p["grey"], lw=1, ls="--", label="predicted = observed")
+    axes.plot([floor, 1], [floor, 1], color=p["grey"], lw=1, ls="--", label=words("predicted = observed"))
     seen = shown.filter(pl.col("failures") > 0)
     none = shown.filter(pl.col("failures") == 0)
-    axes.plot(seen["mean_pd"], seen["observed"], "o", color=p["blue"], ms=6, label="tenth of companies by PD")
-    axes.plot(none["mean_pd"], none["observed"], "o", mfc="none", color=p["blue"], ms=6, label="no failure seen")
+    axes.plot(seen["mean_pd"], seen["observed"], "o", color=p["blue"], ms=6, label=words("tenth of companies by PD"))
+    axes.plot(none["mean_pd"], none["observed"], "o", mfc="none", color=p["blue"], ms=6, label=words("no failure seen"))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("mean predicted PD")
-    axes.set_ylabel("observed rate")
+    axes.set_xlabel(words("mean predicted PD"))
+    axes.set_ylabel(words("observed rate"))
     axes.legend(loc="upper left")
     return figure
 

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from quiebra.brand import palette, risk_colours
-from quiebra.plots.theme import canvas, chart
+from quiebra.plots.theme import ENGLISH, canvas, chart, percent_axis
+from quiebra.words import Words
 
 
 @chart
-def pd_over_time(years: pl.DataFrame) -> Figure:
+def pd_over_time(years: pl.DataFrame, words: Words = ENGLISH) -> Figure:
     """Lines of mean and median PD by fiscal year, the observed rate where known, and the middle 80 % as a band.
 
     years: fiscal_year, mean_pd, median_pd, low_pd, high_pd, observed (missing where not known yet).
     """
     figure, axes = canvas()
     p, x = palette(), years["fiscal_year"]
-    axes.fill_between(x, years["low_pd"], years["high_pd"], color=p["mist"], label="middle 80 % of companies")
-    axes.plot(x, years["mean_pd"], color=p["blue"], lw=2.2, marker="o", ms=4, label="mean PD")
-    axes.plot(x, years["median_pd"], color=p["teal"], lw=1.6, ls="--", label="median PD")
+    axes.fill_between(x, years["low_pd"], years["high_pd"], color=p["mist"], label=words("middle 80 % of companies"))
+    axes.plot(x, years["mean_pd"], color=p["blue"], lw=2.2, marker="o", ms=4, label=words("mean PD"))
+    axes.plot(x, years["median_pd"], color=p["teal"], lw=1.6, ls="--", label=words("median PD"))
     known = years.filter(pl.col("observed").is_not_null())
-    axes.plot(known["fiscal_year"], known["observed"], "D", color=p["wine"], ms=5, label="observed failures")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.plot(known["fiscal_year"], known["observed"], "D", color=p["wine"], ms=5, label=words("observed failures"))
+    axes.yaxis.set_major_formatter(percent_axis(words, 1))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_xlabel("fiscal year of the statements")
+    axes.set_xlabel(words("fiscal year of the statements"))
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper left", ncols=4)
     return figure
 
 
 @chart
-def rating_distribution(before: dict[str, int], now: dict[str, int], names: tuple[str, str]) -> Figure:
+def rating_distribution(before: dict[str, int], now: dict[str, int], names: tuple[str, str], words: Words = ENGLISH) -> Figure:
     """Paired bars of the share of companies by grade, a year ago and now."""
     figure, axes = canvas(height=2.8)
     grades, p = list(now), palette()
@@ -40,18 +40,18 @@ def rating_distribution(before: dict[str, int], now: dict[str, int], names: tupl
         total = sum(counts.values()) or 1
         heights = [counts[g] / total for g in grades]
         bars = axes.bar([i + shift for i in range(len(grades))], heights, 0.38, label=name, color=face or p["fog"])
-        axes.bar_label(bars, [f"{h:.0%}" if h >= 0.005 else "" for h in heights], fontsize=7.5, padding=1)
+        axes.bar_label(bars, [words.percent(h, 0) if h >= 0.005 else "" for h in heights], fontsize=7.5, padding=1)
     axes.set_xticks(range(len(grades)), grades)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(percent_axis(words, 0))
     axes.grid(axis="x", visible=False)
-    axes.set_ylabel("companies")
+    axes.set_ylabel(words("companies"))
     handles = axes.containers
     axes.legend([handles[0], handles[1]], names, loc="upper right")
     return figure
 
 
 @chart
-def migration_map(moves: pl.DataFrame) -> Figure:
+def migration_map(moves: pl.DataFrame, words: Words = ENGLISH) -> Figure:
     """Map of where each grade's companies went, as shares of the row; see `quiebra.risk.migration`."""
     figure, axes = canvas(height=3.4)
     grades, ends = moves["from"].to_list(), [name for name in moves.columns if name != "from"]
@@ -63,26 +63,29 @@ def migration_map(moves: pl.DataFrame) -> Figure:
         for column in range(len(ends)):
             if counts[row, column]:
                 dark = shares[row, column] > 0.55
-                axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", fontsize=8,
+                axes.text(column, row, words.percent(shares[row, column], 0), ha="center", va="center", fontsize=8,
                           color="white" if dark else palette()["ink"])  # fmt: skip
-    axes.set_xticks(range(len(ends)), ends)
+    axes.set_xticks(range(len(ends)), [words("gone") if end == "gone" else end for end in ends])
     axes.set_yticks(range(len(grades)), [f"{g}  ({int(t)})" for g, t in zip(grades, totals[:, 0], strict=True)])
-    axes.set_xlabel("grade now")
-    axes.set_ylabel("grade a year ago (companies)")
+    axes.set_xlabel(words("grade now"))
+    axes.set_ylabel(words("grade a year ago (companies)"))
     axes.grid(visible=False)
     return figure
 
 
 @chart
-def sector_bars(table: pl.DataFrame, by: str) -> Figure:
+def sector_bars(table: pl.DataFrame, by: str, words: Words = ENGLISH) -> Figure:
     """Horizontal bars of mean PD by sector or region, with the share on watch written beside."""
     table = table.sort("mean_pd")
     figure, axes = canvas(height=0.6 + 0.3 * table.height)
     bars = axes.barh(table[by].to_list(), table["mean_pd"], color=palette()["blue"], height=0.62)
-    notes = [f"{pd:.2%}, {w:.0%} on watch" for pd, w in table.select("mean_pd", "watch_share").iter_rows()]
+    notes = [
+        words("{pd}, {share} on watch", pd=words.percent(pd), share=words.percent(w, 0))
+        for pd, w in table.select("mean_pd", "watch_share").iter_rows()
+    ]
     axes.bar_label(bars, notes, padding=4, fontsize=8)
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.xaxis.set_major_formatter(percent_axis(words, 1))
     axes.margins(x=0.28)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("mean one-year PD")
+    axes.set_xlabel(words("mean one-year PD"))
     return figure

@@ -45,6 +45,8 @@ def parallel_coordinates(trials: list[dict[str, Any]], losses: list[float]) -> F
     good = np.asarray(losses) <= np.quantile(losses, 0.2)
     for row, best in sorted(zip(scaled, good, strict=True), key=lambda pair: pair[1]):
         axes.plot(range(len(names)), row, color=palette()["teal"] if best else palette()["grey"], alpha=0.9 if best else 0.25)
-    axes.set_xticks(range(len(names)), [f"{n}\n{a:.3g} to {b:.3g}" for n, a, b in zip(names, low, high, strict=True)], fontsize=7)
+    axes.set_xticks(
+        range(len(names)), [f"{n}\n{a:.3g} to {b:.3g}" for n, a, b in zip(names, low, high, strict=True)], fontsize=7
+    )
     axes.set_yticks([])
     return figure

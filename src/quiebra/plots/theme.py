@@ -12,8 +12,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from quiebra.brand import palette
+from quiebra.words import Words
 
 P = ParamSpec("P")
+ENGLISH = Words()
+"""The language of a chart that is not told another."""
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "quiebra", "svg.fonttype": "path", "font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.axisbelow": True, "axes.grid": True, "grid.linewidth": 0.6, "axes.linewidth": 0.8,
@@ -45,6 +48,11 @@ def canvas_pair(width: float = 7.2, height: float = 2.8) -> tuple[Figure, Any]:
     """Return an empty chart of two pictures side by side, and their axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, 2)
+
+
+def percent_axis(words: Words, decimals: int = 0) -> Callable[[float, int], str]:
+    """Return how an axis of shares writes its ticks."""
+    return lambda value, _place: words.percent(value, decimals)
 
 
 def show(figure: Figure) -> Any:

@@ -6,17 +6,17 @@ from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from quiebra.brand import palette
 from quiebra.features.spanish import CONCEPTS
-from quiebra.plots.theme import canvas, chart
+from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart, percent_axis
+from quiebra.words import Words
 
 FLOOR = 10**-4.5
 
 
 @chart
-def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float) -> Figure:
+def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float, words: Words = ENGLISH) -> Figure:
     """Lines of the share of failures found among the riskiest companies; see `quiebra.validation.discrimination.cap`.
 
     rate: the failure rate, at which a perfect ranking has found all.
@@ -25,19 +25,19 @@ def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float) -> Figu
     p = palette()
     for name, colour in (("blend", p["blue"]), ("Altman", p["rust"])):
         profile = profiles.get(name, {"companies": [], "failures": []})
-        axes.plot(profile["companies"], profile["failures"], color=colour, lw=2.2, label=name)
-    axes.plot([0, rate, 1], [0, 1, 1], color=p["teal"], lw=1.2, ls="--", label="perfect")
-    axes.plot([0, 1], [0, 1], color=p["grey"], lw=1.2, ls=":", label="chance")
+        axes.plot(profile["companies"], profile["failures"], color=colour, lw=2.2, label=words(name))
+    axes.plot([0, rate, 1], [0, 1, 1], color=p["teal"], lw=1.2, ls="--", label=words("perfect"))
+    axes.plot([0, 1], [0, 1], color=p["grey"], lw=1.2, ls=":", label=words("chance"))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_xlabel("companies, riskiest first")
-    axes.set_ylabel("failures found")
+        axis.set_major_formatter(percent_axis(words, 0))
+    axes.set_xlabel(words("companies, riskiest first"))
+    axes.set_ylabel(words("failures found"))
     axes.legend(loc="lower right")
     return figure
 
 
 @chart
-def grade_calibration(grades: list[dict[str, Any]]) -> Figure:
+def grade_calibration(grades: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
     """Observed failure rate by grade with Jeffreys' interval, and the mean PD, on a logarithmic scale; see ``by_grade``."""
     figure, axes = canvas(height=3.0)
     p = palette()
@@ -48,21 +48,27 @@ def grade_calibration(grades: list[dict[str, Any]]) -> Figure:
             axes.plot(place, row["observed"], "D", color=p["wine"], ms=6, zorder=3)
         axes.plot(place, max(row["mean_pd"], FLOOR), "o", color=p["blue"] if row["inside"] else p["rust"], ms=7, zorder=2)
     handles = [
-        axes.plot([], [], color=p["fog"], lw=7, label="Jeffreys' interval")[0],
-        axes.plot([], [], "D", color=p["wine"], ls="", label="observed rate")[0],
-        axes.plot([], [], "o", color=p["blue"], ls="", label="mean PD, inside")[0],
-        axes.plot([], [], "o", color=p["rust"], ls="", label="mean PD, outside")[0],
+        axes.plot([], [], color=p["fog"], lw=7, label=words("Jeffreys' interval"))[0],
+        axes.plot([], [], "D", color=p["wine"], ls="", label=words("observed rate"))[0],
+        axes.plot([], [], "o", color=p["blue"], ls="", label=words("mean PD, inside"))[0],
+        axes.plot([], [], "o", color=p["rust"], ls="", label=words("mean PD, outside"))[0],
     ]
-    axes.set_xticks(range(len(grades)), [f"{row['rating']}\n{row['failures']} of {row['rows']:,}" for row in grades], fontsize=8)
+    axes.set_xticks(
+        range(len(grades)),
+        [f"{row['rating']}\n" + words("{n} of {all}", n=row["failures"], all=words.number(row["rows"])) for row in grades],
+        fontsize=8,
+    )
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    axes.yaxis.set_major_formatter(
+        lambda value, _: f"{words.number(100 * value, 0 if value >= 0.01 else 3 if value < 0.001 else 1)}\u00a0%"
+    )
     axes.grid(axis="x", visible=False)
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     return figure
 
 
 @chart
-def auc_by_group(rows: list[dict[str, Any]]) -> Figure:
+def auc_by_group(rows: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
     """Points with intervals: AUC of each group of companies; groups that cannot be judged are left out."""
     shown = [row for row in rows if row.get("auc") is not None and row["interval"]["auc"][0] is not None][::-1]
     figure, axes = canvas(height=0.8 + 0.3 * max(len(shown), 1))
@@ -70,15 +76,17 @@ def auc_by_group(rows: list[dict[str, Any]]) -> Figure:
     for place, row in enumerate(shown):
         axes.plot(row["interval"]["auc"], [place, place], color=p["fog"], lw=5, solid_capstyle="round", zorder=1)
         axes.plot(row["auc"], place, "o", color=p["blue"], ms=7, zorder=2)
-    axes.set_yticks(range(len(shown)), [f"{row['group']} ({row['events']} failures)" for row in shown])
-    axes.set_xlabel("AUC, with interval")
+    axes.set_yticks(
+        range(len(shown)), [words("{group} ({n} failures)", group=words(row["group"]), n=row["events"]) for row in shown]
+    )
+    axes.set_xlabel(words("AUC, with interval"))
     axes.set_xlim(right=1.0)
     axes.grid(axis="y", visible=False)
     return figure
 
 
 @chart
-def concepts_by_year(concepts: list[dict[str, Any]]) -> Figure:
+def concepts_by_year(concepts: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
     """Map of how much of each year's importance a concept had; see `quiebra.models.importance.concept_shares`."""
     table = pl.DataFrame(concepts).pivot(on="fiscal_year", index="concept", values="share").fill_null(0.0)
     years = [name for name in table.columns if name != "concept"]
@@ -89,17 +97,17 @@ def concepts_by_year(concepts: list[dict[str, Any]]) -> Figure:
     for row in range(shares.shape[0]):
         for column in range(shares.shape[1]):
             dark = shares[row, column] > 0.6 * shares.max()
-            axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", fontsize=8,
+            axes.text(column, row, words.percent(shares[row, column], 0), ha="center", va="center", fontsize=8,
                       color="white" if dark else palette()["ink"])  # fmt: skip
     axes.set_xticks(range(len(years)), years)
-    axes.set_yticks(range(table.height), [CONCEPTS[name][0] for name in table["concept"]])
+    axes.set_yticks(range(table.height), [CONCEPTS[name][1 if words.language == "es" else 0] for name in table["concept"]])
     axes.grid(visible=False)
-    axes.set_xlabel("fiscal year scored")
+    axes.set_xlabel(words("fiscal year scored"))
     return figure
 
 
 @chart
-def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15) -> Figure:
+def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15, words: Words = ENGLISH) -> Figure:
     """Horizontal bars of the stability index of the features that moved most, with both thresholds as lines.
 
     rows: label and csi, most moved first.
@@ -109,9 +117,49 @@ def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15) 
     p = palette()
     colours = [p["wine"] if v > alarm else p["rust"] if v > watch else p["blue"] for v in top["csi"]]
     axes.barh(top["label"].to_list(), top["csi"], color=colours, height=0.62)
-    for value, words, style in ((watch, "watch", ":"), (alarm, "alarm", "--")):
-        axes.axvline(value, color=p["grey"], lw=1.4, ls=style, label=f"{words} above {value:g}")
+    for value, limit, style in ((watch, words("watch"), ":"), (alarm, words("alarm"), "--")):
+        axes.axvline(
+            value,
+            color=p["grey"],
+            lw=1.4,
+            ls=style,
+            label=words("{limit} above {value}", limit=limit, value=words.number(value, 2)),
+        )
     axes.legend(loc="lower right")
-    axes.set_xlabel("stability index against the years learnt from")
+    axes.set_xlabel(words("stability index against the years learnt from"))
     axes.grid(axis="y", visible=False)
+    return figure
+
+
+@chart
+def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words = ENGLISH) -> Figure:
+    """Failures seen coming, alerts that were right, and cost, against the share of companies under alert.
+
+    curve: see `quiebra.alerts.backtest.back_test`.
+    """
+    figure, (left, right) = canvas_pair()
+    p, shares = palette(), [row["budget"] for row in curve]
+    for name, label, colour in (
+        ("recall", words("failures seen coming"), p["blue"]),
+        ("precision", words("alerts that were right"), p["teal"]),
+    ):
+        left.plot(shares, [row[name] for row in curve], color=colour, marker="o", ms=4, lw=2, label=label)
+    cheapest = min(curve, key=lambda row: row["cost"])
+    right.plot(shares, [row["cost"] for row in curve], color=p["rust"], marker="o", ms=4, lw=2)
+    right.plot(
+        cheapest["budget"],
+        cheapest["cost"],
+        "D",
+        color=p["wine"],
+        ms=8,
+        label=words("least, at {share}", share=words.percent(cheapest["budget"], 1)),
+    )
+    right.set_title(words("cost, a miss being {n} false alarms", n=words.number(miss_cost)))
+    left.set_title(words("found and right"))
+    for axes in (left, right):
+        axes.xaxis.set_major_formatter(percent_axis(words))
+        axes.set_xlabel(words("companies under alert"))
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="best")
+    left.yaxis.set_major_formatter(percent_axis(words))
     return figure

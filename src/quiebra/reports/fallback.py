@@ -13,8 +13,9 @@ from quiebra.brand import palette
 from quiebra.errors import WorkspaceError
 from quiebra.files import write_atomically, write_text
 from quiebra.reports.notebook import as_markdown
+from quiebra.words import Words, mark
 
-FOOTER = "Formatted without Quarto; with Quarto installed the same report is set by it."
+FOOTER = mark("Formatted without Quarto; with Quarto installed the same report is set by it.")
 READER = "markdown+pipe_tables+implicit_figures+fenced_divs+raw_attribute-yaml_metadata_block"
 
 
@@ -25,13 +26,15 @@ def render(executed: Path, html: Path, pdf: Path, metadata: dict[str, str]) -> N
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        markdown = as_markdown(executed, folder)
+        markdown = as_markdown(executed, folder, metadata.get("lang", "en"))
         _html(markdown, folder, html, metadata)
         _pdf(markdown, folder, pdf, metadata)
 
 
 def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *options: str) -> str:
-    words = [f"--metadata={key}={value}" for key, value in {"lang": "en", **metadata, "footer": FOOTER}.items()]
+    said = Words(metadata.get("lang", "en"))
+    given = {"lang": "en", **metadata, "footer": said(FOOTER), "contents": said("Contents")}
+    words = [f"--metadata={key}={value}" for key, value in given.items()]
     lua = f"--lua-filter={_asset('callouts.lua')}"
     try:
         return pypandoc.convert_text(

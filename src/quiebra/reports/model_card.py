@@ -8,10 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from quiebra.canonical import SourceInfo
-from quiebra.reports.tables import amount, escaped, interval, percent, table
+from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
+from quiebra.words import Words, mark
 
-FIGURES = (("AUC", "auc", 3), ("average precision", "average_precision", 3), ("failures in the riskiest tenth", "top_decile_capture", 3),
-           ("KS", "ks", 3), ("Brier score", "brier", 5), ("mean PD / observed", "pd_over_observed", 2))  # fmt: skip
+FIGURES = (
+    (mark("AUC"), "auc", 3), (mark("average precision"), "average_precision", 3),
+    (mark("failures in the riskiest tenth"), "top_decile_capture", 3), (mark("KS"), "ks", 3), (mark("Brier score"), "brier", 5),
+    (mark("mean PD / observed"), "pd_over_observed", 2),
+)  # fmt: skip
 
 
 def model_card(
@@ -76,25 +80,32 @@ def _quality(metrics: dict[str, Any]) -> str:
     return f"{head}\n\n{table(rows)}"
 
 
-def weak_points(metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any]) -> list[str]:
+def weak_points(
+    metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any], words: Words = ENGLISH
+) -> list[str]:
     """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed."""
     years = {year: m for year, m in metrics["by_year"].items() if m.get("auc") is not None}
     worst_year = min(years, key=lambda year: years[year]["auc"])
-    lines = [f"Worst test year: {worst_year}, AUC {interval(years[worst_year], 'auc')}."]
+    lines = [words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words))]
     groups = [g for rows in (pack["groups"]["by_size"], pack["groups"]["by_sector"]) for g in rows if g.get("auc") is not None]
     if groups:
         worst = min(groups, key=lambda group: group["auc"])
-        lines.append(f"Worst group of companies: {escaped(worst['group'])}, AUC {interval(worst, 'auc')}.")
+        group, auc = escaped(words(worst["group"])), interval(worst, "auc", 3, words)
+        lines.append(words("Worst group of companies: {group}, AUC {auc}.", group=group, auc=auc))
     off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
     lines.append(
-        f"Mean PD outside Jeffreys' interval in grade(s) {', '.join(off)}." if off
-        else "No grade with five failures or more has its mean PD outside Jeffreys' interval."
+        words("Mean PD outside Jeffreys' interval in grade(s) {grades}.", grades=", ".join(off)) if off
+        else words("No grade with five failures or more has its mean PD outside Jeffreys' interval.")
     )  # fmt: skip
-    covered = f"{percent(calibration['interval_coverage'], 1)} of grades and years"
-    lines.append(f"Intervals of {calibration['interval']:.0%} held in {covered}; chance moves that by at "
-                 f"least {percent(calibration['coverage_error'], 1)}.")  # fmt: skip
+    lines.append(
+        words("Intervals of {confidence} held in {covered} of grades and years; chance moves that by at least {error}.",
+              confidence=words.percent(calibration["interval"], 0), covered=words.percent(calibration["interval_coverage"], 1),
+              error=words.percent(calibration["coverage_error"], 1))
+    )  # fmt: skip
     moved = [row["feature"] for row in pack["stability"]["csi"] if row["csi"] is not None and row["csi"] > 0.25]
     if moved:
-        more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
-        lines.append(f"Inputs that moved most since the years learnt from: {', '.join(f'`{name}`' for name in moved[:3])}{more}.")
-    return [*lines, *(f"Failed gate: {sentence}." for sentence in metrics["failed_gates"])]
+        more = words(" and {n} more", n=len(moved) - 3) if len(moved) > 3 else ""
+        names = ", ".join(f"`{name}`" for name in moved[:3])
+        lines.append(words("Inputs that moved most since the years learnt from: {names}{more}.", names=names, more=more))
+    failed = [row for row in metrics["verdict"] if row["verdict"] == "fail"]
+    return [*lines, *(words("Failed gate: {test}.", test=words(row["words"])) for row in failed)]

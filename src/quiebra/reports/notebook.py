@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from quiebra.words import Words, mark
+
 OPTION = re.compile(r"^#\|\s?(.*)$")
 REFERENCE = re.compile(r"(?<![\w\\])@((?:fig|tbl)-[\w-]+)")
-KINDS = {"fig": "Figure", "tbl": "Table"}
+PAGE_BREAK = "{{< pagebreak >}}"
+TYPST_BREAK = "```{=typst}\n#pagebreak(weak: true)\n```"
+"""Quarto's page break, and what the fallback makes of it; a page on the screen has none."""
+KINDS = {"fig": mark("Figure"), "tbl": mark("Table")}
+TRANSLATED = ("fig-cap", "fig-alt", "tbl-cap")
+"""Cell options that a reader sees."""
 
 
-def as_markdown(executed: Path, folder: Path) -> str:
+def finish(executed: Path, metadata: Mapping[str, str]) -> None:
+    """Put an executed report into its language and give its first cell what Quarto needs to set it by hand as the run does.
+
+    metadata: title, subtitle, lang and status (the watermark). Markdown cells and captions are msgids of the catalogue.
+    """
+    import nbformat
+
+    notebook, words = nbformat.read(executed, as_version=4), Words(metadata["lang"])
+    notebook.cells[0].source = _front_matter(notebook.cells[0].source, metadata)
+    for cell in notebook.cells[1:]:
+        if cell.cell_type == "markdown":
+            cell.source = words(cell.source)
+        elif cell.cell_type == "code":
+            cell.source = _translated(cell.source, words)
+    executed.write_text(nbformat.writes(notebook), encoding="utf-8")
+
+
+def _translated(source: str, words: Words) -> str:
+    for name, value in options(source).items():
+        if name in TRANSLATED:
+            source = source.replace(f"#| {name}: {value}", f"#| {name}: {json.dumps(words(value), ensure_ascii=False)}")
+    return source
+
+
+def _front_matter(source: str, metadata: Mapping[str, str]) -> str:
+    content = yaml.safe_load(source.strip().strip("-"))
+    content |= {name: metadata[name] for name in ("title", "subtitle", "lang")}
+    status = metadata["status"]
+    css = f"body::before {{ content: '{status}'; {WATERMARK} }}"
+    content["format"]["html"]["include-in-header"] = {"text": f"<style>{css}</style>"}
+    typst = f'#set page(background: rotate(-35deg, text(96pt, weight: "bold", fill: rgb("#1c273310"))[{status}]))'
+    content["format"]["typst"]["include-in-header"] = {"text": typst}
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)}---"
+
+
+WATERMARK = (
+    "position: fixed; top: 38%; left: 0; right: 0; text-align: center; transform: rotate(-35deg); font-size: 9rem; font-weight: 700; "
+    "color: rgba(28, 39, 51, 0.06); pointer-events: none; z-index: 10;"
+)
+
+
+def as_markdown(executed: Path, folder: Path, lang: str = "en") -> str:
     """Return the report's text, with pictures written into ``folder`` under their labels.
 
     Cell options are those of Quarto: ``label`` (fig-… or tbl-…), ``fig-cap``, ``fig-alt``, ``tbl-cap``. A reference such as
@@ -24,14 +74,27 @@ def as_markdown(executed: Path, folder: Path) -> str:
 
     notebook = nbformat.read(executed, as_version=4)
     parts: list[str] = []
-    numbers: dict[str, str] = {}
+    numbers = Numbers(Words(lang))
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            parts.append(cell.source)
+            parts.append(cell.source.replace(PAGE_BREAK, TYPST_BREAK))
         elif cell.cell_type == "code":
             parts.extend(_outputs(cell, folder, numbers))
     text = "\n\n".join(parts)
-    return REFERENCE.sub(lambda match: numbers.get(match.group(1), match.group(0)), text)
+    return REFERENCE.sub(lambda match: numbers.given.get(match.group(1), match.group(0)), text)
+
+
+@dataclass
+class Numbers:
+    """Label → "Figure 1", as figures and tables come."""
+
+    words: Words
+    given: dict[str, str] = field(default_factory=dict)
+
+    def next(self, label: str) -> str:
+        kind = self.words(KINDS[label.split("-")[0]])
+        self.given[label] = f"{kind} {1 + sum(name.startswith(kind) for name in self.given.values())}"
+        return self.given[label]
 
 
 def options(source: str) -> dict[str, Any]:
@@ -49,7 +112,7 @@ def options(source: str) -> dict[str, Any]:
     return yaml.safe_load("\n".join(lines)) or {}
 
 
-def _outputs(cell: Any, folder: Path, numbers: dict[str, str]) -> list[str]:
+def _outputs(cell: Any, folder: Path, numbers: Numbers) -> list[str]:
     choices = options(cell.source)
     if choices.get("include") is False or choices.get("output") is False:
         return []
@@ -63,22 +126,16 @@ def _outputs(cell: Any, folder: Path, numbers: dict[str, str]) -> list[str]:
     return parts
 
 
-def _numbered(label: str, numbers: dict[str, str]) -> str:
-    kind = KINDS[label.split("-")[0]]
-    numbers[label] = f"{kind} {1 + sum(name.startswith(kind) for name in numbers.values())}"
-    return numbers[label]
-
-
-def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: dict[str, str]) -> str:
-    label = choices.get("label", f"fig-{len(numbers)}")
+def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: Numbers) -> str:
+    label = choices.get("label", f"fig-{len(numbers.given)}")
     (folder / f"{label}.svg").write_text(svg, encoding="utf-8")
-    caption = f"{_numbered(label, numbers)}: {choices.get('fig-cap', '')}"
+    caption = f"{numbers.next(label)}: {choices.get('fig-cap', '')}"
     alt = str(choices.get("fig-alt", "")).replace('"', "'")
     return f'![{caption}]({label}.svg){{#{label} alt="{alt}"}}'
 
 
-def _text(markdown: str, choices: Mapping[str, Any], numbers: dict[str, str]) -> str:
+def _text(markdown: str, choices: Mapping[str, Any], numbers: Numbers) -> str:
     label = choices.get("label", "")
     if not label.startswith("tbl-"):
         return markdown
-    return f"{markdown}\n\n: {_numbered(label, numbers)}: {choices.get('tbl-cap', '')}"
+    return f"{markdown}\n\n: {numbers.next(label)}: {choices.get('tbl-cap', '')}"

@@ -1,29 +1,18 @@
-"""What every report says of itself: its title line, its banners, and where its numbers come from."""
+"""What every report says of itself: its language, its banners, and where its numbers come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 
 from quiebra.files import read_json
 from quiebra.params import StageParams
-from quiebra.reports.tables import table
-from quiebra.risk import FinishedRun, read_run
-from quiebra.workspace import Workspace
-
-TITLES = {"report": None, "validation_report": "Validation report"}
-"""Stage → title of its page; None: ``report.title`` in params."""
-
-
-def page_metadata(workspace: Workspace, stage: str, params: StageParams) -> dict[str, str]:
-    """Return title and subtitle of a report: what it is of, as of when, and from which run."""
-    run, source = read_run(workspace), read_json(workspace.panel / "source.json")
-    marks = ["SIMULATED"] if run["simulated"] else []
-    subtitle = " · ".join([*marks, source["title"], f"as of {run['as_of']}", f"run {run['run_id']}", params.report.status])
-    return {"title": TITLES[stage] or params.report.title, "subtitle": subtitle}
-
+from quiebra.reports.tables import escaped, table
+from quiebra.risk import FinishedRun
+from quiebra.words import Words
 
 @dataclass(frozen=True)
 class Report(FinishedRun):
@@ -32,27 +21,46 @@ class Report(FinishedRun):
     params: StageParams
 
     @cached_property
+    def words(self) -> Words:
+        return Words(self.params.report.lang)
+
+    @cached_property
+    def standing(self) -> dict[str, Any]:
+        """Alerts, watch list and overrides as they stood when alerts were evaluated; see `quiebra.alerts.evaluation.standing`."""
+        return self.read(read_json, self.workspace.alerts / "standing.json")
+
+    @cached_property
     def tenths(self) -> pl.DataFrame:
         return pl.read_csv(self.workspace.validation / "tenths.csv")
 
     def banners(self) -> str:
         """Return the callouts that the page must carry, as Markdown: that its companies are simulated, that it is a draft."""
-        found = []
+        found, words = [], self.words
         if self.run["simulated"]:
-            found.append(f"::: {{.callout-warning}}\n**SIMULATED.** {self.source['notes'].removeprefix('SIMULATED: ')}\n:::")
+            notes = words(self.source["notes"]).removeprefix("SIMULATED: ").removeprefix("SIMULADO: ")
+            found.append(f"::: {{.callout-warning}}\n**{words('SIMULATED')}.** {escaped(notes)}\n:::")
         if self.params.report.status == "DRAFT":
-            found.append("::: {.callout-note}\n**DRAFT.** This report has not been approved.\n:::")
+            found.append(f"::: {{.callout-note}}\n**{words('DRAFT')}.** {words('This report has not been approved.')}\n:::")
         return "\n\n".join(found)
+
+    def disclaimer(self) -> str:
+        """Return what the report is not to be used for."""
+        return self.words(
+            "PDs are estimates of a statistical model, with the uncertainty that is shown, from statements as they were published; they "
+            "are no advice and no credit decision by themselves. Reasons say what the model looked at, not what causes failure. For the "
+            "addressee's own use."
+        )
 
     def provenance(self) -> str:
         """Return the table that traces the report to its run, data, model and code."""
+        words = self.words
         rows = [
-            ("run", self.run["run_id"]),
-            ("as of", self.run["as_of"]),
-            ("source", f"{self.source['title']} ({self.source['source']})"),
-            ("data, SHA-256", self.run["data"]["sha256"]),
-            ("model, SHA-256", self.run["model_sha256"]),
-            ("code, SHA-256", self.run["code_sha256"]),
-            ("learnt from", f"fiscal years {self.model_record['card']['trained_on']}"),
+            (words("run"), self.run["run_id"]),
+            (words("as of"), words.date(self.run["as_of"])),
+            (words("source"), f"{words(self.source['title'])} ({self.source['source']})"),
+            (words("data, SHA-256"), self.run["data"]["sha256"]),
+            (words("model, SHA-256"), self.run["model_sha256"]),
+            (words("code, SHA-256"), self.run["code_sha256"]),
+            (words("learnt from"), words("fiscal years {years}", years=self.model_record["card"]["trained_on"])),
         ]
-        return table([{"": name, "value": value} for name, value in rows])
+        return table([{"": name, words("value"): value} for name, value in rows])

@@ -29,7 +29,7 @@ def quarto() -> str | None:
 
 def quarto_commands(program: str, executed: Path, metadata: dict[str, str]) -> list[list[str]]:
     """Return Quarto's command lines, HTML then PDF, to be run in the folder of the executed notebook."""
-    words = [part for key, value in metadata.items() for part in ("-M", f"{key}:{value}")]
+    words = [part for key in ("title", "subtitle", "lang") for part in ("-M", f"{key}:{metadata[key]}")]
     return [
         [program, "render", executed.name, "--no-execute", "--to", kind, "--output", f"{executed.stem}.{ending}", *words]
         for kind, ending in (("html", "html"), ("typst", "pdf"))
@@ -39,7 +39,7 @@ def quarto_commands(program: str, executed: Path, metadata: dict[str, str]) -> l
 def publish_report(executed: Path, folder: Path, metadata: dict[str, str]) -> Published:
     """Make ``NAME.html`` (self-contained) and ``NAME.pdf`` in ``folder`` from an executed notebook ``NAME.ipynb``.
 
-    metadata: title and subtitle. Raises WorkspaceError with the publisher's own words where it fails.
+    metadata: title, subtitle, lang and status; see `quiebra.reports.front.page_metadata`. Raises WorkspaceError with the publisher's own words where it fails.
     """
     html, pdf = folder / f"{executed.stem}.html", folder / f"{executed.stem}.pdf"
     program = quarto()

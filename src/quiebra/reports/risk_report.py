@@ -10,20 +10,28 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.files import read_json, read_table
-from quiebra.panel import label, read_panel_table
+from quiebra.alerts.wording import LEVELS, SEVERITY, STATES, sentence
+from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
-from quiebra.reports.tables import amount, escaped, interval, percent, table
+from quiebra.reports.tables import escaped, interval, table
+from quiebra.words import mark
 from quiebra.workspace import Workspace
 
 QUALITY = (
-    ("AUC", "auc", 3),
-    ("Average precision", "average_precision", 3),
-    ("Failures in the riskiest tenth", "top_decile_capture", 3),
-    ("Brier score", "brier", 5),
-    ("Mean PD / observed", "pd_over_observed", 2),
+    (mark("AUC"), "auc", 3),
+    (mark("Average precision"), "average_precision", 3),
+    (mark("Failures in the riskiest tenth"), "top_decile_capture", 3),
+    (mark("Brier score"), "brier", 5),
+    (mark("Mean PD / observed"), "pd_over_observed", 2),
 )
+MONITORED = {
+    "score_psi": mark("Stability of PDs"), "feature_csi": mark("Stability of features"),
+    "features_alarmed": mark("Share of features in alarm"), "auc_shortfall": mark("Ranking against promise"),
+    "pd_over_observed": mark("PD against failures seen"), "importance_correlation": mark("What the model looks at"),
+}  # fmt: skip
+DIRECTIONS = {"better": mark("better"), "worse": mark("worse")}
+ORDER = ("ok", "unknown", "watch", "alarm")
 
 
 def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
@@ -49,6 +57,20 @@ class RiskReport(Report):
     def regions(self) -> pl.DataFrame:
         return risk.by_group(self.scores, self.companies, "region")
 
+    @cached_property
+    def why(self) -> str:
+        """The column that holds reasons in the report's language."""
+        return "reasons_es" if self.words.language == "es" else "reasons"
+
+    @cached_property
+    def graded(self) -> pl.DataFrame:
+        """company_id and ``analyst``: the grade that analysts have put beside the model's, with its last day."""
+        rows = [
+            (o["company_id"], self.words("{grade} (analyst, to {date})", grade=o["rating"], date=self.words.short(o["expires_on"])))
+            for o in self.standing["overrides"]
+        ]
+        return pl.DataFrame(rows, schema={"company_id": pl.String, "analyst": pl.String}, orient="row")
+
     def grades(self) -> tuple[dict[str, int], dict[str, int]]:
         """Companies by grade, a year ago and now."""
         names = list(self.params.score.grades)
@@ -57,102 +79,308 @@ class RiskReport(Report):
     def migration(self) -> pl.DataFrame:
         return risk.migration(self.before, self.scores, self.params.score.grades)
 
-    def summary(self) -> str:
-        """The banner and the three sentences that a hurried reader needs."""
-        now, then = self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
-        moved = "" if then is None else f", {'up' if now > then else 'down'} from {percent(then)} a year ago"  # type: ignore[operator]
-        riskiest = risk.watch_list(self.scores, 3)["name"].to_list()
-        named = f" The riskiest are {', '.join(map(escaped, riskiest))}." if riskiest else ""
-        quality = self.metrics["walk_forward"]
-        return "\n\n".join(
-            [
-                self.banners(),
-                f"Of {self.scores.height:,} companies the mean one-year probability of default is **{percent(now)}**{moved}; "  # type: ignore[arg-type]
-                f"**{self.scores['watch'].sum()}** are on the watch list.{named}",
-                f"How sure we are: over fiscal years {quality['test_years']} the model, scoring each year from earlier years alone, "
-                f"ranked a company that failed above one that did not in {percent(quality['auc'], 1)} of pairs, and the riskiest "
-                f"tenth of companies held {percent(quality['top_decile_capture'], 0)} of all {quality['events']} failures.",
-            ]
-        )
+    # The summary: one page for a hurried reader
 
-    def glance(self) -> list[dict[str, str]]:
-        tables = {"now": self.scores, "a year ago": self.before}
-        rows = {
-            "Companies scored": lambda t: amount(t.height),
-            "Mean PD": lambda t: percent(t["pd_12m"].mean()),
-            "Mean PD over five years": lambda t: percent(t["pd_60m"].mean()),
-            "Median PD": lambda t: percent(t["pd_12m"].median()),
-            "Failures expected within a year": lambda t: amount(t["pd_12m"].sum(), 1),
-            "On the watch list": lambda t: f"{t['watch'].sum()} ({percent(t['watch'].mean(), 1)})",
+    def summary(self) -> str:
+        """The banners, and in four paragraphs what changed, who, why, and how sure that is."""
+        return "\n\n".join([self.banners(), self._changed(), self._who(), self._sure()])
+
+    def _changed(self) -> str:
+        words, now, then = self.words, self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
+        if then is None:
+            moved = ""
+        else:
+            up, down = mark(", up from {pd} a year ago"), mark(", down from {pd} a year ago")
+            moved = words(up if now > then else down, pd=words.percent(then))  # type: ignore[operator, arg-type]
+        both = self.before.select("company_id", before="rating").join(self.scores.select("company_id", "rating"), on="company_id")
+        place = {grade: i for i, grade in enumerate(self.params.score.grades)}
+        order = [pl.col(name).replace_strict(place, return_dtype=pl.Int64, default=None) for name in ("before", "rating")]
+        worse, better = (both.filter(order[1] > order[0]).height, both.filter(order[1] < order[0]).height)
+        return words(
+            "**What changed.** The mean one-year probability of default (PD) of {n} companies is **{pd}**{moved}: some {failures} "
+            "failures are to be expected within a year. {worse} companies have a worse grade than a year ago and {better} a better one; "
+            "{alerts} alerts stand, {new} of them raised by this run.",
+            n=words.number(self.scores.height), pd=words.percent(now), moved=moved, worse=words.number(worse),  # type: ignore[arg-type]
+            failures=words.number(self.scores["pd_12m"].sum()), better=words.number(better),
+            alerts=words.number(len(self.standing["alerts"])),
+            new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in self.standing["alerts"])),
+        )  # fmt: skip
+
+    def _who(self) -> str:
+        """Who is riskiest, and why: names with their reasons."""
+        words, rows = self.words, risk.watch_list(self.scores, 3)
+        from_grade = self.params.score.watch_from
+        head = words("**Who.** **{n}** companies are on the watch list, graded {grade} or worse.",
+                     n=words.number(self.scores["watch"].sum()), grade=from_grade)  # fmt: skip
+        if rows.is_empty():
+            return head
+        lines = [
+            words.markdown("{name}, PD {pd}: {why}", name=name, pd=words.percent(pd), why=why or words("no single reason"))
+            for name, pd, why in rows.select("name", "pd_12m", self.why).iter_rows()
+        ]
+        return head + " " + words("The riskiest, and why:") + "\n\n" + "\n".join(f"- {line}" for line in lines)
+
+    def _sure(self) -> str:
+        words, quality = self.words, self.metrics["walk_forward"]
+        return words(
+            "**How sure.** Over fiscal years {years} the model, scoring each year from earlier years alone, ranked a company that failed "
+            "above one that did not in {auc} of pairs; the riskiest tenth of companies held {tenth} of all {events} failures, and mean "
+            "PD was {ratio} times the rate that was observed. {health}",
+            years=quality["test_years"], auc=words.percent(quality["auc"], 1), events=quality["events"],
+            tenth=words.percent(quality["top_decile_capture"], 0), ratio=words.number(quality["pd_over_observed"], 2),
+            health=self._health(),
+        )  # fmt: skip
+
+    def _health(self) -> str:
+        words, failed = self.words, len(self.metrics["failed_gates"])
+        alarms = self.lights().count("alarm")
+        gates = words("No gate of the model failed") if not failed else words("{n} gates of the model failed", n=failed)
+        return words("{gates}; {n} of {all} measures of monitoring are in alarm.", gates=gates, n=alarms, all=len(self.lights()))
+
+    def lights(self) -> list[str]:
+        """Worst status of each measure of monitoring, in its latest year."""
+        return [status for _, status, _ in self._monitored()]
+
+    def _monitored(self) -> list[tuple[str, str, str]]:
+        found = []
+        for measure in MONITORED:
+            rows = self.findings.filter(pl.col("measure") == measure)
+            if rows.height:
+                rows = rows.filter(pl.col("fiscal_year") == rows["fiscal_year"].max())
+                off = rows.filter(pl.col("status").is_in(["watch", "alarm"])).height
+                worst = max(rows["status"].to_list(), key=ORDER.index)
+                # one of many features in alarm is no alarm of the model: the share of them has a measure of its own
+                found.append((measure, "ok" if measure == "feature_csi" else worst, self.words("{n} of {all}", n=off, all=rows.height)))
+        return found
+
+    def glance(self) -> str:
+        words, now, then = self.words, self.scores, self.before
+        shares = {
+            mark("Mean PD"): lambda t: t["pd_12m"].mean(), mark("Mean PD over five years"): lambda t: t["pd_60m"].mean(),
+            mark("Median PD"): lambda t: t["pd_12m"].median(), mark("On the watch list"): lambda t: t["watch"].mean(),
+        }  # fmt: skip
+        counts = {
+            mark("Companies scored"): lambda t: float(t.height),
+            mark("Failures expected within a year"): lambda t: float(t["pd_12m"].sum()),
         }
-        return [{"": name, **{when: show(t) for when, t in tables.items()}} for name, show in rows.items()]
+        rows = [
+            (words(name), words.number(show(now)), words.number(show(then)), words.signed(show(now) - show(then), 0))
+            for name, show in counts.items()
+        ]
+        for name, show in shares.items():
+            a, b = show(now), show(then)
+            change = words.points(None if b is None else a - b)
+            rows.append((words(name), words.percent(a), words.percent(b), change if b is None else f"{change}\u00a0pp"))
+        losses = self.losses
+        share = losses["expected_loss"] / losses["exposure"]
+        rows.append((words("Expected loss, of the exposure"), words.percent(share), words.number(None), words.number(None)))
+        names = ("", words("now"), words("a year ago"), words("change"))
+        return table([dict(zip(names, row, strict=True)) for row in rows], dict.fromkeys(names[1:], str))
+
+    # Who to look at
 
     def watch_list(self) -> str:
         rows = risk.watch_list(self.scores, self.params.report.watch_list)
         if rows.is_empty():
-            return "No company is on the watch list."
-        shown = rows.select(
-            "rating", "reasons", company="name", PD="pd_12m", interval=pl.struct(low="pd_12m_low", high="pd_12m_high"), five="pd_60m"
-        ).select("company", "PD", "interval", grade="rating", **{"five years": "five"}, why="reasons")
-        spans = {"interval": lambda v: f"{percent(v['low'], 1)} to {percent(v['high'], 1)}", "five years": lambda v: percent(v, 1)}
-        return table(shown, {"PD": percent, **spans})
+            return self.words("No company is on the watch list.")
+        return self._companies(rows)
 
-    def movers(self) -> str:
-        rows = risk.movers(self.history, self.scores, self.params.report.watch_list)
-        if rows.is_empty():
-            return "No company was scored both now and a year ago."
-        rows = rows.with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
-        rows = rows.select(company="name", grade="grade", before="pd_before", now="pd_12m", why="reasons")
-        return table(rows, {"before": percent, "now": percent})
+    def _companies(self, rows: pl.DataFrame) -> str:
+        words = self.words
+        shown = rows.join(self.graded, on="company_id", how="left", maintain_order="left").with_columns(
+            rating=pl.concat_str("rating", "analyst", separator=" · ", ignore_nulls=True)
+        )
+        named = {
+            words("company"): "name", words("PD"): "pd_12m", words("interval"): "interval", words("grade"): "rating",
+            words("five years"): "pd_60m", words("why"): self.why,
+        }  # fmt: skip
+        shown = shown.with_columns(interval=pl.struct("pd_12m_low", "pd_12m_high")).select(**named)
+        spans = {
+            words("PD"): words.percent, words("five years"): lambda v: words.percent(v, 1),
+            words("interval"): lambda v: words("{low} to {high}", low=words.percent(v["pd_12m_low"], 1),
+                                               high=words.percent(v["pd_12m_high"], 1)),
+        }  # fmt: skip
+        return table(shown, spans)
 
-    def quality_rows(self) -> list[dict[str, str]]:
-        m = self.metrics
+    def watched(self) -> str:
+        """The analysts' own watch list, whatever the grades."""
+        words = self.words
+        if not self.standing["watched"]:
+            return words("Analysts have put no company on their own list.")
+        names = dict(self.companies.select("company_id", "name").iter_rows())
+        scores = {row["company_id"]: row for row in self.scores.select("company_id", "pd_12m", "rating").to_dicts()}
         rows = [
             {
-                "": words,
-                "model and Altman blended": interval(m["walk_forward"], name, digits),
-                "Altman alone": interval(m["altman_alone"], name, digits),
-                "without alive exits": interval(m["without_alive_exits"], name, digits),
+                words("company"): names.get(w["company_id"], w["company_id"]), words("level"): words(LEVELS[w["level"]]),
+                words("PD"): words.percent(scores.get(w["company_id"], {}).get("pd_12m")),
+                words("grade"): scores.get(w["company_id"], {}).get("rating"), words("reason"): w["reason"], words("who"): w["who"],
+                words("look again"): words.short(w["review_on"]),
             }
-            for words, name, digits in QUALITY
-        ]
-        counts = {name: f"{m[key]['rows']:,} / {m[key]['events']}" for name, key in (
-            ("model and Altman blended", "walk_forward"), ("Altman alone", "altman_alone"),
-            ("without alive exits", "without_alive_exits"))}  # fmt: skip
-        return [*rows, {"": "Company-years / failures", **counts}]
+            for w in self.standing["watched"]
+        ]  # fmt: skip
+        return table(rows)
 
-    def data_rows(self) -> list[dict[str, Any]]:
-        q = read_json(self.workspace.panel / "quality.json")
-        return [
-            {"what": "Rows in the source", "count": q["rows_in"]},
-            {"what": "Rows kept", "count": q["rows_kept"]},
-            *({"what": f"Quarantined: {rule.replace('_', ' ')}", "count": n} for rule, n in q["quarantined_by_rule"].items()),
-            {"what": "Restatements among the kept", "count": q["restatements"]},
-            {"what": "Amounts set to missing because negative", "count": sum(q["negatives_set_missing"].values())},
-            {"what": "Statements whose totals do not add up", "count": sum(q["identities_broken"].values())},
-            {"what": "Companies", "count": q["companies"]},
+    def overrides(self) -> str:
+        """Grades that analysts have put beside the model's, and what became of such grades so far."""
+        words = self.words
+        if not self.standing["overrides"] and not self.standing["outcomes"]:
+            return words("No analyst's grade is in force.")
+        names = dict(self.companies.select("company_id", "name").iter_rows())
+        rows = [
+            {
+                words("company"): names.get(o["company_id"], o["company_id"]), words("model"): o["model_rating"],
+                words("analyst"): o["rating"], words("reason"): o["reason"], words("by"): o["author"],
+                words("approved by"): o["approver"], words("until"): words.short(o["expires_on"]),
+            }
+            for o in self.standing["overrides"]
+        ]  # fmt: skip
+        past = [
+            words(
+                "Overrides to a {direction} grade: {n} so far, {known} of them a year ago or more; {failures} failed, where the model "
+                "promised {model} and the analysts {analysts}.", direction=words(DIRECTIONS[o["direction"]]),
+                n=o["overrides"], known=o["known"], failures=o["failures"], model=words.number(o["by_model"], 1),
+                analysts=words.number(o["by_analysts"], 1),
+            )
+            for o in self.standing["outcomes"]
+        ]  # fmt: skip
+        return "\n\n".join([*([table(rows)] if rows else []), *past])
+
+    def movers(self) -> str:
+        words, rows = self.words, risk.movers(self.history, self.scores, self.params.report.watch_list)
+        if rows.is_empty():
+            return words("No company was scored both now and a year ago.")
+        rows = rows.with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
+        named = {words("company"): "name", words("grade"): "grade", words("before"): "pd_before", words("now"): "pd_12m",
+                 words("why"): self.why}  # fmt: skip
+        return table(rows.select(**named), {words("before"): words.percent, words("now"): words.percent})
+
+    def alerts(self) -> str:
+        """Alerts that are not closed: how many of which severity, and the most severe and newest."""
+        words, standing = self.words, self.standing["alerts"]
+        if not standing:
+            return words("No alert stands.")
+        count = {severity: sum(a["severity"] == severity for a in standing) for severity in SEVERITY}
+        head = words("{n} alerts stand: {high} of high severity, {medium} of medium, {low} of low. The first of them:",
+                     n=len(standing), **count)  # fmt: skip
+        names = dict(self.companies.select("company_id", "name").iter_rows())
+        rows = [
+            {
+                words("of"): self._subject(a, names), words("alert"): sentence(a, words, list(self.params.score.grades)),
+                words("severity"): words(SEVERITY[a["severity"]]), words("state"): words(STATES[a["state"]]),
+                words("since"): words.short(a["raised_on"]), words("owner"): a["owner"],
+            }
+            for a in standing[: self.params.report.watch_list]
+        ]  # fmt: skip
+        return f"{head}\n\n{table(rows)}"
+
+    def _subject(self, alert: Mapping[str, Any], names: Mapping[str, str]) -> str:
+        if alert["kind"] == "company":
+            return names.get(alert["subject"], alert["subject"])
+        return self.words("portfolio") if alert["kind"] == "portfolio" else self.words(MONITORED.get(alert["subject"], alert["subject"]))
+
+    # Stress
+
+    @cached_property
+    def scenario_means(self) -> pl.DataFrame:
+        """scenario (in words) and mean pd_12m … pd_60m, in the order of params."""
+        rows = pl.DataFrame(self.losses["scenarios"]).with_columns(
+            scenario=pl.col("scenario").map_elements(self.words, return_dtype=pl.String)
+        )
+        return rows.select("scenario", "^pd_.*m$")
+
+    def scenarios(self) -> str:
+        words, exposure = self.words, self.losses["exposure"]
+        rows = [
+            {
+                words("scenario"): words(s["scenario"]), words("mean PD"): words.percent(s["pd_12m"]),
+                words("over five years"): words.percent(s["pd_60m"], 1), words("on watch"): words.number(s["watch"]),
+                words("expected loss, of the exposure"): words(
+                    "{value} ({low} to {high})", value=words.percent(s["loss_expected"] / exposure),
+                    low=words.percent(s["loss_low"] / exposure), high=words.percent(s["loss_high"] / exposure),
+                ),
+            }
+            for s in self.losses["scenarios"]
+        ]  # fmt: skip
+        return table(rows)
+
+    def firm_shocks(self) -> str:
+        words = self.words
+        means = self.shocks.group_by("shock", maintain_order=True).agg(pl.col("pd_12m").mean(), pl.col("watch").sum())
+        rows = [
+            {words("what comes over every company"): words(shock), words("mean PD"): words.percent(pd), words("on watch"): words.number(n)}
+            for shock, pd, n in means.iter_rows()
         ]
+        return table(rows)
+
+    def losses_in_words(self) -> str:
+        words, found = self.words, self.losses
+        share = lambda amount: words.percent(amount / found["exposure"])  # noqa: E731
+        return words(
+            "In an average year {expected} of the exposure is lost; in the worst {rare} of years at least {var}, and in those on average "
+            "{shortfall} (correlation of companies' assets {correlation}).",
+            expected=share(found["expected_loss"]), rare=words.percent(1 - found["confidence"], 0), var=share(found["value_at_risk"]),
+            shortfall=share(found["expected_shortfall"]), correlation=words.number(found["correlation"], 2),
+        )  # fmt: skip
+
+    # The model, the data, the method
+
+    def quality_rows(self) -> str:
+        words, m = self.words, self.metrics
+        columns = {
+            words("model and Altman blended"): "walk_forward", words("Altman alone"): "altman_alone",
+            words("without alive exits"): "without_alive_exits",
+        }  # fmt: skip
+        rows = [
+            {"": words(name), **{title: interval(m[key], figure, digits, words) for title, key in columns.items()}}
+            for name, figure, digits in QUALITY
+        ]
+        counts = {title: f"{words.number(m[key]['rows'])} / {m[key]['events']}" for title, key in columns.items()}
+        return table([*rows, {"": words("Company-years / failures"), **counts}])
+
+    def monitored(self) -> str:
+        words = self.words
+        rows = [
+            {words("measure"): words(MONITORED[measure]), words("state"): words(status), words("off"): off}
+            for measure, status, off in self._monitored()
+        ]
+        return table(rows)
+
+    def data_rows(self) -> str:
+        words, q = self.words, read_json(self.workspace.panel / "quality.json")
+        rows = [
+            (words("Rows in the source"), q["rows_in"]),
+            (words("Rows kept"), q["rows_kept"]),
+            *((words("Quarantined: {rule}", rule=words(rule.replace("_", " "))), n) for rule, n in q["quarantined_by_rule"].items()),
+            (words("Restatements among the kept"), q["restatements"]),
+            (words("Amounts set to missing because negative"), sum(q["negatives_set_missing"].values())),
+            (words("Statements whose totals do not add up"), sum(q["identities_broken"].values())),
+            (words("Companies"), q["companies"]),
+        ]
+        return table([{words("what"): what, words("count"): n} for what, n in rows], {words("count"): words.number})
 
     def method(self) -> str:
-        card, scorers = self.model_record["card"], self.model_record["scorers"]
+        words, card, scorers = self.words, self.model_record["card"], self.model_record["scorers"]
         blend = scorers.get("market", scorers["accounting"])["blend"]
-        embargo, window = card["embargo_years"], self.params.labels.window_months
         fitted = (
-            f"Weight ({blend['weight']:.2f} for the model) and calibration were fitted on {blend['fitted_on']} out-of-time failures."
+            words("Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
+                  weight=words.number(blend["weight"], 2), n=words.number(blend["fitted_on"]))
             if blend["fitted_on"]
-            else "There were too few out-of-time failures to fit weight and calibration; the model stands as it is."
-        )
+            else words("There were too few out-of-time failures to fit weight and calibration; the model stands as it is.")
+        )  # fmt: skip
         counted = {
-            "survived": "Companies that left without failing count as survivors of their last year;",
-            "dropped": "The last year of companies that left without failing was not learnt from;",
+            "survived": words("Companies that left without failing count as survivors of their last year;"),
+            "dropped": words("The last year of companies that left without failing was not learnt from;"),
         }[card["params"]["labels"]["alive_exits"]]
-        return (
-            f"{escaped(self.source['notes'])}\n\nA company-year counts as a failure if it is the last statement before the company failed, "
-            f"within {window} months of its period end. Gradient-boosted trees learnt from fiscal years {card['trained_on']} "
-            f"({card['rows']:,} company-years, {card['failures']} failures), leaving {embargo} year(s) between what was learnt and "
-            f"what was scored, since outcomes take time to be known. Their log-odds are blended with those of the Altman score "
-            f"(Z for listed manufacturers, Z′ for private ones, Z″ for others). {fitted} Companies without a market value are scored by a model "
-            f"that needs none. PDs of two to five years come from hazards of each year, so that they never fall; the interval on a PD "
-            f"({self.model_record['confidence']:.0%}) covers calibration and the difference between years. Nothing was weighted or resampled, so "
-            f"that PDs stay probabilities. {counted} the table of quality shows the figures without such years as well."
-        )
+        return f"{escaped(words(self.source['notes']))}\n\n" + words(
+            "A company-year counts as a failure if it is the last statement before the company failed, within {window} months of its "
+            "period end. Gradient-boosted trees learnt from fiscal years {years} ({rows} company-years, {failures} failures), leaving "
+            "{embargo} year(s) between what was learnt and what was scored, since outcomes take time to be known. Their log-odds are "
+            "blended with those of the Altman score (Z for listed manufacturers, Z′ for private ones, Z″ for others). {fitted} Companies "
+            "without a market value are scored by a model that needs none. PDs of two to five years come from hazards of each year, so "
+            "that they never fall; the interval on a PD ({confidence}) covers calibration and the difference between years. Nothing was "
+            "weighted or resampled, so that PDs stay probabilities. {counted} the table of quality shows the figures without such years "
+            "as well.",
+            window=self.params.labels.window_months, years=card["trained_on"], rows=words.number(card["rows"]),
+            failures=words.number(card["failures"]), embargo=card["embargo_years"], fitted=fitted, counted=counted,
+            confidence=words.percent(self.model_record["confidence"], 0),
+        )  # fmt: skip

@@ -7,7 +7,9 @@ from typing import Any
 
 import polars as pl
 
-MISSING = "–"
+from quiebra.words import MISSING, Words, escaped
+
+ENGLISH = Words()
 NARROWEST, WIDEST = 10, 60
 
 
@@ -29,15 +31,16 @@ def amount(value: float | None, decimals: int = 0) -> str:
     return MISSING if value is None else f"{value:,.{decimals}f}"
 
 
-def interval(figures: Mapping[str, Any], name: str, decimals: int = 3) -> str:
+def interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Words = ENGLISH) -> str:
     """Return a figure with its interval, as validation writes them: ``0.934 (0.918 to 0.949)``."""
     value = figures.get(name)
     if value is None:
         return MISSING
     low, high = figures["interval"][name]
+    shown = words.number(value, decimals)
     if low is None:
-        return f"{value:.{decimals}f}"
-    return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
+        return shown
+    return words("{value} ({low} to {high})", value=shown, low=words.number(low, decimals), high=words.number(high, decimals))
 
 
 def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str, Callable[[Any], str]] | None = None) -> str:
@@ -56,11 +59,4 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
     return "\n".join(lines)
 
 
-def escaped(value: Any) -> str:
-    """Return text with everything escaped that Markdown or HTML would read; a dash where missing."""
-    if value is None:
-        return MISSING
-    text = str(value).replace("\\", "\\\\").replace("\n", " ")
-    for mark in "|*_`<>[]$@#":
-        text = text.replace(mark, "\\" + mark)
-    return text
+__all__ = ["ENGLISH", "MISSING", "amount", "escaped", "interval", "percent", "table"]

@@ -10,15 +10,18 @@ from typing import Any
 import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME
+from quiebra.features.spanish import label
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.model_card import FIGURES, weak_points
 from quiebra.reports.pages import Report
-from quiebra.reports.tables import amount, escaped, interval, percent, table
+from quiebra.reports.tables import interval, table
 from quiebra.validation.discrimination import accuracy_ratio
+from quiebra.words import mark
 from quiebra.workspace import Workspace
 
-SHOWN = (("AUC", "auc", 3), ("average precision", "average_precision", 3), ("riskiest tenth", "top_decile_capture", 3), ("KS", "ks", 3))
+SHOWN = ((mark("AUC"), "auc", 3), (mark("average precision"), "average_precision", 3), (mark("riskiest tenth"), "top_decile_capture", 3),
+         (mark("KS"), "ks", 3))  # fmt: skip
 
 
 def validation_report(overrides: Mapping[str, Any] | None = None) -> ValidationReport:
@@ -36,67 +39,76 @@ class ValidationReport(Report):
         return read_json(self.workspace.validation / "pack.json")
 
     @cached_property
+    def alerts_judged(self) -> dict[str, Any]:
+        """Alerts judged on failures that happened; see `quiebra.alerts.backtest.back_test`."""
+        return self.read(read_json, self.workspace.alerts / "back_test.json")
+
+    @cached_property
     def comparison(self) -> dict[str, Any] | None:
         """Against the champion, as `publish` found it; None where there was no other."""
         return self.published["comparison"]
 
     def summary(self) -> str:
         """The banners, the verdict in a sentence, and where the model is weak."""
-        verdicts = [row["verdict"] for row in self.metrics["verdict"]]
-        failed = self.metrics["failed_gates"]
+        words, verdicts = self.words, [row["verdict"] for row in self.metrics["verdict"]]
         judged = self.metrics["walk_forward"]
-        head = (
-            f"**{verdicts.count('pass')}** of {len(verdicts)} tests passed, {verdicts.count('watch')} are on watch and "
-            f"{verdicts.count('fail')} failed, on {judged['rows']:,} firm-years of fiscal years {judged['test_years']} with "
-            f"{judged['events']} failures, each year scored by a model that had seen only earlier ones."
+        head = words(
+            "**{passed}** of {all} tests passed, {watch} are on watch and {failed} failed, on {rows} firm-years of fiscal years {years} "
+            "with {events} failures, each year scored by a model that had seen only earlier ones.",
+            passed=verdicts.count("pass"), all=len(verdicts), watch=verdicts.count("watch"), failed=verdicts.count("fail"),
+            rows=words.number(judged["rows"]), years=judged["test_years"], events=judged["events"],
+        )  # fmt: skip
+        refused = "\n\n".join(
+            words("**Not to be promoted:** {test} is {value}.", test=words(row["words"]), value=self._valued(row))
+            for row in self.metrics["verdict"]
+            if row["verdict"] == "fail"
         )
-        refused = "\n\n".join(f"**Not to be promoted:** {escaped(sentence)}." for sentence in failed)
-        weak = "\n".join(f"- {line}" for line in weak_points(self.metrics, self.calibration, self.pack))
+        weak = "\n".join(f"- {line}" for line in weak_points(self.metrics, self.calibration, self.pack, words))
         return "\n\n".join(part for part in (self.banners(), head, refused, weak) if part)
 
-    def verdict(self) -> list[dict[str, str]]:
-        return [
+    def verdict(self) -> str:
+        words = self.words
+        rows = [
             {
-                "test": row["words"], "value": self._valued(row), "pass": f"{row['pass']:g}", "watch": f"{row['watch']:g}",
-                "verdict": row["verdict"],
+                words("test"): words(row["words"]), words("value"): self._valued(row), words("pass"): words.number(row["pass"], 2),
+                words("watch"): words.number(row["watch"], 2), words("verdict"): words(row["verdict"]),
             }
             for row in self.metrics["verdict"]
         ]  # fmt: skip
+        return table(rows)
 
-    @staticmethod
-    def _valued(row: dict[str, Any]) -> str:
-        if row["interval"] is None or row["value"] is None:
-            return amount(row["value"], 3)
-        low, high = row["interval"]
-        return f"{row['value']:.3f} ({low:.3f} to {high:.3f})"
+    def _valued(self, row: dict[str, Any]) -> str:
+        found = {"value": row["value"], "interval": {"value": row["interval"] or [None, None]}}
+        return interval(found, "value", 3, self.words)
 
-    def discrimination(self) -> list[dict[str, str]]:
+    def discrimination(self) -> str:
         """Rows of figures, columns of scores; AR and KS beside AUC."""
+        words = self.words
         columns = {
-            "all": "walk_forward", "without alive exits": "without_alive_exits", "trees alone": "model_alone",
-            "Altman alone": "altman_alone",
+            words("all"): "walk_forward", words("without alive exits"): "without_alive_exits", words("trees alone"): "model_alone",
+            words("Altman alone"): "altman_alone",
         }  # fmt: skip
         rows = [
-            {"": words, **{title: interval(self.metrics[key], name, digits) for title, key in columns.items()}}
-            for words, name, digits in FIGURES
+            {"": words(text), **{title: interval(self.metrics[key], name, digits, words) for title, key in columns.items()}}
+            for text, name, digits in FIGURES
         ]
-        ratios = {title: amount(accuracy_ratio(self.metrics[key].get("auc")), 3) for title, key in columns.items()}
-        return [rows[0], {"": "accuracy ratio", **ratios}, *rows[1:]]
+        ratios = {title: words.number(accuracy_ratio(self.metrics[key].get("auc")), 3) for title, key in columns.items()}
+        return table([rows[0], {"": words("accuracy ratio"), **ratios}, *rows[1:]])
 
     def by_year(self) -> str:
+        words = self.words
         rows = [
-            {"year": year, **{words: interval(m, name, d) for words, name, d in SHOWN}, "failures": m["events"]}
-            for year, m in self.metrics["by_year"].items()
+            {words("year"): year, **self._shown(m), words("failures"): m["events"]} for year, m in self.metrics["by_year"].items()
         ]
         return table(rows)
+
+    def _shown(self, figures: Mapping[str, Any]) -> dict[str, str]:
+        return {self.words(text): interval(figures, name, digits, self.words) for text, name, digits in SHOWN}
 
     def by_group(self) -> str:
         found = self.pack["groups"]["by_size"] + self.pack["groups"]["by_sector"]
-        rows = [
-            {"companies": g["group"], **{words: interval(g, name, d) for words, name, d in SHOWN}, "failures": g["events"]}
-            for g in found
-        ]
-        return table(rows)
+        words = self.words
+        return table([{words("companies"): words(g["group"]), **self._shown(g), words("failures"): g["events"]} for g in found])
 
     @property
     def rate(self) -> float:
@@ -104,44 +116,56 @@ class ValidationReport(Report):
         return judged["events"] / judged["rows"]
 
     def grades(self) -> str:
-        rows = pl.DataFrame(self.calibration["by_grade"]).select(
-            "rows", "failures", "observed", grade="rating", **{"mean PD": "mean_pd", "from": "low", "to": "high", "inside": "inside"}
-        )
-        rows = rows.with_columns(pl.when("inside").then(pl.lit("yes")).otherwise(pl.lit("no")).alias("inside"))
-        shown = rows.select("grade", "rows", "failures", "mean PD", "observed", "from", "to", "inside")
-        return table(shown, {name: percent for name in ("mean PD", "observed", "from", "to")})
+        words = self.words
+        rows = [
+            {
+                words("grade"): g["rating"], words("rows"): g["rows"], words("failures"): g["failures"],
+                words("mean PD"): words.percent(g["mean_pd"]), words("observed"): words.percent(g["observed"]),
+                words("from"): words.percent(g["low"]), words("to"): words.percent(g["high"]),
+                words("inside"): words("yes") if g["inside"] else words("no"),
+            }
+            for g in self.calibration["by_grade"]
+        ]  # fmt: skip
+        return table(rows, {words(name): str for name in (mark("mean PD"), mark("observed"), mark("from"), mark("to"))})
 
     def tests(self) -> str:
-        c, parts = self.calibration, self.calibration["brier_parts"]
+        words, c, parts = self.words, self.calibration, self.calibration["brier_parts"]
+        n, hosmer, spiegelhalter = words.number, c["hosmer_lemeshow"], c["spiegelhalter"]
         rows = [
-            ("Hosmer-Lemeshow", f"{c['hosmer_lemeshow']['statistic']:.1f} (p {c['hosmer_lemeshow']['p']:.3f})",
-             "whether ten groups of companies failed as often as their PDs say; a small p speaks against it"),
-            ("Spiegelhalter", f"z {c['spiegelhalter']['z']:.2f} (p {c['spiegelhalter']['p']:.3f})",
-             "whether the Brier score is what these PDs would have, if right"),
-            ("Brier score", f"{parts['brier']:.5f}", "mean squared distance of PD and outcome"),
-            ("its reliability", f"{parts['reliability']:.6f}", "what wrong levels of PD add to it"),
-            ("its resolution", f"{parts['resolution']:.6f}", "what telling companies apart takes off it"),
-            ("its uncertainty", f"{parts['uncertainty']:.5f}", "what one and the same PD for all would have"),
+            ("Hosmer-Lemeshow", f"{n(hosmer['statistic'], 1)} (p {n(hosmer['p'], 3)})",
+             words("whether ten groups of companies failed as often as their PDs say; a small p speaks against it")),
+            ("Spiegelhalter", f"z {n(spiegelhalter['z'], 2)} (p {n(spiegelhalter['p'], 3)})",
+             words("whether the Brier score is what these PDs would have, if right")),
+            (words("Brier score"), n(parts["brier"], 5), words("mean squared distance of PD and outcome")),
+            (words("its reliability"), n(parts["reliability"], 6), words("what wrong levels of PD add to it")),
+            (words("its resolution"), n(parts["resolution"], 6), words("what telling companies apart takes off it")),
+            (words("its uncertainty"), n(parts["uncertainty"], 5), words("what one and the same PD for all would have")),
         ]  # fmt: skip
-        return table([{"test": a, "value": b, "meaning": c} for a, b, c in rows])
+        return table([{words("test"): a, words("value"): b, words("meaning"): c} for a, b, c in rows])
 
     def coverage(self) -> str:
         c = self.calibration
         order = {grade: place for place, grade in enumerate([row["rating"] for row in c["by_grade"]] + ["all"])}
-        rows = pl.DataFrame(c["coverage"]).sort(pl.col("rating").replace_strict(order))
-        rows = rows.select("covered", "failures", grade="rating", years="cells").select("grade", "years", "failures", "covered")
-        words = (
-            f"Intervals of {c['interval']:.0%} on PDs held in {percent(c['interval_coverage'], 1)} of grades and years; chance alone "
-            f"moves that by at least {percent(c['coverage_error'], 1)} (one standard error)."
-        )
-        return f"{words}\n\n{table(rows, {'covered': lambda v: percent(v, 1)})}"
+        words, rows = self.words, pl.DataFrame(c["coverage"]).sort(pl.col("rating").replace_strict(order))
+        shown = [
+            {words("grade"): words(grade), words("years"): years, words("failures"): failures, words("covered"): words.percent(covered, 1)}
+            for grade, years, failures, covered in rows.select("rating", "cells", "failures", "covered").iter_rows()
+        ]
+        text = words(
+            "Intervals of {confidence} on PDs held in {covered} of grades and years; chance alone moves that by at least {error} (one "
+            "standard error).", confidence=words.percent(c["interval"], 0), covered=words.percent(c["interval_coverage"], 1),
+            error=words.percent(c["coverage_error"], 1),
+        )  # fmt: skip
+        return f"{text}\n\n{table(shown, {words('covered'): str})}"
 
     def horizons(self) -> str:
         """PDs of one to five years over all out-of-time years whose outcomes are known that far."""
+        words = self.words
         rows = [
-            {"years ahead": r["years"], "fiscal years": r["fiscal_years"], "failures": r["events"], "AUC": interval(r, "auc"),
-             "average precision": interval(r, "average_precision"), "mean PD / observed": interval(r, "pd_over_observed", 2),
-             "in the last of those years": amount(list(r["pd_over_observed_by_year"].values())[-1], 2)}
+            {words("years ahead"): r["years"], words("fiscal years"): r["fiscal_years"], words("failures"): r["events"],
+             words("AUC"): interval(r, "auc", 3, words), words("average precision"): interval(r, "average_precision", 3, words),
+             words("mean PD / observed"): interval(r, "pd_over_observed", 2, words),
+             words("in the last of those years"): words.number(list(r["pd_over_observed_by_year"].values())[-1], 2)}
             for r in self.pack["horizons"]
         ]  # fmt: skip
         return table(rows)
@@ -155,39 +179,47 @@ class ValidationReport(Report):
             self.pack["stability"]["importance"],
             schema={"fiscal_year": pl.Int64, "rank_correlation": pl.Float64, "kept": pl.Float64},
         )
-        rows = years.join(shift, on="fiscal_year", how="left").rename(
-            {"fiscal_year": "fiscal year", "psi": "PSI of PDs", "rank_correlation": "importance, rank correlation", "kept": "top 15 kept"}
-        )
-        return table(rows, {"fiscal year": str, "PSI of PDs": lambda v: amount(v, 3), "top 15 kept": lambda v: percent(v, 0),
-                            "importance, rank correlation": lambda v: amount(v, 3)})  # fmt: skip
+        words, both = self.words, years.join(shift, on="fiscal_year", how="left")
+        rows = [
+            {words("fiscal year"): str(year), words("PSI of PDs"): words.number(psi, 3),
+             words("importance, rank correlation"): words.number(rank, 3), words("top 15 kept"): words.percent(kept, 0)}
+            for year, psi, rank, kept in both.select("fiscal_year", "psi", "rank_correlation", "kept").iter_rows()
+        ]  # fmt: skip
+        return table(rows)
 
     def drift(self) -> pl.DataFrame:
         """label and csi of every feature, most moved first."""
         rows = [
-            {"label": FEATURES_BY_NAME[row["feature"]].label, "csi": row["csi"]}
+            {"label": self._label(row["feature"]), "csi": row["csi"]}
             for row in self.pack["stability"]["csi"]
             if row["csi"] is not None
         ]
         return pl.DataFrame(rows, schema={"label": pl.String, "csi": pl.Float64})
+
+    def _label(self, feature: str) -> str:
+        return label(feature) if self.words.language == "es" else FEATURES_BY_NAME[feature].label
 
     def all_drift(self) -> str:
         """Every feature's index, most moved first down both halves of the table."""
         moved, limit = self.drift(), self.params.monitor.feature_csi
         half = (moved.height + 1) // 2
         number = moved.with_row_index("row").with_columns(pl.col("row") % half)
-        left = number[:half].select("row", feature="label", CSI="csi")
-        rows = left.join(number[half:].select("row", **{"feature ": "label", "CSI ": "csi"}), on="row", how="left").drop("row")
+        words, name = self.words, self.words("feature")
+        left = number[:half].select("row", **{name: "label", "CSI": "csi"})
+        rows = left.join(number[half:].select("row", **{f"{name} ": "label", "CSI ": "csi"}), on="row", how="left").drop("row")
         over = sum(csi > limit.alarm for csi in moved["csi"])
-        shown = table(rows, {name: (lambda v: amount(v, 3)) for name in ("CSI", "CSI ")})
-        return f"{over} of {moved.height} features are above {limit.alarm:g}.\n\n{shown}"
+        shown = table(rows, {name: (lambda v: words.number(v, 3)) for name in ("CSI", "CSI ")})
+        text = words("{n} of {all} features are above {limit}.", n=over, all=moved.height, limit=words.number(limit.alarm, 2))
+        return f"{text}\n\n{shown}"
 
     def contest(self) -> str:
-        found = self.pack["contest"]
+        words, found = self.words, self.pack["contest"]
         rows = [
             {
-                "": name, **{words: interval(f, key, d) for words, key, d in SHOWN[:2]}, "Brier": amount(f["brier"], 5),
-                "AUC of blend less this": interval(found["blend minus"].get(name, {}), "auc"),
-                "AP of blend less this": interval(found["blend minus"].get(name, {}), "average_precision"),
+                "": words(name), **{words(text): interval(f, key, d, words) for text, key, d in SHOWN[:2]},
+                "Brier": words.number(f["brier"], 5),
+                words("AUC of blend less this"): interval(found["blend minus"].get(name, {}), "auc", 3, words),
+                words("AP of blend less this"): interval(found["blend minus"].get(name, {}), "average_precision", 3, words),
             }
             for name, f in sorted(found["figures"].items(), key=lambda item: -(item[1].get("auc") or 0))
         ]  # fmt: skip
@@ -195,40 +227,46 @@ class ValidationReport(Report):
 
     def contested(self) -> str:
         """What the contest is on, and what blending adds."""
-        found = self.pack["contest"]
+        words, found = self.words, self.pack["contest"]
         gain = found["blend minus"]["model without Altman"]
-        return (
-            f"{found['rows']:,} firm-years that all of them score, {found['events']} failures. Blending with Altman changes AUC by "
-            f"{interval(gain, 'auc', 4)} and average precision by {interval(gain, 'average_precision', 4)} against the trees alone, "
-            "on the same rows."
-        )
+        return words(
+            "{rows} firm-years that all of them score, {events} failures. Blending with Altman changes AUC by {auc} and average precision "
+            "by {precision} against the trees alone, on the same rows.",
+            rows=words.number(found["rows"]), events=found["events"], auc=interval(gain, "auc", 4, words),
+            precision=interval(gain, "average_precision", 4, words),
+        )  # fmt: skip
 
     def champion(self) -> str:
         """This model against the last approved one."""
-        c = self.comparison
+        words, c = self.words, self.comparison
         if c is None and self.published["status"] == "champion":
-            return "This model is the approved one of its source, and none was before it."
+            return words("This model is the approved one of its source, and none was before it.")
         if c is None:
-            return "No model of this source has been approved yet: there is none to compare this one with."
+            return words("No model of this source has been approved yet: there is none to compare this one with.")
+        champion = words("champion {id}", id=c["champion"])
         if c["difference"] is None:
-            return f"This model and the champion {c['champion']} share no failure to be judged on."
-        names = {"this model": c["figures"]["model"], f"champion {c['champion']}": c["figures"]["champion"],
-                 "difference": c["difference"]}  # fmt: skip
-        return table([{"": title, **{w: interval(f, key, d) for w, key, d in FIGURES}} for title, f in names.items()])
+            return words("This model and the {champion} share no failure to be judged on.", champion=champion)
+        names = {words("this model"): c["figures"]["model"], champion: c["figures"]["champion"], words("difference"): c["difference"]}
+        return table([{"": title, **{words(t): interval(f, key, d, words) for t, key, d in FIGURES}} for title, f in names.items()])
 
     def blend(self) -> str:
         """What the weight is, and how sure it is."""
+        words = self.words
         rows = [
-            {"scorer": kind, "weight of the trees": interval({"weight": b["weight"], "interval": {"weight": b["interval"]}}, "weight", 2),
-             "fitted on failures": b["failures"], "fixed in params": "no" if b["in_params"] is None else f"{b['in_params']:.2f}"}
+            {words("scorer"): words(kind),
+             words("weight of the trees"): interval({"weight": b["weight"], "interval": {"weight": b["interval"]}}, "weight", 2, words),
+             words("fitted on failures"): b["failures"],
+             words("fixed in params"): words("no") if b["in_params"] is None else words.number(b["in_params"], 2)}
             for kind, b in self.pack["blend"].items()
         ]  # fmt: skip
         return table(rows)
 
     def sensitivity(self) -> str:
+        words = self.words
         rows = [
-            {"choice": r["choice"], "failures learnt from": r["learnt_failures"], "AUC": interval(r, "auc"),
-             "average precision": interval(r, "average_precision"), "AUC less that of params": interval(r.get("difference", {}), "auc")}
+            {words("choice"): words(r["choice"]), words("failures learnt from"): r["learnt_failures"],
+             words("AUC"): interval(r, "auc", 3, words), words("average precision"): interval(r, "average_precision", 3, words),
+             words("AUC less that of params"): interval(r.get("difference", {}), "auc", 3, words)}
             for r in self.pack["sensitivity"]
         ]  # fmt: skip
         return table(rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from quiebra.params import Portfolio
 
@@ -54,12 +54,12 @@ def simulate_losses(
     All arrays are of one length; LGD is a share. Contributions are by Euler (Tasche, 1999).
     """
     rng = np.random.default_rng(seed)
-    at_stake, threshold = lgd * exposure, norm.ppf(pd)
-    common = norm.ppf((np.arange(draws) + rng.random(draws)) / draws)  # one draw in each of as many equal parts
+    at_stake, threshold = lgd * exposure, ndtri(pd)
+    common = ndtri((np.arange(draws) + rng.random(draws)) / draws)  # one draw in each of as many equal parts
     losses = np.empty(draws)
     failed: list[np.ndarray] = []
     for draw, z in enumerate(common):
-        chance = norm.cdf((threshold - np.sqrt(correlation) * z) / np.sqrt(1 - correlation))
+        chance = ndtr((threshold - np.sqrt(correlation) * z) / np.sqrt(1 - correlation))
         hit = np.flatnonzero(rng.random(len(pd)) < chance)
         failed.append(hit)
         losses[draw] = at_stake[hit].sum()

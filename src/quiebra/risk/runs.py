@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, read_table
-from quiebra.models import model_hash
+from quiebra.models import PdModel, model_hash
 from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
 from quiebra.risk.portfolio import a_year_ago, by_year, reasons_in_words
@@ -98,6 +99,49 @@ class FinishedRun:
     def before(self) -> pl.DataFrame:
         """The scores of a year ago."""
         return a_year_ago(self.history, self.scores)
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        return self.read(read_table, self.workspace.monitoring / "findings.parquet")
+
+    @cached_property
+    def features(self) -> pl.DataFrame:
+        return self.read(read_table, self.workspace.features / "features.parquet")
+
+    @cached_property
+    def contributions(self) -> pl.DataFrame:
+        """company_id, base and one column a feature: its effect on the company's log-odds."""
+        return self.read(read_table, self.workspace.scores / "contributions.parquet")
+
+    @cached_property
+    def shares(self) -> pl.DataFrame:
+        """The portfolio: company_id, exposure, lgd, pd_12m, expected_loss and contribution."""
+        return self.read(read_table, self.workspace.stress / "contributions.parquet")
+
+    @cached_property
+    def losses(self) -> dict[str, Any]:
+        return self.read(read_json, self.workspace.stress / "portfolio.json")
+
+    @cached_property
+    def scenarios(self) -> pl.DataFrame:
+        return self.read(read_table, self.workspace.stress / "scenarios.parquet")
+
+    @cached_property
+    def shocks(self) -> pl.DataFrame:
+        return self.read(read_table, self.workspace.stress / "shocks.parquet")
+
+    @cached_property
+    def model(self) -> PdModel:
+        """The trained model, for what a reader asks to be scored."""
+        return self.read(PdModel.load, self.workspace.models)
+
+    @cached_property
+    def as_of(self) -> dt.date:
+        return dt.date.fromisoformat(self.run["as_of"])
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.run["simulated"])
 
     def judged_years(self, window_months: int) -> pl.DataFrame:
         """Return PD by fiscal year from the first year that validation judged; see `quiebra.risk.by_year`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from quiebra.models import PdModel
 from quiebra.models.term import COLUMNS
@@ -46,7 +46,7 @@ def scenario_scores(
     Year k of a scenario has ``path[k − 1]`` of its shift. low and high move the shift by its own error at the model's
     confidence: they say how sure the relation to the economy is, not how sure the PD is.
     """
-    width = norm.ppf((1 + model.confidence) / 2)
+    width = ndtri((1 + model.confidence) / 2)
     pieces = []
     for kind, scorer in model.scorers.items():
         own = scores.filter(pl.col("scorer") == kind).select("company_id", *COLUMNS)

@@ -1,25 +1,30 @@
 """The database: SQLite as cloned, PostgreSQL when QUIEBRA_DATABASE_URL says so. Other tools read its tables and views."""
 
-from quiebra.store.audit import Entry, entries, record
+from quiebra.store.audit import Entry, Verdict, entries, record, verify
 from quiebra.store.engine import connect, upgrade
 from quiebra.store.publish import Publication, publish
-from quiebra.store.queries import current_run, earlier_month, trace
+from quiebra.store.queries import current_run, current_source, earlier_month, trace
 from quiebra.store.register import models, promote, roll_back
+from quiebra.store.retention import prune
 from quiebra.store.studies import study_storage
 
 __all__ = [
     "Entry",
     "Publication",
+    "Verdict",
     "connect",
     "current_run",
+    "current_source",
     "earlier_month",
     "entries",
     "models",
     "promote",
+    "prune",
     "publish",
     "record",
     "roll_back",
     "study_storage",
     "trace",
     "upgrade",
+    "verify",
 ]

@@ -25,6 +25,15 @@ def current_run(engine: Engine) -> str | None:
         return session.scalar(select(Run.run_id).where(Run.is_current))
 
 
+def current_source(engine: Engine) -> str:
+    """Return the source of the current run's data. StoreError where nothing was published."""
+    with answering(engine), Session(engine) as session:
+        found = session.scalar(select(Run.source).where(Run.is_current)) if _has_tables(engine) else None
+    if found is None:
+        raise StoreError("nothing was published into this database yet: run `quiebra run`")
+    return found
+
+
 def trace(engine: Engine, identifier: str) -> dict[str, Any]:
     """Return what made a run: data, params, code, model and metrics. ``identifier``: a run or model id, or the start of one.
 

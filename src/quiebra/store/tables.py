@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Date, DateTime, Float, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy import JSON, Boolean, Date, DateTime, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
@@ -137,7 +137,7 @@ class Finding(Base):
 
 
 class AuditEntry(Base):
-    """Who changed what, when, from what to what and why. Rows are added and never changed."""
+    """Who changed what, when, from what to what and why. Rows are added and never changed; see `quiebra.store.audit`."""
 
     __tablename__ = "auditoria"
 
@@ -150,3 +150,123 @@ class AuditEntry(Base):
     after: Mapped[Any | None] = mapped_column(JSON)
     reason: Mapped[str] = mapped_column(Text)
     run_id: Mapped[str | None] = mapped_column(String(12))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditSeal(Base):
+    """The ends of the chain of audit entries. ``start``: the last entry that was pruned; ``head``: the last one written."""
+
+    __tablename__ = "auditoria_sellos"
+
+    name: Mapped[str] = mapped_column(String(8), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(Integer)
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class Alert(Base):
+    """A rule that a company, the portfolio or the model broke, and what became of it; see `quiebra.alerts.states`.
+
+    subject: a company's id, ``portfolio``, or a measure of monitoring. cause: what was new when it was raised: the same cause
+    raises no second alert. state: open, acknowledged or closed. raised_on, seen_on: as-of dates of runs.
+    """
+
+    __tablename__ = "alertas"
+
+    alert_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    source: Mapped[str] = mapped_column(String(32))
+    rule: Mapped[str] = mapped_column(String(64))
+    measure: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(64))
+    cause: Mapped[str] = mapped_column(String(64))
+    severity: Mapped[str] = mapped_column(String(8))
+    value: Mapped[float] = mapped_column(Float)
+    threshold: Mapped[float] = mapped_column(Float)
+    latest: Mapped[float | None] = mapped_column(Float)
+    state: Mapped[str] = mapped_column(String(16))
+    raised_on: Mapped[dt.date] = mapped_column(Date)
+    raised_run: Mapped[str] = mapped_column(String(12))
+    seen_on: Mapped[dt.date] = mapped_column(Date)
+    seen_run: Mapped[str] = mapped_column(String(12))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    note: Mapped[str | None] = mapped_column(Text)
+    review_on: Mapped[dt.date | None] = mapped_column(Date)
+    closed_on: Mapped[dt.date | None] = mapped_column(Date)
+    closed_by: Mapped[str | None] = mapped_column(String(64))
+    changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class WatchEntry(Base):
+    """A company that analysts keep an eye on, whatever its grade. level: 1 watch, 2 close watch, 3 exit. One row a company."""
+
+    __tablename__ = "vigilancia"
+
+    source: Mapped[str] = mapped_column(String(32), primary_key=True)
+    company_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    level: Mapped[int] = mapped_column(Integer)
+    reason: Mapped[str] = mapped_column(Text)
+    who: Mapped[str] = mapped_column(String(64))
+    since: Mapped[dt.date] = mapped_column(Date)
+    review_on: Mapped[dt.date] = mapped_column(Date)
+    changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class Override(Base):
+    """An analyst's grade for a company beside the model's. In force from its approval, by another person, to ``expires_on``."""
+
+    __tablename__ = "ajustes_calificacion"
+
+    override_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    source: Mapped[str] = mapped_column(String(32))
+    company_id: Mapped[str] = mapped_column(String(64))
+    rating: Mapped[str] = mapped_column(String(8))
+    model_rating: Mapped[str] = mapped_column(String(8))
+    pd_12m: Mapped[float] = mapped_column(Float)
+    run_id: Mapped[str] = mapped_column(String(12))
+    as_of: Mapped[dt.date] = mapped_column(Date)
+    reason: Mapped[str] = mapped_column(Text)
+    author: Mapped[str] = mapped_column(String(64))
+    made_on: Mapped[dt.date] = mapped_column(Date)
+    expires_on: Mapped[dt.date] = mapped_column(Date)
+    approver: Mapped[str | None] = mapped_column(String(64))
+    approved_on: Mapped[dt.date | None] = mapped_column(Date)
+    ended_on: Mapped[dt.date | None] = mapped_column(Date)
+    ended_by: Mapped[str | None] = mapped_column(String(64))
+
+
+class Message(Base):
+    """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
+
+    key: what it says, and to whom: the same key is queued once. state: queued, sending, doubtful, sent, written (to the folder,
+    for want of a server) or failed.
+    """
+
+    __tablename__ = "bandeja_salida"
+
+    message_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(32))
+    recipient: Mapped[str] = mapped_column(String(254))
+    about: Mapped[str] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(String(12))
+    subject: Mapped[str] = mapped_column(Text)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer)
+    not_before: Mapped[dt.datetime] = mapped_column(DateTime)
+    error: Mapped[str | None] = mapped_column(Text)
+    queued_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class Cycle(Base):
+    """One scheduled cycle: which steps have finished, and how it ended. state: running, done or failed."""
+
+    __tablename__ = "ciclos"
+
+    cycle_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    state: Mapped[str] = mapped_column(String(8))
+    steps: Mapped[Any] = mapped_column(JSON)
+    run_id: Mapped[str | None] = mapped_column(String(12))
+    started_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    ended_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    error: Mapped[str | None] = mapped_column(Text)

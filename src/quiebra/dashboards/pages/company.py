@@ -13,9 +13,9 @@ from quiebra.dashboards.controls import Chart, Download, Search, card, html, row
 from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.tearsheet import tear_sheet
-from quiebra.dashboards.words import Words
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.words import Words
 
 FORM = (
     "total_assets",

@@ -9,7 +9,7 @@ from quiebra.dashboards.controls import Chart, Table, card, html, row
 from quiebra.dashboards.markup import chip, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
-from quiebra.dashboards.words import Words
+from quiebra.words import Words
 
 
 class Executive(Page):

@@ -11,7 +11,7 @@ from quiebra.dashboards.markup import Kpi, Markup, flagged, kpi_row
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.portfolio import Portfolio as Held
 from quiebra.dashboards.rows import Column
-from quiebra.dashboards.words import Words
+from quiebra.words import Words
 
 
 class Portfolio(Page):

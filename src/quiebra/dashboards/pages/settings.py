@@ -13,8 +13,8 @@ from quiebra.dashboards.controls import Table, card, html, row
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
 from quiebra.dashboards.visitors import visitor
-from quiebra.dashboards.words import Words
 from quiebra.errors import ParamsError
+from quiebra.words import Words
 
 
 class Settings(Page):

@@ -13,7 +13,7 @@ from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
 from quiebra.dashboards.stress import Case
-from quiebra.dashboards.words import Words
+from quiebra.words import Words
 
 
 class Stress(Page):

@@ -9,12 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from quiebra.cli import operations
 from quiebra.errors import QuiebraError
 
 app = typer.Typer(
     help="Corporate bankruptcy risk: from raw statements to a published report.",
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
+
+for _name in ("alerts", "watch", "override", "audit"):
+    app.add_typer(getattr(operations, _name), name=_name)
 
 
 @app.command()
@@ -120,7 +124,7 @@ def models() -> None:
 
     Example: quiebra models
     """
-    for model in _register().models(_database()):
+    for model in _register().models(operations.database()):
         typer.echo(
             f"{model['model_id']}  v{model['version']}  {model['status']:<10}  {model['source']:<9} {model['trained_on']:<10} "
             f"AUC {model['auc']:.3f}"
@@ -140,7 +144,7 @@ def promote(
 
     Example: quiebra promote 1a2b3c4d5e6f
     """
-    typer.echo(f"{_register().promote(_database(), model, despite=despite)} is the champion")
+    typer.echo(f"{_register().promote(operations.database(), model, despite=despite)} is the champion")
 
 
 @app.command()
@@ -149,24 +153,13 @@ def rollback(source: Annotated[str | None, typer.Option(help="of models, where s
 
     Example: quiebra rollback
     """
-    typer.echo(f"{_register().roll_back(_database(), source)} is the champion again")
+    typer.echo(f"{_register().roll_back(operations.database(), source)} is the champion again")
 
 
 def _register() -> Any:
     from quiebra.store import register
 
     return register
-
-
-def _database() -> Any:
-    """Return the workspace's database, at this version's tables."""
-    from quiebra import store
-    from quiebra.settings import database_url
-    from quiebra.workspace import Workspace
-
-    engine = store.connect(database_url(Workspace.find().root))
-    store.upgrade(engine)
-    return engine
 
 
 @app.command()

@@ -6,14 +6,12 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -21,16 +19,9 @@ from pydantic import (
 )
 
 from quiebra.errors import ParamsError, nearest
+from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
+from quiebra.params.section import Section, Share, Year
 from quiebra.workspace import Workspace
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Year = Annotated[int, Field(ge=1900, le=2200)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversions from text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _quoted_date(value: Any) -> Any:
@@ -209,8 +200,9 @@ class Portfolio(Section):
 
 
 class Report(Section):
-    title: str
+    title: str | None
     status: Literal["DRAFT", "APPROVED"]
+    lang: Literal["en", "es"]
     watch_list: Annotated[int, Field(ge=1, le=200)]
 
 
@@ -233,7 +225,17 @@ class Params(Section):
     portfolio: Portfolio
     monitor: Monitor
     report: Report
+    alerts: Alerts
+    delivery: Delivery
+    schedule: Schedule
+    retention: Retention
     dashboards: Dashboards
+
+    @model_validator(mode="after")
+    def _rules_that_can_be_broken(self) -> Params:
+        for name, rule in self.alerts.rules.items():
+            rule.check(f"alerts.rules.{name}", self.score.grades)
+        return self
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -280,6 +282,9 @@ def _explain(fault: Mapping[str, Any]) -> str:
 def _keys_beside(path: list[str]) -> list[str]:
     model: Any = Params
     for part in path[:-1]:
+        if get_origin(model) is dict:  # the part is a name of the user's own
+            model = get_args(model)[1]
+            continue
         fields = {(f.alias or n): f.annotation for n, f in model.model_fields.items()}
         model = fields.get(part)
     return [(f.alias or n) for n, f in model.model_fields.items()]

@@ -50,6 +50,10 @@ class Words:
         """Return a text with its values escaped; the text itself may hold markup."""
         return self(text, **{name: escape(str(value)) for name, value in values.items()})
 
+    def markdown(self, text: str, /, **values: object) -> str:
+        """Return a text with everything in its values escaped that Markdown or HTML would read."""
+        return self(text, **{name: escaped(value) for name, value in values.items()})
+
     def say(self, said: Said) -> str:
         """Return what a part below the dashboards has to say, in the language."""
         return self(said.text, **{name: self._value(value) for name, value in said.values.items()})
@@ -84,10 +88,27 @@ class Words:
         day = dt.date.fromisoformat(value) if isinstance(value, str) else value
         return format_date(day, format="long", locale=self.language)
 
+    def short(self, value: dt.date | str | None) -> str:
+        """Return a date in digits, as a table has room for."""
+        if value is None:
+            return MISSING
+        day = dt.date.fromisoformat(value) if isinstance(value, str) else value
+        return format_date(day, format="yyyy-MM-dd" if self.language == "en" else "dd/MM/yyyy", locale=self.language)
+
     @property
     def separators(self) -> str:
         """Return decimal mark and thousands mark, as Plotly asks for them."""
         return ".," if self.language == "en" else ",."
+
+
+def escaped(value: object) -> str:
+    """Return text with everything escaped that Markdown or HTML would read; a dash where missing."""
+    if value is None:
+        return MISSING
+    text = str(value).replace("\\", "\\\\").replace("\n", " ")
+    for sign in "|*_`<>[]$@#":
+        text = text.replace(sign, "\\" + sign)
+    return text
 
 
 def mark(text: str) -> str:

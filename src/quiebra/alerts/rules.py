@@ -1,0 +1,112 @@
+"""Alert rules: who breaks which, and what that makes of the alerts that there are. Nothing here knows of a database."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from quiebra.params.operations import Rule
+
+FOUND = {
+    "rule": pl.String,
+    "measure": pl.String,
+    "kind": pl.String,
+    "subject": pl.String,
+    "cause": pl.String,
+    "severity": pl.String,
+    "value": pl.Float64,
+    "threshold": pl.Float64,
+    "broken": pl.Boolean,
+}
+"""Columns of what rules find: who is at ``clear`` or beyond; ``broken``: at ``raise`` or beyond."""
+ALERTS = {
+    "alert_id": pl.String,
+    "rule": pl.String,
+    "subject": pl.String,
+    "cause": pl.String,
+    "state": pl.String,
+    "closed_on": pl.Date,
+}
+"""What a change of alerts needs to know of those that there are."""
+
+
+def found(
+    rules: Mapping[str, Rule],
+    grades: Mapping[str, float],
+    measures: Mapping[str, pl.DataFrame],
+    members: Mapping[str, set[str]] | None = None,
+) -> pl.DataFrame:
+    """Return who is at the ``clear`` threshold of a rule or beyond; see `FOUND`.
+
+    measures: kind of subject → one row a subject; see `quiebra.alerts.measures`. members: ids of the companies in the
+    ``portfolio`` and on the ``watch_list``, for rules on those alone.
+    """
+    parts = [pl.DataFrame(schema=FOUND)]
+    for name, rule in rules.items():
+        high, low = rule.thresholds(grades)
+        table = measures[rule.kind]
+        subject = "company_id" if rule.kind == "company" else "subject"
+        if rule.kind == "company":
+            table = table.filter(_in_scope(rule, members or {}))
+        # a rule that closes where it is raised has nothing between the two
+        rows = table.filter(pl.col(rule.measure) >= low)
+        parts.append(
+            rows.select(
+                pl.lit(name).alias("rule"),
+                pl.lit(rule.measure).alias("measure"),
+                pl.lit(rule.kind).alias("kind"),
+                pl.col(subject).alias("subject"),
+                "cause",
+                pl.lit(rule.severity).alias("severity"),
+                pl.col(rule.measure).alias("value"),
+                pl.lit(high).alias("threshold"),
+                (pl.col(rule.measure) >= high).alias("broken"),
+            )
+        )
+    return pl.concat(parts).sort("rule", "subject")
+
+
+def _in_scope(rule: Rule, members: Mapping[str, set[str]]) -> pl.Expr:
+    scope = pl.col("pd_12m") >= rule.pd_from
+    if rule.companies != "all":
+        scope &= pl.col("company_id").is_in(sorted(members.get(rule.companies, set())))
+    if rule.sectors is not None:
+        scope &= pl.col("sector").is_in(rule.sectors).fill_null(False)
+    return scope
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value) and closed (alert_id)."""
+
+    raised: pl.DataFrame
+    kept: pl.DataFrame
+    closed: pl.DataFrame
+
+
+def change(hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date) -> Change:
+    """Compare what rules found with the alerts that there are (`ALERTS`), open and closed.
+
+    An alert that is not closed stays while its subject is at ``clear`` or beyond, and closes otherwise, also where the subject
+    is no longer looked at, or the rule is gone. A broken rule raises an alert, unless one is open on it, or its cause had one
+    already, or the last one on it was closed less than its cool-down ago.
+    """
+    keys = ["rule", "subject"]
+    live = alerts.filter(pl.col("state") != "closed")
+    kept = live.join(hits.select(*keys, "value"), on=keys)
+    closed = live.join(hits, on=keys, how="anti")
+    broken = hits.filter("broken").join(live, on=keys, how="anti").join(alerts, on=[*keys, "cause"], how="anti")
+    cooling = alerts.drop_nulls("closed_on").group_by(keys).agg(last=pl.col("closed_on").max())
+    days = pl.DataFrame(
+        {"rule": list(rules), "days": [rule.cool_down_days for rule in rules.values()]},
+        schema={"rule": pl.String, "days": pl.Int64},
+    )
+    cooling = cooling.join(days, on="rule").filter((pl.lit(as_of) - pl.col("last")).dt.total_days() < pl.col("days"))
+    return Change(
+        broken.join(cooling, on=keys, how="anti").sort(keys),
+        kept.select("alert_id", "value").sort("alert_id"),
+        closed.select("alert_id").sort("alert_id"),
+    )

@@ -1,0 +1,210 @@
+"""Alerts in the database: raised once for each cause, acknowledged and closed by people, every change in the audit table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from quiebra.alerts.rules import ALERTS, change
+from quiebra.errors import AlertError
+from quiebra.params.operations import Rule
+from quiebra.provenance import digest
+from quiebra.store.audit import Entry, append
+from quiebra.store.engine import answering
+from quiebra.store.tables import Alert, AuditEntry
+
+OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
+SYSTEM = "quiebra"
+"""Who raises alerts, and closes those whose reason is gone."""
+COLUMNS = {column.name: column.type.python_type for column in Alert.__table__.columns}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that was evaluated: its id, the source of its data, and its as-of date."""
+
+    run_id: str
+    source: str
+    as_of: dt.date
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How many alerts a run raised, how many it closed, and how many stand after it; the same if it is evaluated again."""
+
+    raised: int
+    closed: int
+    standing: int
+
+
+def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run) -> Settled:
+    """Raise, keep and close alerts as the rules found (see `quiebra.alerts.rules.found`), all or none. The same run again changes
+    nothing. AlertError where a later date was evaluated before: alerts do not go back in time.
+    """
+    with answering(engine), engine.begin() as connection:
+        append(connection, [])  # whoever else evaluates waits here
+        alerts = _table(connection, run.source)
+        latest = alerts["seen_on"].max()
+        if latest is not None and latest > run.as_of:  # type: ignore[operator]
+            raise AlertError(
+                f"alerts of source '{run.source}' were last evaluated as of {latest}, after this run's {run.as_of}: "
+                "alerts do not go back in time; set run.as_of later, or use another database"
+            )
+        found = change(hits, alerts.select(list(ALERTS)), rules, run.as_of)
+        _raise(connection, found.raised, run)
+        _keep(connection, found.kept, run)
+        gone = dict(alerts.select("alert_id", "rule").iter_rows())
+        for (alert_id,) in found.closed.iter_rows():
+            why = (
+                "below its threshold again, or no longer scored"
+                if gone[alert_id] in rules
+                else "its rule is no longer in params"
+            )
+            values = {
+                "state": CLOSED,
+                "closed_on": run.as_of,
+                "closed_by": SYSTEM,
+                "seen_on": run.as_of,
+                "seen_run": run.run_id,
+            }
+            _alter(connection, alert_id, values, SYSTEM, "alert closed", why, run.run_id)
+        after = _table(connection, run.source)
+    mine = pl.col("closed_by").eq_missing(pl.lit(SYSTEM)) & (pl.col("seen_run") == run.run_id)
+    return Settled(
+        after.filter(pl.col("raised_run") == run.run_id).height,
+        after.filter(mine).height,
+        after.filter(pl.col("state") != CLOSED).height,
+    )
+
+
+def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
+    if rows.is_empty():
+        return
+    named = rows.drop("broken").to_dicts()
+    for row in named:
+        row["alert_id"] = digest([run.source, row["rule"], row["subject"], row["cause"]])[:12]
+    common = {
+        "source": run.source,
+        "state": OPEN,
+        "raised_on": run.as_of,
+        "raised_run": run.run_id,
+        "seen_on": run.as_of,
+        "seen_run": run.run_id,
+        "changed_at": _now(),
+    }
+    connection.execute(insert(Alert), [{**row, **common, "latest": row["value"]} for row in named])
+    entries = [
+        Entry(
+            SYSTEM,
+            "alert raised",
+            row["alert_id"],
+            None,
+            {"rule": row["rule"], "subject": row["subject"], "value": row["value"]},
+            row["cause"],
+            run.run_id,
+        )
+        for row in named
+    ]
+    append(connection, entries)
+
+
+def _keep(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
+    for alert_id, value in rows.iter_rows():
+        values = {"latest": value, "seen_on": run.as_of, "seen_run": run.run_id}
+        connection.execute(update(Alert).where(Alert.alert_id == alert_id).values(**values))
+
+
+def _alter(
+    connection: Connection, alert_id: str, values: dict[str, Any], who: str, action: str, why: str, run_id: str | None
+) -> None:
+    before = connection.execute(select(*(getattr(Alert, name) for name in values)).where(Alert.alert_id == alert_id)).one()
+    connection.execute(update(Alert).where(Alert.alert_id == alert_id).values(**values, changed_at=_now()))
+    append(connection, [Entry(who, action, alert_id, dict(before._mapping), values, why, run_id)])
+
+
+def acknowledge(
+    engine: Engine, identifier: str, who: str, *, owner: str | None = None, note: str = "", review_on: dt.date | None = None
+) -> str:
+    """Say that somebody looks after an alert: its owner (``who``, unless another is named), a note and when it is to be looked at
+    again. Return its id. One that was acknowledged before can be again; AlertError where it is closed, or none or several match.
+    """
+    with answering(engine), engine.begin() as connection:
+        append(connection, [])
+        row = _one(connection, identifier)
+        values = {
+            "state": ACKNOWLEDGED,
+            "owner": owner or who,
+            "note": note or row.note,
+            "review_on": review_on or row.review_on,
+        }
+        _alter(connection, row.alert_id, values, who, "alert acknowledged", note or "acknowledged", row.seen_run)
+    return row.alert_id
+
+
+def close(engine: Engine, identifier: str, who: str, note: str) -> str:
+    """Close an alert and say why; return its id. The same cause raises no other. AlertError where it is closed already, no
+    reason is given, or none or several match."""
+    if len(note.strip()) < 3:
+        raise AlertError("say why the alert is closed: the reason is kept with it")
+    with answering(engine), engine.begin() as connection:
+        append(connection, [])
+        row = _one(connection, identifier)
+        values = {"state": CLOSED, "note": note.strip(), "closed_on": row.seen_on, "closed_by": who}
+        _alter(connection, row.alert_id, values, who, "alert closed", note.strip(), row.seen_run)
+    return row.alert_id
+
+
+def _one(connection: Connection, identifier: str) -> Any:
+    rows = connection.execute(select(Alert.__table__).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
+    if len(rows) != 1:
+        raise AlertError(f"{len(rows) or 'no'} alert(s) have an id starting '{identifier}'; `quiebra alerts list` shows them")
+    if rows[0].state == CLOSED:
+        raise AlertError(f"alert {rows[0].alert_id} was closed on {rows[0].closed_on} by {rows[0].closed_by}")
+    return rows[0]
+
+
+def alerts(engine: Engine, source: str | None = None, *, closed: bool = False) -> pl.DataFrame:
+    """Return the alerts of a source (None: of all), those that are not closed or all of them; most severe and newest first."""
+    with answering(engine), engine.connect() as connection:
+        table = _table(connection, source)
+    if not closed:
+        table = table.filter(pl.col("state") != CLOSED)
+    order = pl.col("severity").replace_strict({"high": 0, "medium": 1, "low": 2}, return_dtype=pl.Int8)
+    return table.sort(
+        order, "raised_on", "rule", "latest", "subject", descending=[False, True, False, True, False], nulls_last=True
+    )
+
+
+def history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
+    """Return what happened to an alert, oldest first: at, who, action, before, after and reason."""
+    with answering(engine), engine.connect() as connection:
+        rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
+        if len(rows) != 1:
+            raise AlertError(
+                f"{len(rows) or 'no'} alert(s) have an id starting '{identifier}'; `quiebra alerts list --all` shows them"
+            )
+        asked = select(AuditEntry.__table__).where(
+            AuditEntry.subject == rows[0].alert_id, AuditEntry.action.startswith("alert ")
+        )
+        names = ("at", "who", "action", "before", "after", "reason")
+        return [
+            {name: row[name] for name in names} for row in connection.execute(asked.order_by(AuditEntry.entry_id)).mappings()
+        ]
+
+
+def _table(connection: Connection, source: str | None) -> pl.DataFrame:
+    asked = select(Alert.__table__).order_by(Alert.alert_id)
+    if source is not None:
+        asked = asked.where(Alert.source == source)
+    kinds = {str: pl.String, float: pl.Float64, dt.date: pl.Date, dt.datetime: pl.Datetime("us")}
+    schema = {name: kinds[kind] for name, kind in COLUMNS.items()}
+    return pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=schema, orient="row")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

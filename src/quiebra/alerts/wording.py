@@ -1,0 +1,63 @@
+"""Alerts in words: what a rule looks at, and a figure beside its threshold, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from quiebra.params.operations import STATUSES
+from quiebra.words import Words, mark
+
+MEASURES = {
+    "pd_12m": mark("one-year PD"),
+    "pd_60m": mark("five-year PD"),
+    "pd_rise": mark("rise of the PD"),
+    "pd_times": mark("PD against the earlier statement"),
+    "notches": mark("grades lost"),
+    "grade": mark("grade"),
+    "peers": mark("PD against its sector"),
+    "riskiest": mark("companies with a lower PD"),
+    "inversion": mark("first year against later ones"),
+    "zone": mark("Altman zones lost"),
+    "statement_months": mark("age of the statement"),
+    "blind": mark("data missing"),
+    "expected_loss": mark("expected loss of the exposure"),
+    "shortfall": mark("loss of the worst years, of the exposure"),
+    "largest_share": mark("largest exposure"),
+    "sector_hhi": mark("concentration by sector"),
+    "drift": mark("state of the model"),
+}
+TIMES = ("pd_times", "peers", "inversion")
+COUNTS = ("notches", "zone")
+LEVELS = {1: mark("watch"), 2: mark("close watch"), 3: mark("exit")}
+"""Of the analysts' watch list."""
+SEVERITY = {"low": mark("low"), "medium": mark("medium"), "high": mark("high")}
+STATES = {"open": mark("open"), "acknowledged": mark("acknowledged"), "closed": mark("closed")}
+
+
+def said(measure: str, value: float | None, words: Words, grades: Sequence[str]) -> str:
+    """Return a measure's value as a reader writes it; a grade and a status by their names."""
+    if value is None:
+        return words.number(None)
+    if measure == "grade":
+        return grades[int(value)] if 0 <= value < len(grades) else words.number(value)
+    if measure == "drift":
+        return words(STATUSES[int(value)])
+    if measure in TIMES:
+        return words("{n} times", n=words.number(value, 1))
+    if measure == "statement_months":
+        return words("{n} months", n=words.number(value))
+    if measure in COUNTS:
+        return words.number(value)
+    return words.number(value, 2) if measure == "sector_hhi" else words.percent(value, 1)
+
+
+def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -> str:
+    """Return what an alert says, without its subject: ``high PD: one-year PD 12.3 % (from 10.0 % on)``."""
+    measure = str(alert["measure"])
+    return words(
+        "{rule}: {measure} {value} (from {threshold} on)",
+        rule=words(str(alert["rule"])),
+        measure=words(MEASURES[measure]),
+        value=said(measure, alert["value"], words, grades),  # type: ignore[arg-type]
+        threshold=said(measure, alert["threshold"], words, grades),  # type: ignore[arg-type]
+    )

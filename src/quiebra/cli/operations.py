@@ -1,0 +1,293 @@
+"""Commands on what goes on between runs: alerts, the analysts' watch list and grades, the audit table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+
+from quiebra.errors import AlertError
+
+Who = Annotated[str | None, typer.Option("--who", help="the person who decides; default: QUIEBRA_USER, or who is logged in")]
+Reason = Annotated[str, typer.Option("--reason", help="why, in a few words; it is kept")]
+Day = Annotated[str | None, typer.Option("--review", help="when to look again, YYYY-MM-DD")]
+
+alerts = typer.Typer(help="Alerts: list, acknowledge, close, and what happened to one.", no_args_is_help=True)
+watch = typer.Typer(help="The analysts' watch list: companies to keep an eye on, whatever their grade.", no_args_is_help=True)
+override = typer.Typer(help="Analysts' grades beside the model's; another person must approve one.", no_args_is_help=True)
+audit = typer.Typer(help="The audit table: list, verify, and delete what is older than the time to keep.", no_args_is_help=True)
+
+
+def database() -> Any:
+    """Return the workspace's database, at this version's tables."""
+    from quiebra import store
+    from quiebra.settings import database_url
+    from quiebra.workspace import Workspace
+
+    engine = store.connect(database_url(Workspace.find().root))
+    store.upgrade(engine)
+    return engine
+
+
+def _params() -> Any:
+    from quiebra.params import load
+    from quiebra.workspace import Workspace
+
+    return load(Workspace.find())
+
+
+def _who(given: str | None) -> str:
+    from quiebra.settings import person
+
+    return given or person()
+
+
+def _source(engine: Any) -> str:
+    from quiebra.store import current_source
+
+    return current_source(engine)
+
+
+def _day(text: str | None) -> dt.date | None:
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise AlertError(f"'{text}' is not a date: write it as 2026-12-31") from None
+
+
+@alerts.command("list")
+def alerts_list(
+    every: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
+    severity: Annotated[str | None, typer.Option(help="low, medium or high: only these")] = None,
+) -> None:
+    """List the alerts that stand, most severe and newest first.
+
+    Example: quiebra alerts list --severity high
+    """
+    import polars as pl
+
+    from quiebra.alerts.states import alerts as table
+    from quiebra.alerts.wording import SEVERITY, sentence
+    from quiebra.words import Words
+
+    engine = database()
+    found = table(engine, _source(engine), closed=every)
+    if severity is not None:
+        if severity not in SEVERITY:
+            raise AlertError(f"severity is one of {', '.join(SEVERITY)}, not '{severity}'")
+        found = found.filter(pl.col("severity") == severity)
+    grades, words = list(_params().score.grades), Words()
+    for row in found.to_dicts():
+        owner = f"  {row['owner']}" if row["owner"] else ""
+        typer.echo(
+            f"{row['alert_id']}  {row['severity']:<6} {row['state']:<12} {row['raised_on']}  {row['subject']}  "
+            f"{sentence(row, words, grades)}{owner}"
+        )
+    typer.echo(f"{found.height} alert(s)", err=True)
+
+
+@alerts.command("ack")
+def alerts_ack(
+    identifier: Annotated[str, typer.Argument(help="an alert's id, or the start of one")],
+    owner: Annotated[str | None, typer.Option(help="who looks after it; default: who acknowledges")] = None,
+    note: Annotated[str, typer.Option(help="what is being done")] = "",
+    review: Day = None,
+    who: Who = None,
+) -> None:
+    """Acknowledge an alert: somebody looks after it. Again: change owner, note or review date.
+
+    Example: quiebra alerts ack 1a2b3c --note "called their bank" --review 2026-12-31
+    """
+    from quiebra.alerts.states import acknowledge
+
+    made = acknowledge(database(), identifier, _who(who), owner=owner, note=note, review_on=_day(review))
+    typer.echo(f"alert {made} is acknowledged")
+
+
+@alerts.command("close")
+def alerts_close(
+    identifier: Annotated[str, typer.Argument(help="an alert's id, or the start of one")], reason: Reason, who: Who = None
+) -> None:
+    """Close an alert for good: the same cause raises no other.
+
+    Example: quiebra alerts close 1a2b3c --reason "capital was raised"
+    """
+    from quiebra.alerts.states import close
+
+    typer.echo(f"alert {close(database(), identifier, _who(who), reason)} is closed")
+
+
+@alerts.command("history")
+def alerts_history(identifier: Annotated[str, typer.Argument(help="an alert's id, or the start of one")]) -> None:
+    """Show what happened to an alert: who did what, when and why.
+
+    Example: quiebra alerts history 1a2b3c
+    """
+    from quiebra.alerts.states import history
+
+    for row in history(database(), identifier):
+        typer.echo(f"{row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['reason']}")
+
+
+@watch.command("list")
+def watch_list() -> None:
+    """List the companies on the analysts' watch list, with the day to look again.
+
+    Example: quiebra watch list
+    """
+    from quiebra.alerts.analysts import watched
+    from quiebra.alerts.wording import LEVELS
+
+    engine = database()
+    for row in watched(engine, _source(engine)).to_dicts():
+        level = LEVELS[row["level"]]
+        typer.echo(f"{row['company_id']:<16} {level:<12} look again {row['review_on']}  {row['who']}: {row['reason']}")
+
+
+@watch.command("add")
+def watch_add(
+    company: Annotated[str, typer.Argument(help="a company's id")],
+    reason: Reason,
+    level: Annotated[int | None, typer.Option(help="1 watch, 2 close watch, 3 exit")] = None,
+    review: Day = None,
+    who: Who = None,
+) -> None:
+    """Put a company on the analysts' watch list, or change its level and review date there.
+
+    Example: quiebra watch add SIM-00885 --level 2 --reason "lost its largest client" --review 2026-12-31
+    """
+    from quiebra.alerts.analysts import watch as put
+    from quiebra.alerts.wording import LEVELS
+
+    made = put(database(), company, _who(who), reason, level=level, review_on=_day(review))
+    typer.echo(f"{company} is on the list: {LEVELS[made]}")
+
+
+@watch.command("remove")
+def watch_remove(company: Annotated[str, typer.Argument(help="a company's id")], reason: Reason, who: Who = None) -> None:
+    """Take a company off the analysts' watch list.
+
+    Example: quiebra watch remove SIM-00885 --reason "new owner, debt repaid"
+    """
+    from quiebra.alerts.analysts import unwatch
+
+    unwatch(database(), company, _who(who), reason)
+    typer.echo(f"{company} is off the list")
+
+
+@override.command("list")
+def override_list(every: Annotated[bool, typer.Option("--all", help="proposed and ended ones too")] = False) -> None:
+    """List the analysts' grades in force.
+
+    Example: quiebra override list --all
+    """
+    from quiebra.alerts.analysts import overrides
+
+    engine = database()
+    for row in overrides(engine, _source(engine), past=every).to_dicts():
+        state = (
+            f"ended {row['ended_on']}"
+            if row["ended_on"]
+            else f"approved by {row['approver']}"
+            if row["approver"]
+            else "proposed"
+        )
+        typer.echo(
+            f"{row['override_id']:>4}  {row['company_id']:<16} {row['model_rating']} → {row['rating']}  to {row['expires_on']}  "
+            f"{state}  {row['author']}: {row['reason']}"
+        )
+
+
+@override.command("propose")
+def override_propose(
+    company: Annotated[str, typer.Argument(help="a company's id")],
+    grade: Annotated[str, typer.Argument(help="the grade, of the rating scale")],
+    reason: Reason,
+    days: Annotated[int, typer.Option(help="how long it counts")] = 180,
+    who: Who = None,
+) -> None:
+    """Propose another grade for a company than the model's.
+
+    Example: quiebra override propose SIM-00885 BB --reason "parent guarantees its debt"
+    """
+    from quiebra.alerts.analysts import propose
+
+    made = propose(database(), company, grade, _who(who), reason, _params().score.grades, days=days)
+    typer.echo(f"override {made} is proposed; another person approves it: quiebra override approve {made}")
+
+
+@override.command("approve")
+def override_approve(number: Annotated[int, typer.Argument(help="the override's number")], who: Who = None) -> None:
+    """Approve a proposed override; its author cannot.
+
+    Example: quiebra override approve 3 --who luis
+    """
+    from quiebra.alerts.analysts import approve
+
+    approve(database(), number, _who(who))
+    typer.echo(f"override {number} is in force")
+
+
+@override.command("end")
+def override_end(number: Annotated[int, typer.Argument(help="the override's number")], reason: Reason, who: Who = None) -> None:
+    """End an override before its time, or refuse a proposed one.
+
+    Example: quiebra override end 3 --reason "the guarantee was withdrawn"
+    """
+    from quiebra.alerts.analysts import withdraw
+
+    withdraw(database(), number, _who(who), reason)
+    typer.echo(f"override {number} has ended")
+
+
+@audit.command("list")
+def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50) -> None:
+    """List the latest entries of the audit table, newest first.
+
+    Example: quiebra audit list --count 20
+    """
+    from quiebra.store import entries
+
+    for row in entries(database(), count):
+        typer.echo(
+            f"{row['entry_id']:>6}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['subject']}  "
+            f"{row['reason']}"
+        )
+
+
+@audit.command("verify")
+def audit_verify(
+    known: Annotated[str | None, typer.Option(help="an entry's number and hash that were noted before, NUMBER:HASH")] = None,
+) -> None:
+    """Check that no entry of the audit table was changed, put in or taken out; the exit code is 1 where one was.
+
+    Note the number and hash that it prints: with --known they show later that the table was not written anew as a whole.
+
+    Example: quiebra audit verify --known 41:9f3c2a
+    """
+    from quiebra.store import verify
+
+    noted = None
+    if known is not None:
+        number, _, start = known.partition(":")
+        if not number.isdigit() or not start:
+            raise AlertError(f"'{known}' is no entry's number and hash: write it as 41:9f3c2a")
+        noted = (int(number), start)
+    found = verify(database(), noted)
+    for fault in found.faults:
+        typer.echo(f"FAIL  {fault}")
+    typer.echo(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
+    raise typer.Exit(bool(found.faults))
+
+
+@audit.command("prune")
+def audit_prune(who: Who = None) -> None:
+    """Delete entries, messages and cycles that are older than `retention` in params; the audit table stays checkable.
+
+    Example: quiebra audit prune
+    """
+    from quiebra.store import prune
+
+    for what, n in prune(database(), _params().retention, _who(who)).items():
+        typer.echo(f"{what:<24} {n:>9,} deleted")

@@ -1,0 +1,198 @@
+"""The sections on what happens by itself: alert rules, who is told, when, and how long things are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from quiebra.errors import nearest
+from quiebra.params.section import Section, Share
+
+SEVERITIES = ("low", "medium", "high")
+STATUSES = ("ok", "watch", "alarm")
+FLOORS: dict[str, dict[str, float]] = {
+    "company": {
+        "pd_12m": 0.0,
+        "pd_60m": 0.0,
+        "pd_rise": 0.0,
+        "pd_times": 1.0,
+        "notches": 0.0,
+        "grade": 0.0,
+        "peers": 1.0,
+        "riskiest": 0.0,
+        "inversion": 1.0,
+        "zone": 0.0,
+        "statement_months": 0.0,
+        "blind": 0.0,
+    },
+    "portfolio": {"expected_loss": 0.0, "shortfall": 0.0, "largest_share": 0.0, "sector_hhi": 0.0},
+    "model": {"drift": 0.0},
+}
+"""What a rule can look at, by kind of subject, and the value that its thresholds must be above; see `quiebra.alerts.measures`."""
+KINDS = {measure: kind for kind, measures in FLOORS.items() for measure in measures}
+SHARES = ("pd_12m", "pd_60m", "pd_rise", "riskiest", "blind", "expected_loss", "shortfall", "largest_share", "sector_hhi")
+"""Measures that cannot be above 1."""
+
+
+class Rule(Section):
+    """An alert is raised where the measure is ``raise`` or more, and closes by itself once it is below ``clear``.
+
+    Larger is always worse. Of ``grade`` and ``drift`` thresholds are a grade and a status of monitoring.
+    """
+
+    measure: str
+    raise_: Annotated[float | str, Field(alias="raise")]
+    clear: float | str
+    severity: Literal["low", "medium", "high"] = "medium"
+    companies: Literal["all", "portfolio", "watch_list"] = "all"
+    sectors: list[str] | None = None
+    pd_from: Share = 0.0
+    cool_down_days: Annotated[int, Field(ge=0, le=3650)] = 0
+
+    @field_validator("measure")
+    @classmethod
+    def _known(cls, measure: str) -> str:
+        if measure not in KINDS:
+            raise ValueError(f"unknown{nearest(measure, KINDS)}; there are {', '.join(KINDS)}")
+        return measure
+
+    @property
+    def kind(self) -> str:
+        """``company``, ``portfolio`` or ``model``: what the measure is of."""
+        return KINDS[self.measure]
+
+    def thresholds(self, grades: Mapping[str, float]) -> tuple[float, float]:
+        """Return the thresholds as numbers; a grade is its place in the scale, the best being 0."""
+        levels = {"grade": list(grades), "drift": list(STATUSES)}.get(self.measure)
+        found = []
+        for value in (self.raise_, self.clear):
+            if levels is None:
+                if isinstance(value, str):
+                    raise ValueError(f"'{value}' is not a number")
+                found.append(float(value))
+            elif value not in levels:
+                raise ValueError(f"'{value}' is none of {', '.join(levels)}{nearest(str(value), levels)}")
+            else:
+                found.append(float(levels.index(str(value))))
+        return found[0], found[1]
+
+    def check(self, name: str, grades: Mapping[str, float]) -> None:
+        """Raise ValueError, naming the rule, where it could never be broken, or always is."""
+        try:
+            high, low = self.thresholds(grades)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        floor = FLOORS[self.kind][self.measure]
+        if high <= floor:
+            raise ValueError(f"{name}: raise must be above {floor:g}, since larger is worse, not {self.raise_}")
+        if not floor <= low <= high:
+            raise ValueError(f"{name}: clear must lie between {floor:g} and raise ({self.raise_}), not {self.clear}")
+        if self.measure in SHARES and high > 1:
+            raise ValueError(f"{name}: raise is a share, at most 1, not {self.raise_}")
+        scoped = (self.companies != "all", self.sectors is not None, self.pd_from > 0)
+        if self.kind != "company" and any(scoped):
+            raise ValueError(
+                f"{name}: companies, sectors and pd_from are for rules on companies; '{self.measure}' is of the {self.kind}"
+            )
+
+
+class BackTest(Section):
+    """How alerts are judged on failures that happened."""
+
+    horizon_years: Annotated[int, Field(ge=1, le=5)]
+    budgets: list[Annotated[float, Field(gt=0, lt=1)]]
+    miss_cost: Annotated[float, Field(gt=0)]
+
+
+class Alerts(Section):
+    rules: dict[Annotated[str, Field(min_length=1, max_length=64)], Rule]
+    back_test: BackTest
+
+
+ADDRESS = re.compile(r"[^@\s<>,;\"\\\x00-\x1f\x7f]+@[^@\s<>,;\"\\\x00-\x1f\x7f]+")
+
+
+def _address(value: str) -> str:
+    if not ADDRESS.fullmatch(value) or len(value) > 254:
+        raise ValueError("must be one address such as ana@example.com, without line breaks")
+    return value
+
+
+def _one_line(value: str | None) -> str | None:
+    if value is not None and re.search(r"[\r\n\x00]", value):
+        raise ValueError("must be one line")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Language = Literal["en", "es"]
+
+
+class Recipient(Section):
+    address: Address
+    lang: Language | None = None
+
+
+class Channel(Section):
+    """Where alerts go. Its address, a secret, is in the environment: QUIEBRA_CHANNEL_NAME; mail has recipients instead."""
+
+    kind: Literal["mail", "slack", "teams", "webhook"]
+    severity: Literal["low", "medium", "high"] = "low"
+    lang: Language | None = None
+    quiet: Annotated[list[Time], Field(min_length=2, max_length=2)] | None = None
+    digest_above: Annotated[int, Field(ge=1)] = 5
+    recipients: list[Address] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Channel:
+        if (self.kind == "mail") != bool(self.recipients):
+            raise ValueError("a mail channel needs recipients; the others have their address in the environment, and none")
+        return self
+
+
+class Delivery(Section):
+    sender: Annotated[Address, Field(alias="from")]
+    owner: Address | None
+    subject: Line | None
+    recipients: list[Recipient]
+    dashboards: Annotated[str, Field(pattern=r"^https?://[^\s\"<>]+$")] | None
+    timezone: str
+    attempts: Annotated[int, Field(ge=1, le=50)]
+    channels: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")], Channel]
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return known_zone(name)
+
+    @field_validator("channels")
+    @classmethod
+    def _not_reserved(cls, channels: dict[str, Any]) -> dict[str, Any]:
+        if "report" in channels:
+            raise ValueError("'report' is the mail with the report itself: call the channel something else")
+        return channels
+
+
+def known_zone(name: str) -> str:
+    """Return the name of a time zone; ValueError where there is none."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone such as Europe/Madrid") from None
+    return name
+
+
+class Schedule(Section):
+    cron: Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
+
+
+class Retention(Section):
+    audit_days: Annotated[int, Field(ge=30)]
+    messages_days: Annotated[int, Field(ge=30)]
+    cycles_days: Annotated[int, Field(ge=30)]

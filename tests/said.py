@@ -1,0 +1,59 @@
+"""Every text that the code, the reports and the defaults of params hand to a translator."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import yaml
+
+from quiebra.items import ITEMS
+from quiebra.panel.quarantine import RULES
+from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED, options
+from quiebra.sources import american, demo
+from quiebra.validation.verdict import TESTS
+
+ROOT = Path(__file__).parents[1]
+MESSAGES = ("Said", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
+SAYING = [ROOT / "src/quiebra" / name for name in ("sources/reading.py", "sources/table.py", "scoring.py", "risk/runs.py")]
+FOLDERS = ("dashboards", "reports", "alerts", "plots", "delivery")
+"""Packages whose words are for readers."""
+
+
+def said() -> set[str]:
+    found = {item.label for item in ITEMS} | {words for words, _ in TESTS.values()} | {rule.meaning for rule in RULES}
+    found |= {rule.name.replace("_", " ") for rule in RULES}
+    found |= {demo.NOTES, american.NOTES, "Simulated companies", "American companies, NYSE and NASDAQ", "DRAFT", "APPROVED"}
+    found |= {"ok", "watch", "alarm", "unknown", "pass", "fail", "all", "market", "accounting"}
+    return found | _in_code() | _in_reports() | _in_params()
+
+
+def _in_code() -> set[str]:
+    found = set()
+    folders = [path for name in FOLDERS for path in (ROOT / "src/quiebra" / name).rglob("*.py")]
+    for path in [*folders, *SAYING]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                names = ("words", "_", "markup", "markdown", "mark", "said", *MESSAGES)
+                if name in names and isinstance(node.args[0].value, str):
+                    found.add(node.args[0].value)
+    return found - {""}
+
+
+def _in_reports() -> set[str]:
+    found = set()
+    for path in (ROOT / "reports").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                found |= {source} - {PAGE_BREAK}
+            elif cell["cell_type"] == "code":
+                found |= {str(value) for name, value in options(source).items() if name in TRANSLATED}
+    return found
+
+
+def _in_params() -> set[str]:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return {*params["alerts"]["rules"], *params["stress"]["scenarios"], *params["stress"]["shocks"]}

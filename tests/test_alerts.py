@@ -1,0 +1,418 @@
+"""Alerts: rules that say what is wrong with them, one alert a cause, states and their history, analysts' decisions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import command, default_params
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from quiebra import store
+from quiebra.alerts import analysts, evaluation, states
+from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
+from quiebra.alerts.rules import ALERTS, FOUND, change, found
+from quiebra.alerts.wording import MEASURES, said, sentence
+from quiebra.errors import AlertError, ParamsError
+from quiebra.params import Params, check
+from quiebra.params.operations import KINDS, Rule
+from quiebra.risk import FinishedRun
+from quiebra.store.files import publication
+from quiebra.words import Words
+from quiebra.workspace import Workspace
+
+GRADES = {"A": 0.01, "B": 0.05, "C": 0.2, "D": 1.0}
+DAY = dt.date(2020, 6, 30)
+RUN = states.Run("aaaaaaaaaaaa", "demo", DAY)
+
+
+def rule(measure: str = "pd_12m", high: float | str = 0.1, low: float | str = 0.07, **more) -> Rule:
+    return Rule.model_validate({"measure": measure, "raise": high, "clear": low, **more})
+
+
+def scores(**pds: float) -> pl.DataFrame:
+    """Scores of one year: company → one-year PD; later years fail at the same hazard."""
+    rows = [
+        {
+            "company_id": name, "fiscal_year": 2019, "available_at": dt.date(2020, 4, 30), "period_end": dt.date(2019, 12, 31),
+            **{f"pd_{12 * n}m": pd if n == 1 else 1 - (1 - pd) ** n for n in range(1, 6)},
+            "rating": next(g for g, bound in GRADES.items() if pd <= bound),
+            **{f"{z}{end}": value for z in ("altman_z", "altman_z1983", "altman_z1995") for end, value in (("", 1.0), ("_zone", "grey"))},
+        }
+        for name, pd in pds.items()
+    ]  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def companies(*names: str, sector: str | None = "C") -> pl.DataFrame:
+    return pl.DataFrame({"company_id": list(names), "sector": [sector] * len(names)}, schema={"company_id": pl.String, "sector": pl.String})
+
+
+def measures(now: pl.DataFrame, before: pl.DataFrame | None = None) -> pl.DataFrame:
+    before = now.clear() if before is None else before
+    return company_measures(now, before, companies(*now["company_id"]), GRADES, DAY)
+
+
+# What a rule looks at
+
+
+def test_measures_say_what_their_words_say() -> None:
+    before = scores(x=0.02, y=0.3).with_columns(fiscal_year=pl.lit(2018), altman_z_zone=pl.lit("safe"))
+    table = measures(scores(x=0.06, y=0.3, new=0.001), before)
+    x, y, new = table.rows(named=True)
+    assert x["pd_rise"] == pytest.approx(0.04)
+    assert x["pd_times"] == pytest.approx(3.0)
+    assert (x["grade"], x["notches"], x["zone"]) == (2, 1, 1)
+    assert (y["notches"], y["pd_times"]) == (0, pytest.approx(1.0))
+    assert (new["pd_rise"], new["notches"], new["zone"]) == (None, None, None)
+    assert [row["riskiest"] for row in (x, y, new)] == pytest.approx([1 / 3, 2 / 3, 0])
+    assert x["inversion"] == pytest.approx(1.0)  # the same hazard in every year
+    assert x["statement_months"] == pytest.approx(6, abs=0.1)
+    assert x["cause"] == "2019 2020-04-30"
+
+
+def test_peers_are_of_the_sector_where_it_has_ten_companies() -> None:
+    pds = {f"c{i}": 0.01 * (i + 1) for i in range(10)}
+    many = measures(scores(**pds))
+    assert many["peers"].to_list() == pytest.approx([p / 0.055 for p in pds.values()])
+    few = company_measures(
+        scores(**pds), scores(**pds).clear(), pl.concat([companies("c0", sector="Z"), companies(*list(pds)[1:])]), GRADES, DAY
+    )
+    assert few["peers"][0] == pytest.approx(0.01 / 0.055)  # alone in its sector: against all
+
+
+def test_the_earlier_score_is_the_latest_before_and_not_too_old() -> None:
+    history = pl.concat([scores(x=p, y=p).with_columns(fiscal_year=pl.lit(year)) for year, p in ((2015, 0.5), (2017, 0.1), (2018, 0.2))])
+    now = scores(x=0.3)
+    assert earlier(history, now).select("company_id", "pd_12m").rows() == [("x", 0.2)]
+    assert earlier(history.filter(pl.col("fiscal_year") < 2017), now).is_empty()
+
+
+def test_measures_of_portfolio_and_model() -> None:
+    losses = {"exposure": 200.0, "expected_loss": 4.0, "expected_shortfall": 20.0, "hhi": {"sector": 0.3}}
+    row = portfolio_measures(losses, pl.DataFrame({"company_id": ["x", "y"], "exposure": [150.0, 50.0]}), DAY).row(0, named=True)
+    assert (row["expected_loss"], row["shortfall"], row["largest_share"], row["sector_hhi"]) == (0.02, 0.1, 0.75, 0.3)
+    assert row["cause"] == "2020-06"
+    findings = pl.DataFrame(
+        {
+            "measure": ["score_psi", "auc_shortfall", "auc_shortfall", "feature_csi"], "subject": ["scores"] * 3 + ["x"],
+            "fiscal_year": [2019, 2017, 2018, 2019], "status": ["watch", "alarm", "unknown", "alarm"],
+        }
+    )  # fmt: skip
+    assert model_measures(findings).rows() == [("auc_shortfall", "2018", None), ("score_psi", "2019", 1.0)]
+
+
+def test_every_measure_has_words_in_both_languages() -> None:
+    assert set(MEASURES) == set(KINDS)
+    for name in MEASURES:
+        for language in ("en", "es"):
+            assert said(name, 1.0, Words(language), list(GRADES))
+    alert = {"rule": "high PD", "measure": "pd_12m", "value": 0.123, "threshold": 0.1}
+    assert sentence(alert, Words("en"), list(GRADES)) == "high PD: one-year PD 12.3\u00a0% (from 10.0\u00a0% on)"
+    assert sentence(alert, Words("es"), list(GRADES)) == "PD alta: PD a un año 12,3\u00a0% (desde 10,0\u00a0%)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"measure": "pd_12n"}, ["alerts.rules.r", "pd_12n", "pd_12m"]),
+        ({"raise": -0.1, "clear": -0.2}, ["alerts.rules.r", "raise must be above 0", "-0.1"]),
+        ({"measure": "pd_times", "raise": 0.5, "clear": 0.4}, ["alerts.rules.r", "above 1"]),
+        ({"clear": 0.2}, ["alerts.rules.r", "clear must lie between"]),
+        ({"raise": 1.5}, ["alerts.rules.r", "share"]),
+        ({"measure": "grade", "raise": "CCD", "clear": "B"}, ["alerts.rules.r", "CCD", "did you mean"]),
+        ({"severity": "urgent"}, ["alerts.rules.r.severity", "urgent"]),
+        ({"threshold": 0.2}, ["alerts.rules.r.threshold", "unknown"]),
+        ({"measure": "expected_loss", "companies": "portfolio"}, ["alerts.rules.r", "for rules on companies"]),
+        ({"cool_down_days": -1}, ["alerts.rules.r.cool_down_days"]),
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_is_refused_with_its_name(changes: dict, words: list[str]) -> None:
+    content = default_params()
+    content["alerts"]["rules"] = {"r": {"measure": "pd_12m", "raise": 0.1, "clear": 0.07, **changes}}
+    with pytest.raises(ParamsError) as refused:
+        check(content)
+    for word in words:
+        assert word in str(refused.value)
+
+
+# What rules find
+
+
+def test_who_breaks_a_rule_and_who_is_only_near_it() -> None:
+    table = {"company": measures(scores(high=0.2, edge=0.1, near=0.08, low=0.05))}
+    hits = found({"r": rule()}, GRADES, table)
+    assert hits.schema == FOUND
+    assert hits.select("subject", "broken").rows() == [("edge", True), ("high", True), ("near", False)]
+
+
+def test_scope_floor_and_sector_narrow_a_rule() -> None:
+    table = {"company": measures(scores(a=0.2, b=0.3, c=0.15))}
+    in_portfolio = found({"r": rule(companies="portfolio")}, GRADES, table, {"portfolio": {"b"}})
+    assert in_portfolio["subject"].to_list() == ["b"]
+    assert found({"r": rule(companies="watch_list")}, GRADES, table)["subject"].to_list() == []
+    assert found({"r": rule(sectors=["Z"])}, GRADES, table).is_empty()
+    assert found({"r": rule(sectors=["C"])}, GRADES, table).height == 3
+    assert found({"r": rule(pd_from=0.25)}, GRADES, table)["subject"].to_list() == ["b"]
+    assert found({"r": rule("grade", "D", "C")}, GRADES, table).filter("broken")["subject"].to_list() == ["b"]
+
+
+def none() -> pl.DataFrame:
+    return pl.DataFrame(schema=ALERTS)
+
+
+def alert(state: str, closed_on: dt.date | None = None, cause: str = "old", subject: str = "x") -> pl.DataFrame:
+    return pl.DataFrame([("id1", "r", subject, cause, state, closed_on)], schema=ALERTS, orient="row")
+
+
+def hit(value: float, cause: str = "new", broken: bool | None = None) -> pl.DataFrame:
+    row = ("r", "pd_12m", "company", "x", cause, "high", value, 0.1, value >= 0.1 if broken is None else broken)
+    return pl.DataFrame([row], schema=FOUND, orient="row")
+
+
+@pytest.mark.parametrize(
+    ("hits", "alerts", "raised", "kept", "closed"),
+    [
+        (hit(0.2), none(), 1, 0, 0),
+        (hit(0.08), none(), 0, 0, 0),  # between the thresholds nothing is raised
+        (hit(0.2), alert("open"), 0, 1, 0),
+        (hit(0.08), alert("open"), 0, 1, 0),  # ... and what was raised stays
+        (hit(0.2).clear(), alert("open"), 0, 0, 1),
+        (hit(0.2).clear(), alert("acknowledged"), 0, 0, 1),
+        (hit(0.2, "old"), alert("closed", DAY - dt.timedelta(days=900)), 0, 0, 0),  # its cause had one already
+        (hit(0.2), alert("closed", DAY - dt.timedelta(days=29)), 0, 0, 0),  # cooling down
+        (hit(0.2), alert("closed", DAY - dt.timedelta(days=30)), 1, 0, 0),
+    ],
+)  # fmt: skip
+def test_raised_kept_and_closed(hits: pl.DataFrame, alerts: pl.DataFrame, raised: int, kept: int, closed: int) -> None:
+    step = change(hits, alerts, {"r": rule(cool_down_days=30)}, DAY)
+    assert (step.raised.height, step.kept.height, step.closed.height) == (raised, kept, closed)
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.3), st.integers(0, 3)), min_size=1, max_size=12))
+def test_whatever_happens_an_alert_is_raised_once_a_cause_and_one_stands_at_a_time(months: list[tuple[float, int]]) -> None:
+    alerts, raised = none(), []
+    for month, (value, cause) in enumerate(months):
+        today = DAY + dt.timedelta(days=31 * month)
+        hits = hit(value, str(cause)).filter(pl.col("value") >= 0.07)
+        step = change(hits, alerts, {"r": rule(cool_down_days=40)}, today)
+        raised += step.raised["cause"].to_list()
+        over = pl.col("alert_id").is_in(step.closed["alert_id"].implode())
+        alerts = alerts.with_columns(
+            state=pl.when(over).then(pl.lit("closed")).otherwise("state"), closed_on=pl.when(over).then(pl.lit(today)).otherwise("closed_on")
+        )
+        new = [(f"{c}", "r", "x", c, "open", None) for c in step.raised["cause"]]
+        alerts = pl.concat([alerts, pl.DataFrame(new, schema=ALERTS, orient="row")])
+        assert alerts.filter(pl.col("state") == "open").height <= 1
+        if value >= 0.1 and str(cause) not in raised and alerts.filter(pl.col("state") == "open").is_empty():
+            closed_at = alerts["closed_on"].max()
+            assert closed_at is not None
+            assert (today - closed_at).days < 40
+    assert len(raised) == len(set(raised))
+
+
+# States, in a real database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path, finished: Path) -> Engine:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres")(f"alerts{time.time_ns()}")
+    engine = store.connect(url)
+    store.upgrade(engine)
+    store.publish(engine, publication(Workspace(finished)))
+    return engine
+
+
+def test_the_same_run_again_changes_nothing(engine: Engine) -> None:
+    first = states.settle(engine, hit(0.2), {"r": rule()}, RUN)
+    before = states.alerts(engine, closed=True)
+    assert (first.raised, first.standing) == (1, 1)
+    assert states.settle(engine, hit(0.2), {"r": rule()}, RUN) == first
+    assert states.alerts(engine, closed=True).equals(before)
+    assert store.verify(engine).entries == 1
+
+
+def test_an_alert_goes_from_open_to_acknowledged_to_closed_and_stays_closed(engine: Engine) -> None:
+    states.settle(engine, hit(0.2), {"r": rule()}, RUN)
+    (alert_id,) = states.alerts(engine)["alert_id"]
+    assert states.acknowledge(engine, alert_id[:5], "ana", owner="luis", note="called", review_on=DAY) == alert_id
+    row = states.alerts(engine).row(0, named=True)
+    assert (row["state"], row["owner"], row["note"], row["review_on"]) == ("acknowledged", "luis", "called", DAY)
+    with pytest.raises(AlertError, match="say why"):
+        states.close(engine, alert_id, "ana", " ")
+    states.close(engine, alert_id, "ana", "capital raised")
+    with pytest.raises(AlertError, match="was closed on 2020-06-30 by ana"):
+        states.acknowledge(engine, alert_id, "eva")
+    assert states.alerts(engine).is_empty()
+    assert states.settle(engine, hit(0.3), {"r": rule()}, RUN).standing == 0  # the same statement raises no second one
+    later = states.Run("bbbbbbbbbbbb", "demo", DAY + dt.timedelta(days=365))
+    assert states.settle(engine, hit(0.3, "next"), {"r": rule()}, later).raised == 1
+    assert [r["action"] for r in states.history(engine, alert_id)] == ["alert raised", "alert acknowledged", "alert closed"]
+    assert [r["who"] for r in states.history(engine, alert_id)] == ["quiebra", "ana", "ana"]
+    assert store.verify(engine).faults == []
+
+
+def test_an_alert_closes_by_itself_and_says_why(engine: Engine) -> None:
+    states.settle(engine, hit(0.2), {"r": rule()}, RUN)
+    later = states.Run("bbbbbbbbbbbb", "demo", DAY + dt.timedelta(days=31))
+    assert states.settle(engine, hit(0.2).clear(), {"r": rule()}, later).closed == 1
+    row = states.alerts(engine, closed=True).row(0, named=True)
+    assert (row["state"], row["closed_by"], row["closed_on"]) == ("closed", "quiebra", later.as_of)
+    assert "below its threshold" in states.history(engine, row["alert_id"])[-1]["reason"]
+
+
+def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) -> None:
+    states.settle(engine, hit(0.2), {"r": rule()}, RUN)
+    with pytest.raises(AlertError, match="do not go back in time"):
+        states.settle(engine, hit(0.2), {"r": rule()}, states.Run("b", "demo", DAY - dt.timedelta(days=1)))
+    other = states.Run("c", "american", DAY - dt.timedelta(days=900))
+    assert states.settle(engine, hit(0.2), {"r": rule()}, other).raised == 1
+    assert states.alerts(engine, "demo").height == states.alerts(engine, "american").height == 1
+
+
+def test_an_unknown_or_ambiguous_alert_is_named(engine: Engine) -> None:
+    with pytest.raises(AlertError, match="no alert"):
+        states.close(engine, "zzz", "ana", "because")
+    both = pl.concat([hit(0.2), hit(0.2).with_columns(subject=pl.lit("y"))])
+    states.settle(engine, both, {"r": rule()}, RUN)
+    with pytest.raises(AlertError, match="2 alert"):
+        states.close(engine, "", "ana", "because")
+
+
+def test_two_that_evaluate_at_once_raise_each_alert_once(engine: Engine) -> None:
+    threads = [threading.Thread(target=states.settle, args=(engine, hit(0.2), {"r": rule()}, RUN)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states.alerts(engine, closed=True).height == 1
+    assert (store.verify(engine).entries, store.verify(engine).faults) == (1, [])
+
+
+def test_the_stage_raised_alerts_that_its_rules_explain(finished: Path, params: Params) -> None:
+    run = FinishedRun(Workspace(finished))
+    engine = store.connect(f"sqlite:///{finished / 'data' / 'quiebra.db'}")
+    standing = states.alerts(engine)
+    high = standing.filter(pl.col("rule") == "high PD")
+    assert sorted(high["subject"]) == sorted(run.scores.filter(pl.col("pd_12m") >= 0.15)["company_id"])
+    twentieth = standing.filter(pl.col("rule") == "riskiest twentieth")
+    assert twentieth.height == pytest.approx(0.05 * run.scores.height, abs=2)
+    again = evaluation.hits(engine, run, params.alerts, params.score).filter("broken")
+    assert sorted(again.select("rule", "subject").rows()) == sorted(standing.select("rule", "subject").rows())
+
+
+# Analysts
+
+
+@pytest.fixture
+def some(engine: Engine) -> str:
+    with engine.connect() as connection:
+        asked = "SELECT company_id FROM v_ultimas_predicciones WHERE rating = 'B' ORDER BY company_id"
+        return connection.execute(text(asked)).scalars().first()
+
+
+def test_a_watched_company_is_escalated_and_taken_off(engine: Engine, some: str) -> None:
+    assert analysts.watch(engine, some, "ana", "lost a client") == 1
+    assert analysts.watch(engine, some, "luis", "bank called", level=3, review_on=dt.date(2999, 1, 1)) == 3
+    row = analysts.watched(engine, "demo").row(0, named=True)
+    assert (row["company_id"], row["level"], row["who"], row["review_on"]) == (some, 3, "luis", dt.date(2999, 1, 1))
+    for company, reason, more, words in [
+        ("nobody", "because of it", {}, "not among those scored"), (some, " ", {}, "say why"),
+        (some, "because of it", {"level": 4}, "level must be"),
+        (some, "because of it", {"review_on": dt.date(2020, 1, 1)}, "has passed"),
+    ]:  # fmt: skip
+        with pytest.raises(AlertError, match=words):
+            analysts.watch(engine, company, "ana", reason, **more)
+    analysts.unwatch(engine, some, "ana", "client is back")
+    assert analysts.watched(engine, "demo").is_empty()
+    with pytest.raises(AlertError, match="not on the analysts' watch list"):
+        analysts.unwatch(engine, some, "ana", "client is back")
+    assert [e["action"] for e in store.entries(engine)] == ["watch removed", "watch changed", "watch added"]
+
+
+def test_an_override_needs_another_person_and_counts_until_it_ends(engine: Engine, some: str, params: Params) -> None:
+    grades = params.score.grades
+    made = analysts.propose(engine, some, "BB", "ana", "parent guarantees", grades)
+    assert analysts.overrides(engine, "demo").is_empty()
+    for name in ("ana", " ANA "):
+        with pytest.raises(AlertError, match="another person must approve"):
+            analysts.approve(engine, made, name)
+    analysts.approve(engine, made, "luis")
+    assert analysts.overrides(engine, "demo").select("company_id", "model_rating", "rating").rows() == [(some, "B", "BB")]
+    with pytest.raises(AlertError, match="was approved by luis"):
+        analysts.approve(engine, made, "eva")
+    second = analysts.propose(engine, some, "CCC", "ana", "guarantee is weak", grades)
+    analysts.approve(engine, second, "luis")
+    assert analysts.overrides(engine, "demo")["override_id"].to_list() == [second]  # the former has ended
+    analysts.withdraw(engine, second, "eva", "back to the model")
+    assert analysts.overrides(engine, "demo").is_empty()
+    with pytest.raises(AlertError, match="ended on"):
+        analysts.withdraw(engine, second, "eva", "back to the model")
+    assert store.verify(engine).faults == []
+
+
+def test_an_override_that_cannot_be_is_refused(engine: Engine, some: str, params: Params) -> None:
+    grades = params.score.grades
+    for company, grade, days, words in [
+        (some, "BBBB", 180, "did you mean 'BBB'"), (some, "B", 180, "already"), ("nobody", "BB", 180, "not among"), (some, "BB", 400, "days"),
+    ]:  # fmt: skip
+        with pytest.raises(AlertError, match=words):
+            analysts.propose(engine, company, grade, "ana", "because of it", grades, days=days)
+    with pytest.raises(AlertError, match="there is no override 99"):
+        analysts.approve(engine, 99, "luis")
+
+
+def test_an_expired_override_no_longer_counts(engine: Engine, some: str, params: Params) -> None:
+    made = analysts.propose(engine, some, "BB", "ana", "parent guarantees", params.score.grades)
+    analysts.approve(engine, made, "luis")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE ajustes_calificacion SET expires_on = '2020-01-01'"))
+    assert analysts.overrides(engine, "demo").is_empty()
+    assert analysts.overrides(engine, "demo", past=True).height == 1
+
+
+def test_outcomes_of_overrides_are_counted_against_both_promises() -> None:
+    row = {
+        "override_id": 1, "company_id": "x", "rating": "B", "model_rating": "C", "pd_12m": 0.1, "as_of": dt.date(2019, 1, 1),
+        "reason": "r", "author": "a", "made_on": DAY, "expires_on": DAY, "approver": "b", "approved_on": DAY, "ended_on": None,
+    }  # fmt: skip
+    rows = [row, {**row, "company_id": "y"}, {**row, "company_id": "z", "as_of": dt.date(2020, 1, 1)}, {**row, "approver": None},
+            {**row, "company_id": "w", "rating": "D"}]  # fmt: skip
+    events = pl.DataFrame({"company_id": ["x", "w"], "event_date": [dt.date(2019, 6, 1), dt.date(2025, 1, 1)]})
+    table = analysts.outcomes(pl.DataFrame(rows, schema=analysts.OVERRIDES), events, dt.date(2020, 2, 1), GRADES)
+    better, worse = table.rows(named=True)
+    assert (better["direction"], better["overrides"], better["known"], better["failures"]) == ("better", 3, 2, 1)
+    assert better["by_model"] == pytest.approx(0.2)
+    assert better["by_analysts"] == pytest.approx(2 * (0.01 * 0.05) ** 0.5)
+    assert (worse["overrides"], worse["failures"]) == (1, 0)
+
+
+def test_what_people_decide_reaches_the_next_report(workspace: Path) -> None:
+    def said_in(name: str) -> str:
+        return (workspace / "reports/build" / name).read_text(encoding="utf-8")
+
+    scored = pl.read_parquet(workspace / "data/scores/scores.parquet").sort("pd_12m", descending=True)
+    company, grade = scored["company_id"][0], scored["rating"][0]
+    better = "CCC" if grade != "CCC" else "B"
+    for words in (
+        ["watch", "add", company, "--reason", "lost <b>its</b> client", "--who", "ana"],
+        ["override", "propose", company, better, "--reason", "parent guarantees", "--who", "ana"],
+        ["override", "approve", "1", "--who", "luis"],
+    ):
+        done = command(workspace, "quiebra", *words)
+        assert done.returncode == 0, done.stderr
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0, done.stderr
+    page = said_in("risk_report.html")
+    assert f"{grade} · {better} (analyst, to " in page
+    assert "lost &lt;b&gt;its&lt;/b&gt; client" in page
+    assert "parent guarantees" in page

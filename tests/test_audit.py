@@ -1,0 +1,164 @@
+"""The audit table: a chain that shows what was changed, put in or taken out, and that the database itself protects."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import command
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from quiebra import store
+from quiebra.errors import StoreError
+from quiebra.store.audit import Entry, append, prune, record, verify
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres")(f"audit{time.time_ns()}")
+    engine = store.connect(url)
+    store.upgrade(engine)
+    return engine
+
+
+def entry(subject: str = "x") -> Entry:
+    return Entry("ana", "settings", subject, {"b": 0.1, "a": [1, None]}, dt.date(2026, 1, 31), "because é <&>")
+
+
+def unprotected(engine: Engine) -> None:
+    """Take away what a person with all rights on the database could take away."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("DROP TRIGGER auditoria_append_only ON auditoria"))
+        else:
+            for name in ("auditoria_no_update", "auditoria_no_delete"):
+                connection.execute(text(f"DROP TRIGGER {name}"))
+
+
+def test_an_untouched_chain_holds_together(engine: Engine) -> None:
+    assert verify(engine).faults == []
+    record(engine, [entry(str(i)) for i in range(3)])
+    record(engine, [entry("last")])
+    found = verify(engine)
+    assert (found.entries, found.last_id, found.faults) == (4, 4, [])
+    assert store.entries(engine, 1)[0]["hash"] == found.last_hash
+    assert store.entries(engine, 1)[0]["after"] == "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("tampering", "fault"),
+    [
+        ("UPDATE auditoria SET who = 'eva' WHERE entry_id = 2", "entry 2 .* was changed"),
+        ("UPDATE auditoria SET after = '\"2020-01-01\"' WHERE entry_id = 3", "entry 3 .* was changed"),
+        ("UPDATE auditoria SET at = '2020-01-01' WHERE entry_id = 1", "entry 1 .* was changed"),
+        ("DELETE FROM auditoria WHERE entry_id = 2", "entry 2 is missing"),
+        ("DELETE FROM auditoria WHERE entry_id IN (2, 3)", "entries 2 to 3 are missing"),
+        ("DELETE FROM auditoria WHERE entry_id = 4", "entry 4 is missing"),
+        ("DELETE FROM auditoria", "entries 1 to 4 are missing"),
+        ("UPDATE auditoria SET entry_id = 5 WHERE entry_id = 4", "entry 5 .* was changed or put in"),
+    ],
+)  # fmt: skip
+def test_tampering_is_found_and_named(engine: Engine, tampering: str, fault: str) -> None:
+    record(engine, [entry(str(i)) for i in range(4)])
+    unprotected(engine)
+    with engine.begin() as connection:
+        connection.execute(text(tampering))
+    assert any(__import__("re").search(fault, found) for found in verify(engine).faults), verify(engine).faults
+
+
+def test_a_chain_written_anew_as_a_whole_lacks_the_hash_that_was_noted(engine: Engine) -> None:
+    record(engine, [entry(str(i)) for i in range(3)])
+    noted = store.entries(engine, 1)[0]
+    assert verify(engine, (noted["entry_id"], noted["hash"][:12])).faults == []
+    unprotected(engine)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM auditoria"))
+        connection.execute(text(f"UPDATE auditoria_sellos SET entry_id = 0, hash = '{'0' * 64}'"))
+    record(engine, [entry("other") for _ in range(3)])
+    assert verify(engine).faults == []
+    assert "written anew" in verify(engine, (noted["entry_id"], noted["hash"])).faults[0]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE auditoria SET who = 'eva'", "DELETE FROM auditoria"])
+def test_the_database_refuses_to_change_or_delete_entries(engine: Engine, statement: str) -> None:
+    record(engine, [entry()])
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text(statement))
+    assert verify(engine).entries == 1
+
+
+def test_pruning_keeps_what_is_left_checkable(engine: Engine) -> None:
+    record(engine, [entry(str(i)) for i in range(3)])
+    soon = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=5)
+    assert prune(engine, soon - dt.timedelta(days=1), "ana") == 0
+    assert prune(engine, soon, "ana") == 2  # the last entry is always kept
+    found = verify(engine)
+    assert (found.entries, found.last_id, found.faults) == (2, 4, [])
+    assert store.entries(engine, 1)[0]["action"] == "audit prune"
+    unprotected(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE auditoria SET who = 'eva' WHERE entry_id = 3"))
+    with pytest.raises(StoreError, match="nothing was deleted"):
+        prune(engine, soon + dt.timedelta(days=1), "ana")
+
+
+def test_many_writers_at_once_make_one_chain(engine: Engine) -> None:
+    def write(n: int) -> None:
+        for i in range(5):
+            record(engine, [entry(f"{n}-{i}")])
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = verify(engine)
+    assert (found.entries, found.faults) == (20, [])
+
+
+def test_what_fails_leaves_no_entry(engine: Engine) -> None:
+    with pytest.raises(RuntimeError), engine.begin() as connection:
+        append(connection, [entry()])
+        raise RuntimeError
+    assert verify(engine).entries == 0
+
+
+def test_entries_from_before_there_was_a_chain_are_chained(tmp_path: Path) -> None:
+    from alembic import command as alembic_command
+    from alembic.config import Config
+
+    engine = store.connect(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, "0004")
+        for number in (3, 7):  # ids may have gaps in an old table
+            connection.execute(
+                text("INSERT INTO auditoria VALUES (:n, '2026-01-01 10:00:00', 'ana', 'settings', 'x', '1', '{\"a\": 2.5}', 'why', NULL)"),
+                {"n": number},
+            )
+    store.upgrade(engine)
+    assert verify(engine).faults == []
+    record(engine, [entry()])
+    assert (verify(engine).entries, verify(engine).faults) == (3, [])
+
+
+def test_the_command_line_verifies(workspace: Path) -> None:
+    done = command(workspace, "quiebra", "audit", "verify")
+    assert done.returncode == 0, done.stderr
+    noted = done.stdout.split()[-1]
+    assert command(workspace, "quiebra", "audit", "verify", "--known", noted).returncode == 0
+    wrong = command(workspace, "quiebra", "audit", "verify", "--known", noted[:-1] + ("0" if noted[-1] != "0" else "1"))
+    assert wrong.returncode == 1
+    assert "written anew" in wrong.stdout
+    bad = command(workspace, "quiebra", "audit", "verify", "--known", "abc")
+    assert bad.returncode == 1
+    assert "41:9f3c2a" in bad.stderr

@@ -1,0 +1,143 @@
+"""Alerts judged on failures: by hand on a few companies, without a look ahead, and on real companies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from conftest import AMERICAN, SMALL, command, merged, new_workspace
+
+from quiebra.alerts.backtest import Past, judge, measured, portfolio, replay, rounds
+from quiebra.params import Params
+from quiebra.params.operations import BackTest, Rule
+from quiebra.risk import FinishedRun
+from quiebra.validation import Resampling
+from quiebra.workspace import Workspace
+
+GRADES = {"A": 0.05, "B": 1.0}
+OPTIONS = BackTest(horizon_years=2, budgets=[0.1], miss_cost=10.0)
+ONCE = Resampling(30, 0.9, 1)
+RULES = {"high": Rule.model_validate({"measure": "pd_12m", "raise": 0.1, "clear": 0.1})}
+
+
+def row(company: str, year: int, pd: float) -> dict:
+    return {
+        "company_id": company, "fiscal_year": year, "available_at": dt.date(year + 1, 4, 10), "period_end": dt.date(year, 12, 31),
+        **{f"pd_{12 * n}m": min(1.0, n * pd) for n in range(1, 6)}, "rating": "A" if pd <= 0.05 else "B",
+        **{f"{z}{end}": v for z in ("altman_z", "altman_z1983", "altman_z1995") for end, v in (("", 1.0), ("_zone", "grey"))},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def few() -> Past:
+    """Four companies: one whose failure is announced two years before, one whose is not, one false alarm, one at rest."""
+    pds = {"warned": [0.01, 0.2, 0.3], "missed": [0.01, 0.01, 0.01], "false": [0.01, 0.2, 0.01], "calm": [0.01, 0.01, 0.01]}
+    scores = pl.DataFrame([row(name, 2010 + i, pd) for name, values in pds.items() for i, pd in enumerate(values)])
+    events = pl.DataFrame({"company_id": ["warned", "missed"], "event_date": [dt.date(2013, 10, 1), dt.date(2013, 10, 1)]})
+    companies = pl.DataFrame({"company_id": list(pds), "sector": ["C"] * 4})
+    return Past(scores, events, companies, GRADES, 24)
+
+
+def seen(past: Past) -> pl.DataFrame:
+    return replay(measured(past, rounds(past, 2010, 2012)), RULES, GRADES)
+
+
+def test_figures_by_hand(few: Past) -> None:
+    assert rounds(few, 2010, 2012) == [dt.date(year, 4, 30) for year in (2011, 2012, 2013)]
+    f = judge(seen(few), few.events, ["high"], dt.date(2011, 4, 30), OPTIONS, ONCE)
+    assert (f["failures"], f["seen_coming"], f["alerts"], f["evaluations"]) == (2, 1, 2, 3)
+    assert f["under_alert"] == pytest.approx(3 / 12)
+    assert f["recall"] == f["recall_last"] == 0.5
+    # of the two alerts of April 2012 the failure of October 2013 came within two years; of the other nothing is known yet
+    assert f["precision"] == 1.0
+    assert f["lead_years"] == pytest.approx((dt.date(2013, 10, 1) - dt.date(2012, 4, 30)).days / 365.25, abs=1e-6)
+    company_years = 12 / 3 * (2 + 1 / 365.25 * 1 + 1)
+    assert f["cost"] == pytest.approx(100 * (1 * 10 + 1) / company_years, rel=0.01)
+
+
+def test_an_alert_that_closed_before_the_failure_was_seen_coming_but_is_not_live_at_the_end(few: Past) -> None:
+    past = Past(
+        pl.concat([few.scores.filter(pl.col("company_id") != "false"), pl.DataFrame([row("false", 2010 + i, pd) for i, pd in enumerate([0.01, 0.2, 0.01])])]),
+        pl.concat([few.events, pl.DataFrame({"company_id": ["false"], "event_date": [dt.date(2013, 11, 1)]})]), few.companies, GRADES, 24,
+    )  # fmt: skip
+    f = judge(seen(past), past.events, ["high"], dt.date(2011, 4, 30), OPTIONS, ONCE)
+    assert (f["failures"], f["recall"], f["recall_last"]) == (3, pytest.approx(2 / 3, abs=1e-6), pytest.approx(1 / 3, abs=1e-6))
+
+
+def test_a_portfolio_of_the_past_holds_only_what_was_known(few: Past) -> None:
+    assert portfolio(few, dt.date(2011, 4, 9)).is_empty()
+    assert portfolio(few, dt.date(2012, 4, 30))["fiscal_year"].unique().to_list() == [2011]
+    assert set(portfolio(few, dt.date(2013, 12, 1))["company_id"]) == {"false", "calm"}  # the others had failed
+    assert portfolio(few, dt.date(2016, 1, 1)).is_empty()  # too old
+
+
+def test_the_future_changes_nothing_that_was_seen_before_it(finished: Path, params: Params) -> None:
+    run = FinishedRun(Workspace(finished))
+    ends = run.statements.select("company_id", "fiscal_year", "available_at", "period_end")
+    history = run.history.join(ends, on=["company_id", "fiscal_year", "available_at"])
+    events = run.panel("events")
+    middle = int(history["fiscal_year"].median())  # type: ignore[arg-type]
+    dates = rounds(Past(history, events, run.companies, params.score.grades, 24), int(history["fiscal_year"].min()), middle)
+    later = history["available_at"] > dates[-1]
+    rng = np.random.default_rng(5)
+    pds = [name for name in history.columns if name.startswith("pd_")]
+    order = rng.permutation(later.sum())
+    shuffled = pl.concat([history.filter(~later), pl.concat([history.filter(later).drop(pds), history.filter(later).select(pds)[order]], how="horizontal").select(history.columns)])
+    moved = events.with_columns(
+        event_date=pl.when(pl.col("event_date") > dates[-1]).then(pl.col("event_date").dt.offset_by("7mo")).otherwise("event_date")
+    )
+    assert not shuffled.equals(history)
+    rules = {n: r for n, r in params.alerts.rules.items() if r.kind == "company"}
+
+    def alerts(scores: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+        past = Past(scores, failures, run.companies, params.score.grades, 24)
+        return replay(measured(past, dates), rules, params.score.grades)
+
+    assert alerts(history, events).equals(alerts(shuffled, moved))
+    assert alerts(history, events)["rule"].n_unique() > 4
+
+
+def test_a_larger_budget_finds_no_less(finished: Path, params: Params) -> None:
+    found = json.loads((finished / "data/alerts/back_test.json").read_text())
+    recalls = [r["recall"] for r in found["curve"]]
+    assert recalls == sorted(recalls)
+    for r in [*found["curve"], *found["budgets"]]:
+        assert r["under_alert"] == pytest.approx(r["budget"], abs=0.02)
+        assert r["recall_last"] <= r["recall"]
+    for r in found["budgets"]:
+        low, high = r["interval"]["recall"]
+        assert low <= r["recall"] <= high
+    assert list(found["by_rule"]) == sorted(name for name, rule in params.alerts.rules.items() if rule.kind == "company")
+
+
+def test_the_proposed_thresholds_keep_the_budget(finished: Path, params: Params) -> None:
+    run = FinishedRun(Workspace(finished))
+    for r in json.loads((finished / "data/alerts/back_test.json").read_text())["budgets"]:
+        ends = run.statements.select("company_id", "fiscal_year", "available_at", "period_end")
+        past = Past(run.history.join(ends, on=["company_id", "fiscal_year", "available_at"]), run.panel("events"), run.companies,
+                    params.score.grades, 24)  # fmt: skip
+        last = portfolio(past, dt.date.fromisoformat(json.loads((finished / "data/alerts/back_test.json").read_text())["to"]))
+        assert (last["pd_12m"] >= r["pd_12m"]).mean() == pytest.approx(r["budget"], abs=0.01)
+
+
+@pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
+def test_alerts_on_real_companies_find_what_they_should(tmp_path: Path) -> None:
+    changes = {
+        "ingest": {"source": "american", "american": {"path": str(AMERICAN)}}, "validate": {"bootstrap": 40},
+        "train": {"trees": 120, "later_trees": 40},
+    }  # fmt: skip
+    folder = new_workspace(tmp_path, merged(SMALL, changes))
+    for stage in ("ingest", "features", "train", "validate", "score", "stress", "monitor", "publish", "alerts"):
+        done = command(folder, "quiebra", "run", stage)
+        assert done.returncode == 0, done.stderr
+    found = json.loads((folder / "data/alerts/back_test.json").read_text())
+    assert found["years"] == "2012-2017"
+    five, ten = found["budgets"]
+    assert five["failures"] == 170
+    assert five["recall"] >= 0.65
+    assert ten["recall"] >= 0.80
+    assert ten["lead_years"] > 1

@@ -1,0 +1,39 @@
+"""Words for readers: each has its Spanish, and values stay apart from the text."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from conftest import ROOT
+from said import MESSAGES, SAYING, said
+
+from quiebra.words import LOCALE, Words, _catalogue
+
+ES = Words("es")
+
+
+def test_what_a_reader_is_told_can_be_said_in_another_language() -> None:
+    pages = [ROOT / "src/quiebra/dashboards" / f"{name}.py" for name in ("base", "company", "portfolio", "settings")]
+    for path in [*SAYING, *pages]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MESSAGES:
+                assert not isinstance(node.args[0], ast.JoinedStr | ast.BinOp), f"{path.name}:{node.lineno}: values belong apart"
+
+
+def test_every_text_has_its_spanish_words() -> None:
+    from babel.messages.pofile import read_po
+
+    with (LOCALE / "es.po").open("rb") as handle:
+        catalogue = {m.id: m for m in read_po(handle, locale="es") if m.id}
+    missing = sorted(text for text in said() if text not in catalogue or not catalogue[text].string)
+    assert not missing
+    for message in catalogue.values():
+        assert not message.fuzzy
+        assert set(re.findall(r"{\w+}", message.id)) == set(re.findall(r"{\w+}", message.string)), message.id
+
+
+def test_texts_said_in_spanish_differ_from_the_english() -> None:
+    assert len(_catalogue("es")._catalog) > 300
+    same = [text for text in said() if ES(text) == text and re.search("[a-z]{3}", re.sub(r"{\w+}", "", text))]
+    assert set(same) <= {"Sector", "Excel"}
