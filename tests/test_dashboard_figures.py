@@ -13,6 +13,7 @@ from quiebra.dashboards.tearsheet import tear_sheet
 from quiebra.errors import PanelError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
+from quiebra.risk import subject as subject_of
 from quiebra.risk.shocks import KEYS, Shock, stressed
 from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
@@ -55,18 +56,18 @@ def test_the_change_on_the_month_is_against_the_latest_run_of_an_earlier_month(w
 
 def test_what_is_said_of_a_company_adds_up(base: Base) -> None:
     subject = company.known(base, company.riskiest(base))
-    steps = company.steps(subject, EN)
+    steps = subject_of.steps(subject, EN)
     assert subject.base + sum(effect for _, effect in steps) == pytest.approx(subject.score["log_odds"], abs=2e-3)
-    pds, lows, highs = company.terms(subject.score)
+    pds, lows, highs = subject_of.terms(subject.score)
     assert pds == sorted(pds)
     assert all(low <= pd <= high for low, pd, high in zip(lows, pds, highs, strict=True))
     moves = company.what_moves(subject, EN)
     assert all(now == pytest.approx(subject.score["pd_12m"]) for _, _, now, _ in moves)
-    low, high = company.grade_bounds(base, subject.score["rating"])
+    low, high = subject_of.grade_bounds(base.params.score.grades, subject.score["rating"])
     assert low < subject.score["pd_12m"] <= high
-    blend = company.blend(base, subject)
+    blend = subject_of.blend(base, subject)
     assert 0 <= blend["weight"] <= 1
-    assert company.history(base, subject)["fiscal_year"].is_sorted()
+    assert subject_of.history(base, subject)["fiscal_year"].is_sorted()
 
 
 def test_search_finds_by_name_and_id_and_puts_beginnings_first(base: Base) -> None:

@@ -37,7 +37,7 @@ def test_page_and_pdf_show_the_runs_figures(page: str, finished: Path) -> None:
 
 def test_every_figure_and_table_is_captioned_and_described(page: str) -> None:
     figures = re.findall(r"<img[^>]*>", page)
-    assert len(figures) == 8
+    assert len(figures) == 9
     assert all(re.search(r'alt="[^"]{20,}"', figure) for figure in figures)
     assert len(set(re.findall(r"Figure \d+:", page))) == len(figures)
 
@@ -67,11 +67,11 @@ def test_the_card_says_what_the_run_was(finished: Path) -> None:
 def test_weak_points_name_year_group_grade_and_gate(finished: Path) -> None:
     metrics, calibration, pack = (read_json(finished / f"data/validation/{name}.json") for name in ("metrics", "calibration", "pack"))
     calibration["by_grade"][0] |= {"failures": 9, "inside": False}
-    metrics["failed_gates"] = ["AUC is 0.600"]
+    metrics["verdict"][0] |= {"value": 0.6, "verdict": "fail"}
     lines = "\n".join(weak_points(metrics, calibration, pack))
     worst = min((m["auc"], y) for y, m in metrics["by_year"].items() if m.get("auc") is not None)[1]
     assert f"Worst test year: {worst}" in lines
-    assert calibration["by_grade"][0]["rating"] in lines and "Failed gate: AUC is 0.600." in lines
+    assert calibration["by_grade"][0]["rating"] in lines and "Failed gate: AUC, out of time is 0.600." in lines
 
 
 def test_made_again_from_the_command_line(workspace: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 from quiebra.errors import StageError
 from quiebra.files import read_json, read_table
@@ -16,18 +17,23 @@ from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
 
 
-def reproduce(workspace: Workspace) -> None:
-    """Run every stage whose inputs changed. ParamsError before anything runs; StageError where a stage failed."""
+def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] | None = None) -> None:
+    """Run every stage whose inputs changed, or those that ``target`` needs. ParamsError before anything runs; StageError where
+    a stage failed. log: where DVC writes what it does; standard output where none is given."""
     params = load(workspace)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    dvc = [sys.executable, "-m", "dvc", "repro"]
+
+    def repro(*words: str) -> int:
+        command = [sys.executable, "-m", "dvc", "repro", *words]
+        return subprocess.run(command, cwd=workspace.root, env={**os.environ, "PATH": path}, stdout=log).returncode
+
     with one_at_a_time(workspace, "run"):
         if _changed_unseen(workspace, params):
-            subprocess.run([*dvc, "--single-item", "--force", "ingest"], cwd=workspace.root, env={**os.environ, "PATH": path})
-        if _decided_since(workspace):
-            subprocess.run([*dvc, "--single-item", "--force", "alerts"], cwd=workspace.root, env={**os.environ, "PATH": path})
-        done = subprocess.run(dvc, cwd=workspace.root, env={**os.environ, "PATH": path})
-    if done.returncode:
+            repro("--single-item", "--force", "ingest")
+        if target in (None, "alerts") and _decided_since(workspace):
+            repro("--single-item", "--force", "alerts")
+        failed = repro(*([target] if target else []))
+    if failed:
         raise StageError("the run stopped: see the message above; mend it and run again, finished stages are kept")
 
 

@@ -19,11 +19,10 @@ from quiebra.panel import read_panel_table
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.params import Score, load
 from quiebra.risk import reasons_in_words, score_statements
+from quiebra.risk.subject import BLIND
 from quiebra.sources.table import statements_from
 from quiebra.workspace import Workspace
 
-BLIND = 0.4
-"""Above this share missing of what the model relies on, a score comes with a warning."""
 PIECE = 5000
 """Companies scored at a time, so that progress can be told."""
 

@@ -8,6 +8,18 @@ from pathlib import Path
 
 DATABASE_URL = "QUIEBRA_DATABASE_URL"
 USER = "QUIEBRA_USER"
+SMTP_URL = "QUIEBRA_SMTP_URL"
+CHANNEL = "QUIEBRA_CHANNEL_"
+
+
+def smtp_url() -> str | None:
+    """Return the mail server's address, or None: then mails are written to a folder."""
+    return os.environ.get(SMTP_URL, "").strip() or None
+
+
+def channel_url(name: str) -> str | None:
+    """Return a channel's address for apprise, from QUIEBRA_CHANNEL_NAME, or None: then its messages are written to a folder."""
+    return os.environ.get(f"{CHANNEL}{name.upper()}", "").strip() or None
 
 
 def person() -> str:

@@ -76,7 +76,7 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
         except OSError as error:
             raise WorkspaceError(f"cannot write {evidence.parent}: {error.strerror}. Check the disk.") from error
         _execute(workspace, stage, partial, overrides, progress)
-        _normalise(partial, workspace)
+        normalise(partial, workspace)
         if name in REPORTS:
             _finish(workspace, name, partial, params)
         partial.replace(evidence)
@@ -128,7 +128,7 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
         papermill.execute_notebook(
             str(workspace.root / stage.notebook), str(output), {"overrides": overrides}, cwd=str(workspace.root),
             progress_bar={"desc": stage.name} if progress else False, kernel_name="python3",
-            shutdown_kernel="immediate", record_timing=False, log_output=False, config=_kernel_config(),
+            shutdown_kernel="immediate", record_timing=False, log_output=False, config=kernel_config(),
         )  # fmt: skip
     except PapermillExecutionError as error:
         failed = workspace.root / "data" / "failed" / f"{stage.name}.ipynb"
@@ -157,14 +157,14 @@ def _publish(workspace: Workspace, stage: str, executed: Path, params: StagePara
     publish_report(executed, executed.parent, page_metadata(workspace, stage, params))
 
 
-def _kernel_config() -> Any:
+def kernel_config() -> Any:
     """Talk to the kernel over files of this user, not over network ports, where the system can."""
     from traitlets.config import Config
 
     return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
 
 
-def _normalise(path: Path, workspace: Workspace) -> None:
+def normalise(path: Path, workspace: Workspace) -> None:
     """Take out of an executed notebook what differs between runs and machines."""
     import nbformat
 

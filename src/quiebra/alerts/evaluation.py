@@ -14,7 +14,7 @@ from quiebra.alerts.measures import company_measures, earlier, model_measures, p
 from quiebra.alerts.rules import found
 from quiebra.alerts.states import Run, Settled, alerts, settle
 from quiebra.params import Score
-from quiebra.params.operations import Alerts
+from quiebra.params.operations import Alerts, Rule
 from quiebra.provenance import digest
 from quiebra.risk.runs import FinishedRun
 from quiebra.validation.judging import Resampling
@@ -24,7 +24,11 @@ KEYS = ["company_id", "fiscal_year", "available_at"]
 
 def evaluate(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> Settled:
     """Raise, keep and close alerts by what the finished run says; see `quiebra.alerts.states.settle`."""
-    return settle(engine, hits(engine, run, options, score), options.rules, which(run))
+    return settle(engine, hits(engine, run, options, score), _rules(options, score), which(run))
+
+
+def _rules(options: Alerts, score: Score) -> dict[str, Rule]:
+    return {name: rule.resolved(score.watch_from) for name, rule in options.rules.items()}
 
 
 def which(run: FinishedRun) -> Run:
@@ -39,7 +43,7 @@ def hits(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> pl.
     companies = company_measures(now, earlier(run.history, now), run.companies, score.grades, run.as_of)
     on_watch = {*run.scores.filter("watch")["company_id"], *watched(engine, which(run).source)["company_id"]}
     return found(
-        options.rules,
+        _rules(options, score),
         score.grades,
         {
             "company": companies,
@@ -58,7 +62,7 @@ def judged(run: FinishedRun, options: Alerts, score: Score, how: Resampling) -> 
     """Return the back-test of the rules over the years that validation judged; see `quiebra.alerts.backtest.back_test`."""
     first, last = map(int, run.metrics["walk_forward"]["test_years"].split("-"))
     past = Past(_with_ends(run, run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
-    return back_test(past, options.rules, first, last, options.back_test, how)
+    return back_test(past, _rules(options, score), first, last, options.back_test, how)
 
 
 def standing(engine: Engine, run: FinishedRun, score: Score) -> dict[str, Any]:

@@ -40,21 +40,21 @@ class Settled:
     raised: int
     closed: int
     standing: int
+    later: dt.date | None = None
+    """As-of date of a later run that was evaluated before: then this one changes nothing, since alerts do not go back in time."""
 
 
 def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run) -> Settled:
-    """Raise, keep and close alerts as the rules found (see `quiebra.alerts.rules.found`), all or none. The same run again changes
-    nothing. AlertError where a later date was evaluated before: alerts do not go back in time.
+    """Raise, keep and close alerts as the rules found (see `quiebra.alerts.rules.found`), all or none. The same run again
+    changes nothing, and neither does one of an earlier date than the last evaluated: alerts do not go back in time.
     """
     with answering(engine), engine.begin() as connection:
         append(connection, [])  # whoever else evaluates waits here
         alerts = _table(connection, run.source)
         latest = alerts["seen_on"].max()
         if latest is not None and latest > run.as_of:  # type: ignore[operator]
-            raise AlertError(
-                f"alerts of source '{run.source}' were last evaluated as of {latest}, after this run's {run.as_of}: "
-                "alerts do not go back in time; set run.as_of later, or use another database"
-            )
+            standing = alerts.filter(pl.col("state") != CLOSED).height
+            return Settled(0, 0, standing, later=latest)  # type: ignore[arg-type]
         found = change(hits, alerts.select(list(ALERTS)), rules, run.as_of)
         _raise(connection, found.raised, run)
         _keep(connection, found.kept, run)

@@ -10,14 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from quiebra.cli import operations
-from quiebra.errors import QuiebraError
+from quiebra.errors import PanelError, QuiebraError
 
 app = typer.Typer(
     help="Corporate bankruptcy risk: from raw statements to a published report.",
-    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
-for _name in ("alerts", "watch", "override", "audit"):
+for _name in ("alerts", "watch", "override", "outbox", "audit"):
     app.add_typer(getattr(operations, _name), name=_name)
 
 
@@ -84,20 +87,38 @@ class Page(StrEnum):
 
     risk = "risk"
     validation = "validation"
+    company = "company"
 
 
 @app.command()
-def report(which: Annotated[Page, typer.Argument(help="the report")] = Page.risk) -> None:
-    """Make a report again from the finished stages: HTML and PDF in reports/build.
+def report(
+    which: Annotated[Page, typer.Argument(help="the report")] = Page.risk,
+    companies: Annotated[list[str] | None, typer.Argument(help="of companies: their ids")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="en or es; one that params do not name goes into a folder of its own")
+    ] = None,
+) -> None:
+    """Make a report again from the finished stages: HTML and PDF in reports/build. Of companies, one folder each.
 
-    Examples: quiebra report    quiebra report validation
+    Examples: quiebra report    quiebra report validation --lang es    quiebra report company SIM-00885 SIM-01277
     """
     from quiebra.stages import run_stage
     from quiebra.workspace import Workspace
 
     workspace = Workspace.find()
+    if which is Page.company:
+        from quiebra.tear_sheets import tear_sheets
+
+        if not companies:
+            raise PanelError("name the companies: quiebra report company ID")
+        for made_sheet in tear_sheets(workspace, companies, lang):
+            typer.echo(made_sheet.html)
+            typer.echo(made_sheet.pdf)
+        return
+    if companies:
+        raise PanelError(f"'{companies[0]}': only tear sheets are of companies: quiebra report company ID")
     stage = "report" if which is Page.risk else "validation_report"
-    made = run_stage(workspace, stage, progress=sys.stderr.isatty())
+    made = run_stage(workspace, stage, lang=lang, progress=sys.stderr.isatty())
     for ending in (".html", ".pdf"):
         typer.echo(made.with_suffix(ending))
 
@@ -212,6 +233,31 @@ def dashboards(
 
 
 @app.command()
+def schedule(
+    every: Annotated[bool, typer.Option("--every", help="stay, and run a cycle at each time of schedule.cron")] = False,
+) -> None:
+    """Run one cycle: score, alerts, reports, deliver; complete the last one if it was killed. The exit code is 1 where a step
+    failed.
+
+    Example: quiebra schedule
+    """
+    import json
+
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace.find()
+    if every:
+        from quiebra.schedule.clock import run_clock
+
+        run_clock(workspace, typer.echo)
+        return
+    from quiebra.schedule.cycle import run_cycle
+
+    ended = run_cycle(workspace, lambda line: typer.echo(json.dumps(line, ensure_ascii=False)))
+    raise typer.Exit(bool(ended.errors))
+
+
+@app.command()
 def dictionary() -> None:
     """Print the data dictionary as Markdown.
 
@@ -229,7 +275,3 @@ def main() -> None:
     except QuiebraError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

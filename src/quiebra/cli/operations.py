@@ -16,6 +16,7 @@ Day = Annotated[str | None, typer.Option("--review", help="when to look again, Y
 alerts = typer.Typer(help="Alerts: list, acknowledge, close, and what happened to one.", no_args_is_help=True)
 watch = typer.Typer(help="The analysts' watch list: companies to keep an eye on, whatever their grade.", no_args_is_help=True)
 override = typer.Typer(help="Analysts' grades beside the model's; another person must approve one.", no_args_is_help=True)
+outbox = typer.Typer(help="Messages: which wait, which arrived; send, try again, drop.", no_args_is_help=True)
 audit = typer.Typer(help="The audit table: list, verify, and delete what is older than the time to keep.", no_args_is_help=True)
 
 
@@ -291,3 +292,63 @@ def audit_prune(who: Who = None) -> None:
 
     for what, n in prune(database(), _params().retention, _who(who)).items():
         typer.echo(f"{what:<24} {n:>9,} deleted")
+
+
+@outbox.command("list")
+def outbox_list(
+    waiting: Annotated[bool, typer.Option("--waiting", help="only those that have not arrived for sure")] = False,
+) -> None:
+    """List messages, newest first: to whom, about what, how they stand and why.
+
+    Example: quiebra outbox list --waiting
+    """
+    from quiebra.delivery.outbox import messages
+
+    for row in messages(database(), waiting=waiting):
+        why = f"  {row['error']}" if row["error"] else ""
+        typer.echo(
+            f"{row['message_id'][:12]}  {row['state']:<9} {row['queued_at']:%Y-%m-%d %H:%M}  {row['channel']}: "
+            f"{row['recipient']}  {row['subject']}{why}"
+        )
+
+
+@outbox.command("send")
+def outbox_send() -> None:
+    """Send what waits and is due. A message whose arrival is doubtful is not sent again by itself: see retry and drop.
+
+    Example: quiebra outbox send
+    """
+    from quiebra.schedule.cycle import deliver
+    from quiebra.workspace import Workspace
+
+    tried = deliver(Workspace.find(), _params(), database())
+    for message_id, outcome in tried:
+        typer.echo(f"{message_id[:12]}  {outcome.state}" + (f"  {outcome.error}" if outcome.error else ""))
+    typer.echo(f"{len(tried)} message(s) were due", err=True)
+
+
+@outbox.command("retry")
+def outbox_retry(
+    identifier: Annotated[str, typer.Argument(help="a message's id, or the start of one")], who: Who = None
+) -> None:
+    """Queue a message again that failed, or whose arrival is doubtful.
+
+    Example: quiebra outbox retry 1a2b3c
+    """
+    from quiebra.delivery.outbox import decide
+
+    made = decide(database(), identifier, _who(who), again=True, reason="sent again by hand")
+    typer.echo(f"message {made[:12]} waits again; `quiebra outbox send` sends it")
+
+
+@outbox.command("drop")
+def outbox_drop(
+    identifier: Annotated[str, typer.Argument(help="a message's id, or the start of one")], reason: Reason, who: Who = None
+) -> None:
+    """Drop a message that is not to be sent any more, such as one that arrived after all.
+
+    Example: quiebra outbox drop 1a2b3c --reason "the recipient has it"
+    """
+    from quiebra.delivery.outbox import decide
+
+    typer.echo(f"message {decide(database(), identifier, _who(who), again=False, reason=reason)[:12]} is dropped")

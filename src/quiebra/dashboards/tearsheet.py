@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from quiebra.dashboards import company
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.company import Subject
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.markup import Markup, chip, escape, items, table
 from quiebra.dashboards.page import footer
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.risk import subject as subject_of
+from quiebra.risk.subject import Subject
 from quiebra.words import Words
 
 STYLE = (
@@ -24,17 +24,17 @@ STYLE = (
 def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
     """Return the page: PDs with intervals, reasons, effects, Altman scores, history, statement, flags, and what made it."""
     score = subject.score
-    pds, lows, highs = company.terms(score)
+    pds, lows, highs = subject_of.terms(score)
     terms = [
         (words("{n} y", n=year), words.percent(p), words.percent(low), words.percent(high))
         for year, p, low, high in zip(range(1, 6), pds, lows, highs, strict=True)
     ]
-    effects = [(name, words.signed(effect)) for name, effect in company.steps(subject, words)]
+    effects = [(name, words.signed(effect)) for name, effect in subject_of.steps(subject, words)]
     altman = [
         (ALTMAN_WORDS[name], words.number(value, 2), words(zone or "not available"))
-        for name, value, zone, _ in company.altman(subject)
+        for name, value, zone, _ in subject_of.altman(subject)
     ]
-    past = company.history(base, subject).select("fiscal_year", "pd_12m", "rating").iter_rows()
+    past = subject_of.history(base, subject).select("fiscal_year", "pd_12m", "rating").iter_rows()
     statement = [(words(item.label), words.number(subject.statement[item.name], 1)) for item in ITEMS]
     sections = {
         words("PD over one to five years"): table(["", "PD", words("low"), words("high")], terms, {1, 2, 3}),
@@ -47,17 +47,20 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
         words("Statement, millions of {currency}", currency=subject.statement["currency"]): table(
             [words("Item"), words("Value")], statement, {1}
         ),
-        words("The data behind it"): items(company.flags(base, subject, words) or [words("Nothing to remark.")]),
+        words("The data behind it"): items(subject_of.flags(base, subject, words) or [words("Nothing to remark.")]),
     }
     place = " · ".join(dict.fromkeys(part for part in (subject.company_id, subject.sector) if part))
     simulated = (
         Markup('<p class="sim">{}</p>').format(words("SIMULATED: these companies do not exist.")) if base.simulated else ""
     )
     body = Markup("<h1>{} {}</h1><p>{}</p>{}{}<p class='foot'>{}</p>").format(
-        subject.name, chip(score["rating"]), place, simulated,
-        Markup("").join(Markup("<h2>{}</h2>{}").format(title, content) for title, content in sections.items()), footer(base,
-            words),
-    )  # fmt: skip
+        subject.name,
+        chip(score["rating"]),
+        place,
+        simulated,
+        Markup("").join(Markup("<h2>{}</h2>{}").format(title, content) for title, content in sections.items()),
+        footer(base, words),
+    )
     style = STYLE + brand_css(list(base.params.score.grades))
     return (
         f"<!DOCTYPE html><html lang='{words.language}'><head><meta charset='utf-8'><title>{escape(subject.name)}</title>"

@@ -234,7 +234,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _rules_that_can_be_broken(self) -> Params:
         for name, rule in self.alerts.rules.items():
-            rule.check(f"alerts.rules.{name}", self.score.grades)
+            rule.resolved(self.score.watch_from).check(f"alerts.rules.{name}", self.score.grades)
         return self
 
 

@@ -41,7 +41,8 @@ SHARES = ("pd_12m", "pd_60m", "pd_rise", "riskiest", "blind", "expected_loss", "
 class Rule(Section):
     """An alert is raised where the measure is ``raise`` or more, and closes by itself once it is below ``clear``.
 
-    Larger is always worse. Of ``grade`` and ``drift`` thresholds are a grade and a status of monitoring.
+    Larger is always worse. Of ``grade`` and ``drift`` thresholds are a grade (or ``watch_from``) and a status of
+    monitoring.
     """
 
     measure: str
@@ -64,6 +65,16 @@ class Rule(Section):
     def kind(self) -> str:
         """``company``, ``portfolio`` or ``model``: what the measure is of."""
         return KINDS[self.measure]
+
+    def resolved(self, watch_from: str) -> Rule:
+        """Return the rule with the grade that ``watch_from`` stands for in ``score``."""
+        if self.measure != "grade":
+            return self
+        named = {
+            name: watch_from if value == "watch_from" else value
+            for name, value in (("raise_", self.raise_), ("clear", self.clear))
+        }
+        return self.model_copy(update=named)
 
     def thresholds(self, grades: Mapping[str, float]) -> tuple[float, float]:
         """Return the thresholds as numbers; a grade is its place in the scale, the best being 0."""

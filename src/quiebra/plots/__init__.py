@@ -1,5 +1,6 @@
 """Pictures: each function takes figures and gives a chart; none of them computes a number."""
 
+from quiebra.plots.company import effects, pd_ahead_and_behind
 from quiebra.plots.data import missing_by_year, rows_by_year
 from quiebra.plots.explanation import beeswarm, dependence, waterfall
 from quiebra.plots.model import auc_by_year, importance, observed_against_predicted, promised_and_seen
@@ -18,6 +19,7 @@ __all__ = [
     "concepts_by_year",
     "dependence",
     "drift_bars",
+    "effects",
     "grade_calibration",
     "importance",
     "loss_quantiles",
@@ -25,6 +27,7 @@ __all__ = [
     "missing_by_year",
     "observed_against_predicted",
     "parallel_coordinates",
+    "pd_ahead_and_behind",
     "pd_over_time",
     "promised_and_seen",
     "rating_distribution",

@@ -107,5 +107,9 @@ def weak_points(
         more = words(" and {n} more", n=len(moved) - 3) if len(moved) > 3 else ""
         names = ", ".join(f"`{name}`" for name in moved[:3])
         lines.append(words("Inputs that moved most since the years learnt from: {names}{more}.", names=names, more=more))
-    failed = [row for row in metrics["verdict"] if row["verdict"] == "fail"]
-    return [*lines, *(words("Failed gate: {test}.", test=words(row["words"])) for row in failed)]
+    failed = [
+        words("Failed gate: {test} is {value}.", test=words(row["words"]), value=words.number(row["value"], 3))
+        for row in metrics["verdict"]
+        if row["verdict"] == "fail"
+    ]
+    return [*lines, *failed]

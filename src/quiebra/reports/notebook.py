@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from quiebra.words import Words, mark
+from quiebra.words import Words, escaped, mark
 
 OPTION = re.compile(r"^#\|\s?(.*)$")
 REFERENCE = re.compile(r"(?<![\w\\])@((?:fig|tbl)-[\w-]+)")
@@ -49,7 +49,7 @@ def _translated(source: str, words: Words) -> str:
 
 def _front_matter(source: str, metadata: Mapping[str, str]) -> str:
     content = yaml.safe_load(source.strip().strip("-"))
-    content |= {name: metadata[name] for name in ("title", "subtitle", "lang")}
+    content |= {"title": escaped(metadata["title"]), "subtitle": escaped(metadata["subtitle"]), "lang": metadata["lang"]}
     status = metadata["status"]
     css = f"body::before {{ content: '{status}'; {WATERMARK} }}"
     content["format"]["html"]["include-in-header"] = {"text": f"<style>{css}</style>"}

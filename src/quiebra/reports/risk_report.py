@@ -83,9 +83,9 @@ class RiskReport(Report):
 
     def summary(self) -> str:
         """The banners, and in four paragraphs what changed, who, why, and how sure that is."""
-        return "\n\n".join([self.banners(), self._changed(), self._who(), self._sure()])
+        return "\n\n".join([self.banners(), self.changed(), self.who(), self.sure()])
 
-    def _changed(self) -> str:
+    def changed(self) -> str:
         words, now, then = self.words, self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
         if then is None:
             moved = ""
@@ -106,7 +106,7 @@ class RiskReport(Report):
             new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in self.standing["alerts"])),
         )  # fmt: skip
 
-    def _who(self) -> str:
+    def who(self) -> str:
         """Who is riskiest, and why: names with their reasons."""
         words, rows = self.words, risk.watch_list(self.scores, 3)
         from_grade = self.params.score.watch_from
@@ -120,7 +120,7 @@ class RiskReport(Report):
         ]
         return head + " " + words("The riskiest, and why:") + "\n\n" + "\n".join(f"- {line}" for line in lines)
 
-    def _sure(self) -> str:
+    def sure(self) -> str:
         words, quality = self.words, self.metrics["walk_forward"]
         return words(
             "**How sure.** Over fiscal years {years} the model, scoring each year from earlier years alone, ranked a company that failed "

@@ -8,13 +8,14 @@ from typing import Any
 import ipywidgets as w
 
 from quiebra.dashboards import charts, company
-from quiebra.dashboards.company import Subject
 from quiebra.dashboards.controls import Chart, Download, Search, card, html, row
 from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.tearsheet import tear_sheet
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.risk import subject as subject_of
+from quiebra.risk.subject import Subject
 from quiebra.words import Words
 
 FORM = (
@@ -63,11 +64,11 @@ class Company(Page):
     def head(self, subject: Subject, words: Words) -> str:
         """Return the company's name, grade and main figures."""
         score, base = subject.score, self.base
-        low, high = company.grade_bounds(base, score["rating"])
+        low, high = subject_of.grade_bounds(base.params.score.grades, score["rating"])
         place = [
             name for name in (subject.company_id if subject.name != subject.company_id else "", subject.sector or "") if name
         ]
-        blend = company.blend(base, subject)
+        blend = subject_of.blend(base, subject)
         kpis = [
             Kpi(
                 words("PD, one year"), words.percent(score["pd_12m"]), _between(words, score["pd_12m_low"], score["pd_12m_high"])
@@ -176,18 +177,18 @@ class Company(Page):
         words, base = self.words, self.base
         self.shown = subject
         self.title.value = self.head(subject, words)
-        self.charts["terms"].spec = charts.term_structure(*company.terms(subject.score), words)
-        self.charts["waterfall"].spec = charts.waterfall(subject.base, company.steps(subject, words), words)
-        self.charts["history"].spec = charts.company_history(company.history(base, subject), words)
+        self.charts["terms"].spec = charts.term_structure(*subject_of.terms(subject.score), words)
+        self.charts["waterfall"].spec = charts.waterfall(subject.base, subject_of.steps(subject, words), words)
+        self.charts["history"].spec = charts.company_history(subject_of.history(base, subject), words)
         self.charts["peers"].spec = charts.peers(
-            company.peer_pds(base, subject.sector).to_numpy(), subject.score["pd_12m"], words
+            subject_of.peer_pds(base, subject.sector).to_numpy(), subject.score["pd_12m"], words
         )
         texts = [text[words.language] for text in subject.reasons] or [
             words("Nothing raises its risk above a typical company's.")
         ]
         self.reasons.value = items(texts)
         self.altman.value = self._altman(subject)
-        self.flags.value = flagged(company.flags(base, subject, words)) or words("Nothing to remark.")
+        self.flags.value = flagged(subject_of.flags(base, subject, words)) or words("Nothing to remark.")
         if self.frame.opened and self.ready:
             self.later()
 
@@ -200,7 +201,7 @@ class Company(Page):
     def _altman(self, subject: Subject) -> str:
         words, states = self.words, {"safe": "ok", "grey": "watch", "distress": "alarm"}
         rows = []
-        for name, value, zone, (low, high) in company.altman(subject):
+        for name, value, zone, (low, high) in subject_of.altman(subject):
             bounds = words("distress below {low}, safe above {high}", low=words.number(low, 2), high=words.number(high, 2))
             state = chip(states.get(zone or "", ""), words(zone or "not available"))
             rows.append((ALTMAN_WORDS[name], words.number(value, 2), state, bounds))

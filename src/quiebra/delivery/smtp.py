@@ -1,0 +1,112 @@
+"""Handing one message for one recipient to a mail server, knowing at each moment whether it can have arrived."""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, Outcome
+from quiebra.errors import DeliveryError
+from quiebra.settings import SMTP_URL
+
+TIMEOUT = 60.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A mail server. tls: ``start`` (STARTTLS), ``whole`` (from the first byte) or ``none``."""
+
+    host: str
+    port: int
+    tls: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def server(url: str) -> Server:
+    """Return the server of an address such as ``smtp://user:password@host:587`` or ``smtps://host``.
+
+    Passwords and messages go over TLS with a checked certificate; without it only on this machine, or with ``?tls=none``.
+    DeliveryError, which never shows the address, where it is none.
+    """
+    wrong = f"{SMTP_URL} is not an address such as smtp://user:password@host:587 or smtps://user:password@host"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise DeliveryError(wrong) from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise DeliveryError(wrong)
+    asked = parse_qs(parts.query).get("tls", [""])[0]
+    if asked not in ("", "none"):
+        raise DeliveryError(f"{SMTP_URL}: tls is 'none' or left out")
+    plain = asked == "none" or (parts.scheme == "smtp" and parts.hostname in LOOPBACK)
+    tls = "whole" if parts.scheme == "smtps" else "none" if plain else "start"
+    user, password = (unquote(v) if v else None for v in (parts.username, parts.password))
+    return Server(parts.hostname, port or (465 if tls == "whole" else 587 if tls == "start" else 25), tls, user, password)
+
+
+def send(
+    to: Server, sender: str, recipient: str, message: bytes, doubtful: Callable[[], None], timeout: float = TIMEOUT
+) -> Outcome:
+    """Send a message and return what became of it. ``doubtful`` is called just before the end of the message goes out: until then
+    the server cannot have taken it; what happens between that and its answer nobody knows."""
+    ended, link = False, None
+    try:
+        link = _connected(to, timeout)
+        _accepted(link.mail(sender))
+        _accepted(link.rcpt(recipient))
+        _accepted(link.docmd("DATA"), 354)
+        lines = message.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+        link.send(b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines) + b"\r\n")
+        doubtful()
+        ended = True
+        link.send(b".\r\n")
+        _accepted(link.getreply())
+        return Outcome(SENT)
+    except smtplib.SMTPResponseException as error:
+        said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
+        return Outcome(FAILED, f"{to.host} answered {error.smtp_code} {said}"[:500], retry=400 <= error.smtp_code < 500)
+    except ssl.SSLCertVerificationError as error:
+        return Outcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
+    except smtplib.SMTPNotSupportedError:
+        return Outcome(FAILED, f"{to.host} offers no TLS or no login; on a network that you trust add ?tls=none to {SMTP_URL}")
+    except (OSError, smtplib.SMTPException) as error:
+        why = f"{to.host}:{to.port}: {error or type(error).__name__}"
+        return (
+            Outcome(DOUBTFUL, f"cut off before it was known whether it arrived: {why}")
+            if ended
+            else Outcome(FAILED, why, retry=True)
+        )
+    finally:
+        if link is not None:
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                link.quit()
+            link.close()
+
+
+def _connected(to: Server, timeout: float) -> smtplib.SMTP:
+    context = ssl.create_default_context()
+    name = socket.gethostname().split(".")[0] or "localhost"
+    if to.tls == "whole":
+        link: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, local_hostname=name, timeout=timeout, context=context)
+    else:
+        link = smtplib.SMTP(to.host, to.port, local_hostname=name, timeout=timeout)
+    link.ehlo()
+    if to.tls == "start":
+        link.starttls(context=context)
+        link.ehlo()
+    if to.user is not None:
+        link.login(to.user, to.password or "")
+    return link
+
+
+def _accepted(reply: tuple[int, bytes], code: int | None = None) -> None:
+    if reply[0] != code if code is not None else not 200 <= reply[0] < 300:
+        raise smtplib.SMTPResponseException(*reply)

@@ -1,0 +1,181 @@
+"""The contents of a company's tear sheet: its score and what made it, on a page that can be printed or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from quiebra.alerts.wording import LEVELS, sentence
+from quiebra.items import ITEMS
+from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.params import StageParams, for_stage
+from quiebra.reports.pages import Report
+from quiebra.reports.tables import table
+from quiebra.risk import subject as one
+from quiebra.risk.subject import Subject
+from quiebra.words import escaped
+from quiebra.workspace import Workspace
+
+SHOWN = (
+    "total_assets",
+    "current_assets",
+    "current_liabilities",
+    "total_liabilities",
+    "revenue",
+    "ebitda",
+    "ebit",
+    "net_income",
+    "market_value",
+)
+"""Items of the statement on the sheet; the others are in the base."""
+
+
+def tear_sheet(company_id: str, overrides: Mapping[str, Any] | None = None) -> TearSheet:
+    """Return the sheet of a company of the workspace around the current folder. PanelError where it was not scored."""
+    workspace = Workspace.find()
+    return TearSheet(workspace, for_stage(workspace, "report", overrides), company_id)
+
+
+@dataclass(frozen=True)
+class TearSheet(Report):
+    """Everything that the sheet's notebook shows."""
+
+    params: StageParams
+    company_id: str
+
+    @cached_property
+    def subject(self) -> Subject:
+        return one.known(self, self.company_id)
+
+    @property
+    def place(self) -> str:
+        """Id, sector and region, each once."""
+        row = self.companies.filter(pl.col("company_id") == self.company_id).row(0, named=True)
+        return " · ".join(dict.fromkeys(part for part in (self.company_id, row["sector"], row["region"]) if part))
+
+    def lead(self) -> str:
+        """The banners, and in a sentence or two how likely the company is to fail, and how that compares."""
+        words, score = self.words, self.subject.score
+        below = self.scores.filter(pl.col("pd_12m") < score["pd_12m"]).height / self.scores.height
+        peers = one.peer_pds(self, self.subject.sector)
+        lines = [
+            words(
+                "**{name}** ({place}) fails within a year with a probability of **{pd}** ({low} to {high}), by the model: grade **{grade}**. "
+                "{share} of companies are safer; the median of its sector is {median}.",
+                name=escaped(self.subject.name),
+                place=escaped(self.place),
+                pd=words.percent(score["pd_12m"]),
+                low=words.percent(score["pd_12m_low"]),
+                high=words.percent(score["pd_12m_high"]),
+                grade=score["rating"],
+                share=words.percent(below, 0),
+                median=words.percent(peers.median()),  # type: ignore[arg-type]
+            )
+        ]
+        return "\n\n".join([self.banners(), *lines, *self._decisions()])
+
+    def _decisions(self) -> list[str]:
+        """What analysts decided on the company: their grade, and its place on their list."""
+        words, found = self.words, []
+        for o in self.standing["overrides"]:
+            if o["company_id"] == self.company_id:
+                found.append(
+                    words.markdown(
+                        "Analysts grade it {grade}, until {date}: {reason} ({author}, approved by {approver}).",
+                        grade=o["rating"],
+                        date=words.short(o["expires_on"]),
+                        reason=o["reason"],
+                        author=o["author"],
+                        approver=o["approver"],
+                    )
+                )
+        for w in self.standing["watched"]:
+            if w["company_id"] == self.company_id:
+                found.append(
+                    words.markdown(
+                        "On the analysts' watch list ({level}): {reason} ({who}; look again {date}).",
+                        level=words(LEVELS[w["level"]]),
+                        reason=w["reason"],
+                        who=w["who"],
+                        date=words.short(w["review_on"]),
+                    )
+                )
+        return found
+
+    def terms(self) -> str:
+        words = self.words
+        pds, lows, highs = one.terms(self.subject.score)
+        rows = [
+            {
+                words("within"): words("{n} y", n=year),
+                "PD": words.percent(p),
+                words("interval"): words("{low} to {high}", low=words.percent(low), high=words.percent(high)),
+            }
+            for year, p, low, high in zip(range(1, 6), pds, lows, highs, strict=True)
+        ]
+        return table(rows, {"PD": str, words("interval"): str})
+
+    def why(self) -> str:
+        words = self.words
+        texts = [text[words.language] for text in self.subject.reasons]
+        return "\n".join(f"- {escaped(text)}" for text in texts) or words("Nothing raises its risk above the usual.")
+
+    def effects(self) -> list[tuple[str, float]]:
+        return one.steps(self.subject, self.words)
+
+    def said_each_year(self) -> pl.DataFrame:
+        return one.history(self, self.subject)
+
+    def altman(self) -> str:
+        words = self.words
+        rows = [
+            {
+                words("Score"): ALTMAN_WORDS[name],
+                words("Value"): words.number(value, 2),
+                words("Zone"): words(zone or "not available"),
+            }
+            for name, value, zone, _ in one.altman(self.subject)
+        ]
+        return table(rows, {words("Value"): str})
+
+    def statement(self) -> str:
+        words, labels = self.words, {item.name: item.label for item in ITEMS}
+        year = self.subject.score["fiscal_year"]
+        past = self.statements.filter((pl.col("company_id") == self.company_id) & (pl.col("fiscal_year") < year))
+        past = past.sort("fiscal_year", "available_at").unique("fiscal_year", keep="last", maintain_order=True).tail(2)
+        columns = {str(row["fiscal_year"]): row for row in [*past.to_dicts(), self.subject.statement]}
+        rows = [
+            {words("Item"): words(labels[name]), **{year: words.number(row[name], 1) for year, row in columns.items()}}
+            for name in SHOWN
+        ]
+        return table(rows, dict.fromkeys(columns, str))
+
+    def alerts(self) -> str:
+        words = self.words
+        mine = [a for a in self.standing["alerts"] if a["subject"] == self.company_id]
+        lines = [
+            f"- {escaped(sentence(a, words, list(self.params.score.grades)))} ({words.short(a['raised_on'])})" for a in mine
+        ]
+        return "\n".join(lines) or words("No alert stands.")
+
+    def flags(self) -> str:
+        return "\n".join(f"- {escaped(line)}" for line in one.flags(self, self.subject, self.words)) or self.words(
+            "Nothing to remark."
+        )
+
+    def source_line(self) -> str:
+        """What made the sheet, in a line, and what it is not to be used for."""
+        words, run = self.words, self.run
+        made = words(
+            "Run {run}, as of {date}; data {data}, model {model}, code {code} (starts of SHA-256). `quiebra trace {run}` shows the rest.",
+            run=run["run_id"],
+            date=words.date(run["as_of"]),
+            data=run["data"]["sha256"][:12],
+            model=run["model_sha256"][:12],
+            code=run["code_sha256"][:12],
+        )
+        return f"{made}\n\n{self.disclaimer()}"

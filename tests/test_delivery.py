@@ -1,0 +1,507 @@
+"""Messages: each is sent at most once and none is lost, whatever the mail server or the channel does; what they look like."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+
+import polars as pl
+import pytest
+import trustme
+from conftest import default_params, environment
+from hypothesis import given
+from hypothesis import strategies as st
+from servers import Postbox, Receiver, chat, eventually, free_port, mail_server, raw_server, talk
+from sqlalchemy import Engine, text
+
+from quiebra import store
+from quiebra.alerts import states
+from quiebra.delivery import letters, outbox, smtp
+from quiebra.delivery.channels import ready, sends
+from quiebra.delivery.mail import letter, page
+from quiebra.delivery.outbox import Letter
+from quiebra.errors import DeliveryError, ParamsError
+from quiebra.params import Params, check
+from quiebra.params.operations import Channel
+from quiebra.workspace import Workspace
+
+DELIVERY = {
+    "owner": "boss@example.com", "dashboards": "https://risk.example.com/",
+    "recipients": [{"address": "ana@example.com", "lang": "es"}, {"address": "bob@example.com"}],
+    "channels": {
+        "team": {"kind": "slack", "severity": "high", "lang": "es"}, "office": {"kind": "teams"},
+        "hook": {"kind": "webhook", "digest_above": 1000}, "desk": {"kind": "mail", "severity": "high", "recipients": ["desk@example.com"]},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def told(finished: Path) -> Params:
+    """The finished workspace's params with people to tell."""
+    from quiebra.params import read
+
+    content = read(finished / "params.yaml")
+    return check({**content, "delivery": {**content["delivery"], **DELIVERY}})
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = store.connect(f"sqlite:///{tmp_path / 'test.db'}")
+    store.upgrade(engine)
+    return engine
+
+
+def mail(to: str = "ana@example.com", about: str = "report 1", body: str = "<p>Hello</p>") -> Letter:
+    return letter(channel="report", recipient=to, about=about, sender="risk@example.com", subject="Riesgo: año 2026", html=body,
+                  text="Hello\n.\nend", lang="es")  # fmt: skip
+
+
+def sent_by(box: smtp.Server, timeout: float = 5) -> Callable[[str], outbox.Send]:
+    return lambda channel: lambda row, doubtful: smtp.send(box, "risk@example.com", row.recipient, row.body, doubtful, timeout)
+
+
+def state(engine: Engine) -> dict[str, str]:
+    return {row["recipient"]: row["state"] for row in outbox.messages(engine)}
+
+
+def at_once(engine: Engine) -> None:
+    """Let what waits for its next try be due."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE bandeja_salida SET not_before = '2020-01-01 00:00:00.000000'"))
+
+
+# The mail server and its moods
+
+
+def test_a_mail_is_sent_once_however_often_it_is_queued_and_sent(engine: Engine) -> None:
+    box = Postbox()
+    with mail_server(box) as url:
+        for _ in range(3):
+            outbox.queue(engine, [mail()])
+            outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+    assert len(box.mails) == 1
+    assert state(engine) == {"ana@example.com": "sent"}
+    (taken,) = box.to("ana@example.com")
+    assert taken["Subject"] == "Riesgo: año 2026"
+    assert taken.get_body(("plain",)).get_content().replace("\r\n", "\n") == "Hello\n.\nend\n"  # a lone dot ends no mail
+
+
+def test_while_the_server_is_down_mail_waits_and_goes_when_it_is_up(engine: Engine) -> None:
+    port = free_port()
+    down = smtp.server(f"smtp://127.0.0.1:{port}")
+    outbox.queue(engine, [mail()])
+    ((_, outcome),) = outbox.dispatch(engine, sent_by(down), 5)
+    assert (outcome.state, outcome.retry) == ("queued", True)
+    assert "127.0.0.1" in outbox.messages(engine)[0]["error"]
+    assert outbox.dispatch(engine, sent_by(down), 5) == []  # not before its time
+    at_once(engine)
+    box = Postbox()
+    with mail_server(box, port):
+        outbox.dispatch(engine, sent_by(down), 5)
+    assert (state(engine), len(box.mails)) == ({"ana@example.com": "sent"}, 1)
+
+
+def test_waits_grow_and_end(engine: Engine) -> None:
+    nowhere = smtp.server(f"smtp://127.0.0.1:{free_port()}")
+    outbox.queue(engine, [mail()])
+    waits = []
+    for _ in range(4):
+        at_once(engine)
+        outbox.dispatch(engine, sent_by(nowhere), 4)
+        row = outbox.messages(engine)[0]
+        waits.append((row["not_before"] - row["changed_at"]).total_seconds())
+    assert waits[:3] == pytest.approx([60, 120, 240], abs=2)
+    assert outbox.messages(engine)[0]["state"] == "failed"
+    assert outbox.dispatch(engine, sent_by(nowhere), 4) == []
+
+
+def test_one_refused_recipient_keeps_no_other_from_their_mail(engine: Engine) -> None:
+    box = Postbox(refused={"eva@example.com": "550 no such user", "luis@example.com": "451 later"})
+    outbox.queue(engine, [mail(to) for to in ("ana@example.com", "eva@example.com", "luis@example.com", "bob@example.com")])
+    with mail_server(box) as url:
+        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+        assert state(engine) == {"ana@example.com": "sent", "bob@example.com": "sent", "eva@example.com": "failed",
+                                 "luis@example.com": "queued"}  # fmt: skip
+        assert "550 no such user" in next(r["error"] for r in outbox.messages(engine) if r["state"] == "failed")
+        box.refused.clear()
+        at_once(engine)
+        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+    assert state(engine)["luis@example.com"] == "sent"
+    assert len(box.mails) == 3
+
+
+def test_a_slow_server_is_waited_for(engine: Engine) -> None:
+    box = Postbox(slow=2)
+    outbox.queue(engine, [mail()])
+    with mail_server(box) as url:
+        outbox.dispatch(engine, sent_by(smtp.server(url), timeout=10), 3)
+    assert (state(engine), len(box.mails)) == ({"ana@example.com": "sent"}, 1)
+
+
+def test_a_server_that_dies_before_the_message_ended_has_taken_nothing(engine: Engine) -> None:
+    def die(link: socket.socket) -> None:
+        for _ in talk(link):
+            pass
+        link.sendall(b"354 go on\r\n")
+        link.recv(100)
+
+    outbox.queue(engine, [mail(body=f"<p>{'x' * 5_000_000}</p>")])
+    with raw_server(die) as port:
+        outbox.dispatch(engine, sent_by(smtp.server(f"smtp://127.0.0.1:{port}")), 3)
+    assert state(engine) == {"ana@example.com": "queued"}
+
+
+def test_silence_after_the_end_of_a_message_is_doubtful_and_nothing_is_sent_twice(engine: Engine) -> None:
+    ends = []
+
+    def silent(link: socket.socket) -> None:
+        for _ in talk(link):
+            pass
+        link.sendall(b"354 go on\r\n")
+        data = b""
+        while not data.endswith(b"\r\n.\r\n"):
+            data += link.recv(65536)
+        ends.append(data)
+        time.sleep(3)
+
+    outbox.queue(engine, [mail()])
+    with raw_server(silent) as port:
+        to = smtp.server(f"smtp://127.0.0.1:{port}")
+        outbox.dispatch(engine, sent_by(to, timeout=1), 3)
+        assert state(engine) == {"ana@example.com": "doubtful"}
+        at_once(engine)
+        outbox.queue(engine, [mail()])
+        assert outbox.dispatch(engine, sent_by(to, timeout=1), 3) == []
+    assert len(ends) == 1
+    (row,) = outbox.messages(engine, waiting=True)
+    assert "cut off" in row["error"]
+    outbox.decide(engine, row["message_id"], "ana", again=True, reason="it did not arrive")
+    box = Postbox()
+    with mail_server(box) as url:
+        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+    assert len(box.mails) == 1
+    with pytest.raises(DeliveryError, match="sent already"):
+        outbox.decide(engine, row["message_id"], "ana", again=True, reason="twice")
+    assert [e["action"] for e in store.entries(engine)] == ["message sent", "message retried", "message doubtful"]
+
+
+SENDER = """
+import sys
+from quiebra import store
+from quiebra.delivery import outbox, smtp
+to = smtp.server(sys.argv[2])
+send = lambda channel: lambda row, doubtful: smtp.send(to, "risk@example.com", row.recipient, row.body, doubtful)
+print([o.state for _, o in outbox.dispatch(store.connect(sys.argv[1]), send, 3)])
+"""
+
+
+@pytest.mark.parametrize(("ended", "left"), [(False, "queued"), (True, "doubtful")])
+def test_a_process_killed_in_the_middle_of_a_message(engine: Engine, ended: bool, left: str) -> None:
+    got: list[bytes] = []
+
+    def hold(link: socket.socket) -> None:
+        for _ in talk(link):
+            pass
+        if not ended:
+            got.append(b"DATA")
+            time.sleep(20)
+            return
+        link.sendall(b"354 go on\r\n")
+        data = b""
+        while not data.endswith(b"\r\n.\r\n"):
+            data += link.recv(65536)
+        got.append(data)
+        time.sleep(20)
+
+    outbox.queue(engine, [mail()])
+    with raw_server(hold) as port:
+        words = [sys.executable, "-c", SENDER, str(engine.url), f"smtp://127.0.0.1:{port}"]
+        process = subprocess.Popen(words, env=environment())
+        eventually(lambda: bool(got))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert outbox.messages(engine, waiting=True)[0]["state"] in ("sending", "doubtful")
+    box = Postbox()
+    with mail_server(box) as url:
+        done = subprocess.run([*words[:-1], url], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("[]" if ended else "['sent']")
+    assert len(box.mails) == (0 if ended else 1)
+    assert state(engine) == {"ana@example.com": "doubtful" if ended else "sent"}, left
+
+
+def test_mail_goes_over_tls_with_a_checked_certificate_and_a_login(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, box, port = trustme.CA(), Postbox(), free_port()
+    with mail_server(box, port, authority, ("risk", "p@ss:wörd"[:6])):
+        to = smtp.Server("127.0.0.1", port, "start", "risk", "p@ss:w")
+        outbox.queue(engine, [mail()])
+        outbox.dispatch(engine, sent_by(to), 3)
+        assert "not to be trusted" in outbox.messages(engine)[0]["error"]
+        bundle = tmp_path / "authority.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        at_once(engine)
+        outbox.dispatch(engine, sent_by(smtp.Server("127.0.0.1", port, "start", "risk", "wrong")), 3)
+        assert "535" in outbox.messages(engine)[0]["error"]
+        assert "wrong" not in outbox.messages(engine)[0]["error"]
+        outbox.decide(engine, outbox.messages(engine)[0]["message_id"], "ana", again=True, reason="mended")
+        outbox.dispatch(engine, sent_by(to), 3)
+    assert box.tls == [True]
+    with mail_server(Postbox()) as plain:  # a server without TLS is given nothing
+        about = mail(about="another")
+        outbox.queue(engine, [about])
+        outbox.dispatch(engine, sent_by(smtp.Server("127.0.0.1", int(plain.rsplit(":")[-1]), "start")), 3)
+    assert "TLS" in next(r["error"] for r in outbox.messages(engine) if r["message_id"] == about.message_id)
+
+
+def test_addresses_of_servers() -> None:
+    assert smtp.server("smtp://ana:p%40ss@mail.example.com") == smtp.Server("mail.example.com", 587, "start", "ana", "p@ss")
+    assert smtp.server("smtps://mail.example.com").port == 465
+    assert smtp.server("smtp://10.0.0.1:25?tls=none").tls == "none"
+    assert smtp.server("smtp://localhost").tls == "none"
+    assert "p@ss" not in repr(smtp.server("smtp://ana:p%40ss@mail.example.com"))
+    for wrong in ("mail.example.com", "http://x", "smtp://", "smtp://x:port", "smtp://x?tls=maybe"):
+        with pytest.raises(DeliveryError, match="QUIEBRA_SMTP_URL"):
+            smtp.server(wrong)
+
+
+# What a mail is
+
+
+@pytest.mark.parametrize("bad", ["ana@example.com\nBcc: eva@example.com", "ana", "a b@example.com", "<ana@example.com>", "ana@x,eva@y"])
+def test_an_address_that_is_none_is_refused(bad: str) -> None:
+    content = default_params()
+    content["delivery"]["recipients"] = [{"address": bad}]
+    with pytest.raises(ParamsError, match=r"delivery.recipients.0.address: must be one address"):
+        check(content)
+    if "\n" in bad:
+        with pytest.raises(DeliveryError, match="one line"):
+            mail(to=bad)
+
+
+@given(st.text(min_size=1).filter(lambda t: t.isprintable() and t.strip()))
+def test_whatever_a_subject_says_it_comes_back(subject: str) -> None:
+    made = letter(channel="report", recipient="ana@example.com", about="x", sender="risk@example.com", subject=subject, html="x", text="x",
+                  lang="en")  # fmt: skip
+    assert " ".join(message_from_bytes(made.body, policy=default)["Subject"].split()) == " ".join(subject.split())
+
+
+def test_styles_stand_in_each_element() -> None:
+    html = page("<h1>Title</h1><table><tr><td>1</td></tr></table>", "es")
+    assert "<style" not in html
+    assert "var(--" not in html
+    assert re.search(r'<h1 style="[^"]*font-size: ?22px', html)
+    assert 'lang="es"' in html
+
+
+def parts(message: EmailMessage) -> list[str]:
+    return [part.get_content_type() for part in message.walk()]
+
+
+def test_the_monthly_mail_is_whole_in_both_languages(finished: Path, told: Params, tmp_path: Path) -> None:
+    for lang in ("es",):
+        folder = finished / "reports/build" / lang
+        if not folder.exists():
+            folder.mkdir()
+            for ending in ("html", "pdf"):
+                (folder / f"risk_report.{ending}").write_bytes(b"%PDF-es" if ending == "pdf" else b"<html lang=es>")
+    made = letters.report_letters(Workspace(finished), told)
+    assert [m.recipient for m in made] == ["ana@example.com", "bob@example.com"]
+    spanish, english = (message_from_bytes(m.body, policy=default) for m in made)
+    for message in (spanish, english):
+        assert parts(message) == [
+            "multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "application/pdf",
+            "text/html",
+        ]  # fmt: skip
+        assert not message.defects
+        html = message.get_body(("html",)).get_content()
+        picture = next(part for part in message.walk() if part.get_content_type() == "image/png")
+        assert f'src="cid:{picture["Content-ID"].strip("<>")}"' in html
+        assert picture.get_content().startswith(b"\x89PNG")
+        assert re.findall(r'(?:src|href)="([^"]+)"', html) == ["cid:pd", "https://risk.example.com/executive"]
+        assert re.search(r'<img[^>]* alt="[^"]{20,}"', html)
+        assert str(finished) not in html
+        assert [p.get_filename() for p in message.iter_attachments()] == ["risk_report.pdf", "risk_report.html"]
+        plain = message.get_body(("plain",)).get_content()
+        assert "https://risk.example.com/executive" in plain
+        assert "SIMUL" in message["Subject"]
+    assert "Informe de riesgo de quiebra" in spanish["Subject"]
+    assert "Qué ha cambiado." in spanish.get_body(("html",)).get_content()
+    assert "What changed." in english.get_body(("html",)).get_content()
+    scores = pl.read_parquet(finished / "data/scores/scores.parquet")
+    assert f"{100 * scores['pd_12m'].mean():.2f} %" in re.sub("\u00a0|&nbsp;", " ", english.get_body(("html",)).get_content())
+    (pdf, _) = english.iter_attachments()
+    assert pdf.get_content() == (finished / "reports/build/risk_report.pdf").read_bytes()
+
+
+def test_without_its_report_a_mail_says_which_command_to_run(workspace: Path, told: Params) -> None:
+    (workspace / "reports/build/risk_report.pdf").unlink()
+    only = told.model_copy(update={"delivery": told.delivery.model_copy(update={"recipients": told.delivery.recipients[1:]})})
+    with pytest.raises(DeliveryError, match="quiebra report"):
+        letters.report_letters(Workspace(workspace), only)
+
+
+# Alerts to channels
+
+
+@pytest.fixture
+def raised(finished: Path) -> Engine:
+    return store.connect(f"sqlite:///{finished / 'data' / 'quiebra.db'}")
+
+
+def test_alerts_go_to_each_channel_by_severity_in_its_language(finished: Path, told: Params, raised: Engine) -> None:
+    made = letters.alert_letters(Workspace(finished), told, raised)
+    standing = states.alerts(raised, "demo")
+    high = standing.filter(pl.col("severity") == "high").height
+    of = {name: [m for m in made if m.channel == name] for name in told.delivery.channels}
+    assert len(of["hook"]) == standing.height  # below its digest: one each
+    assert [len(of[name]) for name in ("team", "office", "desk")] == [1, 1, 1]  # digests
+    team = json.loads(of["team"][0].body)
+    assert team["title"] == f"SIMULADO: {high} alertas, {high} de gravedad alta"
+    assert team["body"].count("• ") == min(high, letters.MOST_LINES)
+    assert "https://risk.example.com/executive" in team["body"]
+    assert "PD a un año" in team["body"] or "PD frente" in team["body"]
+    first = json.loads(of["hook"][0].body)
+    company = standing.filter(pl.col("kind") == "company").row(0, named=True)["subject"]
+    assert any(f"company?company={company}" in json.loads(m.body)["body"] for m in of["hook"])
+    assert "typical" in first["body"] or first["type"] == "warning"  # with the reasons in words
+    desk = message_from_bytes(of["desk"][0].body, policy=default)
+    assert desk["To"] == "desk@example.com"
+    assert desk.get_body(("html",)).get_content().count("<li") == min(high, letters.MOST_LINES)
+
+
+def test_a_company_whose_name_is_markup_is_shown_as_text(finished: Path, told: Params, raised: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quiebra.reports.risk_report import RiskReport
+
+    real = RiskReport.scores.func  # type: ignore[attr-defined]
+    named = property(lambda self: real(self).with_columns(name=pl.lit("<script>alert(1)</script>\nBcc: x")))
+    monkeypatch.setattr(RiskReport, "scores", named)
+    (desk,) = [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel == "desk"]
+    html = message_from_bytes(desk.body, policy=default).get_body(("html",)).get_content()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_slack_teams_and_webhook_get_what_they_can_read(
+    finished: Path, told: Params, raised: Engine, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver()
+    made = [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel in ("team", "office")]
+    made += [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel == "hook"][:2]
+    with chat(receiver, tmp_path) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        assert set(ready(told.delivery)) == {"team", "office", "hook"}
+        for _ in range(2):
+            outbox.queue(engine, made, again=ready(told.delivery))
+            outbox.dispatch(engine, sends(told.delivery, tmp_path), 3)
+    by_host = {path: body for path, _, body in receiver.posts}
+    slack = by_host["hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"]
+    assert "alertas" in json.dumps(slack, ensure_ascii=False)
+    assert "attachments" in slack or "blocks" in slack
+    teams = next(body for path, body in by_host.items() if path.startswith("teams.example.com"))
+    assert teams["attachments"][0]["contentType"] == "application/vnd.microsoft.card.adaptive"
+    hooks = [body for path, _, body in receiver.posts if path.endswith("/hook")]
+    assert [h["type"] for h in hooks] == [json.loads(m.body)["type"] for m in made[2:]]
+    assert hooks[0]["title"] == json.loads(made[2].body)["title"]
+    assert len(receiver.posts) == len(made)
+    for _, _, body in receiver.posts:
+        links = re.findall(r"https?://[\w.:-]+", json.dumps(body))
+        assert set(links) <= {"https://risk.example.com", "http://adaptivecards.io"}
+
+
+def test_a_channel_that_is_down_gets_its_messages_later_and_once(
+    told: Params, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver(status=503)
+    body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
+    outbox.queue(engine, [Letter("hook", "webhook", "alert 1", "T", body), Letter("gone", "x", "alert 1", "T", body)])
+    with chat(receiver, tmp_path) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+        assert state(engine) == {"webhook": "queued", "x": "failed"}
+        receiver.status = 200
+        for _ in range(3):
+            at_once(engine)
+            outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+    assert state(engine)["webhook"] == "sent"
+    assert len(receiver.posts) == 1
+
+
+def test_without_addresses_everything_is_written_to_a_folder_and_sent_later_if_there_is_one(
+    told: Params, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUIEBRA_SMTP_URL", raising=False)
+    body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
+    both = [mail(), Letter("hook", "webhook", "alert 1", "T", body)]
+    assert outbox.queue(engine, both) == 2
+    outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+    assert set(state(engine).values()) == {"written"}
+    (eml,), (note,) = (list((tmp_path / "out").glob(f"*.{ending}")) for ending in ("eml", "json"))
+    assert message_from_bytes(eml.read_bytes(), policy=default)["To"] == "ana@example.com"
+    assert json.loads(note.read_text())["title"] == "T"
+    box = Postbox()
+    with mail_server(box) as url:
+        monkeypatch.setenv("QUIEBRA_SMTP_URL", url)
+        outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+        assert box.mails == []  # what was written before is not sent by itself
+        outbox.queue(engine, both, again=ready(told.delivery))
+        outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+    assert len(box.mails) == 1
+    assert state(engine) == {"ana@example.com": "sent", "webhook": "written"}
+
+
+def test_a_channel_with_the_wrong_kind_of_address_is_named_and_its_secret_is_not(
+    told: Params, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUIEBRA_CHANNEL_TEAM", "jsons://user:secret@example.com/x")
+    body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
+    outbox.queue(engine, [Letter("team", "slack", "alert 1", "T", body)])
+    outbox.dispatch(engine, sends(told.delivery, tmp_path), 3)
+    error = outbox.messages(engine)[0]["error"]
+    assert "QUIEBRA_CHANNEL_TEAM" in error
+    assert "secret" not in error
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("2026-01-15T12:00:00+00:00", None),
+        ("2026-01-15T21:30:00+00:00", "2026-01-16T06:00:00"),  # 22:30 in Madrid; quiet to 07:00 there
+        ("2026-01-16T05:59:00+00:00", "2026-01-16T06:00:00"),
+        ("2026-01-16T06:00:00+00:00", None),
+        ("2026-07-15T20:30:00+00:00", "2026-07-16T05:00:00"),  # in summer time
+    ],
+)  # fmt: skip
+def test_in_quiet_hours_messages_wait_for_their_end(now: str, until: str | None) -> None:
+    channel = Channel.model_validate({"kind": "slack", "quiet": ["22:00", "07:00"]})
+    found = letters.quiet_until(channel, "Europe/Madrid", dt.datetime.fromisoformat(now))
+    assert found == (None if until is None else dt.datetime.fromisoformat(until))
+
+
+def test_a_waiting_message_is_not_sent_before_its_time(engine: Engine) -> None:
+    later = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=1)
+    waiting = mail()
+    outbox.queue(engine, [Letter(**{**vars(waiting), "not_before": later})])
+    assert outbox.dispatch(engine, sent_by(smtp.server("smtp://127.0.0.1:1")), 3) == []
+    assert state(engine) == {"ana@example.com": "queued"}
+
+
+def test_nothing_secret_and_nothing_encoded_wrongly_in_the_notice(told: Params) -> None:
+    (made,) = letters.notice(told, "c1", "report", "stage 'report' failed: <b>año</b>")
+    message = message_from_bytes(made.body, policy=default)
+    assert message["To"] == "boss@example.com"
+    assert "&lt;b&gt;año" in message.get_body(("html",)).get_content()
+    assert letters.notice(told.model_copy(update={"delivery": told.delivery.model_copy(update={"owner": None})}), "c", "s", "e") == []
