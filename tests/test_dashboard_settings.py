@@ -36,6 +36,26 @@ def test_what_can_be_edited_is_in_params_and_reads_back_as_typed() -> None:
         for field in fields:
             value = settings.value_of(TEXT, field.name)
             assert settings.parsed(field.name, settings.shown(value)) == value
+            if field.name in settings.BY_LINE:
+                assert settings.edited(TEXT, {field.name: value}) == TEXT
+
+
+def test_channels_recipients_rules_and_schedule_are_typed_and_kept() -> None:
+    typed = {
+        "delivery.recipients": "ana@example.com (es), bob@example.com",
+        "delivery.channels": 'team: {kind: slack, severity: high, quiet: ["20:00", "07:00"]}',
+        "delivery.owner": "boss@example.com", "schedule.cron": "30 7 1 * *", "report.lang": "es",
+        "alerts.rules": "high PD: {measure: pd_12m, raise: 0.2, clear: 0.1}\nmodel in alarm: {measure: drift, raise: alarm, clear: watch}",
+    }  # fmt: skip
+    edits = {name: settings.parsed(name, text) for name, text in typed.items()}
+    after = settings.edited(TEXT, edits)
+    content = yaml.safe_load(after)
+    assert content["delivery"]["recipients"] == [{"address": "ana@example.com", "lang": "es"}, {"address": "bob@example.com"}]
+    assert content["delivery"]["channels"]["team"]["quiet"] == ["20:00", "07:00"]
+    assert list(content["alerts"]["rules"]) == ["high PD", "model in alarm"]
+    for name, text in typed.items():
+        assert settings.parsed(name, settings.shown(settings.value_of(after, name))) == settings.parsed(name, text)
+    assert "  high PD: {measure: pd_12m, raise: 0.2, clear: 0.1}" in after
 
 
 def test_an_edit_changes_its_line_alone() -> None:
@@ -75,6 +95,9 @@ def test_the_rating_scale_can_be_changed_as_a_whole() -> None:
             "not a grade"),
         ("score.grades", "AAA: 0.5, C: 0.2", "must rise"), ("score.grades", "AAA", "write grades"), ("score.grades", "<img>: 0.5, C: 1.0", "named by"), ("dashboards.language",
             "fr", "dashboards.language"),
+        ("delivery.recipients", "ana@example.com\tx", "one address"), ("delivery.channels", "team", "write a line for each"),
+        ("delivery.channels", "team: {kind: fax}", "delivery.channels.team.kind"), ("alerts.rules", "x: {measure: pd}", "alerts.rules.x"),
+        ("delivery.timezone", "Madrid", "time zone"), ("delivery.dashboards", "javascript:alert(1)", "delivery.dashboards"),
         ("report.watch_list", "0", "report.watch_list"), ("train.blend_weight", "-1", "train.blend_weight"),
     ],
 )  # fmt: skip

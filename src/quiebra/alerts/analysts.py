@@ -157,20 +157,21 @@ def _in_force(today: dt.date) -> tuple[Any, ...]:
     return (Override.approver.is_not(None), Override.ended_on.is_(None), Override.expires_on >= today)
 
 
+WATCHED = {
+    "company_id": pl.String,
+    "level": pl.Int64,
+    "reason": pl.String,
+    "who": pl.String,
+    "since": pl.Date,
+    "review_on": pl.Date,
+}
+
+
 def watched(engine: Engine, source: str) -> pl.DataFrame:
     """Return the analysts' watch list: company_id, level, reason, who, since and review_on; highest level first."""
-    names = ("company_id", "level", "reason", "who", "since", "review_on")
-    asked = select(*(getattr(WatchEntry, name) for name in names)).where(WatchEntry.source == source)
-    schema = {
-        "company_id": pl.String,
-        "level": pl.Int64,
-        "reason": pl.String,
-        "who": pl.String,
-        "since": pl.Date,
-        "review_on": pl.Date,
-    }
+    asked = select(*(getattr(WatchEntry, name) for name in WATCHED)).where(WatchEntry.source == source)
     with answering(engine), engine.connect() as connection:
-        rows = pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=schema, orient="row")
+        rows = pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=WATCHED, orient="row")
     return rows.sort("level", "company_id", descending=[True, False])
 
 

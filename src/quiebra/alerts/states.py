@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from quiebra.alerts.rules import ALERTS, change
+from quiebra.alerts import rules as by_rule
 from quiebra.errors import AlertError
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
@@ -21,7 +21,9 @@ from quiebra.store.tables import Alert, AuditEntry
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
 SYSTEM = "quiebra"
 """Who raises alerts, and closes those whose reason is gone."""
-COLUMNS = {column.name: column.type.python_type for column in Alert.__table__.columns}
+_KINDS = {str: pl.String, float: pl.Float64, dt.date: pl.Date, dt.datetime: pl.Datetime("us")}
+ALERTS = {column.name: _KINDS[column.type.python_type] for column in Alert.__table__.columns}
+"""Columns of `alerts`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: R
         if latest is not None and latest > run.as_of:  # type: ignore[operator]
             standing = alerts.filter(pl.col("state") != CLOSED).height
             return Settled(0, 0, standing, later=latest)  # type: ignore[arg-type]
-        found = change(hits, alerts.select(list(ALERTS)), rules, run.as_of)
+        found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of)
         _raise(connection, found.raised, run)
         _keep(connection, found.kept, run)
         gone = dict(alerts.select("alert_id", "rule").iter_rows())
@@ -201,9 +203,7 @@ def _table(connection: Connection, source: str | None) -> pl.DataFrame:
     asked = select(Alert.__table__).order_by(Alert.alert_id)
     if source is not None:
         asked = asked.where(Alert.source == source)
-    kinds = {str: pl.String, float: pl.Float64, dt.date: pl.Date, dt.datetime: pl.Datetime("us")}
-    schema = {name: kinds[kind] for name, kind in COLUMNS.items()}
-    return pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=schema, orient="row")
+    return pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=ALERTS, orient="row")
 
 
 def _now() -> dt.datetime:

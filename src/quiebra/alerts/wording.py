@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from quiebra.params.operations import STATUSES
 from quiebra.words import Words, mark
@@ -61,3 +62,36 @@ def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -
         value=said(measure, alert["value"], words, grades),  # type: ignore[arg-type]
         threshold=said(measure, alert["threshold"], words, grades),  # type: ignore[arg-type]
     )
+
+
+def decided(
+    company_id: str, overrides: Iterable[Mapping[str, Any]], watched: Iterable[Mapping[str, Any]], words: Words
+) -> list[str]:
+    """Return what analysts decided on a company, in sentences: their grade, and its place on their list.
+
+    overrides, watched: rows as `quiebra.alerts.analysts` gives them; dates may be ISO text.
+    """
+    grades = [
+        words(
+            "Analysts grade it {grade}, until {date}: {reason} ({author}, approved by {approver}).",
+            grade=o["rating"],
+            date=words.short(o["expires_on"]),
+            reason=o["reason"],
+            author=o["author"],
+            approver=o["approver"],
+        )
+        for o in overrides
+        if o["company_id"] == company_id
+    ]
+    places = [
+        words(
+            "On the analysts' watch list ({level}): {reason} ({who}; look again {date}).",
+            level=words(LEVELS[w["level"]]),
+            reason=w["reason"],
+            who=w["who"],
+            date=words.short(w["review_on"]),
+        )
+        for w in watched
+        if w["company_id"] == company_id
+    ]
+    return [*grades, *places]

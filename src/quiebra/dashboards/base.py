@@ -10,10 +10,14 @@ from typing import TypeVar
 
 import polars as pl
 
-from quiebra.errors import WorkspaceError
+from quiebra.alerts.analysts import OVERRIDES, WATCHED, overrides, watched
+from quiebra.alerts.states import ALERTS, alerts
+from quiebra.errors import StoreError, WorkspaceError
 from quiebra.params import Labels, Params, Score, load
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
+from quiebra.settings import database_url
+from quiebra.store import connect
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -37,6 +41,15 @@ def written(workspace: Workspace) -> tuple[int, ...]:
     """Return when each stage last wrote its results; 0 where there are none."""
     paths = [workspace.root / name for name in FILES]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Alerts that are not closed (see `quiebra.alerts.states.alerts`), overrides in force, and the analysts' watch list."""
+
+    alerts: pl.DataFrame
+    overrides: pl.DataFrame
+    watched: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -64,6 +77,21 @@ class Base(FinishedRun):
         scale = dict(sorted(made_with["score"]["grades"].items(), key=lambda pair: pair[1]))  # the record sorts its keys
         score = Score.model_validate({**made_with["score"], "grades": scale})
         return now.model_copy(update={"score": score, "labels": Labels.model_validate(made_with["labels"])})
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What people decided and which alerts stand, as the database says now; nothing where it does not answer."""
+        source = self.run["data"]["source"]
+        try:
+            engine = connect(database_url(self.workspace.root))
+            return Standing(alerts(engine, source), overrides(engine, source), watched(engine, source))
+        except StoreError:  # a database that is down hides decisions, not the page
+            return Standing(*(pl.DataFrame(schema=schema) for schema in (ALERTS, OVERRIDES, WATCHED)))
+
+    def beside(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table of companies with ``analyst``: an analyst's grade beside the model's, where one is in force."""
+        given = self.standing.overrides.select("company_id", analyst="rating")
+        return table.join(given, on="company_id", how="left", maintain_order="left")
 
     @cached_property
     def peers(self) -> pl.DataFrame:

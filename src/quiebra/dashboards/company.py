@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from quiebra.alerts import wording
 from quiebra.canonical import STATEMENTS, conform
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.rows import matching
@@ -113,6 +114,17 @@ def typed(base: Base, name: str, sector: str | None, items: Mapping[str, float |
         TYPED, name or TYPED, sector, score.row(0, named=True), float(start[0]), parts.row(0, named=True), texts(why),
         statements.row(0, named=True), features, desk,
     )  # fmt: skip
+
+
+def decided(base: Base, company_id: str, words: Words) -> list[str]:
+    """Return what analysts decided on a company and the alerts that stand on it, in sentences."""
+    standing = base.standing
+    found = wording.decided(company_id, standing.overrides.to_dicts(), standing.watched.to_dicts(), words)
+    alerts = standing.alerts.filter(pl.col("subject") == company_id).to_dicts()
+    if alerts:
+        listed = "; ".join(wording.sentence(alert, words, list(base.params.score.grades)) for alert in alerts)
+        found.append(words("{n} alerts stand: {list}.", n=len(alerts), list=listed))
+    return found
 
 
 LEVER_WORDS = {

@@ -20,7 +20,7 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
     scores, losses, then = base.scores, base.losses, base.before
     alarms = base.findings.filter(pl.col("status") == "alarm").height
     now, ago = scores["pd_12m"].mean(), then["pd_12m"].mean()
-    month = month_before(base)
+    month, standing = month_before(base), base.standing.alerts
     return [
         Kpi(words("Companies"), words.number(scores.height), words("as of {date}", date=words.date(base.run["as_of"]))),
         Kpi(words("Mean PD, one year"), words.percent(now), *_change(now, ago, words("on the year"), words)),
@@ -34,8 +34,8 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
             words("{share} of the exposure", share=words.percent(losses["expected_loss"] / losses["exposure"]))),
         Kpi(words("On the watch list"), words.percent(scores["watch"].mean(), 1), words("{n} companies",
             n=words.number(scores["watch"].sum()))),
-        Kpi(words("Model alarms"), words.number(alarms), words("{n} on watch",
-            n=base.findings.filter(pl.col("status") == "watch").height)),
+        Kpi(words("Alerts open"), words.number(standing.height), words("{n} of high severity; {alarms} model alarms",
+            n=standing.filter(pl.col("severity") == "high").height, alarms=alarms)),
     ]  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def groups(base: Base, by: str) -> pl.DataFrame:
 
 def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
     """Return the companies whose PD rose most: name, grades, PDs and reasons in the reader's language."""
-    rows = risk.movers(base.history, base.scores, count)
+    rows = base.beside(risk.movers(base.history, base.scores, count))
     why = "reasons_es" if words.language == "es" else "reasons"
     return rows.select(
         "company_id",
@@ -94,6 +94,7 @@ def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
         "sector",
         "rating_before",
         "rating",
+        "analyst",
         "pd_before",
         "pd_12m",
         ratio=pl.col("pd_12m") / pl.col("pd_before"),

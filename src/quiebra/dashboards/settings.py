@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from quiebra import store
 from quiebra.errors import ParamsError, WorkspaceError
@@ -71,11 +74,26 @@ FIELDS: dict[str, tuple[Field, ...]] = {
     mark("Report and dashboards"): (
         Field("report.title", mark("Title of the report")),
         Field("report.status", mark("Status of the report"), ("DRAFT", "APPROVED")),
+        Field("report.lang", mark("Language of the report"), ("en", "es")),
         Field("report.watch_list", mark("Companies listed in the report")),
         Field("dashboards.language", mark("First language"), ("en", "es")),
         Field("dashboards.idle_minutes", mark("Minutes an abandoned page is kept")),
     ),
+    mark("Alerts and messages"): (
+        Field("alerts.rules", mark("Alert rules, one a line")),
+        Field("delivery.channels", mark("Channels of alerts, one a line")),
+        Field("delivery.recipients", mark("Recipients of the report, such as ana@example.com (es), bob@example.com")),
+        Field("delivery.owner", mark("Address that is told when a cycle fails")),
+        Field("delivery.dashboards", mark("Address of the dashboards, for links")),
+        Field("delivery.timezone", mark("Time zone")),
+        Field("schedule.cron", mark("When cycles run: minute, hour, day, month, day of the week")),
+    ),
 }  # fmt: skip
+LONG = ("score.grades", "alerts.rules", "delivery.channels", "delivery.recipients")
+"""What takes several lines to type."""
+BY_LINE = ("alerts.rules", "delivery.channels")
+TEXTS = ("report.status", "report.lang", "dashboards.language", "score.watch_from", "delivery.timezone", "schedule.cron")
+OPTIONAL_TEXTS = ("report.title", "delivery.owner", "delivery.dashboards")
 """What can be edited, by section of the page. What makes the data and the model itself stays with whoever keeps the workspace."""
 LIMIT_NAMES = {name for fields in FIELDS.values() for name in (field.name for field in fields)}
 
@@ -102,6 +120,10 @@ def shown(value: Any) -> str:
     """Return a value as it is typed: the rating scale as ``AAA: 0.0003, AA: 0.0008``; nothing for null."""
     if value is None:
         return ""
+    if isinstance(value, list):
+        return ", ".join(f"{r['address']} ({r['lang']})" if r.get("lang") else r["address"] for r in value)
+    if isinstance(value, dict) and all(isinstance(v, dict) for v in value.values()):
+        return "\n".join(f"{k}: {_line(v)}" for k, v in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{k}: {v}" for k, v in value.items())
     return str(value)
@@ -116,16 +138,40 @@ def parsed(name: str, typed: str) -> Any:
             return {grade.strip(): float(bound) for grade, bound in pairs}
         except ValueError:
             raise ParamsError("{name}: write grades and bounds as 'AAA: 0.0003, AA: 0.0008, … C: 1.0'", name=name) from None
-    if name in ("report.status", "dashboards.language", "score.watch_from"):
+    if name in TEXTS:
         return text
+    if name in BY_LINE:
+        return _by_line(name, text)
+    if name == "delivery.recipients":
+        return [_recipient(part.strip()) for part in re.split(r"[,\n]", text) if part.strip()]
     if text == "":
         return None
-    if name == "report.title":
+    if name in OPTIONAL_TEXTS:
         return text
     try:
         return int(text) if text.lstrip("+-").isdigit() else float(text.replace(",", "."))
     except ValueError:
         raise ParamsError("{name}: '{text}' is not a number", name=name, text=text) from None
+
+
+def _line(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000).strip()
+
+
+def _by_line(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+        raise ParamsError("{name}: write a line for each, 'name: {{key: value, …}}', as in params.yaml", name=name)
+    return found
+
+
+def _recipient(text: str) -> dict[str, str]:
+    """Return an address with the language in brackets after it, if any; whether it is an address is checked with the params."""
+    found = re.fullmatch(r"(.*?)\s*\((\w+)\)", text)
+    return {"address": found[1], "lang": found[2]} if found else {"address": text}
 
 
 def edited(text: str, edits: dict[str, Any]) -> str:
@@ -143,7 +189,7 @@ def edited(text: str, edits: dict[str, Any]) -> str:
         place = content
         for part in path:
             place = place[part]
-        old = place.get(last)
+        old, value = place.get(last), _in_a_line(value) if name in (*BY_LINE, "delivery.recipients") else value
         if isinstance(value, dict) and isinstance(old, dict):
             for key in [key for key in old if key not in value]:
                 del old[key]
@@ -161,6 +207,32 @@ def edited(text: str, edits: dict[str, Any]) -> str:
     after = buffer.getvalue()
     check(yaml.safe_load(after))
     return after
+
+
+def _in_a_line(value: Any) -> Any:
+    """Return dicts and lists inside a setting so that each is written in one line."""
+    if isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()):
+        return {name: _flow(part) for name, part in value.items()} or _flow(value)
+    return _flow(value)
+
+
+def _flow(value: Any) -> Any:
+    if isinstance(value, dict):
+        made: Any = CommentedMap({name: _flow(part) for name, part in value.items()})
+    elif isinstance(value, list):
+        made = CommentedSeq(_flow(part) for part in value)
+    else:
+        return DoubleQuotedScalarString(value) if isinstance(value, str) and not _plain(value) else value
+    made.fa.set_flow_style()
+    return made
+
+
+def _plain(text: str) -> bool:
+    """Return whether every reader of YAML takes a text without quotes for that text; 20:00 is a number to some."""
+    try:
+        return bool(yaml.safe_load(text) == text)
+    except yaml.YAMLError:
+        return False
 
 
 def diff(before: str, after: str) -> list[str]:

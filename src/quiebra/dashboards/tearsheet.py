@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from quiebra.dashboards import company
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.markup import Markup, chip, escape, items, table
@@ -47,6 +48,7 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
         words("Statement, millions of {currency}", currency=subject.statement["currency"]): table(
             [words("Item"), words("Value")], statement, {1}
         ),
+        words("Alerts and analysts"): items(company.decided(base, subject.company_id, words) or [words("No alert stands.")]),
         words("The data behind it"): items(subject_of.flags(base, subject, words) or [words("Nothing to remark.")]),
     }
     place = " · ".join(dict.fromkeys(part for part in (subject.company_id, subject.sector) if part))

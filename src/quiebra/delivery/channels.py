@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,21 @@ def _by_apprise(channel: str, kind: str, folder: Path) -> Send:
     def post(row: Any, doubtful: Callable[[], None]) -> Outcome:
         service = _service(channel, kind, url)
         content = json.loads(row.body)
+        text, form = (_cards(content["body"]), "markdown") if kind == "teams" else (content["body"], "text")
         doubtful()
-        if service.notify(title=content["title"], body=content["body"], notify_type=content["type"], body_format="text"):
+        if service.notify(title=content["title"], body=text, notify_type=content["type"], body_format=form):
             return Outcome(SENT)
         return Outcome(
             FAILED, f"channel '{channel}' did not take it: check its address in {CHANNEL}{channel.upper()}", retry=True
         )
 
     return post
+
+
+def _cards(text: str) -> str:
+    """Return text as Teams' cards read it: a paragraph a line, signs that would be markup escaped, links as they are."""
+    lines = (line if line.startswith("http") else re.sub(r"([*_`\[\]])", r"\\\1", line) for line in text.splitlines())
+    return "\n\n".join(lines)
 
 
 def _service(channel: str, kind: str, url: str) -> Any:

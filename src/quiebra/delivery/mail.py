@@ -17,8 +17,6 @@ from quiebra.brand import palette
 from quiebra.delivery.outbox import Letter, letter_id
 from quiebra.errors import DeliveryError
 
-KINDS = {".pdf": ("application", "pdf"), ".html": ("text", "html")}
-
 
 def letter(
     *,
@@ -57,9 +55,11 @@ def letter(
     for name, data in (pictures or {}).items():
         body.add_related(data, "image", "png", cid=f"<{name}>", filename=f"{name}.png", disposition="inline")  # type: ignore[union-attr]
     for path in attached or []:
-        kind = KINDS[path.suffix]
         try:
-            message.add_attachment(path.read_bytes(), *kind, filename=path.name)
+            if path.suffix == ".html":
+                message.add_attachment(path.read_text(encoding="utf-8"), subtype="html", filename=path.name)
+            else:
+                message.add_attachment(path.read_bytes(), "application", "pdf", filename=path.name)
         except OSError as error:
             raise DeliveryError(
                 f"cannot attach {path.name}: {error.strerror}; make the report again: quiebra report"

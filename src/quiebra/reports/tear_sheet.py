@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.alerts.wording import LEVELS, sentence
+from quiebra.alerts.wording import decided, sentence
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
 from quiebra.params import StageParams, for_stage
@@ -79,32 +79,8 @@ class TearSheet(Report):
         return "\n\n".join([self.banners(), *lines, *self._decisions()])
 
     def _decisions(self) -> list[str]:
-        """What analysts decided on the company: their grade, and its place on their list."""
-        words, found = self.words, []
-        for o in self.standing["overrides"]:
-            if o["company_id"] == self.company_id:
-                found.append(
-                    words.markdown(
-                        "Analysts grade it {grade}, until {date}: {reason} ({author}, approved by {approver}).",
-                        grade=o["rating"],
-                        date=words.short(o["expires_on"]),
-                        reason=o["reason"],
-                        author=o["author"],
-                        approver=o["approver"],
-                    )
-                )
-        for w in self.standing["watched"]:
-            if w["company_id"] == self.company_id:
-                found.append(
-                    words.markdown(
-                        "On the analysts' watch list ({level}): {reason} ({who}; look again {date}).",
-                        level=words(LEVELS[w["level"]]),
-                        reason=w["reason"],
-                        who=w["who"],
-                        date=words.short(w["review_on"]),
-                    )
-                )
-        return found
+        said = decided(self.company_id, self.standing["overrides"], self.standing["watched"], self.words)
+        return [escaped(line) for line in said]
 
     def terms(self) -> str:
         words = self.words

@@ -91,8 +91,9 @@ class Company(Page):
             Kpi(words("Altman alone"), words.percent(blend["altman"]), words("before calibration, both")),
         ]
         watch = chip("watch", words("watch list")) if score["watch"] else ""
-        title = Markup('<section class="q-title"><h1>{} {} {}</h1><p class="note">{}</p></section>')
-        return title.format(subject.name, chip(score["rating"], big=True), watch, " · ".join(place)) + kpi_row(kpis)
+        title = Markup('<section class="q-title"><h1>{} {} {}</h1><p class="note">{}</p>{}</section>')
+        said = flagged(company.decided(base, subject.company_id, words))
+        return title.format(subject.name, chip(score["rating"], big=True), watch, " · ".join(place), said) + kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base

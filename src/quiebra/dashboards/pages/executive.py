@@ -61,6 +61,7 @@ class Executive(Page):
             Column("name", words("Company"), "company"),
             Column("rating_before", words("Before"), "rating"),
             Column("rating", words("Now"), "rating"),
+            *([Column("analyst", words("Analyst"), "rating")] if self.base.standing.overrides.height else []),
             Column("pd_before", words("PD before"), "number", words.percent),
             Column("pd_12m", words("PD now"), "number", words.percent),
             Column("ratio", words("Times"), "number", lambda v: words.number(v, 1)),

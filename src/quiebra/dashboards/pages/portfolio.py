@@ -168,7 +168,8 @@ class Portfolio(Page):
         self.charts["sectors"].spec = charts.contribution_bars(
             sectors["sector"].to_list(), sectors["exposure"].to_list(), words, words("share of the exposure")
         )
-        table = held.table.with_columns(known=pl.col("company_id").is_in(self.base.scores["company_id"].implode()))
+        known = pl.col("company_id").is_in(self.base.scores["company_id"].implode())
+        table = self.base.beside(held.table).with_columns(known=known)
         self.table.show(table)
         self.watched.show(table.filter("watch"))
 
@@ -178,6 +179,7 @@ class Portfolio(Page):
             Column("name", words("Company"), "company"),
             Column("sector", words("Sector")),
             Column("rating", words("Grade"), "rating"),
+            *([Column("analyst", words("Analyst"), "rating")] if self.base.standing.overrides.height else []),
             Column("pd_12m", "PD", "number", words.percent),
             Column("pd_60m", words("PD, five years"), "number", words.percent),
             Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),

@@ -98,8 +98,8 @@ class Settings(Page):
         value = self._saved(field.name)
         if field.choices:
             control: Any = w.Dropdown(options=list(field.choices), value=value)
-        elif field.name == "score.grades":
-            control = w.Textarea(value=value, rows=3)
+        elif field.name in settings.LONG:
+            control = w.Textarea(value=value, rows=max(3, min(value.count("\n") + 2, 18)))
         else:
             control = w.Text(value=value, continuous_update=False)
         control.layout.width = "100%"
