@@ -73,7 +73,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     shown = command(ROOT, "quiebra", "--help").stdout
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
     assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards",
-        "dictionary", "alerts", "watch", "override", "audit"}
+        "dictionary", "alerts", "watch", "override", "outbox", "audit", "schedule"}
     for name in names:
         assert f"quiebra {name}" in readme, name
         help_ = command(ROOT, "quiebra", name, "--help").stdout
