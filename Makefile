@@ -35,6 +35,7 @@ dashboards: setup ## serve the dashboards in a browser
 bench: setup ## print side-by-side timings and quality comparisons
 	@python benchmarks/run.py
 	@python benchmarks/dashboards.py
+	@python benchmarks/operations.py
 
 clean: ## remove what the stages made and the installation; your files in data/raw stay
 	rm -rf $(VENV) models reports/build dvc.lock .dvc/cache .dvc/tmp

@@ -91,7 +91,7 @@ def test_the_future_changes_nothing_that_was_seen_before_it(finished: Path, para
         event_date=pl.when(pl.col("event_date") > dates[-1]).then(pl.col("event_date").dt.offset_by("7mo")).otherwise("event_date")
     )
     assert not shuffled.equals(history)
-    rules = {n: r for n, r in params.alerts.rules.items() if r.kind == "company"}
+    rules = {n: r.resolved(params.score.watch_from) for n, r in params.alerts.rules.items() if r.kind == "company"}
 
     def alerts(scores: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
         past = Past(scores, failures, run.companies, params.score.grades, 24)

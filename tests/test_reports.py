@@ -51,6 +51,27 @@ def test_page_and_pdf_show_the_same_numbers(page: str, pdf_text: str) -> None:
     assert not missing, missing
 
 
+def _figures(text: str, language: str) -> list[str]:
+    found = re.findall(r"\d[\d.,]*\d\b", text)
+    return [n.replace(".", "").replace(",", ".") if language == "es" else n.replace(",", "") for n in found]
+
+
+def test_the_spanish_report_says_the_same_in_spanish(page: str, workspace: Path) -> None:
+    done = command(workspace, "quiebra", "report", "--lang", "es")
+    assert done.returncode == 0, done.stderr
+    spanish = (workspace / "reports/build/es/risk_report.html").read_text(encoding="utf-8")
+    assert '<html lang="es">' in spanish
+    english, text = text_of(page), text_of(spanish)
+    for words in ("Qué ha cambiado.", "Con qué seguridad.", "Figura 1", "Tabla 1", "BORRADOR", "SIMULADO", "A quién mirar", "Bajo estrés"):
+        assert words in text, words
+    for words in ("What changed", "Figure 1", "Table 1", "DRAFT", "How sure", "company", "failures"):
+        assert words not in text.replace("Simulated company", ""), words
+    shares = lambda text, language: sorted(n for n in _figures(text, language) if re.search(r"\.\d\d$", n))  # noqa: E731
+    assert len(shares(english, "en")) > 60
+    assert shares(english, "en") == shares(text, "es")
+    assert (workspace / "reports/build/risk_report.html").read_text(encoding="utf-8") == page  # that of params stays
+
+
 def test_figures_and_tables_are_numbered_alike(page: str, pdf_text: str) -> None:
     for kind in ("Figure", "Table"):
         captions = re.findall(rf"{kind} (\d+): ", text_of(page))

@@ -9,10 +9,10 @@ import polars as pl
 
 from quiebra import store
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.company import feature_words
 from quiebra.dashboards.executive import MEASURES
 from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
+from quiebra.risk.subject import feature_words
 from quiebra.settings import database_url
 from quiebra.store.register import against, models
 from quiebra.words import Words

@@ -15,6 +15,7 @@ from quiebra.models.reasons import ALTMAN_WORDS
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import table
+from quiebra.risk import FinishedRun
 from quiebra.risk import subject as one
 from quiebra.risk.subject import Subject
 from quiebra.words import escaped
@@ -35,9 +36,13 @@ SHOWN = (
 
 
 def tear_sheet(company_id: str, overrides: Mapping[str, Any] | None = None) -> TearSheet:
-    """Return the sheet of a company of the workspace around the current folder. PanelError where it was not scored."""
+    """Return the sheet of a company of the workspace around the current folder, of the riskiest where none is named. PanelError
+    where it was not scored."""
     workspace = Workspace.find()
-    return TearSheet(workspace, for_stage(workspace, "report", overrides), company_id)
+    params = for_stage(workspace, "report", overrides)
+    scores = FinishedRun(workspace).scores
+    riskiest = scores.sort("pd_12m", "company_id", descending=[True, False])["company_id"]
+    return TearSheet(workspace, params, company_id or riskiest[0])
 
 
 @dataclass(frozen=True)
