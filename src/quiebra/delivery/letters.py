@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -103,7 +104,7 @@ def _to_channel(
         more = [words("… and {n} more.", n=len(group) - MOST_LINES)] if len(group) > MOST_LINES else []
         subject = _subject(group, report, words)
         company = group[0]["subject"] if len(group) == 1 and group[0]["kind"] == "company" else None
-        target = f"company?company={company}" if company else "executive"
+        target = f"company?company={quote(company, safe='')}" if company else "executive"
         if channel.kind == "mail":
             letters += [
                 _alert_mail(name, to, about, subject, lines, more, target, params, report, words, later)
@@ -177,7 +178,7 @@ def _subject(group: list[dict[str, Any]], report: RiskReport, words: Words) -> s
         high = sum(alert["severity"] == "high" for alert in group)
         return simulated + words("{n} alerts, {high} of high severity", n=len(group), high=high)
     names = dict(report.companies.select("company_id", "name").iter_rows())
-    of = str(names.get(group[0]["subject"], group[0]["subject"])).replace("\n", " ").replace("\r", " ")
+    of = " ".join(str(names.get(group[0]["subject"], group[0]["subject"])).split())  # in one line, whatever a name holds
     return simulated + words(
         "{severity} alert: {rule}, {name}",
         severity=words(SEVERITY[group[0]["severity"]]),

@@ -285,6 +285,9 @@ def _keys_beside(path: list[str]) -> list[str]:
         if get_origin(model) is dict:  # the part is a name of the user's own
             model = get_args(model)[1]
             continue
+        if get_origin(model) is list:  # the part is a place in it
+            model = get_args(model)[0]
+            continue
         fields = {(f.alias or n): f.annotation for n, f in model.model_fields.items()}
         model = fields.get(part)
     return [(f.alias or n) for n, f in model.model_fields.items()]

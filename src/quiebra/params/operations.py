@@ -185,8 +185,9 @@ class Delivery(Section):
     @field_validator("channels")
     @classmethod
     def _not_reserved(cls, channels: dict[str, Any]) -> dict[str, Any]:
-        if "report" in channels:
-            raise ValueError("'report' is the mail with the report itself: call the channel something else")
+        for name, what in (("report", "the mail with the report itself"), ("notice", "the mail to the owner")):
+            if name in channels:
+                raise ValueError(f"'{name}' is {what}: call the channel something else")
         return channels
 
 
