@@ -12,6 +12,7 @@ import ipykernel.kernelapp  # noqa: F401
 import IPython.core.interactiveshell  # noqa: F401
 import ipywidgets
 import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
+import xgboost  # noqa: F401  # the model imports it where it first scores
 
 import quiebra.dashboards.kernels  # what a fork runs first
 import quiebra.dashboards.pages.company
