@@ -27,6 +27,14 @@ MEASURES = {
     "sector_hhi": mark("concentration by sector"),
     "drift": mark("state of the model"),
 }
+MONITORED = {
+    "score_psi": mark("Stability of PDs"), "feature_csi": mark("Stability of features"),
+    "features_alarmed": mark("Share of features in alarm"), "auc_shortfall": mark("Ranking against promise"),
+    "pd_over_observed": mark("PD against failures seen"), "importance_correlation": mark("What the model looks at"),
+}  # fmt: skip
+"""What monitoring measures, see `quiebra.validation.monitoring`."""
+ORDER = ("ok", "unknown", "watch", "alarm")
+"""Its statuses, the worst last."""
 TIMES = ("pd_times", "peers", "inversion")
 COUNTS = ("notches", "zone")
 LEVELS = {1: mark("watch"), 2: mark("close watch"), 3: mark("exit")}

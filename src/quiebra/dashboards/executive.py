@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
+from quiebra.alerts.wording import MONITORED, ORDER
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
-from quiebra.words import Words, mark
+from quiebra.words import Words
 
 
 def kpis(base: Base, words: Words) -> list[Kpi]:
@@ -102,20 +103,10 @@ def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
     )
 
 
-MEASURES = {
-    "score_psi": mark("Stability of PDs"), "feature_csi": mark("Stability of features"),
-    "features_alarmed": mark("Share of features in alarm"),
-    "auc_shortfall": mark("Ranking against promise"), "pd_over_observed": mark("PD against failures seen"),
-    "importance_correlation": mark("What the model looks at"),
-}  # fmt: skip
-"""Monitoring measure → its words."""
-ORDER = ("ok", "unknown", "watch", "alarm")
-
-
 def lights(base: Base, words: Words) -> list[tuple[str, str, str]]:
     """Return one light a monitoring measure: words, worst status, and how many of how many are on watch or in alarm."""
     found = []
-    for measure, title in MEASURES.items():
+    for measure, title in MONITORED.items():
         rows = base.findings.filter(pl.col("measure") == measure)
         if rows.is_empty():
             continue

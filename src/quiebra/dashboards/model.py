@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from quiebra import store
+from quiebra.alerts.wording import MONITORED
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.executive import MEASURES
 from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.risk.subject import feature_words
@@ -59,7 +59,7 @@ def drift(base: Base, words: Words) -> pl.DataFrame:
     latest = base.findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure"))
     order = {"alarm": 0, "watch": 1, "unknown": 2, "ok": 3}
     table = latest.sort(pl.col("status").replace_strict(order, default=4), "value", descending=[False, True])
-    said = {name: words(title) for name, title in MEASURES.items()}
+    said = {name: words(title) for name, title in MONITORED.items()}
     subject = [feature_words(s, words) if s in FEATURES_BY_NAME else words(s) for s in table["subject"]]
     return table.with_columns(measure=pl.col("measure").replace(said), subject=pl.Series(subject, dtype=pl.String))
 

@@ -16,14 +16,14 @@ import pypandoc
 from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
-from quiebra.alerts.wording import SEVERITY, sentence
+from quiebra.alerts.wording import MONITORED, SEVERITY, sentence
 from quiebra.delivery.mail import letter
 from quiebra.delivery.outbox import Letter
 from quiebra.errors import DeliveryError
 from quiebra.params import Params, for_stage
 from quiebra.params.operations import SEVERITIES, Channel
 from quiebra.reports.front import page_metadata, title
-from quiebra.reports.risk_report import MONITORED, RiskReport
+from quiebra.reports.risk_report import RiskReport
 from quiebra.words import Words
 from quiebra.workspace import Workspace
 

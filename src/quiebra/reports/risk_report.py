@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.wording import LEVELS, SEVERITY, STATES, sentence
+from quiebra.alerts.wording import LEVELS, MONITORED, ORDER, SEVERITY, STATES, sentence
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
@@ -25,13 +25,7 @@ QUALITY = (
     (mark("Brier score"), "brier", 5),
     (mark("Mean PD / observed"), "pd_over_observed", 2),
 )
-MONITORED = {
-    "score_psi": mark("Stability of PDs"), "feature_csi": mark("Stability of features"),
-    "features_alarmed": mark("Share of features in alarm"), "auc_shortfall": mark("Ranking against promise"),
-    "pd_over_observed": mark("PD against failures seen"), "importance_correlation": mark("What the model looks at"),
-}  # fmt: skip
 DIRECTIONS = {"better": mark("better"), "worse": mark("worse")}
-ORDER = ("ok", "unknown", "watch", "alarm")
 
 
 def risk_report(overrides: Mapping[str, Any] | None = None) -> RiskReport:
