@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import yaml
 from conftest import SMALL, command, environment, merged, new_workspace
 
 from quiebra.provenance import sha256
+from quiebra.stages import one_at_a_time, under_way
+from quiebra.workspace import Workspace
 
 
 def outs(folder: Path) -> dict[str, str]:
@@ -77,6 +80,16 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert lines[0].startswith("SIMULATED")
     assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-2])
     assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
+
+
+def test_many_may_ask_at_once_whether_a_run_is_under_way(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert not under_way(workspace)
+    with one_at_a_time(workspace, "run"):
+        assert under_way(workspace)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: under_way(workspace), range(4000)))
+    assert not any(answers)
 
 
 def test_only_what_depends_on_a_change_runs_again(workspace: Path) -> None:

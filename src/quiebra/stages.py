@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import sys
@@ -93,7 +94,7 @@ def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         with contextlib.suppress(Timeout):
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # whoever asks whether it is held has it for a moment
         if not lock.is_locked:
             print(f"another {what} is running in {workspace.root}; waiting for it", file=sys.stderr)
             lock.acquire(timeout=LOCK_WAIT_SECONDS)
@@ -108,16 +109,16 @@ def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
 
 
 def under_way(workspace: Workspace) -> bool:
-    """Return whether all stages are being run in this workspace just now."""
-    path = workspace.root / "data" / ".run.lock"
-    if not path.exists():
-        return False
-    lock = FileLock(path)
+    """Return whether all stages are being run in this workspace just now. Any number may ask at once: they share the lock that a
+    run holds alone."""
     try:
-        with lock.acquire(timeout=0):
-            return False
-    except (Timeout, OSError):
+        with (workspace.root / "data" / ".run.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:  # nobody has ever run all stages here
+        return False
+    return False
 
 
 def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any], progress: bool) -> None:
