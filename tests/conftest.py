@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gettext
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ from quiebra.models import Chain, walk
 from quiebra.panel import Panel, build
 from quiebra.params import Demo, Params, check
 from quiebra.sources.demo import Simulation, simulate
+from quiebra.words import _catalogue
 from quiebra.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +61,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def command(workspace: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a workspace and return what it said."""
-    return subprocess.run(words, cwd=workspace, env=environment(**extra), capture_output=True, text=True, timeout=500)
+    return subprocess.run(words, cwd=workspace, env=environment(**extra), capture_output=True, text=True, timeout=1500)
 
 
 def new_workspace(folder: Path, changes: dict) -> Path:
@@ -142,6 +144,22 @@ def finished(shared: Path) -> Path:
 def base(finished: Path) -> Base:
     """What the dashboards read of the finished workspace."""
     return Base(Workspace(finished))
+
+
+@pytest.fixture
+def untranslated() -> Iterator[set[str]]:
+    """What was asked of the Spanish catalogue during a test and is not in it, whichever way the text came there."""
+    asked: set[str] = set()
+
+    class Missing(gettext.NullTranslations):
+        def gettext(self, message: str) -> str:
+            asked.add(message)
+            return message
+
+    catalogue = _catalogue("es")
+    catalogue.add_fallback(Missing())
+    yield asked
+    catalogue._fallback = None  # type: ignore[attr-defined]
 
 
 @pytest.fixture

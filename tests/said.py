@@ -16,9 +16,12 @@ from quiebra.validation.verdict import TESTS
 
 ROOT = Path(__file__).parents[1]
 MESSAGES = ("Said", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
-SAYING = [ROOT / "src/quiebra" / name for name in ("sources/reading.py", "sources/table.py", "scoring.py", "risk/runs.py")]
-FOLDERS = ("dashboards", "reports", "alerts", "plots", "delivery")
-"""Packages whose words are for readers."""
+TRANSLATORS = ("words", "_", "markup", "markdown", "mark")
+SAYING = [
+    ROOT / "src/quiebra" / name
+    for name in ("sources/reading.py", "sources/table.py", "scoring.py", "risk/runs.py", "risk/subject.py")
+]
+"""Modules below the dashboards whose messages reach their readers."""
 
 
 def said() -> set[str]:
@@ -31,12 +34,12 @@ def said() -> set[str]:
 
 def _in_code() -> set[str]:
     found = set()
-    folders = [path for name in FOLDERS for path in (ROOT / "src/quiebra" / name).rglob("*.py")]
-    for path in [*folders, *SAYING]:
+    for path in (ROOT / "src/quiebra").rglob("*.py"):
+        shown = path in SAYING or "dashboards" in path.parts
+        names = (*TRANSLATORS, *MESSAGES) if shown else TRANSLATORS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                names = ("words", "_", "markup", "markdown", "mark", "said", *MESSAGES)
                 if name in names and isinstance(node.args[0].value, str):
                     found.add(node.args[0].value)
     return found - {""}

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
-from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
+from quiebra.alerts.measures import Light, company_measures, earlier, lights, model_measures, portfolio_measures
 from quiebra.alerts.rules import ALERTS, FOUND, change, found
 from quiebra.alerts.wording import MEASURES, said, sentence
 from quiebra.errors import AlertError, ParamsError
@@ -106,6 +106,8 @@ def test_measures_of_portfolio_and_model() -> None:
         }
     )  # fmt: skip
     assert model_measures(findings).rows() == [("auc_shortfall", "2018", None), ("score_psi", "2019", 1.0)]
+    one_feature_off = Light("feature_csi", "ok", 1, 1)  # which is no alarm of the model
+    assert lights(findings) == [Light("score_psi", "watch", 1, 1), one_feature_off, Light("auc_shortfall", "unknown", 0, 1)]
 
 
 def test_every_measure_has_words_in_both_languages() -> None:

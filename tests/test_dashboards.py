@@ -112,7 +112,9 @@ def test_grades_sort_from_best_to_worst_not_by_the_alphabet() -> None:
 
 
 @pytest.mark.parametrize("name", SIX)
-def test_a_page_draws_valid_charts_in_both_languages(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_draws_valid_charts_in_both_languages(
+    name: str, finished: Path, monkeypatch: pytest.MonkeyPatch, untranslated: set[str]
+) -> None:
     monkeypatch.chdir(finished)
     page = SIX[name]()
     page.frame.opened = True
@@ -131,6 +133,7 @@ def test_a_page_draws_valid_charts_in_both_languages(name: str, finished: Path, 
         assert Words(language)("SIMULATED: these companies do not exist.") in text
         assert page.base.run["run_id"] in text
     assert not (finished / "data/logs/dashboards.log").exists()
+    assert not untranslated
 
 
 def _charts(widget: object) -> list[Chart]:

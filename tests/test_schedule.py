@@ -44,7 +44,7 @@ def database(workspace: Path) -> object:
 
 def cycle(workspace: Path, **env: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "quiebra.cli", "schedule"]
-    return subprocess.run(words, cwd=workspace, env=environment(**env), capture_output=True, text=True, timeout=500)
+    return subprocess.run(words, cwd=workspace, env=environment(**env), capture_output=True, text=True, timeout=1500)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict]:
@@ -105,7 +105,7 @@ cycle.run_cycle(Workspace.find())
     box, receiver = Postbox(), Receiver()
     with mail_server(box) as url, chat(receiver, tmp_path) as env:
         extra = {"QUIEBRA_SMTP_URL": url, **env}
-        killed = subprocess.run([sys.executable, "-c", killing], cwd=workspace, env=environment(**extra), capture_output=True, timeout=400)
+        killed = subprocess.run([sys.executable, "-c", killing], cwd=workspace, env=environment(**extra), capture_output=True, timeout=1500)
         assert killed.returncode == -signal.SIGKILL
         assert cycles(database(workspace))[0]["state"] == "running"
         done = cycle(workspace, **extra)
@@ -180,7 +180,7 @@ def test_the_clock_runs_a_cycle_at_its_time_and_stops_when_told(workspace: Path)
         eventually(lambda: cycles(database(workspace))[-1]["state"] == "done", 120)
     finally:
         clock.terminate()
-        said, _ = clock.communicate(timeout=60)
+        said, _ = clock.communicate(timeout=300)
     assert clock.returncode == 0
     assert "* * * * *" in said
 

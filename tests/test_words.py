@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from pathlib import Path
 
+import polars as pl
+import pytest
 from conftest import ROOT
 from said import MESSAGES, SAYING, said
 
+from quiebra.params import Params
+from quiebra.reports.risk_report import risk_report
+from quiebra.reports.tear_sheet import tear_sheet
+from quiebra.reports.validation_report import validation_report
 from quiebra.words import LOCALE, Words, _catalogue
 
 ES = Words("es")
@@ -37,3 +45,14 @@ def test_texts_said_in_spanish_differ_from_the_english() -> None:
     assert len(_catalogue("es")._catalog) > 300
     same = [text for text in said() if ES(text) == text and re.search("[a-z]{3}", re.sub(r"{\w+}", "", text))]
     assert set(same) <= {"Sector", "Excel"}
+
+
+def test_reports_say_everything_in_spanish(finished: Path, params: Params, untranslated: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    spanish = {"report": {"lang": "es"}}
+    for report in (risk_report(spanish), validation_report(spanish), tear_sheet("", spanish)):
+        for name, part in inspect.getmembers(type(report), inspect.isfunction):
+            if not name.startswith("_") and len(inspect.signature(part).parameters) == 1:
+                getattr(report, name)()
+    data = {*params.score.grades, *pl.read_parquet(finished / "data/panel/companies.parquet")["sector"]}
+    assert untranslated <= data

@@ -33,8 +33,6 @@ MONITORED = {
     "pd_over_observed": mark("PD against failures seen"), "importance_correlation": mark("What the model looks at"),
 }  # fmt: skip
 """What monitoring measures, see `quiebra.validation.monitoring`."""
-ORDER = ("ok", "unknown", "watch", "alarm")
-"""Its statuses, the worst last."""
 TIMES = ("pd_times", "peers", "inversion")
 COUNTS = ("notches", "zone")
 LEVELS = {1: mark("watch"), 2: mark("close watch"), 3: mark("exit")}
@@ -58,6 +56,13 @@ def said(measure: str, value: float | None, words: Words, grades: Sequence[str])
     if measure in COUNTS:
         return words.number(value)
     return words.number(value, 2) if measure == "sector_hhi" else words.percent(value, 1)
+
+
+def subject(alert: Mapping[str, Any], words: Words, names: Mapping[str, str]) -> str:
+    """Return what an alert is of: a company's name, the portfolio, or what monitoring measures. names: company_id → name."""
+    if alert["kind"] == "company":
+        return names.get(alert["subject"]) or alert["subject"]
+    return words("portfolio") if alert["kind"] == "portfolio" else words(MONITORED.get(alert["subject"], alert["subject"]))
 
 
 def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.wording import MONITORED, ORDER
+from quiebra.alerts.measures import lights
+from quiebra.alerts.wording import sentence, subject
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
@@ -15,11 +16,16 @@ from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
 from quiebra.words import Words
 
+STANDING = {
+    "company_id": pl.String, "known": pl.Boolean, "name": pl.String, "severity": pl.String, "alert": pl.String,
+    "state": pl.String, "raised_on": pl.Date, "owner": pl.String,
+}  # fmt: skip
+
 
 def kpis(base: Base, words: Words) -> list[Kpi]:
     """Return the figures at the top: companies, PDs, loss, watch list, alarms, changes on month and year."""
     scores, losses, then = base.scores, base.losses, base.before
-    alarms = base.findings.filter(pl.col("status") == "alarm").height
+    alarms = sum(light.status == "alarm" for light in lights(base.findings))
     now, ago = scores["pd_12m"].mean(), then["pd_12m"].mean()
     month, standing = month_before(base), base.standing.alerts
     return [
@@ -103,19 +109,16 @@ def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
     )
 
 
-def lights(base: Base, words: Words) -> list[tuple[str, str, str]]:
-    """Return one light a monitoring measure: words, worst status, and how many of how many are on watch or in alarm."""
-    found = []
-    for measure, title in MONITORED.items():
-        rows = base.findings.filter(pl.col("measure") == measure)
-        if rows.is_empty():
-            continue
-        # of yearly measures the latest counts; what an old year showed is no news
-        rows = rows.filter(pl.col("fiscal_year") == rows["fiscal_year"].max())
-        worst = max(rows["status"].to_list(), key=ORDER.index)
-        off = rows.filter(pl.col("status").is_in(["watch", "alarm"])).height
-        found.append((words(title), worst, words("{n} of {all}", n=off, all=rows.height)))
-    return found
+def alerts(base: Base, words: Words) -> pl.DataFrame:
+    """Return the alerts that stand, most severe and newest first: company_id and whether it is ``known``, name (of whom),
+    severity, alert (in words), state, raised_on and owner."""
+    names, grades = dict(base.scores.select("company_id", "name").iter_rows()), list(base.params.score.grades)
+    rows = [
+        (a["subject"], a["subject"] in names, subject(a, words, names), a["severity"], sentence(a, words, grades), a["state"],
+         a["raised_on"], a["owner"])
+        for a in base.standing.alerts.to_dicts()
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=STANDING, orient="row")
 
 
 def health(base: Base, words: Words) -> str:

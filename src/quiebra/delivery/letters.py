@@ -16,7 +16,7 @@ import pypandoc
 from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
-from quiebra.alerts.wording import MONITORED, SEVERITY, sentence
+from quiebra.alerts.wording import SEVERITY, sentence, subject
 from quiebra.delivery.mail import letter
 from quiebra.delivery.outbox import Letter
 from quiebra.errors import DeliveryError
@@ -52,7 +52,7 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise DeliveryError(f"there is no {' and no '.join(missing)} in {folder.name}: run `quiebra report`, which makes it")
-    parts = [report.changed(), report.who(), report.sure(), report.glance()]
+    parts = [report.changed(), report.who(), report.sure(), report.glance(brief=True)]
     markdown = "\n\n".join(parts)
     html = (
         _head(words, head["title"], head["subtitle"], report.simulated)
@@ -70,7 +70,7 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
         "html": html,
         "text": text,
         "lang": lang,
-        "pictures": {"pd": _png(plots.pd_over_time(report.years, words))},
+        "pictures": {"pd": _png(plots.pd_over_time(report.years, words, height=2.1))},
         "attached": files,
         "run_id": run_id,
     }
@@ -162,8 +162,7 @@ def _line(alert: Mapping[str, Any], report: RiskReport, words: Words) -> str:
     """Return an alert as a line: of whom, what, and why the model sees it so."""
     said = sentence(alert, words, list(report.params.score.grades))
     if alert["kind"] != "company":
-        of = words("portfolio") if alert["kind"] == "portfolio" else words(MONITORED.get(alert["subject"], alert["subject"]))
-        return f"{of}: {said}"
+        return f"{subject(alert, words, {})}: {said}"
     rows = report.scores.filter(pl.col("company_id") == alert["subject"]).to_dicts()
     if not rows:
         return f"{alert['subject']}: {said}"

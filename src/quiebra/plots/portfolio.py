@@ -11,12 +11,12 @@ from quiebra.words import Words
 
 
 @chart
-def pd_over_time(years: pl.DataFrame, words: Words = ENGLISH) -> Figure:
+def pd_over_time(years: pl.DataFrame, words: Words = ENGLISH, height: float = 3.1) -> Figure:
     """Lines of mean and median PD by fiscal year, the observed rate where known, and the middle 80 % as a band.
 
     years: fiscal_year, mean_pd, median_pd, low_pd, high_pd, observed (missing where not known yet).
     """
-    figure, axes = canvas()
+    figure, axes = canvas(height=height)
     p, x = palette(), years["fiscal_year"]
     axes.fill_between(x, years["low_pd"], years["high_pd"], color=p["mist"], label=words("middle 80 % of companies"))
     axes.plot(x, years["mean_pd"], color=p["blue"], lw=2.2, marker="o", ms=4, label=words("mean PD"))

@@ -32,13 +32,13 @@ def render(executed: Path, html: Path, pdf: Path, metadata: dict[str, str]) -> N
 
 
 def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *options: str) -> str:
-    said = Words(metadata.get("lang", "en"))
-    given = {"lang": "en", **metadata, "footer": said(FOOTER), "contents": said("Contents")}
-    words = [f"--metadata={key}={value}" for key, value in given.items()]
+    words = Words(metadata.get("lang", "en"))
+    given = {"lang": "en", **metadata, "footer": words(FOOTER), "contents": words("Contents")}
+    about = [f"--metadata={key}={value}" for key, value in given.items()]
     lua = f"--lua-filter={_asset('callouts.lua')}"
     try:
         return pypandoc.convert_text(
-            markdown, to, format=READER, extra_args=["--standalone", lua, *words, f"--resource-path={folder}", *options]
+            markdown, to, format=READER, extra_args=["--standalone", lua, *about, f"--resource-path={folder}", *options]
         )
     except RuntimeError as error:
         raise WorkspaceError(f"pandoc failed: {error}") from error

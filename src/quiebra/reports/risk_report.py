@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.wording import LEVELS, MONITORED, ORDER, SEVERITY, STATES, sentence
+from quiebra.alerts.measures import lights
+from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, sentence, subject
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
@@ -88,16 +89,17 @@ class RiskReport(Report):
             moved = words(up if now > then else down, pd=words.percent(then))  # type: ignore[operator, arg-type]
         both = self.before.select("company_id", before="rating").join(self.scores.select("company_id", "rating"), on="company_id")
         place = {grade: i for i, grade in enumerate(self.params.score.grades)}
+        standing = self.standing["alerts"]
         order = [pl.col(name).replace_strict(place, return_dtype=pl.Int64, default=None) for name in ("before", "rating")]
         worse, better = (both.filter(order[1] > order[0]).height, both.filter(order[1] < order[0]).height)
         return words(
             "**What changed.** The mean one-year probability of default (PD) of {n} companies is **{pd}**{moved}: some {failures} "
-            "failures are to be expected within a year. {worse} companies have a worse grade than a year ago and {better} a better one; "
-            "{alerts} alerts stand, {new} of them raised by this run.",
+            "failures are to be expected within a year. {worse} companies have a worse grade than a year ago and {better} a better one. "
+            "{alerts} alerts stand on {warned} companies, {new} of them raised by this run.",
             n=words.number(self.scores.height), pd=words.percent(now), moved=moved, worse=words.number(worse),  # type: ignore[arg-type]
             failures=words.number(self.scores["pd_12m"].sum()), better=words.number(better),
-            alerts=words.number(len(self.standing["alerts"])),
-            new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in self.standing["alerts"])),
+            alerts=words.number(len(standing)), warned=words.number(len({a["subject"] for a in standing if a["kind"] == "company"})),
+            new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in standing)),
         )  # fmt: skip
 
     def who(self) -> str:
@@ -127,31 +129,17 @@ class RiskReport(Report):
 
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
-        alarms = self.lights().count("alarm")
+        shown = lights(self.findings)
         gates = words("No gate of the model failed") if not failed else words("{n} gates of the model failed", n=failed)
-        return words("{gates}; {n} of {all} measures of monitoring are in alarm.", gates=gates, n=alarms, all=len(self.lights()))
+        return words("{gates}; {n} of {all} measures of monitoring are in alarm.", gates=gates, n=sum(light.status == "alarm" for light in shown), all=len(shown))
 
-    def lights(self) -> list[str]:
-        """Worst status of each measure of monitoring, in its latest year."""
-        return [status for _, status, _ in self._monitored()]
-
-    def _monitored(self) -> list[tuple[str, str, str]]:
-        found = []
-        for measure in MONITORED:
-            rows = self.findings.filter(pl.col("measure") == measure)
-            if rows.height:
-                rows = rows.filter(pl.col("fiscal_year") == rows["fiscal_year"].max())
-                off = rows.filter(pl.col("status").is_in(["watch", "alarm"])).height
-                worst = max(rows["status"].to_list(), key=ORDER.index)
-                # one of many features in alarm is no alarm of the model: the share of them has a measure of its own
-                found.append((measure, "ok" if measure == "feature_csi" else worst, self.words("{n} of {all}", n=off, all=rows.height)))
-        return found
-
-    def glance(self) -> str:
+    def glance(self, brief: bool = False) -> str:
+        """Return the portfolio now and a year ago; ``brief``: the four rows that a mail has room for."""
         words, now, then = self.words, self.scores, self.before
         shares = {
             mark("Mean PD"): lambda t: t["pd_12m"].mean(), mark("Mean PD over five years"): lambda t: t["pd_60m"].mean(),
-            mark("Median PD"): lambda t: t["pd_12m"].median(), mark("On the watch list"): lambda t: t["watch"].mean(),
+            mark("On the watch list"): lambda t: t["watch"].mean(),
+            **({} if brief else {mark("Median PD"): lambda t: t["pd_12m"].median()}),
         }  # fmt: skip
         counts = {
             mark("Companies scored"): lambda t: float(t.height),
@@ -160,6 +148,7 @@ class RiskReport(Report):
         rows = [
             (words(name), words.number(show(now)), words.number(show(then)), words.signed(show(now) - show(then), 0))
             for name, show in counts.items()
+            if not brief
         ]
         for name, show in shares.items():
             a, b = show(now), show(then)
@@ -259,18 +248,13 @@ class RiskReport(Report):
         names = dict(self.companies.select("company_id", "name").iter_rows())
         rows = [
             {
-                words("of"): self._subject(a, names), words("alert"): sentence(a, words, list(self.params.score.grades)),
+                words("of"): subject(a, words, names), words("alert"): sentence(a, words, list(self.params.score.grades)),
                 words("severity"): words(SEVERITY[a["severity"]]), words("state"): words(STATES[a["state"]]),
                 words("since"): words.short(a["raised_on"]), words("owner"): a["owner"],
             }
             for a in standing[: self.params.report.watch_list]
         ]  # fmt: skip
         return f"{head}\n\n{table(rows)}"
-
-    def _subject(self, alert: Mapping[str, Any], names: Mapping[str, str]) -> str:
-        if alert["kind"] == "company":
-            return names.get(alert["subject"], alert["subject"])
-        return self.words("portfolio") if alert["kind"] == "portfolio" else self.words(MONITORED.get(alert["subject"], alert["subject"]))
 
     # Stress
 
@@ -334,8 +318,11 @@ class RiskReport(Report):
     def monitored(self) -> str:
         words = self.words
         rows = [
-            {words("measure"): words(MONITORED[measure]), words("state"): words(status), words("off"): off}
-            for measure, status, off in self._monitored()
+            {
+                words("measure"): words(MONITORED[light.measure]), words("state"): words(light.status),
+                words("off"): words("{n} of {all}", n=light.off, all=light.subjects),
+            }
+            for light in lights(self.findings)
         ]
         return table(rows)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipywidgets import Widget
 
+from quiebra.alerts.measures import lights
+from quiebra.alerts.wording import MONITORED
 from quiebra.dashboards import charts, executive
 from quiebra.dashboards.controls import Chart, Table, card, html, row
 from quiebra.dashboards.markup import chip, kpi_row, table
@@ -37,12 +39,16 @@ class Executive(Page):
                 card(words("Model and data, lights"), self._lights(), note=executive.health(base, words)),
                 *self._groups(),
             ),
+            card(words("Alerts that stand"), self._alerts(), note=words("Most severe and newest first.")),
             card(words("Whose PD rose most"), self._movers(), note=words("Against a year ago, by how much the odds grew.")),
         ]
 
     def _lights(self) -> str:
         words = self.words
-        rows = [(title, chip(status, words(status)), count) for title, status, count in executive.lights(self.base, words)]
+        rows = [
+            (words(MONITORED[m.measure]), chip(m.status, words(m.status)), words("{n} of {all}", n=m.off, all=m.subjects))
+            for m in lights(self.base.findings)
+        ]
         return table([words("Measure"), words("State"), words("Off")], rows, numbers={2})
 
     def _groups(self) -> list[Widget]:
@@ -54,6 +60,18 @@ class Executive(Page):
             draw = charts.treemap if by == "region" else charts.group_bars
             found.append(card(title, Chart(draw(groups, by, words), words, height=320), note=words("Mean one-year PD.")))
         return found
+
+    def _alerts(self) -> Table:
+        words = self.words
+        columns = [
+            Column("name", words("Of"), "company"),
+            Column("severity", words("Severity"), "status"),
+            Column("alert", words("Alert")),
+            Column("state", words("State"), "text", words),
+            Column("raised_on", words("Since"), "text", words.short),
+            Column("owner", words("Owner")),
+        ]
+        return Table(executive.alerts(self.base, words), columns, words, label=words("Alerts that stand"), size=6)
 
     def _movers(self) -> Table:
         words = self.words
