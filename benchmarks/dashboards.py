@@ -31,7 +31,6 @@ from quiebra.dashboards.base import Base
 from quiebra.dashboards.kernels import preload
 from quiebra.files import read_json, write_json
 from quiebra.risk.shocks import KEYS
-from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 RESULTS = Path(__file__).resolve().parent / "results" / "dashboards.json"
@@ -180,7 +179,7 @@ def upload(base: Base) -> float:
     copies = [latest.with_columns(company_id=pl.col("company_id") + f"-{n}") for n in range(100_000 // latest.height + 1)]
     content = pl.concat(copies).head(100_000).write_csv().encode()
     start = time.perf_counter()
-    held = portfolio.of_upload(base, "many.csv", content, Words())
+    held = portfolio.of_upload(base, "many.csv", content)
     assert held.table.height == 100_000
     return time.perf_counter() - start
 

@@ -21,11 +21,13 @@ BAD = b"company_id,exposure,lgd\n%s,5,0.4\n%s,abc,0.4\n%s,3,\nZZZ,4,\n%s,-4,\n,4
 
 def test_a_file_with_bad_rows_is_scored_without_them_and_they_are_listed(base: Base) -> None:
     ids = [i.encode() for i in base.scores["company_id"][:3]]
-    held = portfolio.of_upload(base, "mine.csv", BAD % (ids[0], ids[1], ids[0], ids[2]), EN)
+    held = portfolio.of_upload(base, "mine.csv", BAD % (ids[0], ids[1], ids[0], ids[2]))
     assert held.table["company_id"].to_list() == [ids[0].decode()]
     assert held.faults["row"].to_list() == [3, 4, 5, 6, 7, 8]
-    assert "not a number" in held.faults["problem"][0]
-    assert "there twice" in held.faults["problem"][1]
+    english, spanish = (portfolio.problems(held.faults, words)["problem"] for words in (EN, ES))
+    assert english[0] == f"not a number ({ids[1].decode()})"
+    assert "there twice" in english[1]
+    assert "no es un número" in spanish[0]
     assert held.report["exposure"] == 5.0
 
 
@@ -38,12 +40,14 @@ def test_statements_with_bad_rows_are_scored_without_them(base: Base) -> None:
         exposure=pl.when(pl.int_range(pl.len()) == 3).then(-1.0).otherwise("exposure"),
     )
     told = []
-    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode(), ES, told.append)
+    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode(), told.append)
     assert held.faults["row"].to_list() == [3, 4, 5]
-    assert "revenue" in held.faults["problem"][0]
-    assert "total_assets" in held.faults["problem"][1]
+    said = portfolio.problems(held.faults, EN)["problem"]
+    assert said[0] == "revenue = 'many'"
+    assert "total_assets" in said[1]
     assert held.table.height == 5
     assert told == sorted(told)
+    assert len(told) > 2
     assert told[-1] == 1.0
 
 
@@ -61,19 +65,58 @@ def test_statements_with_bad_rows_are_scored_without_them(base: Base) -> None:
 )  # fmt: skip
 def test_a_file_that_cannot_be_used_is_refused_with_the_remedy(base: Base, name: str, content: bytes, words: str) -> None:
     with pytest.raises(SourceError, match=words) as error:
-        portfolio.of_upload(base, name, content, EN)
+        portfolio.of_upload(base, name, content)
     assert "/tmp" not in str(error.value)
 
 
+def test_text_far_down_in_a_workbook_is_a_fault_and_empty_rows_count(base: Base) -> None:
+    row = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").head(1).drop("currency", "source")
+    rows = pl.concat([row.with_columns(company_id=pl.lit(f"X-{i}")) for i in range(1400)])
+    place = pl.int_range(pl.len())
+    rows = rows.with_columns(net_income=pl.when(place == 1298).then(pl.lit("many")).otherwise(pl.col("net_income").cast(pl.String)))
+    rows = rows.with_columns(pl.when(place != 2).then(pl.all()))  # an empty row, the fourth
+    held = portfolio.of_upload(base, "mine.xlsx", portfolio.excel(rows))
+    assert portfolio.problems(held.faults, EN).rows() == [(1300, "net_income = 'many'")]
+    assert held.table.height == 1398
+
+
+def test_a_workbook_with_a_cell_far_out_is_refused_before_it_fills_the_memory(base: Base) -> None:
+    import xlsxwriter
+
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["company_id", "exposure"])
+        sheet.write_row(1, 0, [base.scores["company_id"][0], 1.0])
+        sheet.write(1_048_575, 16_383, "x")
+    with pytest.raises(SourceError, match="row 1048576 and column 16384"):
+        portfolio.of_upload(base, "far.xlsx", buffer.getvalue())
+
+
+def test_a_row_with_too_many_cells_is_listed_and_the_rest_is_scored(base: Base) -> None:
+    a, b, c = base.scores["company_id"][:3]
+    held = portfolio.of_upload(base, "mine.csv", f"company_id,exposure\n{a},1\n{b},1,000\n\n{c},2\n".encode())
+    assert portfolio.problems(held.faults, EN).rows() == [(3, "more cells than the header")]
+    assert held.report["exposure"] == 3.0
+    assert held.table.height == 2
+
+
+def test_a_spanish_csv_is_read_as_it_is_meant(base: Base) -> None:
+    a, b, c = base.scores["company_id"][:3]
+    held = portfolio.of_upload(base, "cartera.csv", f"company_id;exposure;lgd\n{a};1,5;0,4\n{b};1.250;0,4\n{c};2;x\n".encode())
+    assert sorted(held.table["exposure"]) == [1.5, 1250.0]
+    assert held.faults["row"].to_list() == [4]
+
+
 def test_the_template_can_be_uploaded_as_it_is(base: Base) -> None:
-    held = portfolio.of_upload(base, "template.xlsx", portfolio.template(base), EN)
+    held = portfolio.of_upload(base, "template.xlsx", portfolio.template(base))
     assert held.table.height == 2
     assert held.faults.is_empty()
     assert held.report["exposure"] == pytest.approx(2.3)
 
 
 def test_downloads_hold_the_table_and_no_formula(base: Base, tmp_path: Path) -> None:
-    held = portfolio.of_run(base, EN)
+    held = portfolio.of_run(base)
     table = held.table.with_columns(name=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("=1+1")).otherwise("name"))
     (tmp_path / "x.xlsx").write_bytes(portfolio.excel(table))
     back = pl.read_excel(tmp_path / "x.xlsx")
@@ -87,10 +130,10 @@ def test_downloads_hold_the_table_and_no_formula(base: Base, tmp_path: Path) -> 
 def test_a_statement_without_exposure_beside_others_is_a_fault(base: Base) -> None:
     latest = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").head(3).drop("currency", "source")
     rows = latest.with_columns(exposure=pl.Series([250.0, None, 250.0]))
-    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode(), EN)
+    held = portfolio.of_upload(base, "mine.csv", rows.write_csv().encode())
     assert held.faults["row"].to_list() == [3]
     with pytest.raises(SourceError, match="No row"):
-        portfolio.of_upload(base, "mine.csv", rows.with_columns(exposure=0.0).write_csv().encode(), EN)
+        portfolio.of_upload(base, "mine.csv", rows.with_columns(exposure=0.0).write_csv().encode())
 
 
 def test_saved_portfolios_are_offered_and_cannot_lead_elsewhere(workspace: Path) -> None:
@@ -100,9 +143,9 @@ def test_saved_portfolios_are_offered_and_cannot_lead_elsewhere(workspace: Path)
     some = base.scores.head(3).select("company_id", exposure=pl.lit(10.0))
     some.write_csv(folder / "small.csv")
     assert portfolio.saved(base) == ["", "small.csv"]
-    assert portfolio.of_saved(base, "small.csv", EN).table.height == 3
+    assert portfolio.of_saved(base, "small.csv").table.height == 3
     with pytest.raises(SourceError, match="no file"):
-        portfolio.of_saved(base, "../../../params.yaml", EN)
+        portfolio.of_saved(base, "../../../params.yaml")
 
 
 def test_who_is_scored_by_an_older_statement_is_told(base: Base) -> None:
@@ -110,9 +153,9 @@ def test_who_is_scored_by_an_older_statement_is_told(base: Base) -> None:
     rows = rows.unique("fiscal_year", keep="first").sort("fiscal_year").tail(2).with_columns(pl.col("net_income").cast(pl.String))
     latest = pl.col("fiscal_year") == pl.col("fiscal_year").max()
     bad = rows.with_columns(net_income=pl.when(latest).then(pl.lit("n/k")).otherwise("net_income"))
-    held = portfolio.of_upload(base, "two.csv", bad.write_csv().encode(), EN)
+    held = portfolio.of_upload(base, "two.csv", bad.write_csv().encode())
     assert held.table["fiscal_year"].to_list() == [rows["fiscal_year"].min()]
-    assert "Companies scored by an older statement, since their latest was left out: 1." in held.notes
+    assert "Companies scored by an older statement, since their latest was left out: 1." in [EN.say(note) for note in held.notes]
     assert held.faults["row"].to_list() == [3]
 
 
@@ -123,8 +166,8 @@ def test_the_template_speaks_the_names_and_units_of_params(base: Base, monkeypat
     other.__dict__["params"] = base.params.model_copy(update={"ingest": ingest})
     frame = pl.read_excel(io.BytesIO(portfolio.template(other)))
     assert frame["activo"].to_list() == [100_000, 100_000] and "total_assets" not in frame.columns
-    held = portfolio.of_upload(other, "t.xlsx", portfolio.template(other), EN)
-    as_is = portfolio.of_upload(base, "t.xlsx", portfolio.template(base), EN)
+    held = portfolio.of_upload(other, "t.xlsx", portfolio.template(other))
+    as_is = portfolio.of_upload(base, "t.xlsx", portfolio.template(base))
     assert held.table["pd_12m"].to_list() == pytest.approx(as_is.table["pd_12m"].to_list(), rel=1e-6)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
-from quiebra.sources.reading import as_text, cast, read_file, require
+from quiebra.sources.reading import ROW, as_text, cast, read_file, require
 
 
 def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -25,9 +25,9 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     require(frame, ["company_id", "exposure"], path)
     frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
     frame = frame.with_columns(as_text("company_id", frame).alias("company_id"))
-    frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd")
+    frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd", ROW)
     _refuse(frame, path)
-    frame = frame.with_columns(pl.col("lgd").fill_null(options.lgd))
+    frame = frame.drop(ROW).with_columns(pl.col("lgd").fill_null(options.lgd))
     if not frame["exposure"].sum():
         raise SourceError(f"{path}: all exposures are zero, so there is nothing to lose; fill them in")
     unknown = frame.join(scores, on="company_id", how="anti")["company_id"].to_list()
@@ -47,4 +47,5 @@ def _refuse(frame: pl.DataFrame, path: Path) -> None:
     for meaning, broken in rules.items():
         rows = frame.select(broken.arg_true()).to_series()
         if len(rows):
-            raise SourceError(f"{path}: {meaning}, but row {rows[0] + 2} has {frame.row(rows[0])} ({len(rows)} such row(s))")
+            *cells, row = frame.row(rows[0])
+            raise SourceError(f"{path}: {meaning}, but row {row} has {tuple(cells)} ({len(rows)} such row(s))")

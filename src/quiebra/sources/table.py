@@ -12,7 +12,7 @@ from quiebra.errors import Said, SourceError, closest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
-from quiebra.sources.reading import as_text, cast, cast_rows, read_file, require
+from quiebra.sources.reading import ROW, as_text, cast, cast_rows, read_file, require
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
@@ -67,7 +67,7 @@ def statement_rows(frame: pl.DataFrame, path: Path, options: Table) -> tuple[pl.
     """
     frame = named(frame, options, path)
     done, faults = cast_rows(frame, KINDS, path)
-    rows = _in_millions(done, options).with_columns(row=pl.int_range(2, frame.height + 2, dtype=pl.Int64))
+    rows = _in_millions(done, options).with_columns(row=pl.col(ROW))
     faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
     return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults
 

@@ -13,6 +13,9 @@ from quiebra.dashboards.portfolio import Portfolio as Held
 from quiebra.dashboards.rows import Column
 from quiebra.words import Words
 
+OWN = " "
+"""Stands for the reader's file among the names of saved portfolios."""
+
 
 class Portfolio(Page):
     name = "portfolio"
@@ -20,10 +23,10 @@ class Portfolio(Page):
     def __init__(self) -> None:
         super().__init__()
         self.held: Held | None = None
-        self.saved: str | None = ""  # which saved portfolio is shown; None: a reader's own file
+        self.saved = ""  # which saved portfolio is shown, `OWN`: the reader's file
 
     def first(self, words: Words) -> str:
-        return self.head(portfolio.of_run(self.base, words), words)
+        return self.head(portfolio.of_run(self.base), words)
 
     def head(self, held: Held, words: Words) -> str:
         report = held.report
@@ -53,11 +56,11 @@ class Portfolio(Page):
                 words("Herfindahl index by name; alike: {n}", n=words.number(1 / report["companies"], 4)),
             ),
         ]
-        return Markup('<section class="q-title"><h1>{}</h1></section>').format(held.name) + kpi_row(kpis)
+        return Markup('<section class="q-title"><h1>{}</h1></section>').format(_name(held, words)) + kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
         words, base = self.words, self.base
-        held = self.held if self.held and self.saved is None else portfolio.of_saved(base, self.saved or "", words)
+        held = self.held or portfolio.of_run(base)
         self.title, self.notes = html(""), html("")
         self.charts = {name: Chart({}, words, 290) for name in ("pds", "curve", "contributions", "sectors")}
         self.table = self._companies(words("Companies of the portfolio"), "expected_loss", 15)
@@ -67,8 +70,8 @@ class Portfolio(Page):
         self.show_held(held)
         correlation = words.percent(held.report["correlation"], 0)
         downloads = [
-            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self.held.table))),
-            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self.held.table))),
+            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self._table()))),
+            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self._table()))),
         ]
         return [
             row(source, w.VBox([self.title, self.notes, self.fault_card]), name="q-grid q-side"),
@@ -105,37 +108,41 @@ class Portfolio(Page):
         """Return the card that lists the rows left out."""
         words = self.words
         columns = [Column("row", words("Row"), "number", str), Column("problem", words("What is wrong"))]
-        empty = pl.DataFrame(schema=portfolio.FAULTS)
+        empty = pl.DataFrame(schema={"row": pl.Int64, "problem": pl.String})
         self.faults = Table(empty, columns, words, label=words("Rows with a fault"), size=8, searchable=False)
         note = words("Row numbers as in the file; the header is row 1. The rest was scored.")
         return card(words("Rows left out"), self.faults, note=note)
 
     def _companies(self, label: str, sort: str, size: int) -> Table:
         """Return a table of companies, still empty."""
-        empty, grades = portfolio.of_run(self.base, self.words).table.clear(), list(self.base.params.score.grades)
+        empty, grades = portfolio.of_run(self.base).table.clear(), list(self.base.params.score.grades)
         return Table(empty, self._columns(), self.words, label=label, sort=sort, size=size, grades=grades)
 
-    def _choices(self) -> list[tuple[str, str | None]]:
-        found: list[tuple[str, str | None]] = [
-            (name or self.words("Portfolio of the run"), name) for name in portfolio.saved(self.base)
-        ]
-        return [*found, (self.held.name, None)] if self.held and self.saved is None else found
+    def _choices(self) -> list[tuple[str, str]]:
+        found = [(name or self.words("Portfolio of the run"), name) for name in portfolio.saved(self.base)]
+        if self.saved not in (OWN, *(name for _, name in found)):  # taken away since
+            found.append((self.saved, self.saved))
+        return [*found, (_name(self.held, self.words), OWN)] if self.held and self.saved == OWN else found
 
-    def choose(self, name: str | None) -> None:
-        if name is None or name == self.saved:
+    def choose(self, name: str) -> None:
+        """Show a saved portfolio; where it cannot be read the one that is shown stays."""
+        if name in (OWN, self.saved):
             return
-        self.saved = name
-        self.show_held(portfolio.of_saved(self.base, name, self.words))
+        try:
+            self.show_held(portfolio.of_saved(self.base, name))
+            self.saved = name
+        finally:
+            self.choice.value = self.saved
 
     def take(self, name: str, content: bytes) -> None:
         """Score a file that arrived; whatever is wrong with it is said, and the page stays as it was."""
         self.progress.value, self.progress.layout.display = 0.02, ""
         try:
-            held = portfolio.of_upload(self.base, name, content, self.words, self._progress)
+            held = portfolio.of_upload(self.base, name, content, self._progress)
             self.show_held(held)
-            self.saved = None
+            self.saved = OWN
             self.choice.options = self._choices()
-            self.choice.value = None
+            self.choice.value = OWN
             self.frame.say(
                 self.words(
                     "Companies scored: {n}; rows left out: {bad}.",
@@ -154,9 +161,9 @@ class Portfolio(Page):
         words = self.words
         self.held = held
         self.title.value = self.head(held, words)
-        self.notes.value = flagged(held.notes)
+        self.notes.value = flagged(words.say(note) for note in held.notes)
         self.fault_card.layout.display = "" if held.faults.height else "none"
-        self.faults.show(held.faults)
+        self.faults.show(portfolio.problems(held.faults, words))
         self.charts["pds"].spec = charts.histogram(held.table["pd_12m"].to_numpy(), words, title=words("one-year PD"))
         self.charts["curve"].spec = charts.loss_curve(held.report["quantiles"], held.report["expected_loss"], words)
         top = held.table.sort("contribution", "company_id", descending=[True, False]).head(12)
@@ -185,5 +192,12 @@ class Portfolio(Page):
             Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
             Column("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
             Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)),
-            Column("why", words("Why")),
+            Column("reasons_es" if words.language == "es" else "reasons", words("Why")),
         ]
+
+    def _table(self) -> pl.DataFrame:
+        return portfolio.for_download(self.held.table, self.words)  # type: ignore[union-attr]
+
+
+def _name(held: Held, words: Words) -> str:
+    return held.name or words("All companies, one unit each")
