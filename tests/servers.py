@@ -118,9 +118,10 @@ def free_port() -> int:
 
 @dataclass
 class Receiver:
-    """What a web server was sent: (path, headers, JSON), and the status that it answers."""
+    """What a web server was sent: (path, headers, JSON), the status that it answers, and how many seconds it takes to."""
 
     status: int = 200
+    slow: float = 0.0
     posts: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
 
 
@@ -133,6 +134,7 @@ def web_server(receiver: Receiver, context: ssl.SSLContext | None = None) -> Ite
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if receiver.status < 300:
                 receiver.posts.append((f"{self.headers['Host']}{self.path}", dict(self.headers), json.loads(body)))
+            time.sleep(receiver.slow)
             self.send_response(receiver.status)
             self.end_headers()
             self.wfile.write(b"ok")

@@ -169,8 +169,8 @@ def none() -> pl.DataFrame:
     return pl.DataFrame(schema=ALERTS)
 
 
-def alert(state: str, closed_on: dt.date | None = None, cause: str = "old", subject: str = "x") -> pl.DataFrame:
-    return pl.DataFrame([("id1", "r", subject, cause, state, closed_on)], schema=ALERTS, orient="row")
+def alert(state: str, closed_on: dt.date | None = None, cause: str = "old", subject: str = "x", seen: str = "old") -> pl.DataFrame:
+    return pl.DataFrame([("id1", "r", subject, cause, seen, state, closed_on)], schema=ALERTS, orient="row")
 
 
 def hit(value: float, cause: str = "new", broken: bool | None = None) -> pl.DataFrame:
@@ -188,6 +188,7 @@ def hit(value: float, cause: str = "new", broken: bool | None = None) -> pl.Data
         (hit(0.2).clear(), alert("open"), 0, 0, 1),
         (hit(0.2).clear(), alert("acknowledged"), 0, 0, 1),
         (hit(0.2, "old"), alert("closed", DAY - dt.timedelta(days=900)), 0, 0, 0),  # its cause had one already
+        (hit(0.2, "later"), alert("closed", DAY - dt.timedelta(days=900), seen="later"), 0, 0, 0),  # ... or it stood on it
         (hit(0.2), alert("closed", DAY - dt.timedelta(days=29)), 0, 0, 0),  # cooling down
         (hit(0.2), alert("closed", DAY - dt.timedelta(days=30)), 1, 0, 0),
     ],

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from conftest import command
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from quiebra import store
 from quiebra.errors import StoreError
+from quiebra.params.operations import Retention
+from quiebra.store import audit
 from quiebra.store.audit import Entry, append, prune, record, verify
+from quiebra.store.tables import Cycle, Message
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -107,6 +110,54 @@ def test_pruning_keeps_what_is_left_checkable(engine: Engine) -> None:
         connection.execute(text("UPDATE auditoria SET who = 'eva' WHERE entry_id = 3"))
     with pytest.raises(StoreError, match="nothing was deleted"):
         prune(engine, soon + dt.timedelta(days=1), "ana")
+
+
+def test_a_beginning_that_is_cut_off_is_found_though_the_database_allows_it(engine: Engine) -> None:
+    record(engine, [entry(str(i)) for i in range(5)])
+    third = next(row for row in store.entries(engine) if row["entry_id"] == 3)
+    with engine.begin() as connection:  # as pruning does, without its entry
+        connection.execute(text("UPDATE auditoria_sellos SET entry_id = 3, hash = :h WHERE name = 'start'"), {"h": third["hash"]})
+        connection.execute(text("DELETE FROM auditoria WHERE entry_id <= 3"))
+    assert verify(engine).faults == ["entries 1 to 3 are missing, and nobody has pruned them"]
+
+
+def test_one_wrong_clock_does_not_take_younger_entries_with_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(engine, [entry("young")])
+    with engine.begin() as connection:
+        monkeypatch.setattr(audit, "_now", lambda: dt.datetime(2001, 1, 1))
+        append(connection, [entry("by a wrong clock")])
+        monkeypatch.undo()
+    record(engine, [entry("young")])
+    assert prune(engine, dt.datetime(2020, 1, 1), "ana") == 0
+    assert verify(engine).entries == 3
+
+
+def test_after_pruning_a_hash_noted_before_says_nothing_and_does_not_cry_wolf(engine: Engine) -> None:
+    record(engine, [entry(str(i)) for i in range(4)])
+    noted = next((row["entry_id"], row["hash"]) for row in store.entries(engine) if row["entry_id"] == 2)
+    prune(engine, dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=5), "ana")
+    found = verify(engine, noted)
+    assert found.faults == []
+    assert "entry 2 has been pruned" in found.remarks[0]
+
+
+def test_what_is_older_than_params_say_is_deleted_and_what_waits_is_kept(engine: Engine) -> None:
+    old = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=100)
+    record(engine, [entry()])
+    states = ("queued", "sending", "doubtful", "sent", "written", "failed", "dropped")
+    row = {"channel": "report", "recipient": "a", "about": "b", "subject": "c", "body": b"d", "attempts": 1, "not_before": old,
+           "queued_at": old, "changed_at": old}  # fmt: skip
+    with engine.begin() as connection:
+        connection.execute(insert(Message), [{**row, "message_id": name, "state": name} for name in states])
+        ended = {"state": "done", "steps": [], "started_at": old}
+        connection.execute(insert(Cycle), [{**ended, "cycle_id": "over", "ended_at": old}, {**ended, "cycle_id": "not over", "ended_at": None}])
+    keep = Retention(audit_days=3650, messages_days=90, cycles_days=90)
+    assert store.prune(engine, keep, "ana") == {"auditoria": 0, "bandeja_salida": 4, "ciclos": 1}
+    with engine.connect() as connection:
+        assert set(connection.scalars(select(Message.state))) == {"queued", "sending", "doubtful"}
+        assert connection.scalars(select(Cycle.cycle_id)).all() == ["not over"]
+    assert store.entries(engine, 1)[0]["before"] == {"bandeja_salida": 4, "ciclos": 1}
+    assert verify(engine).faults == []
 
 
 def test_many_writers_at_once_make_one_chain(engine: Engine) -> None:

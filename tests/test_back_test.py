@@ -52,11 +52,16 @@ def test_figures_by_hand(few: Past) -> None:
     assert (f["failures"], f["seen_coming"], f["alerts"], f["evaluations"]) == (2, 1, 2, 3)
     assert f["under_alert"] == pytest.approx(3 / 12)
     assert f["recall"] == f["recall_last"] == 0.5
-    # of the two alerts of April 2012 the failure of October 2013 came within two years; of the other nothing is known yet
-    assert f["precision"] == 1.0
     assert f["lead_years"] == pytest.approx((dt.date(2013, 10, 1) - dt.date(2012, 4, 30)).days / 365.25, abs=1e-6)
-    company_years = 12 / 3 * (2 + 1 / 365.25 * 1 + 1)
-    assert f["cost"] == pytest.approx(100 * (1 * 10 + 1) / company_years, rel=0.01)
+    # one of the alerts of April 2012 was right within two years already; of the other nothing is known, so neither counts
+    assert (f["precision"], f["false_alarms_a_year"]) == (None, 0.0)
+    assert f["cost"] == pytest.approx(100 * 1 * 10 / (12 / 3 * 3), rel=0.01)
+    later = pl.DataFrame([row(name, 2013, 0.01) for name in ("false", "calm")])
+    f = judge(replay(measured(Past(pl.concat([few.scores, later]), few.events, few.companies, GRADES, 24), [*rounds(few, 2010, 2012),
+              dt.date(2014, 4, 30)]), RULES, GRADES), few.events, ["high"], dt.date(2011, 4, 30), OPTIONS, ONCE)  # fmt: skip
+    assert (f["alerts"], f["precision"]) == (2, 0.5)
+    assert f["false_alarms_a_year"] == pytest.approx(1 / 2, rel=0.01)  # raised in the years to April 2011 and 2012
+    assert f["cost"] == pytest.approx(100 * (1 * 10 / (14 / 4 * 4) + 1 / (8 / 2 * 2)), rel=0.01)
 
 
 def test_an_alert_that_closed_before_the_failure_was_seen_coming_but_is_not_live_at_the_end(few: Past) -> None:

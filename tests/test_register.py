@@ -9,6 +9,7 @@ import pytest
 from conftest import command
 from sqlalchemy import Engine, text
 
+from quiebra import store
 from quiebra.errors import StoreError
 from quiebra.store import connect, models, promote, publish, roll_back, trace, upgrade
 from quiebra.store.files import publication
@@ -40,7 +41,7 @@ def statuses(engine: Engine) -> dict[str, str]:
 def test_models_are_promoted_refused_and_rolled_back(engine: Engine, finished: Path) -> None:
     what = publication(Workspace(finished))
     with pytest.raises(StoreError, match="no model is the champion"):
-        roll_back(engine)
+        roll_back(engine, who="ana")
     publish(engine, another(what, "bad", ["AUC is too low (validate.gates.auc)"]))
     assert statuses(engine) == {"b": "challenger"}
     publish(engine, another(what, "first", []))
@@ -48,18 +49,21 @@ def test_models_are_promoted_refused_and_rolled_back(engine: Engine, finished: P
     assert statuses(engine) == {"b": "challenger", "f": "champion", "n": "challenger"}
     assert [m["version"] for m in models(engine)] == [3, 2, 1]
     with pytest.raises(StoreError, match=r"badbadbadbad is not promoted: AUC is too low \(validate\.gates\.auc\)"):
-        promote(engine, "bad")
+        promote(engine, "bad", who="ana")
     with pytest.raises(StoreError, match="nothing to go back to"):
-        roll_back(engine)
-    promote(engine, "next")
+        roll_back(engine, who="ana")
+    promote(engine, "next", who="ana")
     assert statuses(engine) == {"b": "challenger", "f": "retired", "n": "champion"}
     publish(engine, another(what, "first", []))
     assert statuses(engine)["f"] == "retired", "publishing again does not change who is in charge"
-    assert roll_back(engine) == "firstfirstfi"
+    assert roll_back(engine, who="ana") == "firstfirstfi"
+    latest, before = store.entries(engine, 2)
+    assert (latest["action"], latest["who"], latest["after"]) == ("model rolled back", "ana", "firstfirstfi")
+    assert (before["action"], before["before"], before["after"]) == ("model promoted", "firstfirstfi", "nextnextnext")
     assert statuses(engine) == {"b": "challenger", "f": "champion", "n": "retired"}
     assert trace(engine, "run-next")["model_status"] == "retired"
     with pytest.raises(StoreError, match="no model has an id starting 'x'; there are: badbad"):
-        promote(engine, "x")
+        promote(engine, "x", who="ana")
 
 
 def worse(what: Publication, name: str) -> Publication:
@@ -81,16 +85,16 @@ def test_a_model_is_judged_against_the_champion_on_the_same_rows(engine: Engine,
     bad = standing(engine, "worseworsewo")["comparison"]
     assert bad["figures"]["model"]["auc"] == pytest.approx(1 - bad["figures"]["champion"]["auc"], abs=1e-5)
     with pytest.raises(StoreError, match=r"ranks worse than the champion, against firstfirstfi on the same [\d,]+ rows: AUC -0\.\d+"):
-        promote(engine, "worse")
-    assert promote(engine, "worse", despite=True) == "worseworsewo"
-    assert promote(engine, "alike") == "alikealikeal", "what it was compared with is no longer in charge"
+        promote(engine, "worse", who="ana")
+    assert promote(engine, "worse", who="ana", despite=True) == "worseworsewo"
+    assert promote(engine, "alike", who="ana") == "alikealikeal", "what it was compared with is no longer in charge"
     assert "against firstfirstfi" in against(same)
     publish(engine, another(what, "alike", []))
     assert standing(engine, "alikealikeal")["comparison"] == same, "in charge now, it keeps what it was promoted on"
     publish(engine, replace(another(what, "strange", []), outcomes=what.outcomes.with_columns(failed=pl.lit(0, pl.Int8))))
     unknown = standing(engine, "strangestran")["comparison"]
     assert unknown["champion"] == "alikealikeal" and "share no failure" in against(unknown)
-    assert promote(engine, "strange") == "strangestran", "nothing speaks against it"
+    assert promote(engine, "strange", who="ana") == "strangestran", "nothing speaks against it"
     with engine.connect() as connection:
         missing = connection.scalar(text("SELECT count(*) FROM modelos WHERE comparison IS NULL"))
     assert missing == 1, "only the first had none to be compared with"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import signal
 import subprocess
@@ -10,22 +11,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, environment
-from filelock import FileLock
+from conftest import ROOT, command, default_params, environment
 from servers import Postbox, Receiver, chat, eventually, mail_server
 from sqlalchemy import text
 from test_delivery import DELIVERY
 
 from quiebra import store
 from quiebra.delivery import outbox
-from quiebra.errors import ParamsError
+from quiebra.errors import ParamsError, StoreError
+from quiebra.files import read_json
+from quiebra.params import check
 from quiebra.schedule.clock import trigger
 from quiebra.schedule.cycle import STEPS, cycles
+from quiebra.store.engine import alone
 
 
-def tell_people(workspace: Path, **more: object) -> None:
+def tell_people(workspace: Path, stale_days: int | None = None, **more: object) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
-    content["delivery"] |= {**DELIVERY, "channels": {"team": DELIVERY["channels"]["team"], "desk": DELIVERY["channels"]["desk"]}, **more}
+    content["schedule"]["stale_days"] = stale_days
+    every = {name: {**channel, "digest_above": 5} for name, channel in DELIVERY["channels"].items()}
+    content["delivery"] |= {**DELIVERY, "channels": every, **more}
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
@@ -62,7 +67,7 @@ def test_a_cycle_tells_everybody_once(workspace: Path, tmp_path: Path) -> None:
         assert again.returncode == 0, again.stderr
     assert [(line["step"], line["state"]) for line in lines(done)] == [*((step, "done") for step in STEPS), ("cycle", "done")]
     assert sorted(to for to, _ in box.mails) == ["ana@example.com", "bob@example.com", "desk@example.com"]
-    assert len(receiver.posts) == 1
+    assert sorted(path.split("/")[0].split(":")[0] for path, _, _ in receiver.posts) == ["127.0.0.1", "hooks.slack.com", "teams.example.com"]
     assert (len(box.mails), len(receiver.posts)) == first  # the second cycle told nobody twice
     (spanish,), (english,) = box.to("ana@example.com"), box.to("bob@example.com")
     assert "Informe" in spanish["Subject"]
@@ -74,7 +79,8 @@ def test_a_cycle_tells_everybody_once(workspace: Path, tmp_path: Path) -> None:
     assert "Figura 1" in page
     assert str(workspace) not in page
     assert html.get_content().replace("\r\n", "\n") == page
-    assert lines(done)[-1]["messages"] == {"sent": 4}
+    assert lines(done)[-1]["messages"] == {"sent": 6}
+    assert lines(done)[-1]["seconds"] > 1
     recorded = cycles(database(workspace))
     assert [(c["state"], c["steps"]) for c in recorded] == [("done", list(STEPS))] * 2
     assert store.verify(database(workspace), _noted(lines(done)[-1]["audit"])).faults == []
@@ -111,7 +117,7 @@ cycle.run_cycle(Workspace.find())
         done = cycle(workspace, **extra)
         assert done.returncode == 0, done.stderr
     assert sorted(to for to, _ in box.mails) == ["ana@example.com", "bob@example.com", "desk@example.com"]
-    assert len(receiver.posts) == 1
+    assert len(receiver.posts) == 3
     (only,) = cycles(database(workspace))  # the killed one was completed
     assert (only["state"], only["steps"]) == ("done", list(STEPS))
     with database(workspace).connect() as connection:
@@ -121,12 +127,104 @@ cycle.run_cycle(Workspace.find())
     assert store.verify(database(workspace)).faults == []
 
 
+def test_killed_in_the_middle_of_a_stage_the_next_cycle_waits_for_what_was_begun_and_completes(workspace: Path) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    content["train"]["trees"] = 41
+    (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    words = [sys.executable, "-m", "quiebra.cli", "schedule"]
+    process = subprocess.Popen(words, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    eventually(lambda: (workspace / "models/.train.partial.ipynb").exists(), 300)
+    process.kill()  # itself alone: what it has started goes on
+    process.wait()
+    done = cycle(workspace)
+    assert done.returncode == 0, done.stderr
+    assert "waiting for it" in done.stderr
+    (only,) = cycles(database(workspace))
+    assert (only["state"], only["steps"]) == ("done", list(STEPS))
+    assert read_json(workspace / "models/model.json")["card"]["params"]["train"]["trees"] == 41
+
+
+def test_a_cycle_that_was_killed_last_month_does_not_take_this_months_place(workspace: Path) -> None:
+    before = read_json(workspace / "data/scores/run.json")["run_id"]
+    with database(workspace).begin() as connection:
+        connection.execute(
+            text("INSERT INTO ciclos (cycle_id, state, steps, started_at) VALUES ('c1', 'running', :s, '2026-01-05 06:00:00.000000')"),
+            {"s": json.dumps(list(STEPS[:3]))},
+        )
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    content["score"]["reasons"] = 4  # what is scored is new
+    (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    done = cycle(workspace)
+    assert done.returncode == 0, done.stderr
+    (only,) = cycles(database(workspace))
+    now = read_json(workspace / "data/scores/run.json")["run_id"]
+    assert only["run_id"] == now != before
+    assert now in (workspace / "reports/build/risk_report.html").read_text()
+
+
+def test_params_that_go_there_and_back_leave_files_and_database_with_the_same_run(workspace: Path) -> None:
+    first, reasons = read_json(workspace / "data/scores/run.json")["run_id"], []
+    for count in (4, 3):
+        content = yaml.safe_load((workspace / "params.yaml").read_text())
+        content["score"]["reasons"] = count
+        (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        done = command(workspace, "quiebra", "run")
+        assert done.returncode == 0, done.stdout + done.stderr
+        reasons.append(store.current_run(database(workspace)))
+    assert reasons[1] == first == read_json(workspace / "data/scores/run.json")["run_id"]
+    assert reasons[0] != first
+
+
+def test_a_new_database_is_filled_by_the_next_run(workspace: Path) -> None:
+    for path in (workspace / "data").glob("quiebra.db*"):
+        path.unlink()
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert store.current_run(database(workspace)) == read_json(workspace / "data/scores/run.json")["run_id"]
+    with database(workspace).connect() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM alertas")).scalar() > 10
+
+
 def test_two_cycles_at_once_one_says_so_and_does_nothing(workspace: Path) -> None:
-    with FileLock(workspace / "data" / ".cycle.lock"):
+    with alone(database(workspace), "cycle"):
         done = cycle(workspace)
     assert done.returncode == 1
-    assert "another cycle is running" in done.stderr
+    assert "another cycle is running on this database" in done.stderr
     assert cycles(database(workspace)) == []
+
+
+def test_on_postgresql_too_one_cycle_runs_at_a_time(postgres) -> None:  # type: ignore[no-untyped-def]
+    url = postgres("cycles")
+    one, other = store.connect(url), store.connect(url)
+    with (
+        alone(one, "cycle"), alone(one, "delivery"), pytest.raises(StoreError, match="another cycle"), alone(other, "cycle", wait=0.1)
+    ):  # fmt: skip
+        pass
+    with alone(other, "cycle"):
+        pass
+
+
+def test_where_no_cycle_can_begin_the_owner_is_told_all_the_same(workspace: Path) -> None:
+    tell_people(workspace)
+    path = workspace / "params.yaml"
+    path.write_text(path.read_text().replace("watch_from: CCC", "watch_from: XXX"))
+    box = Postbox()
+    with mail_server(box) as url:
+        done = cycle(workspace, QUIEBRA_SMTP_URL=url)
+    assert done.returncode == 1
+    (told,) = box.to("boss@example.com")
+    assert "XXX" in told.get_body(("plain",)).get_content()
+    assert lines(done)[0]["state"] == "failed"
+
+
+def test_stale_data_are_told_to_the_owner_once(workspace: Path) -> None:
+    tell_people(workspace, stale_days=400, channels={}, recipients=[])
+    box = Postbox()
+    with mail_server(box) as url:
+        for _ in range(2):
+            assert cycle(workspace, QUIEBRA_SMTP_URL=url).returncode == 0
+    (told,) = box.to("boss@example.com")  # the simulated data end years ago
+    assert "stale data" in told["Subject"]
 
 
 def test_a_report_that_cannot_be_made_keeps_no_alert_back_and_its_owner_is_told(workspace: Path, tmp_path: Path) -> None:
@@ -143,7 +241,8 @@ def test_a_report_that_cannot_be_made_keeps_no_alert_back_and_its_owner_is_told(
     }  # fmt: skip
     assert sorted(to for to, _ in box.mails) == ["boss@example.com", "desk@example.com"]
     assert "report" in box.to("boss@example.com")[0]["Subject"]
-    assert len(receiver.posts) == 1
+    assert "glanze" in box.to("boss@example.com")[0].get_body(("plain",)).get_content()  # the cause, not where to look for it
+    assert len(receiver.posts) == 3
     assert cycles(database(workspace))[0]["state"] == "failed"
 
 
@@ -171,7 +270,7 @@ def test_what_cannot_be_run_at_all_is_told(workspace: Path) -> None:
 
 def test_the_clock_runs_a_cycle_at_its_time_and_stops_when_told(workspace: Path) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
-    content["schedule"] = {"cron": "* * * * *"}
+    content["schedule"]["cron"] = "* * * * *"
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     clock = subprocess.Popen([sys.executable, "-m", "quiebra.cli", "schedule", "--every"], cwd=workspace, env=environment(),
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
@@ -185,10 +284,20 @@ def test_the_clock_runs_a_cycle_at_its_time_and_stops_when_told(workspace: Path)
     assert "* * * * *" in said
 
 
-@pytest.mark.parametrize("cron", ["61 * * * *", "0 6 5 * mon-x", "a b c d e"])
-def test_a_time_that_is_none_is_refused(cron: str) -> None:
+@pytest.mark.parametrize("cron", ["61 * * * *", "0 6 * * mon-x", "a b c d e", "0 6 5 *", "0 6 5 * 1"])
+def test_a_time_that_is_none_or_would_surprise_is_refused(cron: str) -> None:
     with pytest.raises(ParamsError, match=r"schedule\.cron"):
-        trigger(cron, "UTC")
+        check(default_params(schedule={"cron": cron}))
+
+
+@pytest.mark.parametrize(
+    ("cron", "following"),
+    [("0 6 * * 1", "2026-11-30"), ("0 6 * * 0", "2026-11-29"), ("0 6 * * 7", "2026-11-29"), ("0 6 * * 6-7", "2026-11-28"), ("0 6 5 * *", "2026-12-05"),
+     ("0 6 * * fri", "2026-11-27"), ("0 6 */10 * *", "2026-12-01")],
+)  # fmt: skip
+def test_days_of_the_week_are_counted_as_cron_does(cron: str, following: str) -> None:
+    thursday = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+    assert trigger(cron, "UTC").get_next_fire_time(None, thursday).date().isoformat() == following
 
 
 def test_units_and_crontab_say_when_params_do() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 from typing import IO
 
@@ -23,18 +24,39 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
     params = load(workspace)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
-    def repro(*words: str) -> int:
-        command = [sys.executable, "-m", "dvc", "repro", *words]
-        return subprocess.run(command, cwd=workspace.root, env={**os.environ, "PATH": path}, stdout=log).returncode
+    with one_at_a_time(workspace, "run") as held:
 
-    with one_at_a_time(workspace, "run"):
+        def repro(*words: str) -> None:
+            command = [sys.executable, "-m", "dvc", "repro", *words]
+            _run(command, cwd=workspace.root, env={**os.environ, "PATH": path}, log=log, held=held)
+
         if _changed_unseen(workspace, params):
             repro("--single-item", "--force", "ingest")
         if target in (None, "alerts") and _decided_since(workspace):
             repro("--single-item", "--force", "alerts")
-        failed = repro(*([target] if target else []))
-    if failed:
-        raise StageError("the run stopped: see the message above; mend it and run again, finished stages are kept")
+        repro(*([target] if target else []))
+        if _not_in_database(workspace):  # DVC took files of a former run from its cache, or the database is another one
+            repro("--single-item", "--force", "publish")
+            if target != "publish":
+                repro("--single-item", "--force", "alerts")
+                repro(*([target] if target else []))
+
+
+def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | None, held: int) -> None:
+    """Run DVC; StageError with its last words. The process holds the lock ``held`` too: where this one is killed, who comes next
+    waits for what it has begun."""
+    process = subprocess.Popen(
+        command, cwd=cwd, env=env, text=True, pass_fds=[held],
+        stdout=log, stderr=None if log is None else subprocess.PIPE,
+    )  # fmt: skip
+    last: deque[str] = deque(maxlen=12)
+    for line in process.stderr or ():
+        last.append(line)
+        sys.stderr.write(line)
+    if process.wait():
+        said = "".join(line for line in last if line.startswith("error: ")) or "".join(last)
+        why = f": {said.strip()}" if said.strip() else ": see the message above"
+        raise StageError(f"the run stopped{why}; mend it and run again, finished stages are kept")
 
 
 def _changed_unseen(workspace: Workspace, params: Params) -> bool:
@@ -64,6 +86,18 @@ def _decided_since(workspace: Workspace) -> bool:
     engine = store.connect(database_url(workspace.root))
     store.upgrade(engine)
     return read_json(record)["decisions"] != decisions(engine, read_json(workspace.panel / "source.json")["source"])
+
+
+def _not_in_database(workspace: Workspace) -> bool:
+    """Whether the run that the files hold is not the one that the database shows: DVC does not see it."""
+    record = workspace.published / "published.json"
+    if not record.is_file():
+        return False
+    from quiebra import store
+    from quiebra.settings import database_url
+
+    engine = store.connect(database_url(workspace.root))
+    return store.current_run(engine) != read_json(workspace.scores / "run.json")["run_id"]
 
 
 def result_lines(workspace: Workspace) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import sys
@@ -17,6 +16,11 @@ from filelock import FileLock, Timeout
 from quiebra.errors import QuiebraError, StageError, WorkspaceError, nearest
 from quiebra.params import StageParams, for_stage, plain
 from quiebra.workspace import Workspace
+
+try:
+    import fcntl
+except ImportError:  # Windows: whether a run is under way is not known there
+    fcntl = None  # type: ignore[assignment]
 
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # optional to nbformat, and two seconds to import
 
@@ -87,8 +91,9 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
 
 
 @contextlib.contextmanager
-def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
-    """Hold the workspace's lock for ``what``; wait up to ten minutes for whoever has it. A killed holder frees it."""
+def one_at_a_time(workspace: Workspace, what: str) -> Iterator[int]:
+    """Hold the workspace's lock for ``what`` and give its file descriptor; wait up to ten minutes for whoever has it. A killed
+    holder frees it, but for a process that was given the descriptor."""
     path = workspace.root / "data" / f".{what}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,16 +108,18 @@ def one_at_a_time(workspace: Workspace, what: str) -> Iterator[None]:
     except OSError as error:
         raise WorkspaceError(f"cannot write {path}: {error.strerror}. Check the disk and its permissions.") from error
     try:
-        yield
+        yield lock._context.lock_file_fd  # type: ignore[misc]
     finally:
         lock.release()
 
 
-def under_way(workspace: Workspace) -> bool:
-    """Return whether all stages are being run in this workspace just now. Any number may ask at once: they share the lock that a
-    run holds alone."""
+def under_way(workspace: Workspace, what: str = "run") -> bool:
+    """Return whether all stages (``run``), or one of them (``stage``), are being run in this workspace just now. Any number may
+    ask at once: they share the lock that a run holds alone."""
+    if fcntl is None:
+        return False
     try:
-        with (workspace.root / "data" / ".run.lock").open() as lock:
+        with (workspace.root / "data" / f".{what}.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from quiebra.errors import PanelError, StageError, nearest
 from quiebra.files import read_table
 from quiebra.params import for_stage
+from quiebra.provenance import digest
 from quiebra.reports.front import page_metadata
 from quiebra.reports.notebook import finish
 from quiebra.reports.publisher import Published, publish_report
@@ -50,7 +51,9 @@ def _names(workspace: Workspace, companies: Sequence[str]) -> dict[str, str]:
 def _folder(company: str) -> str:
     """Return a name that any file system takes, from an id that may hold anything."""
     safe = quote(company, safe="")
-    return safe.replace(".", "%2E") if set(safe) == {"."} else safe[:120]
+    if not safe or set(safe) == {"."}:
+        return safe.replace(".", "%2E") or "%"
+    return safe if len(safe) <= 120 else f"{safe[:100]}-{digest(company)[:16]}"
 
 
 def _kernel():  # type: ignore[no-untyped-def]
@@ -88,4 +91,6 @@ def _execute(workspace: Workspace, executed: Path, company: str, overrides: dict
     except CellExecutionError as error:
         message = re.sub(r"\x1b\[[0-9;]*m", "", error.evalue)
         raise StageError(f"the tear sheet of '{company}' failed: {error.ename}: {message}") from None
+    for place, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = place  # whatever the kernel has run before
     executed.write_text(nbformat.writes(notebook), encoding="utf-8")

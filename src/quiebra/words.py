@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gettext
 import io
+import re
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -105,10 +106,11 @@ def escaped(value: object) -> str:
     """Return text with everything escaped that Markdown or HTML would read; a dash where missing."""
     if value is None:
         return MISSING
-    text = str(value).replace("\\", "\\\\").replace("\n", " ")
-    for sign in "|*_`<>[]$@#":
+    text = " ".join(str(value).replace("\\", "\\\\").splitlines())
+    for sign in "|*_`<>[]$@#~^":
         text = text.replace(sign, "\\" + sign)
-    return text
+    text = re.sub(r"--+", lambda found: found[0].replace("-", "\\-"), text)
+    return re.sub(r"^(\d+)?([.)+-])(?=\s)", r"\1\\\2", text)  # or a name would begin a list
 
 
 def mark(text: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from quiebra.alerts.wording import LEVELS
 from quiebra.errors import AlertError, closest
 from quiebra.store.audit import Entry, append
-from quiebra.store.engine import answering
+from quiebra.store.engine import answering, reading
 from quiebra.store.tables import Company, Override, Prediction, Run, WatchEntry
 
 LONGEST_DAYS = 366
@@ -170,7 +170,7 @@ WATCHED = {
 def watched(engine: Engine, source: str) -> pl.DataFrame:
     """Return the analysts' watch list: company_id, level, reason, who, since and review_on; highest level first."""
     asked = select(*(getattr(WatchEntry, name) for name in WATCHED)).where(WatchEntry.source == source)
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         rows = pl.DataFrame([tuple(row) for row in connection.execute(asked)], schema=WATCHED, orient="row")
     return rows.sort("level", "company_id", descending=[True, False])
 
@@ -197,7 +197,7 @@ def overrides(engine: Engine, source: str, *, past: bool = False) -> pl.DataFram
     asked = select(*(getattr(Override, name) for name in OVERRIDES)).where(Override.source == source)
     if not past:
         asked = asked.where(*_in_force(_today()))
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(asked.order_by(Override.override_id)).all()
     return pl.DataFrame([tuple(row) for row in rows], schema=OVERRIDES, orient="row")
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from quiebra.alerts.measures import company_measures, earlier
-from quiebra.alerts.rules import ALERTS, change, found
+from quiebra.alerts.rules import ALERTS, Change, change, found
 from quiebra.params.operations import BackTest, Rule
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.judging import Resampling, rounded
@@ -78,14 +78,17 @@ def replay(evaluations: Measured, rules: Mapping[str, Rule], grades: Mapping[str
     for as_of, measures in evaluations:
         hits = found(rules, grades, {"company": measures})
         step = change(hits, alerts.select(list(ALERTS)), rules, as_of)
-        alerts = _after(alerts, step.raised, step.closed, as_of)
+        alerts = _after(alerts, step, as_of)
         live = alerts.filter(pl.col("state") == "open").select("rule", "raised_on", company_id="subject")
         seen.append(measures.select(pl.lit(as_of).alias("as_of"), "company_id").join(live, on="company_id", how="left"))
     return pl.concat(seen).sort("as_of", "company_id", "rule")
 
 
-def _after(alerts: pl.DataFrame, raised: pl.DataFrame, closed: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
-    over = pl.col("alert_id").is_in(closed["alert_id"].implode())
+def _after(alerts: pl.DataFrame, step: Change, as_of: dt.date) -> pl.DataFrame:
+    raised, over = step.raised, pl.col("alert_id").is_in(step.closed["alert_id"].implode())
+    seen = step.kept.select("alert_id", now="cause")
+    alerts = alerts.join(seen, on="alert_id", how="left", maintain_order="left")
+    alerts = alerts.with_columns(seen_cause=pl.coalesce("now", "seen_cause")).drop("now")
     alerts = alerts.with_columns(
         state=pl.when(over).then(pl.lit("closed")).otherwise("state"),
         closed_on=pl.when(over).then(pl.lit(as_of)).otherwise("closed_on"),
@@ -95,6 +98,7 @@ def _after(alerts: pl.DataFrame, raised: pl.DataFrame, closed: pl.DataFrame, as_
         "rule",
         "subject",
         "cause",
+        pl.col("cause").alias("seen_cause"),
         pl.lit("open").alias("state"),
         pl.lit(None, pl.Date).alias("closed_on"),
         pl.lit(as_of).alias("raised_on"),
@@ -120,27 +124,29 @@ def judge(
       companies.
     - recall: share of failures whose company was under alert at an evaluation within ``horizon_years`` before. recall_last: at
       the last evaluation before. lead_years: median time from the first of those evaluations to the failure.
-    - precision: share of alerts whose company failed within the horizon, among those raised early enough to know.
-      false_alarms_a_year: the others of them, a year.
+    - precision: share of alerts whose company failed within the horizon, among those raised a horizon or more before the last
+      evaluation. false_alarms_a_year: the others of them, a year of raising them. Missing where none is that old.
     - cost: missed failures times ``miss_cost`` and wrong alerts, a hundred companies and year.
     """
     table = _judged(seen, events, rules, first, options.horizon_years)
-    dates = seen.filter(pl.col("as_of") >= first)["as_of"]
-    years, evaluations = (dates.max() - dates.min()).days / DAYS + 1, dates.n_unique()  # type: ignore[operator]
+    dates = seen.filter(pl.col("as_of") >= first).select("as_of", known=_known(seen["as_of"].max(), options.horizon_years))
+    evaluations, years = _span(dates["as_of"])
+    known_evaluations, known_years = _span(dates.filter("known")["as_of"])
     counts = {name: table[name].to_numpy().astype(float) for name in COUNTS}
 
     def figures(weight: np.ndarray) -> dict[str, float]:
         n = {name: float(weight @ values) for name, values in counts.items()}
         company_years = n["rows"] / evaluations * years
-        missed, wrong = n["failures"] - n["coming"], n["raised"] - n["right"]
+        known_company_years = _ratio(n["known_rows"], known_evaluations) * known_years
+        missed, wrong = n["failures"] - n["coming"], n["known"] - n["right"]
         return {
             "under_alert": _ratio(n["alerted"], n["rows"]),
             "raised_a_year": _ratio(n["raised"], company_years),
             "recall": _ratio(n["coming"], n["failures"]),
             "recall_last": _ratio(n["caught"], n["failures"]),
             "precision": _ratio(n["right"], n["known"]),
-            "false_alarms_a_year": (n["known"] - n["right"]) / years,
-            "cost": _ratio(100 * (missed * options.miss_cost + wrong), company_years),
+            "false_alarms_a_year": _ratio(wrong, known_years),
+            "cost": 100 * (_ratio(missed * options.miss_cost, company_years) + _ratio(wrong, known_company_years)),
         }
 
     found_ = figures(np.ones(table.height))
@@ -162,6 +168,13 @@ def judge(
     }
 
 
+def _span(dates: pl.Series) -> tuple[int, float]:
+    """Return how many evaluations there are, and the years that they stand for."""
+    if dates.is_empty():
+        return 0, 0.0
+    return dates.n_unique(), (dates.max() - dates.min()).days / DAYS + 1  # type: ignore[operator]
+
+
 def _median(values: pl.Series) -> float | None:
     middle = values.drop_nulls().median()
     return None if middle is None else rounded(float(middle))  # type: ignore[arg-type]
@@ -171,7 +184,13 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else float("nan")
 
 
-COUNTS = ("rows", "alerted", "raised", "known", "right", "failures", "caught", "coming")
+COUNTS = ("rows", "alerted", "raised", "known_rows", "known", "right", "failures", "caught", "coming")
+
+
+def _known(last: dt.date, horizon: int) -> pl.Expr:
+    """Whether it is known by the last evaluation if an alert of an evaluation was right: the horizon is over, however it ended.
+    Young alerts whose company has failed already do not count either: the others of their age can only turn out wrong later."""
+    return pl.col("as_of").dt.offset_by(f"{horizon}y") <= last
 
 
 def _judged(seen: pl.DataFrame, events: pl.DataFrame, rules: list[str], first: dt.date, horizon: int) -> pl.DataFrame:
@@ -182,9 +201,9 @@ def _judged(seen: pl.DataFrame, events: pl.DataFrame, rules: list[str], first: d
     )
     spots = spots.join(events.select("company_id", "event_date"), on="company_id", how="left").sort("company_id", "as_of")
     ahead = (pl.col("event_date") - pl.col("as_of")).dt.total_days() / DAYS
-    told = (pl.lit(seen["as_of"].max()) - pl.col("as_of")).dt.total_days() / DAYS >= horizon
     within = (ahead <= horizon).fill_null(False)
-    spots = spots.with_columns(ahead=ahead, within=within, known=told | within, counts=pl.col("as_of") >= first)
+    known = _known(seen["as_of"].max(), horizon)
+    spots = spots.with_columns(ahead=ahead, within=within, known=known, counts=pl.col("as_of") >= first)
     near, counts = pl.col("within") & pl.col("live"), pl.col("counts")
     failed = ((pl.col("ahead").last() <= NEXT) & counts.last()).fill_null(False)
     return (
@@ -193,8 +212,9 @@ def _judged(seen: pl.DataFrame, events: pl.DataFrame, rules: list[str], first: d
             rows=counts.sum(),
             alerted=(pl.col("live") & counts).sum(),
             raised=pl.col("new").filter(counts).sum(),
+            known_rows=(pl.col("known") & counts).sum(),
             known=pl.col("new").filter(pl.col("known") & counts).sum(),
-            right=pl.col("new").filter(pl.col("within") & counts).sum(),
+            right=pl.col("new").filter(pl.col("known") & pl.col("within") & counts).sum(),
             failures=failed,
             caught=failed & pl.col("live").last(),
             coming=failed & near.any(),
@@ -202,10 +222,6 @@ def _judged(seen: pl.DataFrame, events: pl.DataFrame, rules: list[str], first: d
         )
         .filter(pl.col("rows") > 0)
     )
-
-
-def _riskiest(share: float) -> dict[str, Rule]:
-    return {"riskiest": Rule.model_validate({"measure": "riskiest", "raise": 1 - share, "clear": 1 - share})}
 
 
 def _riskiest(share: float) -> Rule:
@@ -225,7 +241,8 @@ def back_test(
     dates = rounds(past, int(past.scores["fiscal_year"].min()), last_year)  # type: ignore[arg-type]
     first = rounds(past, first_year, last_year)[0]
     evaluations = measured(past, dates)
-    of_companies = {name: rule for name, rule in rules.items() if rule.kind == "company"}
+    # whom a portfolio or an analysts' list held in the past is not known: rules on those are judged on all companies
+    of_companies = {n: rule.model_copy(update={"companies": "all"}) for n, rule in rules.items() if rule.kind == "company"}
     shares = {share: f"riskiest {share}" for share in sorted({*options.budgets, *CURVE})}
     seen = replay(evaluations, {**of_companies, **{name: _riskiest(share) for share, name in shares.items()}}, past.grades)
     pds = evaluations[-1][1]["pd_12m"]

@@ -27,6 +27,7 @@ ALERTS = {
     "rule": pl.String,
     "subject": pl.String,
     "cause": pl.String,
+    "seen_cause": pl.String,
     "state": pl.String,
     "closed_on": pl.Date,
 }
@@ -51,8 +52,11 @@ def found(
         subject = "company_id" if rule.kind == "company" else "subject"
         if rule.kind == "company":
             table = table.filter(_in_scope(rule, members or {}))
-        # a rule that closes where it is raised has nothing between the two
-        rows = table.filter(pl.col(rule.measure) >= low)
+        table = table.with_columns(pl.col(rule.measure).fill_nan(None))
+        near = pl.col(rule.measure) >= low
+        if rule.kind == "model":  # what monitoring cannot say yet closes no alert
+            near |= pl.col(rule.measure).is_null()
+        rows = table.filter(near)
         parts.append(
             rows.select(
                 pl.lit(name).alias("rule"),
@@ -63,7 +67,7 @@ def found(
                 pl.lit(rule.severity).alias("severity"),
                 pl.col(rule.measure).alias("value"),
                 pl.lit(high).alias("threshold"),
-                (pl.col(rule.measure) >= high).alias("broken"),
+                (pl.col(rule.measure) >= high).fill_null(False).alias("broken"),
             )
         )
     return pl.concat(parts).sort("rule", "subject")
@@ -80,7 +84,7 @@ def _in_scope(rule: Rule, members: Mapping[str, set[str]]) -> pl.Expr:
 
 @dataclass(frozen=True)
 class Change:
-    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value) and closed (alert_id)."""
+    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value, cause) and closed (alert_id)."""
 
     raised: pl.DataFrame
     kept: pl.DataFrame
@@ -91,14 +95,16 @@ def change(hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], 
     """Compare what rules found with the alerts that there are (`ALERTS`), open and closed.
 
     An alert that is not closed stays while its subject is at ``clear`` or beyond, and closes otherwise, also where the subject
-    is no longer looked at, or the rule is gone. A broken rule raises an alert, unless one is open on it, or its cause had one
-    already, or the last one on it was closed less than its cool-down ago.
+    is no longer looked at, or the rule is gone. A broken rule raises an alert, unless one is open on it, or one was raised or
+    stood on the same cause already, or the last one on it was closed less than its cool-down ago.
     """
     keys = ["rule", "subject"]
     live = alerts.filter(pl.col("state") != "closed")
-    kept = live.join(hits.select(*keys, "value"), on=keys)
+    kept = live.drop("cause").join(hits.select(*keys, "value", "cause"), on=keys)
     closed = live.join(hits, on=keys, how="anti")
-    broken = hits.filter("broken").join(live, on=keys, how="anti").join(alerts, on=[*keys, "cause"], how="anti")
+    broken = hits.filter("broken").join(live, on=keys, how="anti")
+    for cause in ("cause", "seen_cause"):
+        broken = broken.join(alerts, left_on=[*keys, "cause"], right_on=[*keys, cause], how="anti")
     cooling = alerts.drop_nulls("closed_on").group_by(keys).agg(last=pl.col("closed_on").max())
     days = pl.DataFrame(
         {"rule": list(rules), "days": [rule.cool_down_days for rule in rules.values()]},
@@ -107,6 +113,6 @@ def change(hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], 
     cooling = cooling.join(days, on="rule").filter((pl.lit(as_of) - pl.col("last")).dt.total_days() < pl.col("days"))
     return Change(
         broken.join(cooling, on=keys, how="anti").sort(keys),
-        kept.select("alert_id", "value").sort("alert_id"),
+        kept.select("alert_id", "value", "cause").sort("alert_id"),
         closed.select("alert_id").sort("alert_id"),
     )

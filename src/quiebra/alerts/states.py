@@ -15,7 +15,7 @@ from quiebra.errors import AlertError
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
 from quiebra.store.audit import Entry, append
-from quiebra.store.engine import answering
+from quiebra.store.engine import answering, reading
 from quiebra.store.tables import Alert, AuditEntry
 
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
@@ -99,7 +99,7 @@ def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
         "seen_run": run.run_id,
         "changed_at": _now(),
     }
-    connection.execute(insert(Alert), [{**row, **common, "latest": row["value"]} for row in named])
+    connection.execute(insert(Alert), [{**row, **common, "latest": row["value"], "seen_cause": row["cause"]} for row in named])
     entries = [
         Entry(
             SYSTEM,
@@ -116,8 +116,9 @@ def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
 
 
 def _keep(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
-    for alert_id, value in rows.iter_rows():
-        values = {"latest": value, "seen_on": run.as_of, "seen_run": run.run_id}
+    for alert_id, value, cause in rows.select("alert_id", "value", "cause").iter_rows():
+        values = {"seen_on": run.as_of, "seen_run": run.run_id, "seen_cause": cause}
+        values |= {} if value is None else {"latest": value}
         connection.execute(update(Alert).where(Alert.alert_id == alert_id).values(**values))
 
 
@@ -172,7 +173,7 @@ def _one(connection: Connection, identifier: str) -> Any:
 
 def alerts(engine: Engine, source: str | None = None, *, closed: bool = False) -> pl.DataFrame:
     """Return the alerts of a source (None: of all), those that are not closed or all of them; most severe and newest first."""
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         table = _table(connection, source)
     if not closed:
         table = table.filter(pl.col("state") != CLOSED)
@@ -184,7 +185,7 @@ def alerts(engine: Engine, source: str | None = None, *, closed: bool = False) -
 
 def history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
     """Return what happened to an alert, oldest first: at, who, action, before, after and reason."""
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
         if len(rows) != 1:
             raise AlertError(

@@ -160,21 +160,27 @@ def models() -> None:
 def promote(
     model: Annotated[str, typer.Argument(help="a model's id, or the start of one")],
     despite: Annotated[bool, typer.Option("--despite", help="even where it ranks worse than the champion")] = False,
+    who: operations.Who = None,
 ) -> None:
     """Make a model the champion. One that failed a gate, or ranks worse than the champion, is refused, and the message says why.
 
     Example: quiebra promote 1a2b3c4d5e6f
     """
-    typer.echo(f"{_register().promote(operations.database(), model, despite=despite)} is the champion")
+    made = _register().promote(operations.database(), model, who=operations.decider(who), despite=despite)
+    typer.echo(f"{made} is the champion")
 
 
 @app.command()
-def rollback(source: Annotated[str | None, typer.Option(help="of models, where several have a champion")] = None) -> None:
+def rollback(
+    source: Annotated[str | None, typer.Option(help="of models, where several have a champion")] = None,
+    who: operations.Who = None,
+) -> None:
     """Put the champion before this one in charge again.
 
     Example: quiebra rollback
     """
-    typer.echo(f"{_register().roll_back(operations.database(), source)} is the champion again")
+    again = _register().roll_back(operations.database(), source, who=operations.decider(who))
+    typer.echo(f"{again} is the champion again")
 
 
 def _register() -> Any:

@@ -38,7 +38,8 @@ def _params() -> Any:
     return load(Workspace.find())
 
 
-def _who(given: str | None) -> str:
+def decider(given: str | None) -> str:
+    """Return who decides: the person named, QUIEBRA_USER, or who is logged in."""
     from quiebra.settings import person
 
     return given or person()
@@ -102,7 +103,7 @@ def alerts_ack(
     """
     from quiebra.alerts.states import acknowledge
 
-    made = acknowledge(database(), identifier, _who(who), owner=owner, note=note, review_on=_day(review))
+    made = acknowledge(database(), identifier, decider(who), owner=owner, note=note, review_on=_day(review))
     typer.echo(f"alert {made} is acknowledged")
 
 
@@ -116,7 +117,7 @@ def alerts_close(
     """
     from quiebra.alerts.states import close
 
-    typer.echo(f"alert {close(database(), identifier, _who(who), reason)} is closed")
+    typer.echo(f"alert {close(database(), identifier, decider(who), reason)} is closed")
 
 
 @alerts.command("history")
@@ -142,8 +143,8 @@ def watch_list() -> None:
 
     engine = database()
     for row in watched(engine, _source(engine)).to_dicts():
-        level = LEVELS[row["level"]]
-        typer.echo(f"{row['company_id']:<16} {level:<12} look again {row['review_on']}  {row['who']}: {row['reason']}")
+        level, over = LEVELS[row["level"]], "  OVERDUE" if row["review_on"] < dt.date.today() else ""
+        typer.echo(f"{row['company_id']:<16} {level:<12} look again {row['review_on']}{over}  {row['who']}: {row['reason']}")
 
 
 @watch.command("add")
@@ -161,7 +162,7 @@ def watch_add(
     from quiebra.alerts.analysts import watch as put
     from quiebra.alerts.wording import LEVELS
 
-    made = put(database(), company, _who(who), reason, level=level, review_on=_day(review))
+    made = put(database(), company, decider(who), reason, level=level, review_on=_day(review))
     typer.echo(f"{company} is on the list: {LEVELS[made]}")
 
 
@@ -173,7 +174,7 @@ def watch_remove(company: Annotated[str, typer.Argument(help="a company's id")],
     """
     from quiebra.alerts.analysts import unwatch
 
-    unwatch(database(), company, _who(who), reason)
+    unwatch(database(), company, decider(who), reason)
     typer.echo(f"{company} is off the list")
 
 
@@ -214,7 +215,7 @@ def override_propose(
     """
     from quiebra.alerts.analysts import propose
 
-    made = propose(database(), company, grade, _who(who), reason, _params().score.grades, days=days)
+    made = propose(database(), company, grade, decider(who), reason, _params().score.grades, days=days)
     typer.echo(f"override {made} is proposed; another person approves it: quiebra override approve {made}")
 
 
@@ -226,7 +227,7 @@ def override_approve(number: Annotated[int, typer.Argument(help="the override's 
     """
     from quiebra.alerts.analysts import approve
 
-    approve(database(), number, _who(who))
+    approve(database(), number, decider(who))
     typer.echo(f"override {number} is in force")
 
 
@@ -238,7 +239,7 @@ def override_end(number: Annotated[int, typer.Argument(help="the override's numb
     """
     from quiebra.alerts.analysts import withdraw
 
-    withdraw(database(), number, _who(who), reason)
+    withdraw(database(), number, decider(who), reason)
     typer.echo(f"override {number} has ended")
 
 
@@ -278,6 +279,8 @@ def audit_verify(
     found = verify(database(), noted)
     for fault in found.faults:
         typer.echo(f"FAIL  {fault}")
+    for remark in found.remarks:
+        typer.echo(remark)
     typer.echo(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
     raise typer.Exit(bool(found.faults))
 
@@ -290,7 +293,7 @@ def audit_prune(who: Who = None) -> None:
     """
     from quiebra.store import prune
 
-    for what, n in prune(database(), _params().retention, _who(who)).items():
+    for what, n in prune(database(), _params().retention, decider(who)).items():
         typer.echo(f"{what:<24} {n:>9,} deleted")
 
 
@@ -337,7 +340,7 @@ def outbox_retry(
     """
     from quiebra.delivery.outbox import decide
 
-    made = decide(database(), identifier, _who(who), again=True, reason="sent again by hand")
+    made = decide(database(), identifier, decider(who), again=True, reason="sent again by hand")
     typer.echo(f"message {made[:12]} waits again; `quiebra outbox send` sends it")
 
 
@@ -351,4 +354,4 @@ def outbox_drop(
     """
     from quiebra.delivery.outbox import decide
 
-    typer.echo(f"message {decide(database(), identifier, _who(who), again=False, reason=reason)[:12]} is dropped")
+    typer.echo(f"message {decide(database(), identifier, decider(who), again=False, reason=reason)[:12]} is dropped")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import requests
+from urllib3.exceptions import NewConnectionError
+
 from quiebra.delivery import smtp
-from quiebra.delivery.outbox import FAILED, SENT, WRITTEN, Outcome, Send
+from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, WRITTEN, Outcome, Send
 from quiebra.errors import DeliveryError
 from quiebra.files import write_atomically
 from quiebra.params.operations import Delivery
@@ -17,6 +21,8 @@ from quiebra.settings import CHANNEL, channel_url, smtp_url
 
 MAIL = ("report", "notice")
 """The channels of mail that are always there: the report, and notices to the owner."""
+READ_TIMEOUT = 60.0
+"""Seconds that a channel may take to answer: after that nobody knows whether it took the message."""
 SCHEMES = {"slack": ("slack", "https"), "teams": ("workflows", "workflow", "https"), "webhook": ("json", "jsons")}
 """What a channel's address may start with, by kind."""
 
@@ -58,21 +64,58 @@ def _by_apprise(channel: str, kind: str, folder: Path) -> Send:
     def post(row: Any, doubtful: Callable[[], None]) -> Outcome:
         service = _service(channel, kind, url)
         content = json.loads(row.body)
-        text, form = (_cards(content["body"]), "markdown") if kind == "teams" else (content["body"], "text")
+        title, text, form = content["title"], content["body"], "text"
+        if kind == "teams":
+            title, text, form = _plainly(title), _cards(text), "markdown"
         doubtful()
-        if service.notify(title=content["title"], body=text, notify_type=content["type"], body_format=form):
+        with _overheard() as ends:
+            taken = service.notify(title=title, body=text, notify_type=content["type"], body_format=form)
+        if taken:
             return Outcome(SENT)
-        return Outcome(
-            FAILED, f"channel '{channel}' did not take it: check its address in {CHANNEL}{channel.upper()}", retry=True
-        )
+        where = f"channel '{channel}', whose address is in {CHANNEL}{channel.upper()}"
+        last = ends[-1] if ends else None
+        if isinstance(last, requests.RequestException) and not _never_left(last):
+            return Outcome(DOUBTFUL, f"{where}: no answer after it was sent, so it may have arrived")
+        said = f"answered {last}" if isinstance(last, int) else "cannot be reached"
+        return Outcome(FAILED, f"{where}, {said}", retry=True)
 
     return post
 
 
+@contextlib.contextmanager
+def _overheard() -> Iterator[list[int | requests.RequestException]]:
+    """Give how each web request ended that is made in it, its status or its error: apprise says no more than that one failed."""
+    real, ends = requests.Session.send, []
+
+    def send(session: requests.Session, request: Any, **more: Any) -> requests.Response:
+        try:
+            answer = real(session, request, **more)
+        except requests.RequestException as error:
+            ends.append(error)
+            raise
+        ends.append(answer.status_code)
+        return answer
+
+    requests.Session.send = send  # type: ignore[method-assign]
+    try:
+        yield ends
+    finally:
+        requests.Session.send = real  # type: ignore[method-assign]
+
+
+def _never_left(error: requests.RequestException) -> bool:
+    """Return whether a request failed before anything of it was sent: no connection was made."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError) or isinstance(reason, NewConnectionError)
+
+
+def _plainly(line: str) -> str:
+    return re.sub(r"([*_`\[\]])", r"\\\1", line)
+
+
 def _cards(text: str) -> str:
     """Return text as Teams' cards read it: a paragraph a line, signs that would be markup escaped, links as they are."""
-    lines = (line if line.startswith("http") else re.sub(r"([*_`\[\]])", r"\\\1", line) for line in text.splitlines())
-    return "\n\n".join(lines)
+    return "\n\n".join(line if line.startswith("http") else _plainly(line) for line in text.splitlines())
 
 
 def _service(channel: str, kind: str, url: str) -> Any:
@@ -87,6 +130,8 @@ def _service(channel: str, kind: str, url: str) -> Any:
         raise DeliveryError(
             f"{CHANNEL}{channel.upper()} is no address for {kind}: it starts with {known}, as apprise writes them"
         )
+    for one in service.servers():
+        one.socket_read_timeout = READ_TIMEOUT
     return service
 
 

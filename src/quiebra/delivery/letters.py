@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -17,13 +20,17 @@ from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
 from quiebra.alerts.wording import SEVERITY, sentence, subject
+from quiebra.delivery import smtp
+from quiebra.delivery.channels import ready
 from quiebra.delivery.mail import letter
-from quiebra.delivery.outbox import Letter
-from quiebra.errors import DeliveryError
-from quiebra.params import Params, for_stage
+from quiebra.delivery.outbox import Letter, told
+from quiebra.errors import DeliveryError, QuiebraError
+from quiebra.params import Params, for_stage, read
 from quiebra.params.operations import SEVERITIES, Channel
+from quiebra.provenance import digest
 from quiebra.reports.front import page_metadata, title
 from quiebra.reports.risk_report import RiskReport
+from quiebra.settings import smtp_url
 from quiebra.words import Words
 from quiebra.workspace import Workspace
 
@@ -52,20 +59,23 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
     missing = [path.name for path in files if not path.is_file()]
     if missing:
         raise DeliveryError(f"there is no {' and no '.join(missing)} in {folder.name}: run `quiebra report`, which makes it")
+    if run_id not in files[1].read_text(encoding="utf-8"):
+        raise DeliveryError(f"the report in {folder.name} is of another run: run `quiebra report --lang {lang}`, which makes it")
     parts = [report.changed(), report.who(), report.sure(), report.glance(brief=True)]
     markdown = "\n\n".join(parts)
     html = (
         _head(words, head["title"], head["subtitle"], report.simulated)
         + _pandoc(markdown, "html5")
-        + f'<img src="cid:pd" alt="{words("Mean PD of the portfolio over time, and the failures that followed.")}">'
+        + f'<img src="cid:pd" width="592" alt="{words("Mean PD of the portfolio over time, and the failures that followed.")}">'
         + _link(params, words("Open the dashboards"), "executive")
         + _foot(words, run_id)
     )
     simulated = f"{words('SIMULATED')}: " if report.simulated else ""
     dated = words("{title}, {date}", title=title("report", options), date=words.date(report.run["as_of"]))
-    text = f"{head['title']}\n{head['subtitle']}\n\n{_pandoc(markdown, 'plain')}\n{_plain_link(params, 'executive')}"
+    link = _plain_link(params, "executive")
+    text = f"{head['title']}\n{head['subtitle']}\n\n{_pandoc(markdown, 'plain')}\n{link}\n{_signed(words, run_id)}\n"
     return {
-        "about": f"report {run_id} {lang}",
+        "about": f"report {run_id} {lang} {params.report.status}",
         "subject": simulated + (params.delivery.subject or dated),
         "html": html,
         "text": text,
@@ -76,86 +86,101 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
     }
 
 
-def alert_letters(workspace: Workspace, params: Params, engine: Any, now: dt.datetime | None = None) -> list[Letter]:
-    """Return what each channel is told of the alerts that the finished run raised and that are still open: one message each, or a
-    digest where there are more than ``digest_above``. In quiet hours they wait for their end."""
-    report = RiskReport(workspace, for_stage(workspace, "report"))
-    run = which(report)
-    fresh = standing(engine, run.source).filter((pl.col("raised_run") == run.run_id) & (pl.col("state") == "open"))
-    letters: list[Letter] = []
-    for name, channel in params.delivery.channels.items():
-        mine = fresh.filter(pl.col("severity").is_in(SEVERITIES[SEVERITIES.index(channel.severity) :])).to_dicts()
-        if mine:
-            letters += _to_channel(name, channel, mine, report, params, now or dt.datetime.now(dt.UTC))
-    return letters
+Sheet = Callable[[str, str], Path]
+"""Company and language → the PDF of its tear sheet."""
 
 
-def _to_channel(
-    name: str, channel: Channel, alerts: list[dict[str, Any]], report: RiskReport, params: Params, now: dt.datetime
+def alert_letters(
+    workspace: Workspace, params: Params, engine: Any, sheet: Sheet | None = None, now: dt.datetime | None = None
 ) -> list[Letter]:
-    words = Words(channel.lang or params.report.lang)
-    run_id = report.run["run_id"]
-    later = quiet_until(channel, params.delivery.timezone, now)
-    groups = [alerts] if len(alerts) > channel.digest_above else [[alert] for alert in alerts]
-    letters = []
-    for group in groups:
-        about = f"alert {group[0]['alert_id']}" if len(group) == 1 else f"alerts {run_id}"
-        lines = [_line(alert, report, words) for alert in group[:MOST_LINES]]
-        more = [words("… and {n} more.", n=len(group) - MOST_LINES)] if len(group) > MOST_LINES else []
-        subject = _subject(group, report, words)
-        company = group[0]["subject"] if len(group) == 1 and group[0]["kind"] == "company" else None
-        target = f"company?company={quote(company, safe='')}" if company else "executive"
-        if channel.kind == "mail":
-            letters += [
-                _alert_mail(name, to, about, subject, lines, more, target, params, report, words, later)
-                for to in channel.recipients
-            ]
-            continue
-        text = "\n".join(
-            [*(f"• {line}" for line in lines), *more, *filter(None, [_plain_link(params, target)]), _signed(words, run_id)]
-        )
-        kind = "failure" if any(alert["severity"] == "high" for alert in group) else "warning"
-        body = json.dumps({"title": subject, "body": text, "type": kind}, ensure_ascii=False).encode()
-        letters.append(Letter(name, channel.kind, about, subject, body, run_id, later))
+    """Return what each channel is to be told: the open alerts that it was not told of yet, one message each, or a digest where
+    there are more than ``digest_above``. In quiet hours they wait for their end.
+
+    sheet: makes the tear sheet that a mail about one company has with it where params name no address of the dashboards. What was
+    only written to the folder counts as told until the channel can send.
+    """
+    report = RiskReport(workspace, for_stage(workspace, "report"))
+    fresh = standing(engine, which(report).source).filter(pl.col("state") == "open")
+    known, letters = told(engine, ready(params.delivery)), []
+    for name, channel in params.delivery.channels.items():
+        mine = fresh.filter(
+            pl.col("severity").is_in(SEVERITIES[SEVERITIES.index(channel.severity) :]),
+            ~pl.col("alert_id").is_in(sorted(known.get(name, ()))),
+        ).to_dicts()
+        groups = [mine] if len(mine) > channel.digest_above else [[alert] for alert in mine]
+        later = quiet_until(channel, params.delivery.timezone, now or dt.datetime.now(dt.UTC))
+        post = _Post(name, channel, report, params, later)
+        for group in groups:
+            letters += post.mails(group, sheet) if channel.kind == "mail" else [post.message(group)]
     return letters
 
 
-def _alert_mail(
-    name: str,
-    to: str,
-    about: str,
-    subject: str,
-    lines: list[str],
-    more: list[str],
-    target: str,
-    params: Params,
-    report: RiskReport,
-    words: Words,
-    later: dt.datetime | None,
-) -> Letter:
-    run_id = report.run["run_id"]
-    items = "".join(f"<li>{_html(line)}</li>" for line in lines)
-    rest = "".join(f"<p>{_html(line)}</p>" for line in more)
-    subtitle = page_metadata(report.workspace, "report", report.params)["subtitle"]
-    html = (
-        f"{_head(words, words('Alerts'), subtitle, report.simulated)}<ul>{items}</ul>{rest}"
-        f"{_link(params, words('Open the dashboards'), target)}{_foot(words, run_id)}"
-    )
-    text = "\n".join(
-        [subject, "", *(f"* {line}" for line in lines), *more, "", _plain_link(params, target), _signed(words, run_id)]
-    )
-    return letter(
-        channel=name,
-        recipient=to,
-        about=about,
-        sender=params.delivery.sender,
-        subject=subject,
-        html=html,
-        text=text,
-        lang=words.language,
-        run_id=run_id,
-        not_before=later,
-    )
+@dataclass(frozen=True)
+class _Post:
+    """What one channel is told, in its language."""
+
+    name: str
+    channel: Channel
+    report: RiskReport
+    params: Params
+    later: dt.datetime | None
+
+    @property
+    def words(self) -> Words:
+        return Words(self.channel.lang or self.params.report.lang)
+
+    def _about(self, group: list[dict[str, Any]]) -> str:
+        ids = sorted(alert["alert_id"] for alert in group)
+        return f"alert {ids[0]}" if len(ids) == 1 else f"alerts {digest(ids)[:32]}"
+
+    def _lines(self, group: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+        """Return an alert a line, and what is said of those that there is no room for."""
+        lines = [_line(alert, self.report, self.words) for alert in group[:MOST_LINES]]
+        return lines, [self.words("… and {n} more.", n=len(group) - MOST_LINES)] if len(group) > MOST_LINES else []
+
+    def _target(self, group: list[dict[str, Any]]) -> str:
+        company = _company(group)
+        return f"company?company={quote(company, safe='')}" if company else "executive"
+
+    def message(self, group: list[dict[str, Any]]) -> Letter:
+        """Return a message for chat or a webhook."""
+        lines, more = self._lines(group)
+        link, run_id = _plain_link(self.params, self._target(group)), self.report.run["run_id"]
+        text = "\n".join([*(f"• {line}" for line in lines), *more, *filter(None, [link]), _signed(self.words, run_id)])
+        kind = "failure" if any(alert["severity"] == "high" for alert in group) else "warning"
+        subject = _subject(group, self.report, self.words)
+        body = json.dumps({"title": subject, "body": text, "type": kind}, ensure_ascii=False).encode()
+        ids = tuple(alert["alert_id"] for alert in group)
+        return Letter(self.name, self.channel.kind, self._about(group), subject, body, run_id, self.later, ids)
+
+    def mails(self, group: list[dict[str, Any]], sheet: Sheet | None) -> list[Letter]:
+        """Return a mail to each recipient."""
+        words, report, (lines, more) = self.words, self.report, self._lines(group)
+        run_id, target, company = report.run["run_id"], self._target(group), _company(group)
+        items = "".join(f"<li>{_html(line)}</li>" for line in lines)
+        rest = "".join(f"<p>{_html(line)}</p>" for line in more)
+        subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", report.params)["subtitle"]
+        html = (
+            f"{_head(words, words('Alerts'), subtitle, report.simulated)}<ul>{items}</ul>{rest}"
+            f"{_link(self.params, words('Open the dashboards'), target)}{_foot(words, run_id)}"
+        )
+        link = _plain_link(self.params, target)
+        text = "\n".join([subject, "", *(f"* {line}" for line in lines), *more, "", link, _signed(words, run_id)])
+        with_sheet = sheet is not None and company is not None and not self.params.delivery.dashboards
+        attached = [sheet(company, words.language)] if with_sheet else []  # type: ignore[misc, arg-type]
+        ids = tuple(alert["alert_id"] for alert in group)
+        return [
+            letter(
+                channel=self.name, recipient=to, about=self._about(group), sender=self.params.delivery.sender, subject=subject,
+                html=html, text=text, lang=words.language, run_id=run_id, not_before=self.later, attached=attached, alerts=ids,
+            )
+            for to in self.channel.recipients
+        ]  # fmt: skip
+
+
+def _company(group: list[dict[str, Any]]) -> str | None:
+    """Return the company that a message is about; None where it is of several, or of something else."""
+    return group[0]["subject"] if len(group) == 1 and group[0]["kind"] == "company" else None
 
 
 def _line(alert: Mapping[str, Any], report: RiskReport, words: Words) -> str:
@@ -163,7 +188,7 @@ def _line(alert: Mapping[str, Any], report: RiskReport, words: Words) -> str:
     said = sentence(alert, words, list(report.params.score.grades))
     if alert["kind"] != "company":
         return f"{subject(alert, words, {})}: {said}"
-    rows = report.scores.filter(pl.col("company_id") == alert["subject"]).to_dicts()
+    rows = report.with_analysts(report.scores.filter(pl.col("company_id") == alert["subject"])).to_dicts()
     if not rows:
         return f"{alert['subject']}: {said}"
     why = rows[0]["reasons_es" if words.language == "es" else "reasons"]
@@ -206,6 +231,23 @@ def notice(params: Params, cycle_id: str, step: str, error: str) -> list[Letter]
             lang=words.language,
         )
     ]
+
+
+def last_resort(workspace: Workspace, error: str) -> None:
+    """Tell the owner that no cycle could even begin, by mail and without the database; whatever stands in the way of that is
+    passed over, since the caller raises the error itself."""
+    url = smtp_url()
+    with contextlib.suppress(QuiebraError, KeyError, TypeError, AttributeError, ValueError):
+        delivery = read(workspace.root / "params.yaml")["delivery"]
+        if url is None or not delivery["owner"]:
+            return
+        subject = "Quiebra: no cycle could begin"
+        html = f"<p class='brand'>QUIEBRA</p><h1>{_html(subject)}</h1><pre>{_html(error)}</pre>"
+        made = letter(
+            channel="notice", recipient=delivery["owner"], about=f"failure {dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M}",
+            sender=delivery["from"], subject=subject, html=html, text=f"{subject}\n\n{error}\n", lang="en",
+        )  # fmt: skip
+        smtp.send(smtp.server(url), delivery["from"], delivery["owner"], made.body, lambda: None)
 
 
 def languages(params: Params) -> Iterable[str]:

@@ -32,6 +32,7 @@ def letter(
     attached: list[Path] | None = None,
     run_id: str | None = None,
     not_before: dt.datetime | None = None,
+    alerts: tuple[str, ...] = (),
 ) -> Letter:
     """Return a mail as it goes into the outbox.
 
@@ -39,9 +40,9 @@ def letter(
     (PNG). DeliveryError where an address or the subject has a line break, or a file is missing.
     """
     for name, value in {"recipient": recipient, "sender": sender, "subject": subject}.items():
-        if any(sign in value for sign in "\r\n\0"):
+        if len(value.splitlines()) > 1 or "\0" in value:
             raise DeliveryError(f"the {name} of a mail must be one line, not {value!r}")
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))  # so that any server takes it
     message["From"] = Address("Quiebra", addr_spec=sender)
     message["To"] = recipient
     message["Subject"] = subject
@@ -64,7 +65,7 @@ def letter(
             raise DeliveryError(
                 f"cannot attach {path.name}: {error.strerror}; make the report again: quiebra report"
             ) from error
-    return Letter(channel, recipient, about, subject, message.as_bytes(), run_id, not_before)
+    return Letter(channel, recipient, about, subject, message.as_bytes(), run_id, not_before, alerts)
 
 
 def page(html: str, lang: str) -> str:
@@ -74,6 +75,8 @@ def page(html: str, lang: str) -> str:
         css = css.replace(f"var(--{name})", value)
     whole = (
         f'<!DOCTYPE html><html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<style>{css}</style></head><body><div class="mail">{html}</div></body></html>'
+        f'<style>{css}</style></head><body><table role="presentation" class="around" width="100%"><tr><td align="center">'
+        f'<table role="presentation" class="page" width="640"><tr><td class="mail">{html}</td></tr></table>'
+        "</td></tr></table></body></html>"
     )
     return css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False).inline(whole)

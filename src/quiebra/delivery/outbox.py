@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from quiebra.errors import DeliveryError
 from quiebra.provenance import digest
 from quiebra.store.audit import Entry, append
-from quiebra.store.engine import answering
-from quiebra.store.tables import Message
+from quiebra.store.engine import alone, answering, reading
+from quiebra.store.tables import Message, Told
 
 QUEUED, SENDING, DOUBTFUL, SENT, WRITTEN, FAILED = "queued", "sending", "doubtful", "sent", "written", "failed"
+DROPPED = "dropped"
+LOCK_WAIT_SECONDS = 600.0
 FIRST_WAIT = dt.timedelta(minutes=1)
 LONGEST_WAIT = dt.timedelta(hours=12)
 
@@ -32,6 +34,8 @@ class Letter:
     body: bytes
     run_id: str | None = None
     not_before: dt.datetime | None = None
+    alerts: tuple[str, ...] = ()
+    """The alerts that it tells of: no other message tells the channel of them."""
 
     @property
     def message_id(self) -> str:
@@ -77,55 +81,89 @@ def queue(engine: Engine, letters: Iterable[Letter], *, again: Iterable[str] = (
                 }
                 connection.execute(insert(Message).values(**row, **times, state=QUEUED, attempts=0))
                 new += 1
+                _note(connection, letter)
             elif found == WRITTEN and letter.channel in again:
                 _set(connection, letter.message_id, QUEUED, body=letter.body, not_before=letter.not_before or now, error=None)
     return new
 
 
-def dispatch(engine: Engine, send: Callable[[str], Send], attempts: int) -> list[tuple[str, Outcome]]:
-    """Send what is due and return what became of each. The caller holds the workspace's lock: nobody else is sending.
+def _note(connection: Connection, letter: Letter) -> None:
+    """Keep of which alerts a message tells its channel; what was only written before is told by this one."""
+    mine = (Told.alert_id.in_(letter.alerts)) & (Told.channel == letter.channel)
+    connection.execute(delete(Told).where(mine))
+    rows = [{"alert_id": a, "channel": letter.channel, "message_id": letter.message_id} for a in letter.alerts]
+    if rows:
+        connection.execute(insert(Told), rows)
 
-    send: channel → how it is sent. A message that another process was sending when it died goes out again if nothing can have
-    arrived; if it may have, it stays doubtful until a person decides (`decide`). A failure that may pass is tried again after a
-    minute, then after twice as long each time, ``attempts`` times in all.
+
+def told(engine: Engine, able: Iterable[str]) -> dict[str, set[str]]:
+    """Return channel → ids of the alerts that it was told of. able: the channels that can send now: of those, what was only
+    written to a file does not count."""
+    asked = select(Told.channel, Told.alert_id, Message.state).outerjoin(Message, Message.message_id == Told.message_id)
+    found: dict[str, set[str]] = {}
+    with reading(engine) as connection:
+        for channel, alert_id, state in connection.execute(asked):
+            if state != WRITTEN or channel not in set(able):
+                found.setdefault(channel, set()).add(alert_id)
+    return found
+
+
+def dispatch(
+    engine: Engine, send: Callable[[str], Send], attempts: int, later: Callable[[str], dt.datetime | None] = lambda channel: None
+) -> list[tuple[str, Outcome]]:
+    """Send what is due and return what became of each, while nobody else sends from this database.
+
+    send: channel → how it is sent. later: channel → until when it is to be left in peace (UTC), if it is. A message that another
+    process was sending when it died goes out again if nothing can have arrived; if it may have, it stays doubtful until a person
+    decides (`decide`). A failure that may pass is tried again after a minute, then after twice as long each time, ``attempts``
+    times in all.
     """
-    with answering(engine), engine.begin() as connection:
-        connection.execute(update(Message).where(Message.state == SENDING).values(state=QUEUED, changed_at=_now()))
-        asked = select(Message.message_id).where(Message.state == QUEUED, Message.not_before <= _now())
-        due = connection.scalars(asked.order_by(Message.queued_at, Message.message_id)).all()
-    return [(message_id, _try(engine, message_id, send, attempts)) for message_id in due]
+    with alone(engine, "delivery", LOCK_WAIT_SECONDS):
+        with answering(engine), engine.begin() as connection:
+            connection.execute(update(Message).where(Message.state == SENDING).values(state=QUEUED, changed_at=_now()))
+            asked = select(Message.message_id, Message.channel).where(Message.state == QUEUED, Message.not_before <= _now())
+            due = connection.execute(asked.order_by(Message.queued_at, Message.message_id)).all()
+        tried = []
+        for message_id, channel in due:
+            if (until := later(channel)) is not None:
+                with answering(engine), engine.begin() as connection:
+                    _set(connection, message_id, QUEUED, not_before=until)
+            elif (outcome := _try(engine, message_id, send, attempts)) is not None:
+                tried.append((message_id, outcome))
+    return tried
 
 
-def _try(engine: Engine, message_id: str, send: Callable[[str], Send], attempts: int) -> Outcome:
+def _try(engine: Engine, message_id: str, send: Callable[[str], Send], attempts: int) -> Outcome | None:
+    """Send a message and return what became of it; None where a person has decided on it meanwhile."""
     with answering(engine), engine.begin() as connection:
-        connection.execute(
-            update(Message)
-            .where(Message.message_id == message_id)
-            .values(state=SENDING, attempts=Message.attempts + 1, changed_at=_now())
-        )
+        mine = (Message.message_id == message_id) & (Message.state == QUEUED)
+        claim = update(Message).where(mine).values(state=SENDING, attempts=Message.attempts + 1, changed_at=_now())
+        if not connection.execute(claim).rowcount:
+            return None
         row = connection.execute(select(Message.__table__).where(Message.message_id == message_id)).one()
+    may_have_arrived = False
 
     def doubtful() -> None:
+        nonlocal may_have_arrived
+        may_have_arrived = True
         with answering(engine), engine.begin() as connection:
             _set(connection, message_id, DOUBTFUL, error="cut off before it was known whether it arrived")
 
     try:
         outcome = send(row.channel)(row, doubtful)
     except Exception as error:  # whatever a channel does, the others go on, and nothing is lost
-        outcome = Outcome(FAILED, f"{type(error).__name__}: {error}", retry=True)
+        why = f"{type(error).__name__}: {error}"
+        outcome = Outcome(DOUBTFUL, why) if may_have_arrived else Outcome(FAILED, why, retry=True)
     if outcome.retry and row.attempts < attempts:
         wait = min(FIRST_WAIT * 2 ** (row.attempts - 1), LONGEST_WAIT)
         outcome, later = Outcome(QUEUED, outcome.error, retry=True), {"not_before": _now() + wait}
     else:
         later = {}
+    what = {"channel": row.channel, "recipient": row.recipient, "about": row.about}
+    entry = Entry("quiebra", f"message {outcome.state}", message_id, None, what, outcome.error or "", row.run_id)
     with answering(engine), engine.begin() as connection:
+        append(connection, [entry] if outcome.state in (SENT, FAILED, DOUBTFUL) else [])
         _set(connection, message_id, outcome.state, error=outcome.error, **later)
-        if outcome.state in (SENT, FAILED, DOUBTFUL):
-            what = {"channel": row.channel, "recipient": row.recipient, "about": row.about}
-            append(
-                connection,
-                [Entry("quiebra", f"message {outcome.state}", message_id, None, what, outcome.error or "", row.run_id)],
-            )
     return outcome
 
 
@@ -141,7 +179,7 @@ def messages(engine: Engine, count: int = 50, *, waiting: bool = False) -> list[
     )
     if waiting:
         asked = asked.where(Message.state.in_((QUEUED, SENDING, DOUBTFUL, FAILED)))
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         return [dict(row) for row in connection.execute(asked).mappings()]
 
 
@@ -159,7 +197,9 @@ def decide(engine: Engine, identifier: str, who: str, *, again: bool, reason: st
         (row,) = rows
         if row.state in (SENT, WRITTEN):
             raise DeliveryError(f"message {row.message_id} was {row.state} already")
-        new = QUEUED if again else FAILED
+        if row.state == SENDING:
+            raise DeliveryError(f"message {row.message_id} is being sent just now: look again in a minute")
+        new = QUEUED if again else DROPPED
         _set(
             connection,
             row.message_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import smtplib
 import socket
@@ -103,8 +104,21 @@ def _connected(to: Server, timeout: float) -> smtplib.SMTP:
         link.starttls(context=context)
         link.ehlo()
     if to.user is not None:
-        link.login(to.user, to.password or "")
+        _login(link, to.user, to.password or "")
     return link
+
+
+def _login(link: smtplib.SMTP, user: str, password: str) -> None:
+    """Log in; one whose name or password is not ASCII, which `smtplib` cannot send, by AUTH PLAIN in UTF-8 (RFC 4616)."""
+    if user.isascii() and password.isascii():
+        link.login(user, password)
+        return
+    link.ehlo_or_helo_if_needed()
+    if not link.has_extn("auth"):
+        raise smtplib.SMTPNotSupportedError("no login")
+    code, said = link.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0{user}\0{password}".encode()).decode())
+    if code != 235:
+        raise smtplib.SMTPAuthenticationError(code, said)
 
 
 def _accepted(reply: tuple[int, bytes], code: int | None = None) -> None:

@@ -50,7 +50,7 @@ class Rule(Section):
     clear: float | str
     severity: Literal["low", "medium", "high"] = "medium"
     companies: Literal["all", "portfolio", "watch_list"] = "all"
-    sectors: list[str] | None = None
+    sectors: Annotated[list[str], Field(min_length=1)] | None = None
     pd_from: Share = 0.0
     cool_down_days: Annotated[int, Field(ge=0, le=3650)] = 0
 
@@ -100,10 +100,13 @@ class Rule(Section):
         floor = FLOORS[self.kind][self.measure]
         if high <= floor:
             raise ValueError(f"{name}: raise must be above {floor:g}, since larger is worse, not {self.raise_}")
-        if not floor <= low <= high:
-            raise ValueError(f"{name}: clear must lie between {floor:g} and raise ({self.raise_}), not {self.clear}")
-        if self.measure in SHARES and high > 1:
-            raise ValueError(f"{name}: raise is a share, at most 1, not {self.raise_}")
+        if not floor < low <= high:
+            raise ValueError(f"{name}: clear must lie above {floor:g} and at or below raise ({self.raise_}), not {self.clear}")
+        most = {"riskiest": 0.9999, "zone": 2.0, "notches": len(grades) - 1.0}.get(
+            self.measure, 1.0 if self.measure in SHARES else None
+        )
+        if most is not None and high > most:
+            raise ValueError(f"{name}: raise can be {most:g} at most, or no company could ever reach it, not {self.raise_}")
         scoped = (self.companies != "all", self.sectors is not None, self.pd_from > 0)
         if self.kind != "company" and any(scoped):
             raise ValueError(
@@ -124,7 +127,8 @@ class Alerts(Section):
     back_test: BackTest
 
 
-ADDRESS = re.compile(r"[^@\s<>,;\"\\\x00-\x1f\x7f]+@[^@\s<>,;\"\\\x00-\x1f\x7f]+")
+ADDRESS = re.compile(r"[^@\s<>,;\"\\\x00-\x1f\x7f-\U0010ffff]+@[^@\s<>,;\"\\\x00-\x1f\x7f-\U0010ffff]+")
+"""ASCII alone: other addresses need servers that speak SMTPUTF8; a domain has an ASCII form, xn--…."""
 
 
 def _address(value: str) -> str:
@@ -134,7 +138,7 @@ def _address(value: str) -> str:
 
 
 def _one_line(value: str | None) -> str | None:
-    if value is not None and re.search(r"[\r\n\x00]", value):
+    if value is not None and (len(value.splitlines()) > 1 or "\0" in value):
         raise ValueError("must be one line")
     return value
 
@@ -200,8 +204,37 @@ def known_zone(name: str) -> str:
     return name
 
 
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def cron_fields(cron: str) -> dict[str, str]:
+    """Return the fields of a time as cron writes it: minute, hour, day, month and day_of_week, whose days have names (cron counts
+    them from Sunday, others from Monday).
+
+    >>> cron_fields("0 6 * * 1-5")["day_of_week"]
+    'mon-fri'
+    """
+    minute, hour, day, month, weekday = cron.split()
+    if day != "*" and weekday != "*":
+        raise ValueError("give a day of the month or days of the week, not both: cron would take either, and so would surprise")
+    named = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: DAYS[int(found[0])], weekday)
+    return {"minute": minute, "hour": hour, "day": day, "month": month, "day_of_week": named}
+
+
 class Schedule(Section):
-    cron: Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
+    cron: str
+    stale_days: Annotated[int, Field(ge=1)] | None
+
+    @field_validator("cron")
+    @classmethod
+    def _a_time(cls, cron: str) -> str:
+        from apscheduler.triggers.cron import CronTrigger
+
+        try:
+            CronTrigger(**cron_fields(cron))
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"'{cron}' is no time as cron writes it, such as '0 6 5 * *': {error}") from None
+        return cron
 
 
 class Retention(Section):

@@ -13,4 +13,4 @@ Year = Annotated[int, Field(ge=1900, le=2200)]
 class Section(BaseModel):
     """Base of every section: frozen, no unknown keys, no silent conversions from text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

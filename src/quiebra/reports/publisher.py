@@ -27,11 +27,11 @@ def quarto() -> str | None:
     return shutil.which("quarto")
 
 
-def quarto_commands(program: str, executed: Path, metadata: dict[str, str]) -> list[list[str]]:
-    """Return Quarto's command lines, HTML then PDF, to be run in the folder of the executed notebook."""
-    words = [part for key in ("title", "subtitle", "lang") for part in ("-M", f"{key}:{metadata[key]}")]
+def quarto_commands(program: str, executed: Path) -> list[list[str]]:
+    """Return Quarto's command lines, HTML then PDF, to be run in the folder of the executed notebook, whose first cell says the
+    rest."""
     return [
-        [program, "render", executed.name, "--no-execute", "--to", kind, "--output", f"{executed.stem}.{ending}", *words]
+        [program, "render", executed.name, "--no-execute", "--to", kind, "--output", f"{executed.stem}.{ending}"]
         for kind, ending in (("html", "html"), ("typst", "pdf"))
     ]
 
@@ -46,7 +46,7 @@ def publish_report(executed: Path, folder: Path, metadata: dict[str, str]) -> Pu
     if program is None:
         render(executed, html, pdf, metadata)
         return Published(html, pdf, "fallback")
-    for command in quarto_commands(program, executed, metadata):
+    for command in quarto_commands(program, executed):
         done = subprocess.run(command, cwd=executed.parent, capture_output=True, text=True)
         if done.returncode:
             raise WorkspaceError(f"quarto failed on {executed.name}: {done.stderr.strip()[-2000:]}")

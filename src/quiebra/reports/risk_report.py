@@ -66,6 +66,11 @@ class RiskReport(Report):
         ]
         return pl.DataFrame(rows, schema={"company_id": pl.String, "analyst": pl.String}, orient="row")
 
+    def with_analysts(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return a table of companies whose ``rating`` has an analyst's grade beside it, where one is in force."""
+        both = pl.concat_str("rating", "analyst", separator=" · ", ignore_nulls=True)
+        return table.join(self.graded, on="company_id", how="left", maintain_order="left").with_columns(rating=both).drop("analyst")
+
     def grades(self) -> tuple[dict[str, int], dict[str, int]]:
         """Companies by grade, a year ago and now."""
         names = list(self.params.score.grades)
@@ -111,8 +116,9 @@ class RiskReport(Report):
         if rows.is_empty():
             return head
         lines = [
-            words.markdown("{name}, PD {pd}: {why}", name=name, pd=words.percent(pd), why=why or words("no single reason"))
-            for name, pd, why in rows.select("name", "pd_12m", self.why).iter_rows()
+            words.markdown("{name}, {grade}, PD {pd}: {why}", name=name, grade=grade, pd=words.percent(pd),
+                           why=why or words("no single reason"))
+            for name, grade, pd, why in self.with_analysts(rows).select("name", "rating", "pd_12m", self.why).iter_rows()
         ]
         return head + " " + words("The riskiest, and why:") + "\n\n" + "\n".join(f"- {line}" for line in lines)
 
@@ -170,9 +176,7 @@ class RiskReport(Report):
 
     def _companies(self, rows: pl.DataFrame) -> str:
         words = self.words
-        shown = rows.join(self.graded, on="company_id", how="left", maintain_order="left").with_columns(
-            rating=pl.concat_str("rating", "analyst", separator=" · ", ignore_nulls=True)
-        )
+        shown = self.with_analysts(rows)
         named = {
             words("company"): "name", words("PD"): "pd_12m", words("interval"): "interval", words("grade"): "rating",
             words("five years"): "pd_60m", words("why"): self.why,
@@ -232,7 +236,7 @@ class RiskReport(Report):
         words, rows = self.words, risk.movers(self.history, self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return words("No company was scored both now and a year ago.")
-        rows = rows.with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
+        rows = self.with_analysts(rows).with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
         named = {words("company"): "name", words("grade"): "grade", words("before"): "pd_before", words("now"): "pd_12m",
                  words("why"): self.why}  # fmt: skip
         return table(rows.select(**named), {words("before"): words.percent, words("now"): words.percent})

@@ -11,17 +11,14 @@ from collections.abc import Callable
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from quiebra.errors import ParamsError
 from quiebra.params import load
+from quiebra.params.operations import cron_fields
 from quiebra.workspace import Workspace
 
 
 def trigger(cron: str, timezone: str) -> CronTrigger:
-    """Return when cycles run. ParamsError where the five fields are no time."""
-    try:
-        return CronTrigger.from_crontab(cron, timezone)
-    except (ValueError, KeyError) as error:
-        raise ParamsError(f"schedule.cron: '{cron}' is no time as cron writes it, such as '0 6 5 * *': {error}") from None
+    """Return when cycles run; ``cron``: as params have checked it."""
+    return CronTrigger(**cron_fields(cron), timezone=timezone)
 
 
 def run_clock(workspace: Workspace, say: Callable[[str], None]) -> None:

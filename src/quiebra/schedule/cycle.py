@@ -11,23 +11,24 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlalchemy import Engine, insert, select, update
 
 from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
-from quiebra.errors import QuiebraError, StageError, WorkspaceError
+from quiebra.errors import QuiebraError, StageError
 from quiebra.files import read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
 from quiebra.settings import database_url, person
-from quiebra.stages import one_at_a_time
 from quiebra.store.audit import Entry, append, verify
-from quiebra.store.engine import answering
+from quiebra.store.engine import alone, answering, reading
 from quiebra.store.tables import Cycle
+from quiebra.tear_sheets import tear_sheets
 from quiebra.workspace import Workspace
 
 STEPS = ("score", "alerts", "report", "deliver")
@@ -50,20 +51,20 @@ class Finished:
 def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
     """Run one cycle, or complete the last one if it was killed, and return how it ended. ``say`` is given each line of the log.
 
-    Where reports cannot be made alerts are delivered all the same. A step that fails is told to the owner. WorkspaceError where
-    another cycle is running in this workspace.
+    Each step looks at what there is to do and does only that, so that a step that was finished before is soon done. Where reports
+    cannot be made alerts are delivered all the same. A step that fails is told to the owner. StoreError where another cycle is
+    running on this database; where the parameters or the database are out of order, the owner is told without them.
     """
-    lock = FileLock(workspace.root / "data" / ".cycle.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise WorkspaceError(
-            "another cycle is running in this workspace: nothing was done; look at data/logs/schedule.jsonl"
-        ) from None
-    try:
-        return _Cycle(workspace, load(workspace), say).run()
-    finally:
-        lock.release()
+        params = load(workspace)
+        engine = store.connect(database_url(workspace.root))
+        store.upgrade(engine)
+    except QuiebraError as error:
+        _log(workspace, say, {"step": "start", "state": FAILED, "error": str(error)})
+        letters.last_resort(workspace, str(error))
+        raise
+    with alone(engine, "cycle"):
+        return _Cycle(workspace, params, say, engine).run()
 
 
 @dataclass
@@ -71,21 +72,19 @@ class _Cycle:
     workspace: Workspace
     params: Params
     say: Say
+    engine: Engine
 
     def run(self) -> Finished:
-        self.engine = store.connect(database_url(self.workspace.root))
-        store.upgrade(self.engine)
-        cycle_id, done = _begin(self.engine)
-        self.ended = Finished(cycle_id)
+        began = time.monotonic()
+        self.ended = Finished(_begin(self.engine))
         for step in STEPS:
-            if step not in done and not self._blocked(step):
+            if not self._blocked(step):
                 self._step(step)
-        self._end()
+        self._end(began)
         return self.ended
 
     def _blocked(self, step: str) -> bool:
-        """Whether a step cannot be done since an earlier one failed: without scores nothing can, without a report no mail with
-        it."""
+        """Whether a step cannot be done since the first one failed: without scores nothing can be told but that."""
         return "score" in self.ended.errors and step != "deliver"
 
     def _step(self, step: str) -> None:
@@ -102,13 +101,23 @@ class _Cycle:
 
     def _score(self) -> None:
         reproduce(self.workspace, "publish", log=sys.stderr)
+        days = (dt.datetime.now(dt.UTC).date() - self._as_of()).days
+        if (most := self.params.schedule.stale_days) is not None and days > most:
+            text = f"the data are {days} days old (schedule.stale_days: {most}): is the source still being fed?"
+            outbox.queue(self.engine, letters.notice(self.params, f"{self._as_of()}", "stale data", text))
+
+    def _as_of(self) -> dt.date:
+        return dt.date.fromisoformat(read_json(self.workspace.scores / "run.json")["as_of"])
 
     def _alerts(self) -> None:
         reproduce(self.workspace, "alerts", log=sys.stderr)
-        outbox.queue(
-            self.engine, letters.alert_letters(self.workspace, self.params, self.engine), again=ready(self.params.delivery)
-        )
+        made = letters.alert_letters(self.workspace, self.params, self.engine, cache(self._sheet))
+        outbox.queue(self.engine, made, again=ready(self.params.delivery))
         self._send()
+
+    def _sheet(self, company: str, lang: str) -> Path:
+        (sheet,) = tear_sheets(self.workspace, [company], lang)
+        return sheet.pdf
 
     def _report(self) -> None:
         reproduce(self.workspace, log=sys.stderr)
@@ -131,7 +140,7 @@ class _Cycle:
         for _, outcome in deliver(self.workspace, self.params, self.engine):
             self.ended.sent[outcome.state] = self.ended.sent.get(outcome.state, 0) + 1
 
-    def _end(self) -> None:
+    def _end(self, began: float) -> None:
         path = self.workspace.scores / "run.json"
         self.ended.run_id = read_json(path)["run_id"] if path.is_file() and "score" not in self.ended.errors else None
         if self.ended.errors and "deliver" in self.ended.errors:
@@ -140,22 +149,10 @@ class _Cycle:
         with answering(self.engine), self.engine.begin() as connection:
             values = {"state": state, "run_id": self.ended.run_id, "ended_at": _now(), "error": error}
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
-            append(
-                connection,
-                [
-                    Entry(
-                        person(),
-                        f"cycle {state}",
-                        self.ended.cycle_id,
-                        None,
-                        self.ended.sent,
-                        error or "all steps",
-                        self.ended.run_id,
-                    )
-                ],
-            )
+            action, why = f"cycle {state}", error or "all steps"
+            append(connection, [Entry(person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)])
         head = verify(self.engine)
-        self._log("cycle", state, time.monotonic(), messages=self.ended.sent, audit=f"{head.last_id}:{head.last_hash}")
+        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{head.last_id}:{head.last_hash}")
 
     def _send_notice(self) -> None:
         try:
@@ -164,48 +161,52 @@ class _Cycle:
             self.ended.errors["notice"] = str(error)
 
     def _log(self, step: str, state: str, began: float, **more: Any) -> None:
-        line = {
-            "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "cycle": self.ended.cycle_id,
-            "step": step,
-            "state": state,
-            "seconds": round(time.monotonic() - began, 1),
-            **more,
-        }
-        path = self.workspace.root / "data" / "logs" / "schedule.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self.say(line)
+        seconds = round(time.monotonic() - began, 1)
+        _log(self.workspace, self.say, {"cycle": self.ended.cycle_id, "step": step, "state": state, "seconds": seconds, **more})
+
+
+def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
+    line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
+    path = workspace.root / "data" / "logs" / "schedule.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(line, ensure_ascii=False) + "\n")
+    say(line)
 
 
 def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.Outcome]]:
-    """Send what waits in the outbox and is due; see `quiebra.delivery.outbox.dispatch`."""
-    with one_at_a_time(workspace, "delivery"):
-        return outbox.dispatch(engine, sends(params.delivery, workspace.root / "data" / "outbox"), params.delivery.attempts)
+    """Send what waits in the outbox and is due, but to no channel in its quiet hours; see `quiebra.delivery.outbox.dispatch`."""
+    options = params.delivery
+
+    def later(channel: str) -> dt.datetime | None:
+        known = options.channels.get(channel)
+        return None if known is None else letters.quiet_until(known, options.timezone, dt.datetime.now(dt.UTC))
+
+    return outbox.dispatch(engine, sends(options, workspace.root / "data" / "outbox"), options.attempts, later)
 
 
-def _begin(engine: Engine) -> tuple[str, list[str]]:
-    """Return the cycle to be done and its finished steps: the last one where it was killed, a new one otherwise."""
+def _begin(engine: Engine) -> str:
+    """Return the id of the cycle to be done: the last one where it was killed, a new one otherwise."""
     with answering(engine), engine.begin() as connection:
         last = connection.execute(select(Cycle).order_by(Cycle.started_at.desc()).limit(1)).first()
         if last is not None and last.state == RUNNING:
-            return last.cycle_id, list(last.steps)
+            return last.cycle_id
         now = _now()
         cycle_id = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}"
         connection.execute(insert(Cycle).values(cycle_id=cycle_id, state=RUNNING, steps=[], started_at=now))
-    return cycle_id, []
+    return cycle_id
 
 
 def _mark(engine: Engine, cycle_id: str, step: str) -> None:
     with answering(engine), engine.begin() as connection:
         steps = connection.scalar(select(Cycle.steps).where(Cycle.cycle_id == cycle_id))
-        connection.execute(update(Cycle).where(Cycle.cycle_id == cycle_id).values(steps=[*steps, step]))
+        done = [name for name in STEPS if name in (*steps, step)]
+        connection.execute(update(Cycle).where(Cycle.cycle_id == cycle_id).values(steps=done))
 
 
 def cycles(engine: Engine, count: int = 12) -> list[dict[str, Any]]:
     """Return the latest cycles, newest first."""
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         asked = select(Cycle.__table__).order_by(Cycle.started_at.desc()).limit(count)
         return [dict(row) for row in connection.execute(asked).mappings()]
 

@@ -6,19 +6,20 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
-from quiebra.store.engine import answering
+from quiebra.store.engine import answering, reading
 from quiebra.store.tables import AuditEntry, AuditSeal
 
 FIELDS = ("at", "who", "action", "subject", "before", "after", "reason", "run_id")
 NOTHING = "0" * 64
 """The hash before the first entry."""
+PRUNE = "audit prune"
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What checking the chain found: how many entries there are, the id and hash of the last one, and what is wrong."""
+    """What checking the chain found: how many entries there are, the id and hash of the last one, what is wrong, and what cannot
+    be said."""
 
     entries: int
     last_id: int
     last_hash: str
     faults: list[str]
+    remarks: list[str] = field(default_factory=list)
 
 
 def chained(previous: str, entry_id: int, row: Mapping[str, Any]) -> str:
@@ -54,7 +57,7 @@ def append(connection: Connection, entries: Sequence[Entry]) -> None:
     """Write entries at the end of the chain, as part of the caller's transaction. Writers wait for each other."""
     head = connection.execute(select(AuditSeal).where(AuditSeal.name == "head").with_for_update()).one()
     entry_id, hash_ = head.entry_id, head.hash
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = _now()
     for entry in entries:
         row = {"at": now, **vars(entry), "before": _plain(entry.before), "after": _plain(entry.after)}
         entry_id += 1
@@ -76,7 +79,7 @@ def entries(engine: Engine, count: int = 50, action: str | None = None) -> list[
     asked = select(AuditEntry).order_by(AuditEntry.entry_id.desc()).limit(count)
     if action is not None:
         asked = asked.where(AuditEntry.action == action)
-    with answering(engine), Session(engine) as session:
+    with reading(engine) as connection, Session(connection) as session:
         return [{name: getattr(row, name) for name in ("entry_id", *FIELDS, "hash")} for row in session.scalars(asked)]
 
 
@@ -86,7 +89,7 @@ def verify(engine: Engine, known: tuple[int, str] | None = None) -> Verdict:
     known: an entry's id and hash (or its start) that were noted elsewhere, such as in a report; a chain that was written anew
     as a whole does not have it.
     """
-    with answering(engine), engine.connect() as connection:
+    with reading(engine) as connection:
         seals = {row.name: row for row in connection.execute(select(AuditSeal))}
         rows = connection.execute(select(AuditEntry.__table__).order_by(AuditEntry.entry_id)).mappings().all()
     start, head = seals["start"], seals["head"]
@@ -105,9 +108,19 @@ def verify(engine: Engine, known: tuple[int, str] | None = None) -> Verdict:
         faults.append(f"{_named(expected, head.entry_id)} missing")
     elif not faults and hash_ != head.hash:
         faults.append("the last entry is not the one that was written last")
-    if known and not seen.get(known[0], "").startswith(known[1]):
+    if start.hash != NOTHING and not any(row["action"] == PRUNE and row["after"] == _pruned(start) for row in rows):
+        faults.append(f"{_named(1, start.entry_id)} missing, and nobody has pruned them")
+    remarks = []
+    if known and known[0] < start.entry_id:
+        remarks.append(f"entry {known[0]} has been pruned since, so that its hash says nothing: note the last one")
+    elif known and not seen.get(known[0], "").startswith(known[1]):
         faults.append(f"entry {known[0]} is not the one whose hash was noted: the chain was written anew")
-    return Verdict(len(rows), head.entry_id, head.hash, faults)
+    return Verdict(len(rows), head.entry_id, head.hash, faults, remarks)
+
+
+def _pruned(start: Any) -> dict[str, Any]:
+    """Return what the entry of a deletion says of where the chain starts since."""
+    return {"start": start.entry_id, "hash": start.hash}
 
 
 def prune(engine: Engine, before: dt.datetime, who: str) -> int:
@@ -119,17 +132,23 @@ def prune(engine: Engine, before: dt.datetime, who: str) -> int:
         raise StoreError(f"nothing was deleted, since the audit table does not hold together: {'; '.join(faults)}")
     with answering(engine), engine.begin() as connection:
         head = connection.execute(select(AuditSeal).where(AuditSeal.name == "head").with_for_update()).one()
+        kept = connection.scalar(select(func.min(AuditEntry.entry_id)).where(AuditEntry.at >= before)) or head.entry_id
         last = connection.execute(
             select(AuditEntry.entry_id, AuditEntry.hash)
-            .where(AuditEntry.at < before, AuditEntry.entry_id < head.entry_id)  # the last entry is always kept
+            .where(AuditEntry.entry_id < min(kept, head.entry_id))  # the last entry is always kept
             .order_by(AuditEntry.entry_id.desc()).limit(1)
         ).first()  # fmt: skip
         if last is None:
             return 0
         connection.execute(update(AuditSeal).where(AuditSeal.name == "start").values(entry_id=last.entry_id, hash=last.hash))
         gone = connection.execute(delete(AuditEntry).where(AuditEntry.entry_id <= last.entry_id)).rowcount
-        append(connection, [Entry(who, "audit prune", f"up to entry {last.entry_id}", gone, 0, "older than the time to keep")])
+        entry = Entry(who, PRUNE, f"up to entry {last.entry_id}", {"entries": gone}, _pruned(last), "older than the time to keep")
+        append(connection, [entry])
     return gone
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
 
 
 def _named(first: int, last: int) -> str:

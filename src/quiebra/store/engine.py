@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from quiebra.errors import StoreError
@@ -34,7 +36,7 @@ def connect(url: str) -> Engine:
         engine = create_engine(address, **({"connect_args": {"connect_timeout": 10}} if "psycopg" in address.drivername else {}))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
-            event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+            event.listen(engine, "begin", _begin)
         with engine.connect():
             return engine
     except (DBAPIError, OSError) as error:
@@ -48,6 +50,49 @@ def shown(address: URL) -> str:
     host = (address.host or "").rpartition("@")[2]
     port = f":{address.port}" if address.port else ""
     return f"{address.get_backend_name()}://{host}{port}/{address.database or ''}"
+
+
+def _begin(connection: Connection) -> None:
+    """Start a transaction: one that writes waits for its turn at once, one that only reads waits for nobody."""
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+@contextlib.contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that only reads, so that it does not wait for one that writes. StoreError where the database refuses."""
+    with answering(engine), engine.connect().execution_options(reads=True) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def alone(engine: Engine, what: str, wait: float = 0.0) -> Iterator[None]:
+    """Be the only one who does ``what`` with this database, whatever machine the others are on; a killed holder frees it.
+
+    StoreError where somebody else is still at it after ``wait`` seconds.
+    """
+    taken = StoreError(f"another {what} is running on this database: nothing was done")
+    if engine.dialect.name == "sqlite":
+        lock = FileLock(f"{engine.url.database}.{what}.lock")
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout:
+            raise taken from None
+        try:
+            yield
+        finally:
+            lock.release()
+        return
+    with answering(engine), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        key, until = func.hashtext(f"quiebra {what}"), time.monotonic() + wait
+        while not connection.scalar(select(func.pg_try_advisory_lock(key))):
+            if time.monotonic() >= until:
+                raise taken
+            time.sleep(0.5)
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 @contextlib.contextmanager
@@ -74,6 +119,9 @@ def upgrade(engine: Engine) -> None:
     """Create or migrate the tables and views to this version. StoreError where the database is of a later version."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    if engine.dialect.name == "sqlite":
+        with answering(engine), contextlib.closing(engine.raw_connection()) as raw:
+            raw.execute("PRAGMA journal_mode = WAL")  # readers see the last state while somebody writes
     with answering(engine), engine.begin() as connection:
         config.attributes["connection"] = connection
         try:

@@ -10,6 +10,8 @@ import polars as pl
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 
 from quiebra.canonical import SourceInfo
+from quiebra.settings import person
+from quiebra.store.audit import Entry, append
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import answering
 from quiebra.store.register import compare, enter
@@ -44,7 +46,10 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
     All or nothing: a failure, or a kill, at any point leaves the database as it was. The rows that a run shares with others
     (companies, statements, macro) are updated by key and never deleted, so that older runs stay traceable.
     """
+    run_id = what.run["run_id"]
     with answering(engine), engine.begin() as connection:
+        append(connection, [])
+        before = connection.scalar(select(Run.run_id).where(Run.is_current))
         counts = {
             "empresas": upsert(connection, _table(Company), _marked(what.companies, what.info)),
             "datos_financieros": upsert(connection, _table(Statement), what.statements),
@@ -56,6 +61,8 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
         counts["predicciones"] = _replace_scores(connection, what)
         counts["monitoreo"] = _replace_findings(connection, what)
         compare(connection, what.run["model_sha256"][:12], what.info.source, what.scores, what.outcomes)
+        if before != run_id:
+            append(connection, [Entry(person(), "run published", run_id, before, run_id, "what tables and views show", run_id)])
     return counts
 
 

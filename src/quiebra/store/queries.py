@@ -5,30 +5,30 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Engine, func, inspect, select
+from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
-from quiebra.store.engine import answering
+from quiebra.store.engine import reading
 from quiebra.store.tables import Model, Prediction, Run
 
 
-def _has_tables(engine: Engine) -> bool:
-    return inspect(engine).has_table(Run.__tablename__)
+def _has_tables(connection: Connection) -> bool:
+    return inspect(connection).has_table(Run.__tablename__)
 
 
 def current_run(engine: Engine) -> str | None:
     """Return the id of the run that the views show; None where nothing was published."""
-    with answering(engine), Session(engine) as session:
-        if not _has_tables(engine):
+    with reading(engine) as connection, Session(connection) as session:
+        if not _has_tables(connection):
             return None
         return session.scalar(select(Run.run_id).where(Run.is_current))
 
 
 def current_source(engine: Engine) -> str:
     """Return the source of the current run's data. StoreError where nothing was published."""
-    with answering(engine), Session(engine) as session:
-        found = session.scalar(select(Run.source).where(Run.is_current)) if _has_tables(engine) else None
+    with reading(engine) as connection, Session(connection) as session:
+        found = session.scalar(select(Run.source).where(Run.is_current)) if _has_tables(connection) else None
     if found is None:
         raise StoreError("nothing was published into this database yet: run `quiebra run`")
     return found
@@ -39,8 +39,8 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
 
     StoreError where nothing, or more than one run, matches.
     """
-    with answering(engine), Session(engine) as session:
-        if not _has_tables(engine):
+    with reading(engine) as connection, Session(connection) as session:
+        if not _has_tables(connection):
             raise StoreError("nothing was published into this database yet: run `quiebra publish`")
         found = session.execute(
             select(Run, Model)
@@ -67,8 +67,8 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
 
 def earlier_month(engine: Engine, source: str, as_of: str) -> float | None:
     """Return the mean one-year PD of the latest run of this source whose month is before that of ``as_of``; None: no such run."""
-    with answering(engine), Session(engine) as session:
-        if not _has_tables(engine):
+    with reading(engine) as connection, Session(connection) as session:
+        if not _has_tables(connection):
             return None
         first = dt.date.fromisoformat(as_of).replace(day=1)
         latest = select(Run.run_id).where(Run.source == source, Run.as_of < first).order_by(Run.as_of.desc(),

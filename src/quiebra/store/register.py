@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
-from quiebra.store.engine import answering
+from quiebra.store.audit import Entry, append
+from quiebra.store.engine import answering, reading
 from quiebra.store.tables import Model, Prediction, Run
 from quiebra.validation.judging import Resampling, judge, paired
 
@@ -72,7 +73,7 @@ def _out_of_time(connection: Connection, model_id: str, outcomes: pl.DataFrame) 
 
 def standing(engine: Engine, identifier: str) -> dict[str, Any]:
     """Return version, status, failed (gates) and comparison (with the champion) of the model with an id."""
-    with answering(engine), Session(engine) as session:
+    with reading(engine) as connection, Session(connection) as session:
         model = session.get(Model, identifier)
         if model is None:
             raise StoreError(f"no model has the id '{identifier}'")
@@ -83,7 +84,7 @@ def standing(engine: Engine, identifier: str) -> dict[str, Any]:
 def models(engine: Engine) -> list[dict[str, Any]]:
     """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc, failed (gates) and
     comparison (with the champion)."""
-    with answering(engine), Session(engine) as session:
+    with reading(engine) as connection, Session(connection) as session:
         return [
             {
                 "model_id": m.model_id, "version": m.version, "status": m.status, "source": m.source, "trained_on": m.trained_on,
@@ -94,13 +95,14 @@ def models(engine: Engine) -> list[dict[str, Any]]:
         ]  # fmt: skip
 
 
-def promote(engine: Engine, identifier: str, *, despite: bool = False) -> str:
-    """Make a model the champion of its source, and retire the one that was; return its id.
+def promote(engine: Engine, identifier: str, *, who: str, despite: bool = False) -> str:
+    """Make a model the champion of its source, and retire the one that was; return its id. It is in the audit table with ``who``.
 
     StoreError where no model, or more than one, has an id that starts so, or where it failed a gate: the message says which; and,
     unless ``despite``, where it ranked worse than the champion on the same rows, with the whole interval of the difference.
     """
     with answering(engine), engine.begin() as connection:
+        append(connection, [])
         found = connection.execute(
             select(Model.model_id, Model.source, Model.metrics, Model.comparison).where(
                 Model.model_id.startswith(identifier, autoescape=True)
@@ -122,6 +124,8 @@ def promote(engine: Engine, identifier: str, *, despite: bool = False) -> str:
                     "to promote it all the same, add --despite"
                 )
         _succeed(connection, source, model_id)
+        why = "although it ranks worse than the champion" if despite else "no gate failed"
+        append(connection, [Entry(who, "model promoted", model_id, champion, model_id, why)])
     return model_id
 
 
@@ -138,14 +142,15 @@ def against(comparison: dict[str, Any]) -> str:
     )
 
 
-def roll_back(engine: Engine, source: str | None = None) -> str:
-    """Retire the champion and put the one before it in charge again; return its id.
+def roll_back(engine: Engine, source: str | None = None, *, who: str) -> str:
+    """Retire the champion and put the one before it in charge again; return its id. It is in the audit table with ``who``.
 
     ``source``: of the models, where several have a champion.
 
     StoreError where there is no champion, or none before it.
     """
     with answering(engine), engine.begin() as connection:
+        append(connection, [])
         champions = connection.execute(select(Model.model_id, Model.source).where(Model.status == CHAMPION)).all()
         champions = [row for row in champions if source in (None, row.source)]
         if not champions:
@@ -161,6 +166,8 @@ def roll_back(engine: Engine, source: str | None = None) -> str:
         if before is None:
             raise StoreError(f"no model was champion before {champions[0].model_id}: there is nothing to go back to")
         _succeed(connection, champions[0].source, before)
+        entry = Entry(who, "model rolled back", before, champions[0].model_id, before, "the champion before is in charge again")
+        append(connection, [entry])
     return before
 
 

@@ -21,7 +21,7 @@ def prune(engine: Engine, keep: Retention, who: str) -> dict[str, int]:
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     entries = audit.prune(engine, now - dt.timedelta(days=keep.audit_days), who)
     old_messages = Message.changed_at < now - dt.timedelta(days=keep.messages_days)
-    over = Message.state.in_(("sent", "written", "failed"))
+    over = Message.state.in_(("sent", "written", "failed", "dropped"))
     with answering(engine), engine.begin() as connection:
         audit.append(connection, [])
         messages = connection.execute(delete(Message).where(old_messages, over)).rowcount

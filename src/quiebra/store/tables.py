@@ -166,8 +166,9 @@ class AuditSeal(Base):
 class Alert(Base):
     """A rule that a company, the portfolio or the model broke, and what became of it; see `quiebra.alerts.states`.
 
-    subject: a company's id, ``portfolio``, or a measure of monitoring. cause: what was new when it was raised: the same cause
-    raises no second alert. state: open, acknowledged or closed. raised_on, seen_on: as-of dates of runs.
+    subject: a company's id, ``portfolio``, or a measure of monitoring. cause: what was new when it was raised, and seen_cause
+    what was when it last stood: neither raises a second alert. state: open, acknowledged or closed. raised_on, seen_on: as-of
+    dates of runs.
     """
 
     __tablename__ = "alertas"
@@ -179,6 +180,7 @@ class Alert(Base):
     kind: Mapped[str] = mapped_column(String(16))
     subject: Mapped[str] = mapped_column(String(64))
     cause: Mapped[str] = mapped_column(String(64))
+    seen_cause: Mapped[str | None] = mapped_column(String(64))
     severity: Mapped[str] = mapped_column(String(8))
     value: Mapped[float] = mapped_column(Float)
     threshold: Mapped[float] = mapped_column(Float)
@@ -194,6 +196,16 @@ class Alert(Base):
     closed_on: Mapped[dt.date | None] = mapped_column(Date)
     closed_by: Mapped[str | None] = mapped_column(String(64))
     changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class Told(Base):
+    """An alert that a channel was told of, and by which message."""
+
+    __tablename__ = "alertas_comunicadas"
+
+    alert_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(32))
 
 
 class WatchEntry(Base):
@@ -237,8 +249,8 @@ class Override(Base):
 class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 
-    key: what it says, and to whom: the same key is queued once. state: queued, sending, doubtful, sent, written (to the folder,
-    for want of a server) or failed.
+    about: what it says; with channel and recipient it makes the id, and the same id is queued once. state: queued, sending,
+    doubtful, sent, written (to the folder, for want of a server), failed or dropped (by a person).
     """
 
     __tablename__ = "bandeja_salida"
