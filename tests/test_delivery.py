@@ -350,7 +350,7 @@ def test_styles_stand_in_each_element() -> None:
     html = page("<h1>Title</h1><table><tr><td>1</td></tr></table>", "es")
     assert "<style" not in html
     assert "var(--" not in html
-    assert re.search(r'<h1 style="[^"]*font-size: ?22px', html)
+    assert re.search(r'<h1 style="[^"]*font-size: ?21px', html)
     assert 'lang="es"' in html
 
 

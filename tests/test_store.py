@@ -253,4 +253,4 @@ def test_a_filled_database_of_the_first_tables_is_brought_up(url: str) -> None:
         assert connection.execute(text("SELECT pd_60m, pd_12m_low, scorer FROM v_ultimas_predicciones")).all() == []
     (model,) = store.models(engine)
     assert (model["version"], model["status"], model["auc"]) == (0, "challenger", 0.9)
-    assert store.promote(engine, "m") == "m"
+    assert store.promote(engine, "m", who="ana") == "m"

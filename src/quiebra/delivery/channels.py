@@ -130,7 +130,7 @@ def _service(channel: str, kind: str, url: str) -> Any:
         raise DeliveryError(
             f"{CHANNEL}{channel.upper()} is no address for {kind}: it starts with {known}, as apprise writes them"
         )
-    for one in service.servers():
+    for one in service:
         one.socket_read_timeout = READ_TIMEOUT
     return service
 
