@@ -220,7 +220,11 @@ def test_the_audit_table_on_postgresql(postgres) -> None:  # type: ignore[no-unt
 def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> None:
     engine = store.connect(database_url(place.root))
     with engine.begin() as connection:
-        for table in ("auditoria", "auditoria_sellos", "alertas", "vigilancia", "ajustes_calificacion", "bandeja_salida", "ciclos"):
+        for table in ("auditoria", "auditoria_sellos", "alertas", "vigilancia", "ajustes_calificacion", "bandeja_salida", "ciclos",
+            "alertas_comunicadas"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
-    assert settings.log(place) == []
+    with pytest.raises(StoreError):  # a reader does not change the tables
+        settings.log(place)
+    settings.save(place, settings.current(place)[1], {"portfolio.lgd": 0.5}, who="ana", reason="as agreed")
+    assert [entry["subject"] for entry in settings.log(place)] == ["portfolio.lgd"]

@@ -1,5 +1,6 @@
 """The dashboards' pages as widgets: words, tables, charts that Plotly can draw, and errors that become words."""
 
+import json
 import logging
 import os
 import re
@@ -34,6 +35,7 @@ from quiebra.dashboards.server import NoToken
 from quiebra.dashboards.settings import save
 from quiebra.dashboards.stress import Case
 from quiebra.errors import PanelError, Said, SourceError, WorkspaceError
+from quiebra.models import PdModel
 from quiebra.sources.reading import read_file, require
 from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
@@ -149,6 +151,50 @@ def _plain(value: object) -> object:
     return [_plain(v) for v in value] if isinstance(value, list) else value
 
 
+@pytest.mark.parametrize("name", SIX)
+def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("scored at page load")
+
+    for method in ("predict", "explain"):
+        monkeypatch.setattr(PdModel, method, refuse)
+    page = SIX[name]()
+    page.redraw()
+    assert page.ready
+    assert "q-notice" not in frame_html(page, EN)
+
+
+def test_where_the_database_does_not_answer_no_alert_is_made_up_or_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("QUIEBRA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    base = Base(Workspace(workspace))
+    assert {kpi.title: kpi.value for kpi in executive.kpis(base, EN)}["Alerts open"] == "–"
+    assert company.decided(base, base.scores["company_id"][0], EN) == [
+        "The database does not answer: alerts and analysts' grades are not shown."
+    ]
+    page = Settings()
+    page.redraw()
+    assert page.ready
+    assert "does not answer" in page.log_note.value
+
+
+def test_a_setting_that_params_lack_can_be_given_on_the_page(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace)
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    del content["portfolio"]["lgd"]
+    (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    page = Settings()
+    page.frame.language = "es"
+    page.redraw()
+    assert page.ready
+    page.preview()
+    assert "portfolio.lgd: falta" in page.shown.value  # in the reader's language
+    page.fields["portfolio.lgd"].value = "0.4"
+    assert "+  lgd: 0.4" in page.shown.value
+
+
 def test_there_is_a_notebook_a_page() -> None:
     assert {path.stem for path in (ROOT / "dashboards").glob("*.ipynb")} == set(PAGES) == set(SIX)
 
@@ -190,13 +236,21 @@ def test_what_is_typed_in_and_uploaded_outlives_a_change_of_language(finished: P
     page.frame.opened = True
     page.redraw()
     page.type_in.value = True
-    page.fields["net_income"].value = -77.0
+    page.fields["net_income"].value = "-77.5"
+    page.fields["inventory"].value = ""  # missing, not zero
+    page.listed.value = False
     page.called.value = "Mine"
     before = page.shown.score["pd_12m"]
+    assert page.shown.statement["inventory"] is None
+    assert page.shown.score["scorer"] == "accounting"
     page.frame.language = "es"
     page.redraw()
     assert page.shown.score["pd_12m"] == before
-    assert (page.fields["net_income"].value, page.shown.name) == (-77.0, "Mine")
+    assert (page.fields["net_income"].value, page.fields["inventory"].value, page.shown.name) == ("-77,5", "", "Mine")
+    assert not page.listed.value
+    page.fields["net_income"].value = "much"
+    assert "no es un número" in page.notes["net_income"].value
+    assert page.shown.score["pd_12m"] == before
     page = Portfolio()
     page.redraw()
     page.take("mine.csv", f"company_id,exposure\n{page.base.scores['company_id'][0]},5\n".encode())
@@ -298,13 +352,17 @@ def test_an_open_page_does_not_mix_two_runs(workspace: Path) -> None:
 def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_readers_own(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = workspace / "params.yaml"
-    text = path.read_text()
-    path.write_text(re.sub(r"(?m)^  shocks:\n", "  shocks:\n    collapse:\n      revenue: -0.75\n", text))
+    path = workspace / "data/stress/portfolio.json"
+    record = json.loads(path.read_text())
+    record["options"]["stress"]["shocks"]["collapse"] = {"revenue": -0.75}
+    path.write_text(json.dumps(record))
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("  shocks:\n", "  shocks:\n    since then:\n      revenue: -0.1\n", 1))
     monkeypatch.chdir(workspace)
     page = Stress()
     page.redraw()
     assert page.ready
+    assert "since then" not in dict(page.preset.options), "a page shows what its run was made with"
     page.preset.value = "collapse"
     assert page.case().shock.revenue == -0.75 and page.preset.value == "collapse"
     page.levers["margin"].value = -0.02

@@ -16,12 +16,14 @@ from browser import CHROMIUM, Served, Watched, browsing, leave, serving
 from conftest import command, environment
 from filelock import FileLock
 
+from quiebra.alerts.states import alerts, close
 from quiebra.dashboards.page import PAGES
 from quiebra.provenance import hash_files
+from quiebra.store import connect
 from quiebra.words import Words
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
-NASTY = "<img src=x onerror=alert(1)>"
+NASTY = '<img src=x onerror=alert(1)><a href="https://evil.example">Acme'
 Visit = Callable[..., Watched]
 
 
@@ -82,18 +84,23 @@ def kpi(watched: Watched, title: str) -> str:
 def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outside_request(
     name: str, served: Served, visit: Visit
 ) -> None:
-    first = {"en": "SIMULATED", "es": "SIMULADO"}
-    for width, language in ((1280, "en"), (400, "es")):
+    first, run = {"en": "SIMULATED", "es": "SIMULADO"}, {"en": "run", "es": "ejecución"}
+    for width, language in ((1280, "en"), (400, "es"), (1280, "es"), (400, "en")):
         watched = visit(served.url(name), width=width, language=language)
         page = watched.page
         if name != "settings":
             page.wait_for_selector(".q-chart[data-drawn]", timeout=30_000)
+            page.set_viewport_size({"width": width, "height": page.evaluate("document.documentElement.scrollHeight")})
+            page.wait_for_function(  # charts are drawn when they come into sight
+                "[...document.querySelectorAll('.q-live .q-chart')].every((c) => !c.offsetParent || c.hasAttribute('data-drawn'))"
+            )
         assert watched.errors == []
         assert watched.outside(served.address) == []
+        assert page.locator("[href*='evil.example']").count() == 0, "a name made a link"
         assert first[language] in text(watched)
         assert not re.search(r"</\w|class=|&lt;", text(watched)), "markup shown as text"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert "run" in page.locator(".q-foot >> visible=true").inner_text() or language == "es"
+        assert run[language] in page.locator(".q-foot >> visible=true").inner_text()
         assert page.evaluate("document.documentElement.lang") == language
         page.wait_for_timeout(600)
         unnamed = page.evaluate(
@@ -164,6 +171,18 @@ def test_a_company_is_found_while_typing_and_a_nasty_name_is_only_text(served: S
     field.press("ArrowDown")
     field.press("Enter")
     page.wait_for_function(f"document.querySelector('.q-live h1').textContent.includes({json.dumps(first.split(' · ')[0])})")
+    known = page.locator("[role=option]").all_inner_texts()
+    name = first.split(" · ")[0]
+    field.fill("Simulated company 2")
+    field.press("Enter")  # at once: what is chosen is what was typed, not what was listed for the text before
+    page.wait_for_function("document.querySelector('.q-live h1').textContent.includes('Simulated company 2')")
+    page.click("text=Type in a statement")
+    page.wait_for_function("document.querySelector('.q-live h1')?.textContent.includes('typed in')")
+    field.fill(name)
+    page.wait_for_function(f"[...document.querySelectorAll('[role=option]')].some((o) => o.textContent.startsWith({json.dumps(name)}))")
+    page.locator("[role=option]").first.click()  # also where it is the one that was shown before the form
+    page.wait_for_function(f"document.querySelector('.q-live h1').textContent.includes({json.dumps(name)})")
+    assert known
     with page.expect_download() as download:
         page.click("text=Tear sheet")
     assert first.split(" · ")[0] in Path(download.value.path()).read_text()
@@ -239,7 +258,8 @@ def test_sliders_and_scenarios_move_portfolio_and_company(served: Served, visit:
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     page.wait_for_function(f"document.querySelector('.q-live .q-kpi .value').textContent !== {json.dumps(severe)}")
-    assert "→" in text(watched, ".q-card:has-text('One company')")
+    before, after = text(watched, ".q-card:has-text('One company') .q-html p").split("→")
+    assert before.split()[-2:] != after.split()[-2:]
     page.click("text=Back to now")
     page.wait_for_function(f"document.querySelector('.q-live .q-kpi .value').textContent === {json.dumps(calm)}")
     assert watched.errors == []
@@ -322,6 +342,12 @@ def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(pl
         (own / "data/scores/run.json").write_text(json.dumps(run | {"run_id": "feedfeedfeed"}))
         watched = visit(server.url("executive"), language="en")
         assert "feedfeedfeed" in text(watched)
+        assert kpi(watched, "Alerts open") != "0"
+        database = connect(f"sqlite:///{own / 'data/quiebra.db'}")
+        for alert_id in alerts(database)["alert_id"]:
+            close(database, alert_id, "ana", "looked into")
+        visit(server.url("executive"), language="en")  # a kernel that was warm before has drawn what stood before
+        assert kpi(visit(server.url("executive"), language="en"), "Alerts open") == "0"
         (own / "data/scores/run.json").unlink()
         watched = visit(server.url("executive"), language="en")
         assert "quiebra run" in text(watched)

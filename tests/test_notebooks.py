@@ -25,6 +25,18 @@ def test_there_is_one_for_each_stage() -> None:
     assert {Path(name).name for name in NAMES} == {Path(stage.notebook).name for stage in STAGES.values()} | of_companies
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: Path) -> None:
+    """A page catches every error, so that running through says nothing: what it shows does."""
+    done = command(workspace, "jupyter", "execute", "--output=../out.ipynb", name)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outputs = [o for cell in json.loads((workspace / "out.ipynb").read_text())["cells"] for o in cell.get("outputs", [])]
+    shown = "".join("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
+    assert "q-first" in shown
+    assert "q-notice" not in shown
+    assert not (workspace / "data/logs/dashboards.log").exists()
+
+
 @pytest.mark.parametrize("name", [*NAMES, *PAGES])
 def test_runs_by_nbval(name: str, workspace: Path) -> None:
     done = command(workspace, sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", name)

@@ -36,8 +36,23 @@ class Said:
         return self.text.format(**{name: _plain(value) for name, value in self.values.items()}) if self.values else self.text
 
 
+class Lines(list[Said]):
+    """A list of things said that stand one under the other; other lists stand in a line."""
+
+
 def _plain(value: object) -> object:
-    return "; ".join(str(part) for part in value) if isinstance(value, list) else value
+    return SEPARATORS[type(value)].join(str(part) for part in value) if isinstance(value, list) else value
+
+
+SEPARATORS = {list: "; ", Lines: "\n  "}
+
+
+class Refused(ValueError):
+    """A value of a parameter that cannot be used; ``said`` holds why, with its values apart."""
+
+    def __init__(self, text: str, /, **values: object) -> None:
+        self.said = Said(text, values)
+        super().__init__(str(self.said))
 
 
 class QuiebraError(Exception):
@@ -86,6 +101,12 @@ class StageError(QuiebraError):
 
 class WorkspaceError(QuiebraError):
     """The workspace lacks something or cannot be written."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> Said | str:
+    """Return `nearest` as `Said`."""
+    close = closest(name, known)
+    return Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

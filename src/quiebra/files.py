@@ -27,7 +27,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
             os.fsync(handle.fileno())
         partial.replace(path)
     except OSError as error:
-        raise WorkspaceError(f"cannot write {path}: {error.strerror or error}. Check the disk and its permissions.") from error
+        why = error.strerror or error
+        raise WorkspaceError("cannot write {path}: {why}. Check the disk and its permissions.", path=path, why=why) from error
     finally:
         if partial.exists():
             partial.unlink()
@@ -51,7 +52,7 @@ def write_table(path: Path, table: pl.DataFrame) -> Path:
 
 def _needs(path: Path) -> Path:
     if not path.is_file():
-        raise WorkspaceError(f"{path} is missing: run `dvc repro` (or `make run`), which makes it")
+        raise WorkspaceError("{path} is missing: run `dvc repro` (or `make run`), which makes it", path=path)
     return path
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent, parse_decimal
 
-from quiebra.errors import Said
+from quiebra.errors import SEPARATORS, Said
 
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
@@ -61,13 +61,24 @@ class Words:
 
     def _value(self, value: object) -> object:
         if isinstance(value, list):
-            return "; ".join(str(self._value(part)) for part in value)
+            return SEPARATORS[type(value)].join(str(self._value(part)) for part in value)
+        if isinstance(value, Path):  # where it lies is nothing to a reader
+            return value.name
         return self.say(value) if isinstance(value, Said) else value
 
     def number(self, value: float | None, decimals: int = 0) -> str:
         if value is None:
             return MISSING
         return format_decimal(value, format="#,##0" + ("." + "0" * decimals if decimals else ""), locale=self.language)
+
+    def typed(self, value: float | None) -> str:
+        """Return a number as a person types it; nothing where it is missing."""
+        return "" if value is None else format_decimal(value, format="0.######", locale=self.language)
+
+    def parsed(self, text: str) -> float | None:
+        """Return the number that a person typed, with the language's decimal mark; None for nothing. ValueError where it is none,
+        or a mark between thousands stands in the wrong place."""
+        return float(parse_decimal(text.strip(), locale=self.language, strict=True)) if text.strip() else None
 
     def percent(self, value: float | None, decimals: int = 2) -> str:
         if value is None:

@@ -13,6 +13,7 @@ import polars as pl
 from quiebra.alerts.measures import company_measures, earlier
 from quiebra.alerts.rules import ALERTS, Change, change, found
 from quiebra.params.operations import BackTest, Rule
+from quiebra.risk.portfolio import standing_at
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.judging import Resampling, rounded
 
@@ -43,12 +44,8 @@ def rounds(past: Past, first: int, last: int) -> list[dt.date]:
 
 
 def portfolio(past: Past, as_of: dt.date) -> pl.DataFrame:
-    """Return the scores that stood on a date: each living company's latest, unless its statement was too old by then."""
-    known = past.scores.filter(pl.col("available_at") <= as_of)
-    failed = past.events.filter(pl.col("event_date") <= as_of)
-    latest = known.join(failed, on="company_id", how="anti").sort("company_id", "fiscal_year")
-    latest = latest.unique("company_id", keep="last", maintain_order=True)
-    return latest.filter(pl.col("period_end") >= pl.lit(as_of).dt.offset_by(f"-{max(past.max_age_months, 1)}mo"))
+    """Return the scores that stood on a date; see `quiebra.risk.portfolio.standing_at`."""
+    return standing_at(past.scores, past.events, as_of, past.max_age_months)
 
 
 Measured = list[tuple[dt.date, pl.DataFrame]]

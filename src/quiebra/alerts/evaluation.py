@@ -37,7 +37,7 @@ def which(run: FinishedRun) -> Run:
 
 def hits(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> pl.DataFrame:
     """Return who is at a rule's threshold or beyond; see `quiebra.alerts.rules.found`."""
-    now = _with_ends(run, run.scores.select(pl.exclude("name", "sector", "region")))
+    now = run.dated(run.scores.select(pl.exclude("name", "sector", "region")))
     today = now.select(KEYS).join(run.features, on=KEYS, how="left", maintain_order="left")
     now = now.with_columns(blind_share=run.model.blind_share(today))
     companies = company_measures(now, earlier(run.history, now), run.companies, score.grades, run.as_of)
@@ -54,14 +54,10 @@ def hits(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> pl.
     )
 
 
-def _with_ends(run: FinishedRun, scores: pl.DataFrame) -> pl.DataFrame:
-    return scores.join(run.statements.select(*KEYS, "period_end"), on=KEYS, how="left", maintain_order="left")
-
-
 def judged(run: FinishedRun, options: Alerts, score: Score, how: Resampling) -> dict[str, Any]:
     """Return the back-test of the rules over the years that validation judged; see `quiebra.alerts.backtest.back_test`."""
     first, last = map(int, run.metrics["walk_forward"]["test_years"].split("-"))
-    past = Past(_with_ends(run, run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
+    past = Past(run.dated(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
     return back_test(past, _rules(options, score), first, last, options.back_test, how)
 
 

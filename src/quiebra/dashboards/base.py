@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
 from quiebra.alerts.analysts import OVERRIDES, WATCHED, overrides, watched
 from quiebra.alerts.states import ALERTS, alerts
 from quiebra.errors import StoreError, WorkspaceError
-from quiebra.params import Labels, Params, Score, load
+from quiebra.params import Labels, Params, Portfolio, Score, Stress, load
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
 from quiebra.settings import database_url
@@ -45,11 +45,18 @@ def written(workspace: Workspace) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Standing:
-    """Alerts that are not closed (see `quiebra.alerts.states.alerts`), overrides in force, and the analysts' watch list."""
+    """Alerts that are not closed (see `quiebra.alerts.states.alerts`), overrides in force, and the analysts' watch list; all
+    empty, and ``answered`` false, where the database did not answer."""
 
     alerts: pl.DataFrame
     overrides: pl.DataFrame
     watched: pl.DataFrame
+    answered: bool = True
+
+
+def _in_order(of_run: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the run was made with in the order of params.yaml: its record sorts names."""
+    return {name: of_run[name] for name in sorted(of_run, key=lambda name: [*now, name].index(name))}
 
 
 @dataclass(frozen=True)
@@ -71,22 +78,27 @@ class Base(FinishedRun):
 
     @cached_property
     def params(self) -> Params:
-        """The parameters in force: those of params.yaml, but for what the run's scores were made with."""
+        """The parameters in force: those of params.yaml, but for what the run's scores, scenarios and losses were made with."""
         now = load(self.workspace)
         made_with = self.run["params"]
         scale = dict(sorted(made_with["score"]["grades"].items(), key=lambda pair: pair[1]))  # the record sorts its keys
         score = Score.model_validate({**made_with["score"], "grades": scale})
-        return now.model_copy(update={"score": score, "labels": Labels.model_validate(made_with["labels"])})
+        options = self.losses["options"]
+        kept = {name: _in_order(options["stress"][name], getattr(now.stress, name)) for name in ("scenarios", "shocks")}
+        stress = Stress.model_validate({**options["stress"], **kept})
+        portfolio = Portfolio.model_validate(options["portfolio"])
+        labels = Labels.model_validate(made_with["labels"])
+        return now.model_copy(update={"score": score, "labels": labels, "stress": stress, "portfolio": portfolio})
 
     @cached_property
     def standing(self) -> Standing:
-        """What people decided and which alerts stand, as the database says now; nothing where it does not answer."""
+        """What people decided and which alerts stand, as the database says now."""
         source = self.run["data"]["source"]
         try:
             engine = connect(database_url(self.workspace.root))
             return Standing(alerts(engine, source), overrides(engine, source), watched(engine, source))
         except StoreError:  # a database that is down hides decisions, not the page
-            return Standing(*(pl.DataFrame(schema=schema) for schema in (ALERTS, OVERRIDES, WATCHED)))
+            return Standing(*(pl.DataFrame(schema=schema) for schema in (ALERTS, OVERRIDES, WATCHED)), answered=False)
 
     def beside(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return a table of companies with ``analyst``: an analyst's grade beside the model's, where one is in force."""
@@ -108,5 +120,5 @@ class Base(FinishedRun):
         """Raise WorkspaceError unless the run is whole: every page rests on these."""
         for name in ("run", "metrics", "published", "findings", "losses"):
             getattr(self, name)
-        if not (self.workspace.scores / "contributions.parquet").exists():
+        if "options" not in self.losses or not (self.workspace.scores / "contributions.parquet").exists():
             raise WorkspaceError("the scores were made by an earlier version: run `quiebra run` to score again")

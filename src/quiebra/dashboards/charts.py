@@ -22,7 +22,10 @@ YEARS = {"dtick": 1, "tickformat": "d"}
 
 
 def pd_over_time(years: pl.DataFrame, words: Words) -> Spec:
-    """Mean and median PD by fiscal year, the middle 80 % of companies as a band, and the observed rate where it is known."""
+    """Mean PD by fiscal year with its interval, median PD, the middle 80 % of companies as a band, and the observed rate where it
+    is known."""
+    mean = years["mean_pd"]
+    bars = {"array": (years["mean_high"] - mean).to_list(), "arrayminus": (mean - years["mean_low"]).to_list()}
     x = years["fiscal_year"].to_list()
     known = years.drop_nulls("observed")
     hover = "%{x}: %{y:.2%}<extra>%{fullData.name}</extra>"
@@ -30,7 +33,8 @@ def pd_over_time(years: pl.DataFrame, words: Words) -> Spec:
         _line(x, years["high_pd"], "", "rgba(0,0,0,0)", hoverinfo="skip", showlegend=False),
         _line(x, years["low_pd"], words("middle 80 % of companies"), "rgba(0,0,0,0)", fill="tonexty", fillcolor="$band",
             hoverinfo="skip"),
-        _line(x, years["mean_pd"], words("mean PD"), "$blue", mode="lines+markers", hovertemplate=hover),
+        _line(x, years["mean_pd"], words("mean PD, with its interval"), "$blue", mode="lines+markers", hovertemplate=hover,
+            error_y={**bars, "type": "data", "color": "$blue", "thickness": 1.2, "width": 4}),
         _line(x, years["median_pd"], words("median PD"), "$teal", dash="dash", hovertemplate=hover),
         {
             "x": known["fiscal_year"].to_list(), "y": known["observed"].to_list(), "name": words("observed failures"),
@@ -92,7 +96,10 @@ def migration_map(moves: pl.DataFrame, gone: str, words: Words) -> Spec:
 def group_bars(table: pl.DataFrame, by: str, words: Words) -> Spec:
     """Mean PD by group, the riskiest on top; table: ``by``, companies, mean_pd and watch_share."""
     rows = table.sort("mean_pd")
-    notes = [f"{n:,} · {w:.0%}" for n, w in rows.select("companies", "watch_share").iter_rows()]
+    notes = [
+        words("{n} companies, {share} on watch", n=words.number(n), share=words.percent(w, 0))
+        for n, w in rows.select("companies", "watch_share").iter_rows()
+    ]
     bar = {
         "type": "bar", "orientation": "h", "y": rows[by].to_list(), "x": rows["mean_pd"].to_list(), "marker": {"color": "$blue"},
         "text": [words.percent(v) for v in rows["mean_pd"]], "textposition": "auto", "customdata": notes, "cliponaxis": False,
@@ -226,13 +233,13 @@ def histogram(values: np.ndarray, words: Words, *, title: str, log: bool = True)
     return {"data": [bars], "layout": {"xaxis": axis, "bargap": 0.02}, "alt": words("Distribution: {title}", title=title)}
 
 
-def contribution_bars(names: list[str], values: list[float], words: Words, title: str) -> Spec:
-    """Horizontal bars of amounts, the largest on top."""
+def contribution_bars(names: list[str], values: list[float], words: Words, title: str, share: bool = False) -> Spec:
+    """Horizontal bars of amounts, or of shares, the largest on top."""
     bars = {
         "type": "bar", "orientation": "h", "y": names[::-1], "x": values[::-1], "marker": {"color": "$blue"},
-        "hovertemplate": "%{y}: %{x:.4~g}<extra></extra>",
+        "hovertemplate": "%{y}: %{x:.2%}<extra></extra>" if share else "%{y}: %{x:.4~g}<extra></extra>",
     }  # fmt: skip
-    layout = {"yaxis": {"type": "category"}, "xaxis": {"title": {"text": title}}}
+    layout = {"yaxis": {"type": "category"}, "xaxis": {**(PERCENT if share else {}), "title": {"text": title}}}
     return {
         "data": [bars],
         "layout": layout,

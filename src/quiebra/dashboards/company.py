@@ -119,6 +119,8 @@ def typed(base: Base, name: str, sector: str | None, items: Mapping[str, float |
 def decided(base: Base, company_id: str, words: Words) -> list[str]:
     """Return what analysts decided on a company and the alerts that stand on it, in sentences."""
     standing = base.standing
+    if not standing.answered:
+        return [words("The database does not answer: alerts and analysts' grades are not shown.")]
     found = wording.decided(company_id, standing.overrides.to_dicts(), standing.watched.to_dicts(), words)
     alerts = standing.alerts.filter(pl.col("subject") == company_id).to_dicts()
     if alerts:

@@ -83,22 +83,25 @@ class Table(anywidget.AnyWidget):
 
 
 class Search(anywidget.AnyWidget):
-    """A text box that offers matches while one types. ``find``: text → a list of (value, words); ``chosen``: what was picked."""
+    """A text box that offers matches while one types. ``find``: text → a list of (value, words); ``choose`` is given what was
+    picked."""
 
     _esm = ASSETS / "search.js"
     label = traitlets.Unicode("").tag(sync=True)
     placeholder = traitlets.Unicode("").tag(sync=True)
     text = traitlets.Unicode("").tag(sync=True)
-    matches = traitlets.List().tag(sync=True)
-    chosen = traitlets.Unicode("").tag(sync=True)
+    found = traitlets.Dict().tag(sync=True)  # matches, and the text that they belong to
 
-    def __init__(self, find: Callable[[str], list[tuple[str, str]] | None], **texts: str) -> None:
-        self.find = find
-        super().__init__(**texts)
+    def __init__(
+        self, find: Callable[[str], list[tuple[str, str]] | None], choose: Callable[[str], object], **texts: str
+    ) -> None:
+        self.find, self.choose = find, choose
+        super().__init__(found={"text": "", "matches": []}, **texts)
         self.observe(self._look, "text")
+        self.on_msg(lambda _widget, content, _buffers: self.choose(str(content.get("chosen", ""))))
 
     def _look(self, change: Any) -> None:
-        self.matches = [list(match) for match in self.find(change["new"]) or ()]
+        self.found = {"text": change["new"], "matches": [list(match) for match in self.find(change["new"]) or ()]}
 
 
 class Upload(anywidget.AnyWidget):

@@ -30,7 +30,7 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
     month, standing = month_before(base), base.standing.alerts
     return [
         Kpi(words("Companies"), words.number(scores.height), words("as of {date}", date=words.date(base.run["as_of"]))),
-        Kpi(words("Mean PD, one year"), words.percent(now), *_change(now, ago, words("on the year"), words)),
+        Kpi(words("Mean PD, one year"), words.percent(now), *_change(now, ago, _range(scores, words), words)),
         Kpi(words("Change on the month"),
             words.points(now - month if month is not None else None) + (" pp" if month is not None else ""),
             words("against the run before") if month is not None else words("no run of an earlier month")),
@@ -41,15 +41,23 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
             words("{share} of the exposure", share=words.percent(losses["expected_loss"] / losses["exposure"]))),
         Kpi(words("On the watch list"), words.percent(scores["watch"].mean(), 1), words("{n} companies",
             n=words.number(scores["watch"].sum()))),
-        Kpi(words("Alerts open"), words.number(standing.height), words("{n} of high severity; {alarms} model alarms",
-            n=standing.filter(pl.col("severity") == "high").height, alarms=alarms)),
+        Kpi(words("Alerts open"), words.number(standing.height if base.standing.answered else None),
+            words("{n} of high severity; {alarms} model alarms", alarms=alarms,
+                  n=words.number(standing.filter(pl.col("severity") == "high").height if base.standing.answered else None))),
     ]  # fmt: skip
 
 
-def _change(now: Any, ago: Any, when: str, words: Words) -> tuple[str, str]:
+def _range(scores: pl.DataFrame, words: Words) -> str:
+    """Return the interval of the mean PD: what each PD's interval covers moves all companies together."""
+    low, high = (words.percent(scores[f"pd_12m_{end}"].mean()) for end in ("low", "high"))  # type: ignore[arg-type]
+    return words("{low} to {high}", low=low, high=high)
+
+
+def _change(now: Any, ago: Any, interval: str, words: Words) -> tuple[str, str]:
     if ago is None:
-        return "", ""
-    return f"{words.points(now - ago)} pp {when}", "up" if now > ago else "down"
+        return interval, ""
+    change = words("{change} pp on the year", change=words.points(now - ago))
+    return f"{interval}; {change}", "up" if now > ago else "down"
 
 
 def month_before(base: Base) -> float | None:
@@ -91,9 +99,10 @@ def groups(base: Base, by: str) -> pl.DataFrame:
     return risk.by_group(base.scores, base.companies, by)
 
 
-def movers(base: Base, words: Words, count: int = 40) -> pl.DataFrame:
-    """Return the companies whose PD rose most: name, grades, PDs and reasons in the reader's language."""
-    rows = base.beside(risk.movers(base.history, base.scores, count))
+def movers(base: Base, words: Words) -> pl.DataFrame:
+    """Return the companies of a year ago and now, those whose PD rose most first: name, grades, PDs and reasons in the reader's
+    language."""
+    rows = base.beside(risk.movers(base.before, base.scores))
     why = "reasons_es" if words.language == "es" else "reasons"
     return rows.select(
         "company_id",

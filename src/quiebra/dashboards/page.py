@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import os
@@ -66,6 +67,7 @@ class Page:
         self.body.add_class("q-body")
         self.words = Words(self.frame.language)
         self.ready = False
+        self._waiting: asyncio.TimerHandle | None = None
 
     def first(self, words: Words) -> str:
         """Return what is shown before the widgets are there."""
@@ -134,6 +136,15 @@ class Page:
 
         return run
 
+    def soon(self, action: Callable[[], object], seconds: float = 0.35) -> None:
+        """Do something costly once the reader has stopped for a moment; what was to be done before is dropped."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        try:
+            self._waiting = asyncio.get_running_loop().call_later(seconds, self.guarded(action))
+        except RuntimeError:  # outside a kernel nobody is typing
+            self.guarded(action)()
+
     def fail(self) -> None:
         """Log the current exception, and tell the reader where it is."""
         self.frame.say(failure(log_failure(self.base.workspace, self.name), self.words), "error")
@@ -181,7 +192,7 @@ def frame_html(page: Page, words: Words) -> str:
 
 def footer(base: Base, words: Words) -> Markup:
     """Return what was scored, as of when, and by which run."""
-    parts = (base.source["title"], words.date(base.run["as_of"]), base.run["run_id"])
+    parts = (words(base.source["title"]), words.date(base.run["as_of"]), base.run["run_id"])
     return escape(words("{title} · as of {date} · run {run}", title=parts[0], date=parts[1], run=parts[2]))
 
 

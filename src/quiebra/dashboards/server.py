@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import ipaddress
 import logging
 import os
@@ -32,10 +33,12 @@ from quiebra.dashboards.kernels import can_fork
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES, first_language
 from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
-from quiebra.errors import QuiebraError, WorkspaceError
+from quiebra.errors import QuiebraError, StoreError, WorkspaceError
 from quiebra.params import load
 from quiebra.provenance import digest
+from quiebra.settings import database_url
 from quiebra.stages import under_way
+from quiebra.store import connect, last_entry
 from quiebra.words import LANGUAGES, Words, mark
 from quiebra.workspace import Workspace
 
@@ -61,6 +64,7 @@ class Dashboards(Voila):
     workspace: Workspace
     visitors: Path
     open_pages: int
+    idle_minutes: float
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
@@ -101,14 +105,22 @@ class Dashboards(Voila):
         """Whether every page has a kernel that has drawn it."""
         return all(task.done() and not task.exception() and task.result()["task"].done() for task in self.pools())
 
-    def now(self) -> tuple[int, ...]:
-        """Return when run and parameters were written: what a warm kernel has drawn."""
+    def now(self) -> tuple[object, ...]:
+        """Return when run and parameters were written, and the last decision on record: what a warm kernel has drawn."""
         params = self.workspace.root / "params.yaml"
-        return (*written(self.workspace), params.stat().st_mtime_ns if params.exists() else 0)
+        return (*written(self.workspace), params.stat().st_mtime_ns if params.exists() else 0, self._decisions())
+
+    def _decisions(self) -> int | None:
+        """Return the number of the last entry of the audit table: each alert and each decision of people has one."""
+        try:
+            return last_entry(connect(database_url(self.workspace.root)))
+        except StoreError:  # pages say so where it matters
+            return None
 
     async def renew(self) -> None:
-        """Let go of the kernels that have drawn an older run, and heat others; not before the run that is under way is whole."""
-        now = self.now()
+        """Let go of the kernels that have drawn an older run or what people decided before, and heat others; not before the run
+        that is under way is whole."""
+        now = await asyncio.to_thread(self.now)
         if now == self.stamp or under_way(self.workspace):
             return
         self.stamp = now
@@ -120,6 +132,22 @@ class Dashboards(Voila):
             manager.fill_if_needed(delay=1, notebook_name=name)
         for task in [task for pool in old.values() for task in pool]:
             asyncio.get_running_loop().create_task(_let_go(manager, task))
+
+
+    def open_now(self) -> int:
+        return len(self.kernel_manager.list_kernel_ids()) - len(self.pools())
+
+    async def make_room(self) -> None:
+        """Where no more pages may be opened, let go of the one that has been idle longest, if for longer than ``idle_minutes``:
+        its window is open still, but nobody is at it, and it says so with a link that reloads it."""
+        manager = self.kernel_manager
+        if self.open_now() < self.open_pages:
+            return
+        warm = {task.result()["kernel_id"] for task in self.pools() if task.done() and not task.exception()}
+        since = {kernel: manager.get_kernel(kernel).last_activity for kernel in manager.list_kernel_ids() if kernel not in warm}
+        oldest = min(since, key=since.__getitem__, default=None)
+        if oldest is not None and dt.datetime.now(dt.UTC) - since[oldest] > dt.timedelta(minutes=self.idle_minutes):
+            await manager.shutdown_kernel(oldest, now=True)
 
 
 async def _let_go(manager: Any, task: asyncio.Task[Any]) -> None:
@@ -286,7 +314,8 @@ class DashboardPage(TornadoVoilaHandler):
             self.redirect(without_token(self.request.uri or name))
             return
         await app.renew()
-        if len(app.kernel_manager.list_kernel_ids()) - len(app.pools()) >= app.open_pages:
+        await app.make_room()
+        if app.open_now() >= app.open_pages:
             self.set_status(503)
             Plain.plain(
                 self, lambda _: {"title": _("Too many pages are open"), "note": _("Close one, or come back in a few minutes.")}
@@ -350,6 +379,8 @@ def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, 
     if not authenticated and editors:
         raise WorkspaceError("editors are known by their tokens: leave --no-token away")
     given = os.environ.get("QUIEBRA_DASHBOARD_TOKEN", "").strip()
+    if given and len(given) < 16:
+        raise WorkspaceError("QUIEBRA_DASHBOARD_TOKEN must have 16 signs or more; without it there is a new one at each start")
     if not authenticated:
         return {}
     return {READER: given or secrets.token_urlsafe(24), **{editor: secrets.token_urlsafe(24) for editor in editors}}
@@ -403,8 +434,9 @@ def serve(
         config=configuration(workspace, tokens, pool), ip=host, port=port, port_retries=0, open_browser=False,
         root_dir=str(workspace.root / "dashboards"), identity_provider_class=Visitors, log_level=logging.ERROR,
     )  # fmt: skip
-    app.workspace, app.visitors, app.open_pages = workspace, visitors, load(workspace).dashboards.open_pages
-    shown = "localhost" if host in ("0.0.0.0", "::") else host
+    options = load(workspace).dashboards
+    app.workspace, app.visitors, app.open_pages, app.idle_minutes = workspace, visitors, options.open_pages, options.idle_minutes
+    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     for person, token in tokens.items() or {READER: ""}.items():
         query = f"?token={token}" if token else ""
         announce(f"{person:<12} http://{shown}:{port}/{query}")

@@ -112,7 +112,7 @@ def value_of(text: str, name: str) -> Any:
     """Return a setting's value; for the rating scale grade → highest PD."""
     found: Any = yaml.safe_load(text)
     for part in name.split("."):
-        found = found[part]
+        found = found.get(part) if isinstance(found, dict) else None  # one that is missing can be given here
     return found
 
 
@@ -149,6 +149,8 @@ def parsed(name: str, typed: str) -> Any:
     if name in OPTIONAL_TEXTS:
         return text
     try:
+        if re.fullmatch(r"[+-]?\d{1,3}([,.]\d{3})+", text) and "," in text:  # 1,000 is a thousand to some and one to others
+            raise ValueError
         return int(text) if text.lstrip("+-").isdigit() else float(text.replace(",", "."))
     except ValueError:
         raise ParamsError("{name}: '{text}' is not a number", name=name, text=text) from None
@@ -251,7 +253,7 @@ def save(workspace: Workspace, version: str, edits: dict[str, Any], *, who: str,
         raise WorkspaceError("only editors may change settings: start the dashboards with --editor NAME")
     if len(reason.strip()) < 5:
         raise ParamsError("say why, in a few words: the reason is kept with the change")
-    if under_way(workspace):
+    if under_way(workspace) or under_way(workspace, "stage"):
         raise WorkspaceError("a run is under way and reads the settings: save when it has finished")
     with one_at_a_time(workspace, "settings"):
         text, now = current(workspace)
@@ -284,7 +286,5 @@ def _run_id(workspace: Workspace) -> str | None:
 
 
 def log(workspace: Workspace, count: int = 50) -> list[dict[str, Any]]:
-    """Return the latest changes of settings, newest first."""
-    engine = store.connect(database_url(workspace.root))
-    store.upgrade(engine)
-    return store.entries(engine, count, ACTION)
+    """Return the latest changes of settings, newest first. StoreError where the database does not answer, or is still empty."""
+    return store.entries(store.connect(database_url(workspace.root)), count, ACTION)

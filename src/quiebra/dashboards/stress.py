@@ -97,6 +97,20 @@ def totals(base: Base, table: pl.DataFrame) -> dict[str, float]:
     }  # type: ignore[dict-item]  # fmt: skip
 
 
+def loss_range(base: Base, scenario: str) -> tuple[float, float] | None:
+    """Return the portfolio's expected loss at both ends of a scenario's interval, as the stage worked it out; None where it has
+    none."""
+    rows = [row for row in base.losses["scenarios"] if row["scenario"] == scenario and row["loss_high"] > row["loss_low"]]
+    return (rows[0]["loss_low"], rows[0]["loss_high"]) if rows else None
+
+
+def shocked(base: Base, words: Words) -> tuple[list[str], list[float]]:
+    """Return the shocks of the run and the mean PD after each, the worst first."""
+    means_ = base.shocks.group_by("shock").agg(pl.col("pd_12m").mean()).filter(pl.col("shock") != "none")
+    rows = means_.sort("pd_12m", "shock", descending=[True, False])
+    return [words(name) for name in rows["shock"]], rows["pd_12m"].to_list()
+
+
 def means(table: pl.DataFrame) -> list[float]:
     """Return the mean PD over one to five years."""
     return [float(table[name].mean()) for name in COLUMNS]  # type: ignore[arg-type]

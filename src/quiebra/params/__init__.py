@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from quiebra.errors import ParamsError, nearest
+from quiebra.errors import Lines, ParamsError, Refused, Said, did_you_mean
+from quiebra.params.faults import WORDS
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
 from quiebra.params.section import Section, Share, Year
 from quiebra.workspace import Workspace
@@ -26,12 +27,12 @@ from quiebra.workspace import Workspace
 
 def _quoted_date(value: Any) -> Any:
     if isinstance(value, dt.date):
-        raise ValueError(f'write the date in quotes, "{value}": DVC cannot track a bare one')
+        raise Refused('write the date in quotes, "{value}": DVC cannot track a bare one', value=value)
     if isinstance(value, str):
         try:
             return dt.date.fromisoformat(value)
         except ValueError:
-            raise ValueError("must be a date in quotes, YYYY-MM-DD") from None
+            raise Refused("must be a date in quotes, YYYY-MM-DD") from None
     return value
 
 
@@ -113,12 +114,27 @@ class Gate(Section):
     watch: Annotated[float, Field(ge=0)]
 
 
+def _in_order(name: str, better: float, worse: float, at_least: bool) -> None:
+    """Raise Refused where a threshold that is to be met first lies beyond the second."""
+    if (better < worse) if at_least else (better > worse):
+        order = "at or above" if at_least else "at or below"
+        raise Refused("{name}: the first threshold must lie {order} the second, not {better} and {worse}", name=name,
+                      order=Said(order), better=better, worse=worse)  # fmt: skip
+
+
 class Gates(Section):
     auc: Gate
     pd_over_observed: Gate
     grades_inside: Gate
     interval_coverage: Gate
     score_psi: Gate
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Gates:
+        for name, gate in self:
+            at_least = name not in ("pd_over_observed", "score_psi")
+            _in_order(name, gate.pass_, gate.watch, at_least)
+        return self
 
 
 class Validate(Section):
@@ -144,6 +160,12 @@ class Monitor(Section):
     pd_over_observed: Limit
     importance_correlation: Limit
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Monitor:
+        for name, limit in self:
+            _in_order(name, limit.watch, limit.alarm, name == "importance_correlation")
+        return self
+
 
 class Score(Section):
     max_age_months: Annotated[int, Field(ge=12)]
@@ -156,22 +178,23 @@ class Score(Section):
     def _rising_to_one(cls, grades: dict[str, float]) -> dict[str, float]:
         for name in grades:
             if not re.fullmatch(r"[\w+-]{1,8}", name):
-                raise ValueError(f"a grade is named by up to eight letters, digits, + or -, not '{name}'")
+                raise Refused("a grade is named by up to eight letters, digits, + or -, not '{name}'", name=name)
         bounds = list(grades.values())
         if bounds != sorted(set(bounds)) or not bounds or bounds[-1] != 1.0:
-            raise ValueError("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")
+            raise Refused("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")
         return grades
 
     @model_validator(mode="after")
     def _known_grade(self) -> Score:
         if self.watch_from not in self.grades:
-            raise ValueError(f"watch_from: '{self.watch_from}' is not a grade{nearest(self.watch_from, self.grades)}")
+            near = did_you_mean(self.watch_from, self.grades)
+            raise Refused("watch_from: '{grade}' is not a grade{near}", grade=self.watch_from, near=near)
         return self
 
 
 def _in_raw(path: str | None) -> str | None:
     if path is not None and not path.startswith("data/raw/"):
-        raise ValueError("must be in data/raw, where a change of the file is seen")
+        raise Refused("must be in data/raw, where a change of the file is seen")
     return path
 
 
@@ -187,7 +210,8 @@ class Stress(Section):
             for move in moves:
                 if move != "years" and move not in self.macro:
                     known = [*self.macro, "years"]
-                    raise ValueError(f"scenarios.{name}: '{move}' is not in stress.macro{nearest(move, known)}")
+                    near = did_you_mean(move, known)
+                    raise Refused("scenarios.{name}: '{move}' is not in stress.macro{near}", name=name, move=move, near=near)
         return self
 
 
@@ -243,9 +267,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path.name} is not readable YAML: {error}") from error
+        raise ParamsError("{path} is not readable YAML: {why}", path=path.name, why=str(error)) from error
     if not isinstance(content, dict):
-        raise ParamsError(f"{path.name} must hold sections such as 'ingest:' and 'train:'")
+        raise ParamsError("{path} must hold sections such as 'ingest:' and 'train:'", path=path.name)
     return content
 
 
@@ -254,8 +278,8 @@ def check(content: Mapping[str, Any]) -> Params:
     try:
         return Params.model_validate(dict(content))
     except ValidationError as error:
-        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
-        raise ParamsError(f"params.yaml cannot be used:\n{faults}") from None
+        faults = Lines(_explain(fault) for fault in error.errors())
+        raise ParamsError("params.yaml cannot be used:\n  {faults}", faults=faults) from None
 
 
 def load(workspace: Workspace) -> Params:
@@ -268,15 +292,22 @@ def section(params: Params, name: str) -> Section:
     return getattr(params, "validate_" if name == "validate" else name)
 
 
-def _explain(fault: Mapping[str, Any]) -> str:
+def _explain(fault: Mapping[str, Any]) -> Said:
     path = [str(part) for part in fault["loc"]]
     dotted = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        return f"{dotted}: unknown{nearest(path[-1], _keys_beside(path))}"
+        return Said("{name}: unknown{near}", {"name": dotted, "near": did_you_mean(path[-1], _keys_beside(path))})
     if fault["type"] == "missing":
-        return f"{dotted}: missing; see params.yaml in the repository for its default"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").strip()
-    return f"{dotted}: {message}, not {fault['input']!r}" if not isinstance(fault["input"], dict) else f"{dotted}: {message}"
+        return Said("{name}: missing; see params.yaml in the repository for its default", {"name": dotted})
+    context = fault.get("ctx", {})
+    cause = context.get("error")
+    if isinstance(cause, Refused):
+        said = cause.said
+    else:
+        said = Said(WORDS.get(fault["type"], "{other}"), {**context, "other": fault["msg"]})
+    if isinstance(fault["input"], dict):
+        return Said("{name}: {why}", {"name": dotted, "why": said}) if dotted else said
+    return Said("{name}: {why}, not {value}", {"name": dotted, "why": said, "value": repr(fault["input"])})
 
 
 def _keys_beside(path: list[str]) -> list[str]:
@@ -297,7 +328,8 @@ def declared(workspace: Workspace, stage: str) -> tuple[str, ...]:
     """Return the sections that dvc.yaml declares for a stage: all that it may read."""
     stages = yaml.safe_load((workspace.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     if stage not in stages:
-        raise ParamsError(f"no stage '{stage}' in dvc.yaml{nearest(stage, stages)}; there are {', '.join(stages)}")
+        near, every = did_you_mean(stage, stages), ", ".join(stages)
+        raise ParamsError("no stage '{stage}' in dvc.yaml{near}; there are {all}", stage=stage, near=near, all=every)
     return tuple(stages[stage].get("params", ()))
 
 
@@ -307,7 +339,8 @@ class StageParams(dict[str, Any]):
     def __getattr__(self, name: str) -> Any:
         if name in self:
             return self[name]
-        raise ParamsError(f"this stage does not declare the section '{name}' in dvc.yaml; it has {', '.join(self)}")
+        has = ", ".join(self)
+        raise ParamsError("this stage does not declare the section '{name}' in dvc.yaml; it has {all}", name=name, all=has)
 
 
 def for_stage(workspace: Workspace, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from quiebra.errors import nearest
+from quiebra.errors import Refused, Said, did_you_mean
 from quiebra.params.section import Section, Share
 
 SEVERITIES = ("low", "medium", "high")
@@ -58,7 +58,7 @@ class Rule(Section):
     @classmethod
     def _known(cls, measure: str) -> str:
         if measure not in KINDS:
-            raise ValueError(f"unknown{nearest(measure, KINDS)}; there are {', '.join(KINDS)}")
+            raise Refused("unknown{near}; there are {all}", near=did_you_mean(measure, KINDS), all=", ".join(KINDS))
         return measure
 
     @property
@@ -83,35 +83,40 @@ class Rule(Section):
         for value in (self.raise_, self.clear):
             if levels is None:
                 if isinstance(value, str):
-                    raise ValueError(f"'{value}' is not a number")
+                    raise Refused("'{value}' is not a number", value=value)
                 found.append(float(value))
             elif value not in levels:
-                raise ValueError(f"'{value}' is none of {', '.join(levels)}{nearest(str(value), levels)}")
+                near = did_you_mean(str(value), levels)
+                raise Refused("'{value}' is none of {all}{near}", value=value, all=", ".join(levels), near=near)
             else:
                 found.append(float(levels.index(str(value))))
         return found[0], found[1]
 
     def check(self, name: str, grades: Mapping[str, float]) -> None:
-        """Raise ValueError, naming the rule, where it could never be broken, or always is."""
+        """Raise Refused, naming the rule, where it could never be broken, or always is."""
         try:
             high, low = self.thresholds(grades)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        except Refused as error:
+            raise Refused("{name}: {why}", name=name, why=error.said) from None
         floor = FLOORS[self.kind][self.measure]
         if high <= floor:
-            raise ValueError(f"{name}: raise must be above {floor:g}, since larger is worse, not {self.raise_}")
+            raise Refused("{name}: raise must be above {floor}, since larger is worse, not {value}", name=name,
+                          floor=f"{floor:g}", value=self.raise_)  # fmt: skip
         if not floor < low <= high:
-            raise ValueError(f"{name}: clear must lie above {floor:g} and at or below raise ({self.raise_}), not {self.clear}")
+            raise Refused("{name}: clear must lie above {floor} and at or below raise ({high}), not {value}", name=name,
+                          floor=f"{floor:g}", high=self.raise_, value=self.clear)  # fmt: skip
         most = {"riskiest": 0.9999, "zone": 2.0, "notches": len(grades) - 1.0}.get(
             self.measure, 1.0 if self.measure in SHARES else None
         )
         if most is not None and high > most:
-            raise ValueError(f"{name}: raise can be {most:g} at most, or no company could ever reach it, not {self.raise_}")
+            raise Refused("{name}: raise can be {most} at most, or no company could ever reach it, not {value}", name=name,
+                          most=f"{most:g}", value=self.raise_)  # fmt: skip
         scoped = (self.companies != "all", self.sectors is not None, self.pd_from > 0)
         if self.kind != "company" and any(scoped):
-            raise ValueError(
-                f"{name}: companies, sectors and pd_from are for rules on companies; '{self.measure}' is of the {self.kind}"
-            )
+            raise Refused(
+                "{name}: companies, sectors and pd_from are for rules on companies; '{measure}' is of the {kind}",
+                name=name, measure=self.measure, kind=Said(self.kind),
+            )  # fmt: skip
 
 
 class BackTest(Section):
@@ -133,13 +138,13 @@ ADDRESS = re.compile(r"[^@\s<>,;\"\\\x00-\x1f\x7f-\U0010ffff]+@[^@\s<>,;\"\\\x00
 
 def _address(value: str) -> str:
     if not ADDRESS.fullmatch(value) or len(value) > 254:
-        raise ValueError("must be one address such as ana@example.com, without line breaks")
+        raise Refused("must be one address such as ana@example.com, without line breaks")
     return value
 
 
 def _one_line(value: str | None) -> str | None:
     if value is not None and (len(value.splitlines()) > 1 or "\0" in value):
-        raise ValueError("must be one line")
+        raise Refused("must be one line")
     return value
 
 
@@ -167,7 +172,7 @@ class Channel(Section):
     @model_validator(mode="after")
     def _reachable(self) -> Channel:
         if (self.kind == "mail") != bool(self.recipients):
-            raise ValueError("a mail channel needs recipients; the others have their address in the environment, and none")
+            raise Refused("a mail channel needs recipients; the others have their address in the environment, and none")
         return self
 
 
@@ -189,9 +194,9 @@ class Delivery(Section):
     @field_validator("channels")
     @classmethod
     def _not_reserved(cls, channels: dict[str, Any]) -> dict[str, Any]:
-        for name, what in (("report", "the mail with the report itself"), ("notice", "the mail to the owner")):
+        for name in ("report", "notice"):
             if name in channels:
-                raise ValueError(f"'{name}' is {what}: call the channel something else")
+                raise Refused("'{name}' is a mail that is always there: call the channel something else", name=name)
         return channels
 
 
@@ -200,7 +205,7 @@ def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise ValueError("must be a time zone such as Europe/Madrid") from None
+        raise Refused("must be a time zone such as Europe/Madrid") from None
     return name
 
 
@@ -216,7 +221,7 @@ def cron_fields(cron: str) -> dict[str, str]:
     """
     minute, hour, day, month, weekday = cron.split()
     if day != "*" and weekday != "*":
-        raise ValueError("give a day of the month or days of the week, not both: cron would take either, and so would surprise")
+        raise Refused("give a day of the month or days of the week, not both: cron would take either, and so would surprise")
     named = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: DAYS[int(found[0])], weekday)
     return {"minute": minute, "hour": hour, "day": day, "month": month, "day_of_week": named}
 
@@ -232,8 +237,10 @@ class Schedule(Section):
 
         try:
             CronTrigger(**cron_fields(cron))
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"'{cron}' is no time as cron writes it, such as '0 6 5 * *': {error}") from None
+        except Refused:
+            raise
+        except (ValueError, KeyError):
+            raise Refused("this is no time as cron writes it, such as '0 6 5 * *'") from None
         return cron
 
 

@@ -12,14 +12,18 @@ from quiebra.words import Words
 
 @chart
 def pd_over_time(years: pl.DataFrame, words: Words = ENGLISH, height: float = 3.1) -> Figure:
-    """Lines of mean and median PD by fiscal year, the observed rate where known, and the middle 80 % as a band.
+    """Lines of mean PD, with its interval, and median PD by fiscal year, the observed rate where known, and the middle 80 % as a
+    band.
 
-    years: fiscal_year, mean_pd, median_pd, low_pd, high_pd, observed (missing where not known yet).
+    years: fiscal_year, mean_pd, mean_low and mean_high (missing where there is no interval), median_pd, low_pd, high_pd, observed
+    (missing where not known yet).
     """
     figure, axes = canvas(height=height)
     p, x = palette(), years["fiscal_year"]
     axes.fill_between(x, years["low_pd"], years["high_pd"], color=p["mist"], label=words("middle 80 % of companies"))
-    axes.plot(x, years["mean_pd"], color=p["blue"], lw=2.2, marker="o", ms=4, label=words("mean PD"))
+    spread = years.select(low=pl.col("mean_pd") - pl.col("mean_low"), high=pl.col("mean_high") - pl.col("mean_pd")).fill_null(0)
+    axes.errorbar(x, years["mean_pd"], spread.to_numpy().T, color=p["blue"], lw=2.2, elinewidth=1, capsize=3, marker="o", ms=4,
+                  label=words("mean PD, with its interval"))  # fmt: skip
     axes.plot(x, years["median_pd"], color=p["teal"], lw=1.6, ls="--", label=words("median PD"))
     known = years.filter(pl.col("observed").is_not_null())
     axes.plot(known["fiscal_year"], known["observed"], "D", color=p["wine"], ms=5, label=words("observed failures"))

@@ -233,7 +233,7 @@ class RiskReport(Report):
         return "\n\n".join([*([table(rows)] if rows else []), *past])
 
     def movers(self) -> str:
-        words, rows = self.words, risk.movers(self.history, self.scores, self.params.report.watch_list)
+        words, rows = self.words, risk.movers(self.before, self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return words("No company was scored both now and a year ago.")
         rows = self.with_analysts(rows).with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))

@@ -1,13 +1,12 @@
 """From a PD to a decision: rating grades, migration between them, and the scored portfolio."""
 
-from quiebra.risk.portfolio import a_year_ago, by_group, by_year, movers, reasons_in_words, watch_list
+from quiebra.risk.portfolio import by_group, by_year, movers, reasons_in_words, standing_at, watch_list
 from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
 from quiebra.risk.runs import FinishedRun, read_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
 
 __all__ = [
     "FinishedRun",
-    "a_year_ago",
     "by_group",
     "by_year",
     "current_statements",
@@ -18,6 +17,7 @@ __all__ = [
     "read_run",
     "reasons_in_words",
     "score_statements",
+    "standing_at",
     "watch_list",
     "with_grades",
     "yearly_migration",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 MEAN_PD = pl.col("pd_12m").mean().round(12)
 """Rounded to what it is good for: groups are summed in pieces, whose order would show in the last digits."""
 
 def by_year(history: pl.DataFrame, current: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int) -> pl.DataFrame:
-    """Return fiscal_year, companies, mean_pd, median_pd, low_pd and high_pd (10th, 90th percentile), watch_share, observed.
+    """Return fiscal_year, companies, mean_pd, mean_low and mean_high, median_pd, low_pd and high_pd (10th, 90th percentile),
+    watch_share, observed.
+
+    mean_low and mean_high are the means of the PDs' own bounds: what a PD's interval covers, calibration and the difference
+    between years, moves all companies together.
 
     history: out-of-time scores of past years. current: today's, which stand for their latest fiscal year. observed: the
     failure rate that followed; missing for years after ``outcomes_through``.
     """
     latest = current["fiscal_year"].max()
-    columns = ["company_id", "fiscal_year", "pd_12m", "watch"]
+    columns = ["company_id", "fiscal_year", "pd_12m", "pd_12m_low", "pd_12m_high", "watch"]
     rows = pl.concat([
         history.filter(pl.col("fiscal_year") < latest).select(columns),
         current.filter(pl.col("fiscal_year") == latest).select(columns),
@@ -25,7 +31,8 @@ def by_year(history: pl.DataFrame, current: pl.DataFrame, labels: pl.DataFrame, 
         rows.sort("company_id")
         .group_by("fiscal_year")
         .agg(
-            companies=pl.len(), mean_pd=MEAN_PD, median_pd=pl.col("pd_12m").median(),
+            companies=pl.len(), mean_pd=MEAN_PD, mean_low=pl.col("pd_12m_low").mean().round(12),
+            mean_high=pl.col("pd_12m_high").mean().round(12), median_pd=pl.col("pd_12m").median(),
             low_pd=pl.col("pd_12m").quantile(0.1), high_pd=pl.col("pd_12m").quantile(0.9),
             watch_share=pl.col("watch").mean(), observed=pl.col("failed").cast(pl.Float64).mean(),
         )
@@ -45,18 +52,29 @@ def by_group(current: pl.DataFrame, companies: pl.DataFrame, column: str) -> pl.
     )
 
 
-def a_year_ago(history: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
-    """Return the scores of the fiscal year before the current portfolio's latest."""
-    return history.filter(pl.col("fiscal_year") == current["fiscal_year"].max() - 1)  # type: ignore[operator]
+def standing_at(scores: pl.DataFrame, events: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
+    """Return the scores that stood on a date: the latest of each company that had not failed, unless its statement was too old by
+    then.
+
+    scores: as they were given when statements came out, with company_id, fiscal_year, available_at and period_end. events:
+    company_id and event_date.
+    """
+    known = scores.filter(pl.col("available_at") <= as_of)
+    failed = events.filter(pl.col("event_date") <= as_of)
+    latest = known.join(failed, on="company_id", how="anti").sort("company_id", "fiscal_year", "available_at")
+    latest = latest.unique("company_id", keep="last", maintain_order=True)
+    return latest.filter(pl.col("period_end") >= pl.lit(as_of).dt.offset_by(f"-{max(max_age_months, 1)}mo"))
 
 
-def movers(history: pl.DataFrame, current: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Return the companies whose PD rose most in log-odds: company_id, pd_before, rating_before, pd_12m, rating, change."""
-    before = a_year_ago(history, current).select("company_id", pd_before="pd_12m", rating_before="rating")
-    both = current.join(before, on="company_id")
+def movers(before: pl.DataFrame, current: pl.DataFrame, count: int | None = None) -> pl.DataFrame:
+    """Return companies with PD and grade of a year ago and now, those whose PD rose most in log-odds first: company_id,
+    pd_before, rating_before, pd_12m, rating, change. count: so many of them; None: all, those whose PD fell as well."""
+    ago = before.select("company_id", pd_before="pd_12m", rating_before="rating")
+    both = current.join(ago, on="company_id")
     odds = [pl.col(name).clip(1e-9, 1 - 1e-9) for name in ("pd_12m", "pd_before")]
     change = (odds[0] / (1 - odds[0])).log() - (odds[1] / (1 - odds[1])).log()
-    return both.with_columns(change=change).sort("change", "company_id", descending=[True, False]).head(count)
+    rows = both.with_columns(change=change).sort("change", "company_id", descending=[True, False])
+    return rows if count is None else rows.head(count)
 
 
 def watch_list(current: pl.DataFrame, count: int) -> pl.DataFrame:

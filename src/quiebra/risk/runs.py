@@ -16,10 +16,11 @@ from quiebra.files import read_json, read_table
 from quiebra.models import PdModel, model_hash
 from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
-from quiebra.risk.portfolio import a_year_ago, by_year, reasons_in_words
+from quiebra.risk.portfolio import by_year, reasons_in_words, standing_at
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
+KEYS = ["company_id", "fiscal_year", "available_at"]
 
 
 def read_run(workspace: Workspace) -> dict[str, Any]:
@@ -97,8 +98,15 @@ class FinishedRun:
 
     @cached_property
     def before(self) -> pl.DataFrame:
-        """The scores of a year ago."""
-        return a_year_ago(self.history, self.scores)
+        """The scores that stood a year before today's, as they were given then."""
+        past, months = self.dated(self.history), self.run["params"]["score"]["max_age_months"]
+        a_year_ago = pl.select(pl.lit(self.as_of).dt.offset_by("-1y")).item()
+        return standing_at(past, self.panel("events"), a_year_ago, months).drop("period_end")
+
+    def dated(self, scores: pl.DataFrame) -> pl.DataFrame:
+        """Return scores with the period_end of their statements."""
+        ends = self.statements.select(*KEYS, "period_end")
+        return scores.join(ends, on=KEYS, how="left", maintain_order="left")
 
     @cached_property
     def findings(self) -> pl.DataFrame:

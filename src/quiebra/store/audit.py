@@ -83,6 +83,12 @@ def entries(engine: Engine, count: int = 50, action: str | None = None) -> list[
         return [{name: getattr(row, name) for name in ("entry_id", *FIELDS, "hash")} for row in session.scalars(asked)]
 
 
+def last_entry(engine: Engine) -> int:
+    """Return the number of the last entry."""
+    with reading(engine) as connection:
+        return connection.execute(select(AuditSeal.entry_id).where(AuditSeal.name == "head")).scalar_one()
+
+
 def verify(engine: Engine, known: tuple[int, str] | None = None) -> Verdict:
     """Check every entry against its hash and the one before it, from the oldest kept to the last.
 

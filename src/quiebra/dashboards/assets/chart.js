@@ -31,13 +31,17 @@ function themed(spec, separators, height, box) {
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, named(v)]));
     return value;
   };
+  // what comes from data is text: Plotly would read links and markup in it
+  const plain = (value) => (typeof value === "string" ? value.replaceAll("&", "&amp;").replaceAll("<", "&lt;") : Array.isArray(value) ? value.map(plain) : value);
+  const trace = (one) => ({ ...one, ...Object.fromEntries(["x", "y", "labels", "text", "customdata", "name"].filter((key) => key in one).map((key) => [key, plain(one[key])])) });
   const layout = named(spec.layout ?? {});
+  for (const key of Object.keys(layout)) if (layout[key]?.ticktext) layout[key].ticktext = plain(layout[key].ticktext);
   const axis = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
   for (const key of Object.keys(layout)) if (/^[xy]axis/.test(key)) layout[key] = { ...axis, ...layout[key] };
   layout.xaxis ??= axis;
   layout.yaxis ??= axis;
   return {
-    data: named(spec.data ?? []),
+    data: named(spec.data ?? []).map(trace),
     layout: {
       margin: { l: 8, r: 12, t: 8, b: 8 }, showlegend: false, hoverlabel: { font: { family: "inherit" } },
       legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height, width: box.clientWidth, separators,

@@ -11,7 +11,8 @@ export default {
     const box = Object.assign(document.createElement("div"), { className: "q-search" });
     box.append(label, field, list);
     el.append(box);
-    let at = -1;
+    let at = -1, entered = false; // Enter was pressed before the matches of what stands there had come
+    const matches = () => model.get("found").matches;
     const open = (yes) => {
       list.hidden = !yes;
       field.setAttribute("aria-expanded", String(yes));
@@ -19,8 +20,8 @@ export default {
     const choose = ([value, words]) => {
       field.value = words;
       open(false);
-      model.set("chosen", value);
-      model.save_changes();
+      entered = false;
+      model.send({ chosen: value });
     };
     const mark = (place) => {
       at = place;
@@ -30,7 +31,7 @@ export default {
       field.setAttribute("aria-activedescendant", on?.id ?? "");
     };
     const draw = () => {
-      list.replaceChildren(...model.get("matches").map((match, i) => {
+      list.replaceChildren(...matches().map((match, i) => {
         const item = Object.assign(document.createElement("li"), { textContent: match[1], id: `${id}-${i}` });
         item.setAttribute("role", "option");
         item.addEventListener("mousedown", (event) => { event.preventDefault(); choose(match); });
@@ -38,19 +39,21 @@ export default {
       }));
       mark(-1);
       if (document.activeElement === field) open(list.children.length > 0);
+      if (entered && model.get("found").text === field.value && matches().length) choose(matches()[0]);
     };
-    field.addEventListener("input", () => { model.set("text", field.value); model.save_changes(); });
+    field.addEventListener("input", () => { entered = false; model.set("text", field.value); model.save_changes(); });
     field.addEventListener("focus", () => field.select());
     field.addEventListener("blur", () => open(false));
     field.addEventListener("keydown", (event) => {
-      const matches = model.get("matches");
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
-        open(matches.length > 0);
-        mark((at + (event.key === "ArrowDown" ? 1 : -1) + matches.length) % Math.max(1, matches.length));
-      } else if (event.key === "Enter" && matches.length) choose(matches[Math.max(0, at)]);
+        const count = matches().length;
+        open(count > 0);
+        mark((at + (event.key === "ArrowDown" ? 1 : -1) + count) % Math.max(1, count));
+      } else if (event.key === "Enter" && model.get("found").text !== field.value) entered = Boolean(field.value) && model.get("text") === field.value;
+      else if (event.key === "Enter" && !list.hidden && matches().length) choose(matches()[Math.max(0, at)]);
       else if (event.key === "Escape") open(false);
     });
-    model.on("change:matches", draw);
+    model.on("change:found", draw);
   },
 };

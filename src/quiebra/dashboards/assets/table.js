@@ -61,10 +61,12 @@ export default {
         return button;
       };
       const of = says.of.replace("{first}", number.format(count ? first + 1 : 0)).replace("{last}", number.format(last)).replace("{count}", number.format(count));
+      const held = foot.contains(document.activeElement) ? document.activeElement.textContent : "";
       foot.replaceChildren(
         make("span", { "aria-live": "polite" }, of), turn(says.previous, query.page - 1, query.page === 0), turn(says.next, query.page + 1, last >= count),
       );
       foot.hidden = count <= query.size && !says.searchable;
+      if (held) [...foot.querySelectorAll("button")].sort((a, b) => (b.textContent === held) - (a.textContent === held)).find((b) => !b.disabled)?.focus();
     };
     for (const name of ["cells", "columns", "matching"]) model.on(`change:${name}`, draw);
     draw();

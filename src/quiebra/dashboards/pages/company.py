@@ -16,7 +16,7 @@ from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
 from quiebra.risk import subject as subject_of
 from quiebra.risk.subject import Subject
-from quiebra.words import Words
+from quiebra.words import Words, mark
 
 FORM = (
     "total_assets",
@@ -40,6 +40,9 @@ FORM = (
     "market_value",
 )
 """The form's items; gross profit follows from revenue and cost of goods sold."""
+
+
+NO_NUMBER = mark("This is not a number.")
 
 
 class Company(Page):
@@ -99,10 +102,10 @@ class Company(Page):
         words, base = self.words, self.base
         self.search = Search(
             self.guarded(lambda text: company.find(base, text)),
+            self.choose,
             label=words("Company"),
             placeholder=words("Name or id"),
         )
-        self.search.observe(lambda change: self.choose(change["new"]), "chosen")
         self.type_in = w.ToggleButton(value=self.typing, description=words("Type in a statement"))
         self.type_in.observe(lambda change: self.guarded(self.toggle)(change["new"]), "value")
         self.title, self.reasons, self.altman, self.flags, self.hints = (html("") for _ in range(5))
@@ -160,12 +163,15 @@ class Company(Page):
         def show() -> None:
             subject = company.known(self.base, company_id or company.riskiest(self.base))
             self.wanted = subject.company_id
-            self.type_in.value = False
+            self.typing = self.type_in.value = False
+            self.form.layout.display = "none"
             self.show_subject(subject)
 
         self.guarded(show)()
 
     def toggle(self, on: bool) -> None:
+        if on == self.typing:  # it was switched off by choosing a company, which is shown already
+            return
         self.typing = on
         self.form.layout.display = "" if on else "none"
         if on:
@@ -191,7 +197,7 @@ class Company(Page):
         self.altman.value = self._altman(subject)
         self.flags.value = flagged(subject_of.flags(base, subject, words)) or words("Nothing to remark.")
         if self.frame.opened and self.ready:
-            self.later()
+            self.soon(self.later)
 
     def later(self) -> None:
         """Show what has to be scored: what would move the PD."""
@@ -219,16 +225,16 @@ class Company(Page):
             value=self.entered.get("sector"),
             description=words("Sector"),
         )
-        start = {**company.defaults(base, None), **{k: v for k, v in self.entered.items() if v is not None}}
+        usual = company.defaults(base, None)
+        start = {name: words.typed(value) for name, value in usual.items()} | self._entered_texts()
         labels = {item.name: item.label for item in ITEMS}
         self.fields = {
-            name: w.FloatText(value=start[name] or 0.0, description=words(labels[name]), continuous_update=True)
+            name: w.Text(value=start[name], description=words(labels[name]), placeholder=words("missing"))
             for name in FORM
-            if start[name] is not None  # a source may lack items: those stay missing
+            if usual[name] is not None  # a source may lack items: those stay missing
         }
-        self.listed = w.Checkbox(
-            value=start.get("market_value") is not None, description=words("listed: has a market value"), indent=False
-        )
+        listed = self.entered.get("listed", usual["market_value"] is not None)
+        self.listed = w.Checkbox(value=listed, description=words("listed: has a market value"), indent=False)
         self.notes = {name: html("", "q-fault") for name in self.fields}
         for control in (*self.fields.values(), self.listed, self.called):
             control.observe(lambda _change: self.guarded(self.score_form)(), "value")
@@ -248,13 +254,18 @@ class Company(Page):
             name="q-form",
         )
 
+    def _entered_texts(self) -> dict[str, str]:
+        """Return what was typed so far, numbers as the language writes them; a change of language must not lose it."""
+        items = self.entered.get("items", {})
+        return {name: value if isinstance(value, str) else self.words.typed(value) for name, value in items.items()}
+
     def fill(self, sector: str | None) -> None:
         """Start from the median company of a sector."""
         self.filling = True
         try:
             for name, value in company.defaults(self.base, sector).items():
                 if name in self.fields:
-                    self.fields[name].value = value or 0.0
+                    self.fields[name].value = self.words.typed(value)
         finally:
             self.filling = False
         self.score_form()
@@ -263,13 +274,22 @@ class Company(Page):
         """Score the form where it can be, and say beside each field what is wrong with it."""
         if self.filling or not self.typing:
             return
-        items: dict[str, Any] = {name: field.value for name, field in self.fields.items()}
-        if "cost_of_goods_sold" in items:
-            items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]
+        items: dict[str, float | None] = dict.fromkeys(self.fields)
+        wrong: dict[str, str] = {}
+        for name, field in self.fields.items():
+            try:
+                items[name] = self.words.parsed(field.value)
+            except ValueError:
+                wrong[name] = NO_NUMBER
+        self.entered = {
+            "items": {name: self.fields[name].value if name in wrong else value for name, value in items.items()},
+            "listed": self.listed.value, "name": self.called.value, "sector": self.sector.value,
+        }  # fmt: skip
+        if items.get("revenue") is not None and items.get("cost_of_goods_sold") is not None:
+            items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]  # type: ignore[operator]
         if not self.listed.value:
             items["market_value"] = None
-        self.entered = {**items, "name": self.called.value, "sector": self.sector.value}
-        wrong = company.faults(items)
+        wrong = {**company.faults(items), **wrong}
         for name, note in self.notes.items():
             note.value = escape(self.words(wrong.get(name, "")))
         if not wrong:

@@ -40,7 +40,11 @@ class Executive(Page):
                 *self._groups(),
             ),
             card(words("Alerts that stand"), self._alerts(), note=words("Most severe and newest first.")),
-            card(words("Whose PD rose most"), self._movers(), note=words("Against a year ago, by how much the odds grew.")),
+            card(
+                words("Who moved most"),
+                self._movers(),
+                note=words("Against a year ago, by how much the odds grew; sorted by Times the other way, whose PD fell most."),
+            ),
         ]
 
     def _lights(self) -> str:
@@ -89,7 +93,7 @@ class Executive(Page):
             executive.movers(self.base, words),
             columns,
             words,
-            label=words("Whose PD rose most"),
+            label=words("Who moved most"),
             size=8,
             grades=list(self.base.params.score.grades),
         )

@@ -13,7 +13,7 @@ from quiebra.dashboards.controls import Table, card, html, row
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
 from quiebra.dashboards.visitors import visitor
-from quiebra.errors import ParamsError
+from quiebra.errors import ParamsError, StoreError
 from quiebra.words import Words
 
 
@@ -65,6 +65,7 @@ class Settings(Page):
         self.keep.on_click(lambda _button: self.guarded(self.save)())
         self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
         self.log = Table(pl.DataFrame(schema=LOG), self._log_columns(), words, label=words("Changes"), size=10)
+        self.log_note = html("")
         self.show_log()
         for name, value in typed.items():
             self.fields[name].value = value
@@ -77,7 +78,7 @@ class Settings(Page):
             wide=True,
             name="q-settings",
         )
-        return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log)]
+        return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log_note, self.log)]
 
     def typed(self) -> dict[str, str]:
         """Return what was typed and not saved: a change of language must not lose it."""
@@ -150,6 +151,13 @@ class Settings(Page):
         self.frame.say(self.words("Saved. It takes effect at the next run."), "ok")
 
     def show_log(self) -> None:
+        try:
+            entries = settings.log(self.base.workspace)
+            self.log_note.value = ""
+        except StoreError:  # settings can be read and mended all the same
+            entries = []
+            note = self.words("The database does not answer, or is still empty: no change can be shown.")
+            self.log_note.value = f"<p class='note'>{escape(note)}</p>"
         rows = [
             {
                 "at": entry["at"].isoformat(sep=" ", timespec="seconds"),
@@ -159,7 +167,7 @@ class Settings(Page):
                 "after": settings.shown(entry["after"]),
                 "reason": entry["reason"],
             }
-            for entry in settings.log(self.base.workspace)
+            for entry in entries
         ]
         self.log.show(pl.DataFrame(rows, schema=LOG))
 

@@ -44,17 +44,20 @@ class Stress(Page):
         totals = stress.totals(self.base, stress.now(self.base))
         return self.head(totals, totals, words)
 
-    def head(self, before: dict[str, float], after: dict[str, float], words: Words) -> str:
-        def kpi(title: str, name: str, show) -> Kpi:  # type: ignore[no-untyped-def]
+    def head(
+        self, before: dict[str, float], after: dict[str, float], words: Words, loss: tuple[float, float] | None = None
+    ) -> str:
+        def kpi(title: str, name: str, show, span: tuple[float, float] | None = None) -> Kpi:  # type: ignore[no-untyped-def]
             trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
-            return Kpi(title, show(after[name]), words("now {value}", value=show(before[name])), trend)
+            parts = [words("{low} to {high}", low=show(span[0]), high=show(span[1]))] if span else []
+            return Kpi(title, show(after[name]), "; ".join([*parts, words("now {value}", value=show(before[name]))]), trend)
 
         return kpi_row(
             [
                 kpi(words("Mean PD, one year"), "pd_12m", words.percent),
                 kpi(words("Mean PD, five years"), "pd_60m", words.percent),
                 kpi(words("On the watch list"), "watch", words.number),
-                kpi(words("Expected loss"), "loss", lambda v: words.number(v, 2)),
+                kpi(words("Expected loss"), "loss", lambda v: words.number(v, 2), loss),
             ]
         )
 
@@ -69,11 +72,17 @@ class Stress(Page):
         levers, one, reverse = self._levers(), self._company(), self._reverse(grades)
         self.update()
         self.choose(self.company_id)
+        before, shocked = stress.now(base), stress.shocked(base, words)
         moves = card(words("Grades, now and then"), self.charts["moves"], note=words("Rows: now; columns: in the case."))
         figures = w.VBox([self.title, row(card(words("Mean PD over five years"), self.charts["terms"]), moves)])
         return [
             row(levers, figures, name="q-grid q-side"),
             card(words("Hit hardest"), self.table),
+            card(
+                words("What each shock does to all companies"),
+                Chart(charts.contribution_bars(*shocked, words, words("Mean PD, one year"), share=True), words, 240),
+                note=words("Each alone, as the run worked it out; now {value}.", value=words.percent(stress.means(before)[0])),
+            ),
             row(one, card(words("What moves it"), self.charts["tornado"]), reverse),
         ]
 
@@ -112,9 +121,11 @@ class Stress(Page):
         """Return the card of one company, with its search."""
         words = self.words
         search = Search(
-            self.guarded(lambda text: company.find(self.base, text)), label=words("Company"), placeholder=words("Name or id")
+            self.guarded(lambda text: company.find(self.base, text)),
+            self.choose,
+            label=words("Company"),
+            placeholder=words("Name or id"),
         )
-        search.observe(lambda change: self.choose(change["new"]), "chosen")
         return card(words("One company"), search, self.company_note, self.charts["company"])
 
     def _reverse(self, grades: list[str]) -> w.VBox:
@@ -178,7 +189,9 @@ class Stress(Page):
         base, words, case = self.base, self.words, self.case()
         self.chosen_scenario, self.chosen_shock = self.scenario.value, self.preset.value
         before, after = stress.now(base), stress.under(base, case)
-        self.title.value = self.head(stress.totals(base, before), stress.totals(base, after), words)
+        as_run = self.scenario.value and case.shock == stress.Shock()
+        loss = stress.loss_range(base, self.scenario.value) if as_run else None
+        self.title.value = self.head(stress.totals(base, before), stress.totals(base, after), words, loss)
         self.charts["terms"].spec = charts.scenario_terms(
             {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
         )
