@@ -14,7 +14,7 @@ from quiebra.errors import StoreError
 from quiebra.store import connect, models, promote, publish, roll_back, trace, upgrade
 from quiebra.store.files import publication
 from quiebra.store.publish import Publication
-from quiebra.store.register import against, standing
+from quiebra.store.register import against, previous, standing
 from quiebra.workspace import Workspace
 
 
@@ -54,6 +54,10 @@ def test_models_are_promoted_refused_and_rolled_back(engine: Engine, finished: P
         roll_back(engine, who="ana")
     promote(engine, "next", who="ana")
     assert statuses(engine) == {"b": "challenger", "f": "retired", "n": "champion"}
+    before = previous(engine, "demo", "nextnextnext")
+    assert (before["model_id"], before["status"]) == ("firstfirstfi", "retired")
+    assert previous(engine, "demo", "badbadbadbad")["model_id"] == "nextnextnext", "a challenger is measured against the champion"
+    assert previous(engine, "american", "x") is None
     publish(engine, another(what, "first", []))
     assert statuses(engine)["f"] == "retired", "publishing again does not change who is in charge"
     assert roll_back(engine, who="ana") == "firstfirstfi"

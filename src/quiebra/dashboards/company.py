@@ -125,7 +125,8 @@ def decided(base: Base, company_id: str, words: Words) -> list[str]:
     alerts = standing.alerts.filter(pl.col("subject") == company_id).to_dicts()
     if alerts:
         listed = "; ".join(wording.sentence(alert, words, list(base.params.score.grades)) for alert in alerts)
-        found.append(words("{n} alerts stand: {list}.", n=len(alerts), list=listed))
+        one, many = mark("One alert stands: {list}."), mark("{n} alerts stand: {list}.")
+        found.append(words(one if len(alerts) == 1 else many, n=len(alerts), list=listed))
     return found
 
 

@@ -14,7 +14,7 @@ from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.risk.subject import feature_words
 from quiebra.settings import database_url
-from quiebra.store.register import against, models
+from quiebra.store.register import CHAMPION, against, models, previous
 from quiebra.words import Words
 
 Point = tuple[int, float, float | None, float | None]
@@ -23,12 +23,23 @@ DOTS = 400
 
 
 def auc_by_year(base: Base, words: Words) -> dict[str, list[Point]]:
-    """Return series → (year, AUC, low, high): the model and Altman alone."""
+    """Return series → (year, AUC, low, high): the model, Altman alone, and the model before it, where there is one."""
     series = {words("model"): base.metrics["by_year"], words("Altman alone"): base.metrics.get("altman_by_year", {})}
+    if (before := earlier(base)) is not None:
+        series[words("model before, v{version}", version=before["version"])] = before["metrics"].get("by_year", {})
     return {
         name: [(int(y), m["auc"], *m["interval"]["auc"]) for y, m in sorted(years.items()) if m.get("auc") is not None]
         for name, years in series.items()
     }
+
+
+def earlier(base: Base) -> dict[str, Any] | None:
+    """Return the model that the run's is measured against; see `quiebra.store.register.previous`."""
+    try:
+        engine = store.connect(database_url(base.workspace.root))
+        return previous(engine, base.run["data"]["source"], base.run["model_sha256"][:12])
+    except StoreError:  # as in `executive.month_before`
+        return None
 
 
 def importance(base: Base, words: Words, count: int = 15) -> list[tuple[str, str, float]]:
@@ -80,9 +91,13 @@ def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
         traced = store.trace(store.connect(database_url(base.workspace.root)), base.run["run_id"])
     except StoreError as error:  # as in `executive.month_before`
         return [(words("Run"), base.run["run_id"]), (words("Lineage"), str(error))]
+    other = earlier(base)
+    champion = [] if other is None or other["status"] != CHAMPION else [
+        (words("Champion"), f"{other['model_id']} v{other['version']}, {words('learnt from {years}', years=other['trained_on'])}")
+    ]  # fmt: skip
     return [
         (words("Run"), traced["run_id"]), (words("As of"), words.date(str(traced["as_of"]))),
-        (words("Model"), f"{traced['model_id']} v{traced['model_version']} ({words(traced['model_status'])})"),
+        (words("Model"), f"{traced['model_id']} v{traced['model_version']} ({words(traced['model_status'])})"), *champion,
         (words("Learnt from"), words("{years}: {rows} company-years, {failures} failures", years=traced["trained_on"],
                                      rows=words.number(traced["training_rows"]),
                                      failures=words.number(traced["training_failures"]))),
@@ -91,6 +106,11 @@ def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
         (words("Code, SHA-256"), traced["code_sha256"]), (words("Code revision"), traced["code_revision"]),
         (words("Published"), f"{words.date(traced['published_at'].date())}"),
     ]  # fmt: skip
+
+
+def failed(gates: list[dict[str, Any]], words: Words) -> str:
+    """Return the gates that a model failed, with its values."""
+    return "; ".join(f"{words(row['words'])} {words.number(row['value'], 3)}" for row in gates if row["verdict"] == "fail")
 
 
 def register(base: Base) -> list[dict[str, Any]]:

@@ -55,7 +55,11 @@ NEWS = {
     "lost": mark("This page has lost its connection; what you change is not answered any more."),
 }
 """What an open page may have to tell its reader; see `State`."""
-RELOAD = mark("Reload the page")
+SAYS = {
+    "reload": mark("Reload the page"), "skip": mark("Skip to the content"), "broken": mark("This page could not be made"),
+    "why": mark("The server's log has the reason."), "theme": mark("Light or dark"), "close": mark("Close"),
+}  # fmt: skip
+"""What the templates say."""
 
 
 class Dashboards(Voila):
@@ -358,10 +362,10 @@ class Channels(VoilaKernelWebsocketHandler):
 def shell(workspace: Workspace, base_url: str) -> dict[str, Any]:
     """Return what the templates need: navigation, languages, the first language, the assets' address."""
     pages = {name: {code: Words(code)(title) for code in LANGUAGES} for name, title in PAGES.items()}
-    both = {name: {code: Words(code)(text) for code in LANGUAGES} for name, text in {**NEWS, "reload": RELOAD}.items()}
+    both = {name: {code: Words(code)(text) for code in LANGUAGES} for name, text in {**NEWS, **SAYS}.items()}
     return {
         "pages": pages, "languages": LANGUAGES, "language": first_language(workspace), "assets": f"{base_url}assets/",
-        "reload": both.pop("reload"), "news": both,
+        "news": {name: both[name] for name in NEWS}, "says": {name: both[name] for name in SAYS},
     }  # fmt: skip
 
 

@@ -82,17 +82,31 @@ def standing(engine: Engine, identifier: str) -> dict[str, Any]:
 
 
 def models(engine: Engine) -> list[dict[str, Any]]:
-    """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc, failed (gates) and
-    comparison (with the champion)."""
+    """Return every model, newest first: model_id, version, status, source, trained_on, failures, auc, failed (gates, in words),
+    gates (see `quiebra.validation.verdict`) and comparison (with the champion)."""
     with reading(engine) as connection, Session(connection) as session:
         return [
             {
                 "model_id": m.model_id, "version": m.version, "status": m.status, "source": m.source, "trained_on": m.trained_on,
                 "failures": m.failures, "auc": m.metrics["walk_forward"]["auc"], "failed": m.metrics.get("failed_gates", []),
-                "comparison": m.comparison,
+                "gates": m.gates or [], "comparison": m.comparison,
             }
             for m in session.scalars(select(Model).order_by(Model.version.desc()))
         ]  # fmt: skip
+
+
+def previous(engine: Engine, source: str, model_id: str) -> dict[str, Any] | None:
+    """Return the model that another is measured against: the champion of the source, or, where that is the model itself, the one
+    that was champion before it; None where there is none. Its id, version, status, trained_on and metrics."""
+    asked = (
+        select(Model)
+        .where(Model.source == source, Model.model_id != model_id, Model.status.in_((CHAMPION, RETIRED)))
+        .order_by(Model.status == RETIRED, Model.changed_at.desc(), Model.version.desc())
+    )
+    with reading(engine) as connection, Session(connection) as session:
+        found = session.scalar(asked.limit(1))
+        names = ("model_id", "version", "status", "trained_on", "metrics")
+        return None if found is None else {name: getattr(found, name) for name in names}
 
 
 def promote(engine: Engine, identifier: str, *, who: str, despite: bool = False) -> str:

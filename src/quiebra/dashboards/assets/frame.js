@@ -28,7 +28,7 @@ export default {
       note.innerHTML = content.kind === "error" ? content.text : "";
       if (content.kind !== "error") note.textContent = content.text;
       const close = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
-      close.setAttribute("aria-label", root.lang === "es" ? "Cerrar" : "Close");
+      close.setAttribute("aria-label", document.body.getAttribute(`data-close-${root.lang}`) ?? "×");
       close.addEventListener("click", () => note.remove());
       note.append(close);
       document.body.append(note);

@@ -116,7 +116,7 @@ class Model(Page):
                 m["source"],
                 m["trained_on"],
                 words.number(m["auc"], 3),
-                "; ".join(m["failed"]),
+                model.failed(m["gates"], words),
             )
             for m in model.register(self.base)[:20]
         ]

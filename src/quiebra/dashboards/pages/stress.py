@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import ipywidgets as w
@@ -14,6 +14,13 @@ from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
 from quiebra.dashboards.stress import Case
 from quiebra.words import Words
+
+
+def _with_readout(slider: w.FloatSlider, show: Callable[[float], str]) -> w.Box:
+    """Return a slider with its value beside it, as the reader's language writes it."""
+    value = html(show(slider.value), "q-readout")
+    slider.observe(lambda change: setattr(value, "value", show(change["new"])), "value")
+    return row(slider, value, name="q-slide")
 
 
 class Stress(Page):
@@ -98,14 +105,14 @@ class Stress(Page):
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
         low, high = stress.ECONOMY
         at = round(stress.economy_of(base, self.shifts), 1)
-        self.economy = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=words("Economy"), readout_format="+.1f")
+        self.economy = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=words("Economy"), readout=False)
         self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
         self.levers = {}
         for name, (title, *reach) in stress.LEVERS.items():
             at = self.moved.get(name, 0.0)
             reach += [preset[name] for preset in options.shocks.values() if name in preset]  # a shock of params is taken as it is
             low, high = min(reach), max(reach)
-            slider = w.FloatSlider(value=at, min=low, max=high, step=0.01, description=words(title), readout_format="+.0%")
+            slider = w.FloatSlider(value=at, min=low, max=high, step=0.01, description=words(title), readout=False)
             slider.observe(lambda _change: self.guarded(self.take_lever)(), "value")
             self.levers[name] = slider
         reset = w.Button(description=words("Back to now"))
@@ -114,7 +121,9 @@ class Stress(Page):
             "The economy in standard deviations of failure rates between years; "
             "shocks hit every company's statements, which go on adding up."
         )
-        controls = (self.scenario, self.economy, self.preset, *self.levers.values(), reset)
+        economy = _with_readout(self.economy, lambda value: words.signed(value, 1))
+        levers = [_with_readout(s, lambda value: words.signed(100 * value, 0) + "\u00a0%") for s in self.levers.values()]
+        controls = (self.scenario, economy, self.preset, *levers, reset)
         return card(words("What happens"), *controls, name="q-levers", note=note)
 
     def _company(self) -> w.VBox:
