@@ -26,7 +26,7 @@ def tear_sheets(workspace: Workspace, companies: Sequence[str], lang: str | None
     params = for_stage(workspace, "report", {} if lang is None else {"report": {"lang": lang}})
     names = _names(workspace, companies)
     own = lang if lang != for_stage(workspace, "report").report.lang else None
-    with one_at_a_time(workspace, "stage"), _kernel() as kernel:
+    with one_at_a_time(workspace, "stage"), _kernel(workspace) as kernel:
         for company in companies:
             folder = workspace.build / "companies" / _folder(company) / (own or "")
             folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _folder(company: str) -> str:
     return safe if len(safe) <= 120 else f"{safe[:100]}-{digest(company)[:16]}"
 
 
-def _kernel():  # type: ignore[no-untyped-def]
+def _kernel(workspace: Workspace):  # type: ignore[no-untyped-def]
     """Return one kernel for all sheets, so that what it imports is imported once."""
     import contextlib
 
@@ -65,7 +65,7 @@ def _kernel():  # type: ignore[no-untyped-def]
     @contextlib.contextmanager
     def running() -> Iterator[KernelManager]:
         manager = KernelManager(kernel_name="python3", config=kernel_config())
-        manager.start_kernel()
+        manager.start_kernel(cwd=str(workspace.root))
         try:
             yield manager
         finally:

@@ -77,6 +77,14 @@ def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -
     )
 
 
+def by_subject(alerts: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return alerts of the same company, of the portfolio or of the same measure together, in the order in which those come."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for alert in alerts:
+        groups.setdefault((alert["kind"], alert["subject"]), []).append(alert)
+    return list(groups.values())
+
+
 def decided(
     company_id: str, overrides: Iterable[Mapping[str, Any]], watched: Iterable[Mapping[str, Any]], words: Words
 ) -> list[str]:

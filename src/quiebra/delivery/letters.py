@@ -19,7 +19,7 @@ import pypandoc
 from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
-from quiebra.alerts.wording import SEVERITY, sentence, subject
+from quiebra.alerts.wording import SEVERITY, by_subject, sentence, subject
 from quiebra.delivery import smtp
 from quiebra.delivery.channels import ready
 from quiebra.delivery.mail import letter
@@ -35,7 +35,7 @@ from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 MOST_LINES = 20
-"""Alerts named in one message; the others are counted."""
+"""Companies named in one message; the alerts on others are counted."""
 
 
 def report_letters(workspace: Workspace, params: Params) -> list[Letter]:
@@ -61,7 +61,7 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
         raise DeliveryError(f"there is no {' and no '.join(missing)} in {folder.name}: run `quiebra report`, which makes it")
     if run_id not in files[1].read_text(encoding="utf-8"):
         raise DeliveryError(f"the report in {folder.name} is of another run: run `quiebra report --lang {lang}`, which makes it")
-    parts = [report.changed(), report.who(), report.sure(), report.glance(brief=True)]
+    parts = [report.changed(), report.who(reasons=2), report.sure(), report.glance(brief=True)]
     markdown = "\n\n".join(parts)
     html = (
         _head(words, head["title"], head["subtitle"], report.simulated)
@@ -134,9 +134,11 @@ class _Post:
         return f"alert {ids[0]}" if len(ids) == 1 else f"alerts {digest(ids)[:32]}"
 
     def _lines(self, group: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-        """Return an alert a line, and what is said of those that there is no room for."""
-        lines = [_line(alert, self.report, self.words) for alert in group[:MOST_LINES]]
-        return lines, [self.words("… and {n} more.", n=len(group) - MOST_LINES)] if len(group) > MOST_LINES else []
+        """Return a line for each company, or whatever else alerts are of, and what is said of those that there is no room for."""
+        subjects = by_subject(group)
+        left = sum(len(alerts) for alerts in subjects[MOST_LINES:])
+        lines = [_line(alerts, self.report, self.words) for alerts in subjects[:MOST_LINES]]
+        return lines, [self.words("… and {n} more.", n=left)] if left else []
 
     def _target(self, group: list[dict[str, Any]]) -> str:
         company = _company(group)
@@ -183,9 +185,9 @@ def _company(group: list[dict[str, Any]]) -> str | None:
     return group[0]["subject"] if len(group) == 1 and group[0]["kind"] == "company" else None
 
 
-def _line(alert: Mapping[str, Any], report: RiskReport, words: Words) -> str:
-    """Return an alert as a line: of whom, what, and why the model sees it so."""
-    said = sentence(alert, words, list(report.params.score.grades))
+def _line(alerts: list[Mapping[str, Any]], report: RiskReport, words: Words) -> str:
+    """Return alerts on one subject as a line: of whom, what, and why the model sees it so."""
+    alert, said = alerts[0], "; ".join(sentence(one, words, list(report.params.score.grades)) for one in alerts)
     if alert["kind"] != "company":
         return f"{subject(alert, words, {})}: {said}"
     rows = report.with_analysts(report.scores.filter(pl.col("company_id") == alert["subject"])).to_dicts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from quiebra.brand import palette
 from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart, percent_axis
@@ -33,7 +34,7 @@ def pd_ahead_and_behind(
     right.set_xlabel(words("fiscal year of the statements"))
     first, last = history["fiscal_year"].min(), history["fiscal_year"].max()
     right.set_xlim(first - 0.6, last + 0.6)  # type: ignore[operator]
-    right.xaxis.get_major_locator().set_params(integer=True)
+    right.set_xticks(range(first, last + 1, max(1, (last - first) // 6 + 1)))  # type: ignore[operator, arg-type]
     right.legend(loc="best")
     for axes in (left, right):
         axes.yaxis.set_major_formatter(percent_axis(words, 1))
@@ -52,6 +53,7 @@ def effects(steps: list[tuple[str, float]], words: Words = ENGLISH) -> Figure:
     axes.bar_label(bars, [words.signed(e) for _, e in rows], padding=3, fontsize=8)
     axes.axvline(0, color=p["ink"], lw=0.8)
     axes.margins(x=0.15)
+    axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # so that one decimal says it
     axes.xaxis.set_major_formatter(lambda value, _place: words.number(value, 1))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(words("effect on the log-odds of failure"))

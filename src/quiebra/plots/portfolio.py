@@ -23,7 +23,7 @@ def pd_over_time(years: pl.DataFrame, words: Words = ENGLISH, height: float = 3.
     axes.fill_between(x, years["low_pd"], years["high_pd"], color=p["mist"], label=words("middle 80 % of companies"))
     spread = years.select(low=pl.col("mean_pd") - pl.col("mean_low"), high=pl.col("mean_high") - pl.col("mean_pd")).fill_null(0)
     axes.errorbar(x, years["mean_pd"], spread.to_numpy().T, color=p["blue"], lw=2.2, elinewidth=1, capsize=3, marker="o", ms=4,
-                  label=words("mean PD, with its interval"))  # fmt: skip
+                  label=words("mean PD"))  # fmt: skip
     axes.plot(x, years["median_pd"], color=p["teal"], lw=1.6, ls="--", label=words("median PD"))
     known = years.filter(pl.col("observed").is_not_null())
     axes.plot(known["fiscal_year"], known["observed"], "D", color=p["wine"], ms=5, label=words("observed failures"))

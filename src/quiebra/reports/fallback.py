@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -57,12 +58,18 @@ def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> 
 
 def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> None:
     source = folder / "report.typ"
-    source.write_text(_convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}"), encoding="utf-8")
+    text = _convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}")
+    source.write_text(re.sub(r"(?m)^(\s*)columns: (\d+),$", _across, text), encoding="utf-8")
     try:
         data = typst.compile(str(source), root=str(folder), sys_inputs=palette(), timestamp=0)
     except RuntimeError as error:
         raise WorkspaceError(f"Typst could not set the report: {error}") from error
     write_atomically(pdf, lambda path: path.write_bytes(data))
+
+
+def _across(found: re.Match[str]) -> str:
+    """Return a table's columns so that it fills the page's width, as on the screen: the first as wide as it needs, the others alike."""
+    return f"{found[1]}columns: (auto, {'1fr, ' * (int(found[2]) - 1)}),"
 
 
 def _asset(name: str) -> str:

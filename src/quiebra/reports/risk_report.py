@@ -11,7 +11,7 @@ import polars as pl
 
 from quiebra import risk
 from quiebra.alerts.measures import lights
-from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, sentence, subject
+from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, by_subject, sentence, subject
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
@@ -107,8 +107,8 @@ class RiskReport(Report):
             new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in standing)),
         )  # fmt: skip
 
-    def who(self) -> str:
-        """Who is riskiest, and why: names with their reasons."""
+    def who(self, reasons: int | None = None) -> str:
+        """Who is riskiest, and why: names with their reasons, so many of them or all."""
         words, rows = self.words, risk.watch_list(self.scores, 3)
         from_grade = self.params.score.watch_from
         head = words("**Who.** **{n}** companies are on the watch list, graded {grade} or worse.",
@@ -117,7 +117,7 @@ class RiskReport(Report):
             return head
         lines = [
             words.markdown("{name}, {grade}, PD {pd}: {why}", name=name, grade=grade, pd=words.percent(pd),
-                           why=why or words("no single reason"))
+                           why="; ".join(why.split("; ")[:reasons]) if why else words("no single reason"))
             for name, grade, pd, why in self.with_analysts(rows).select("name", "rating", "pd_12m", self.why).iter_rows()
         ]
         return head + " " + words("The riskiest, and why:") + "\n\n" + "\n".join(f"- {line}" for line in lines)
@@ -252,11 +252,13 @@ class RiskReport(Report):
         names = dict(self.companies.select("company_id", "name").iter_rows())
         rows = [
             {
-                words("of"): subject(a, words, names), words("alert"): sentence(a, words, list(self.params.score.grades)),
-                words("severity"): words(SEVERITY[a["severity"]]), words("state"): words(STATES[a["state"]]),
-                words("since"): words.short(a["raised_on"]), words("owner"): a["owner"],
+                words("of"): subject(some[0], words, names),
+                words("alert"): "; ".join(sentence(a, words, list(self.params.score.grades)) for a in some),
+                words("severity"): words(SEVERITY[some[0]["severity"]]), words("since"): words.short(min(a["raised_on"] for a in some)),
+                words("state"): ", ".join(dict.fromkeys(words(STATES[a["state"]]) for a in some)),
+                words("owner"): ", ".join(dict.fromkeys(a["owner"] for a in some if a["owner"])) or None,
             }
-            for a in standing[: self.params.report.watch_list]
+            for some in by_subject(standing)[: self.params.report.watch_list]
         ]  # fmt: skip
         return f"{head}\n\n{table(rows)}"
 

@@ -77,7 +77,7 @@ class TearSheet(Report):
                 low=words.percent(score["pd_12m_low"]),
                 high=words.percent(score["pd_12m_high"]),
                 grade=score["rating"],
-                share=words.percent(below, 0),
+                share=words.percent(below, 1 if below > 0.99 else 0),
                 median=words.percent(peers.median()),  # type: ignore[arg-type]
             )
         ]
@@ -145,7 +145,7 @@ class TearSheet(Report):
 
     def flags(self) -> str:
         return "\n".join(f"- {escaped(line)}" for line in one.flags(self, self.subject, self.words)) or self.words(
-            "Nothing to remark."
+            "Nothing to remark about its data."
         )
 
     def source_line(self) -> str:

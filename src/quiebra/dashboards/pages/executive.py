@@ -70,10 +70,10 @@ class Executive(Page):
         columns = [
             Column("name", words("Of"), "company"),
             Column("severity", words("Severity"), "status"),
-            Column("alert", words("Alert")),
             Column("state", words("State"), "text", words),
-            Column("raised_on", words("Since"), "text", words.short),
             Column("owner", words("Owner")),
+            Column("raised_on", words("Since"), "number", words.short),
+            Column("alert", words("Alert")),
         ]
         return Table(executive.alerts(self.base, words), columns, words, label=words("Alerts that stand"), size=6)
 
