@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,11 @@ import pytest
 from browser import CHROMIUM, FLAGS
 from PIL import Image
 from playwright.sync_api import sync_playwright
+
+from quiebra.delivery.letters import report_letters
+from quiebra.params import load
+from quiebra.params.operations import Recipient
+from quiebra.workspace import Workspace
 
 PDFS = ("risk_report", "validation_report")
 
@@ -43,6 +51,27 @@ def test_every_page_of_a_pdf_has_something_on_it_and_keeps_its_margins(name: str
         assert columns.min() > 0.06 * width, page.name
         assert columns.max() < 0.94 * width, page.name
         assert rows.max() < 0.97 * height, page.name
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [700, 375])
+def test_the_monthly_mail_is_a_screen_long_and_needs_no_sideways_scrolling(width: int, finished: Path, pictures: Path) -> None:
+    params = load(Workspace(finished))
+    delivery = params.delivery.model_copy(update={"recipients": [Recipient(address="ana@example.com")]})
+    (letter,) = report_letters(Workspace(finished), params.model_copy(update={"delivery": delivery}))
+    message = message_from_bytes(letter.body, policy=default)
+    picture = next(part for part in message.walk() if part.get_content_type() == "image/png").get_content()
+    shown = message.get_body(("html",)).get_content().replace("cid:pd", f"data:image/png;base64,{base64.b64encode(picture).decode()}")
+    (pictures / "mail.html").write_text(shown, encoding="utf-8")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto((pictures / "mail.html").as_uri())
+        page.screenshot(path=pictures / f"mail-{width}.png", full_page=True)
+        wide, high = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+        browser.close()
+    assert wide <= width
+    assert high <= (1000 if width == 700 else 1700)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")

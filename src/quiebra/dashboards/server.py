@@ -117,7 +117,11 @@ class Dashboards(Voila):
     def _decisions(self) -> int | None:
         """Return the number of the last entry of the audit table: each alert and each decision of people has one."""
         try:
-            return last_entry(connect(database_url(self.workspace.root)))
+            engine = connect(database_url(self.workspace.root))
+            try:
+                return last_entry(engine)
+            finally:
+                engine.dispose()
         except StoreError:  # pages say so where it matters
             return None
 
