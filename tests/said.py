@@ -10,6 +10,7 @@ import yaml
 
 from quiebra.items import ITEMS
 from quiebra.panel.quarantine import RULES
+from quiebra.params.faults import WORDS
 from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED, options
 from quiebra.sources import american, demo
 from quiebra.validation.verdict import TESTS
@@ -29,7 +30,7 @@ def said() -> set[str]:
     found |= {rule.name.replace("_", " ") for rule in RULES}
     found |= {demo.NOTES, american.NOTES, "Simulated companies", "American companies, NYSE and NASDAQ", "DRAFT", "APPROVED"}
     found |= {"ok", "watch", "alarm", "unknown", "pass", "fail", "all", "market", "accounting"}
-    found |= {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
+    found |= set(WORDS.values()) | {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
     return found | _in_code() | _in_reports() | _in_params()
 
 
