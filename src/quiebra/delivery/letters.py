@@ -215,24 +215,34 @@ def _subject(group: list[dict[str, Any]], report: RiskReport, words: Words) -> s
 
 def notice(params: Params, cycle_id: str, step: str, error: str) -> list[Letter]:
     """Return the notice to the owner that a step of a cycle failed; none where params name no owner."""
-    if params.delivery.owner is None:
-        return []
     words = Words(params.report.lang)
     subject = words("The cycle {cycle} failed at '{step}'", cycle=cycle_id, step=step)
     text = words("What was done before it is kept; run `quiebra schedule` again when it is mended.")
-    html = f"<p class='brand'>QUIEBRA</p><h1>{_html(subject)}</h1><p>{_html(text)}</p><pre>{_html(error)}</pre>"
-    return [
-        letter(
-            channel="notice",
-            recipient=params.delivery.owner,
-            about=f"failure {cycle_id} {step}",
-            sender=params.delivery.sender,
-            subject=subject,
-            html=html,
-            text=f"{subject}\n\n{text}\n\n{error}\n",
-            lang=words.language,
-        )
-    ]
+    return _to_owner(params, f"failure {cycle_id} {step}", subject, text, error)
+
+
+def stale(params: Params, as_of: dt.date, days: int) -> list[Letter]:
+    """Return the notice to the owner that the data are old; once for a date of the data, none where params name no owner."""
+    words = Words(params.report.lang)
+    subject = words("The data are {days} days old", days=words.number(days))
+    text = words(
+        "They are as of {date}, and schedule.stale_days is {most}: is the source still being fed?",
+        date=words.date(as_of), most=params.schedule.stale_days,
+    )  # fmt: skip
+    return _to_owner(params, f"stale {as_of}", subject, text)
+
+
+def _to_owner(params: Params, about: str, subject: str, text: str, error: str = "") -> list[Letter]:
+    if params.delivery.owner is None:
+        return []
+    lang, sender, owner = Words(params.report.lang).language, params.delivery.sender, params.delivery.owner
+    cause = f"<pre>{_html(error)}</pre>" if error else ""
+    html = f"<p class='brand'>QUIEBRA</p><h1>{_html(subject)}</h1><p>{_html(text)}</p>{cause}"
+    plain = f"{subject}\n\n{text}\n\n{error}\n"
+    made = letter(
+        channel="notice", recipient=owner, about=about, sender=sender, subject=subject, html=html, text=plain, lang=lang
+    )  # fmt: skip
+    return [made]
 
 
 def last_resort(workspace: Workspace, error: str) -> None:

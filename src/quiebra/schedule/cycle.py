@@ -101,13 +101,10 @@ class _Cycle:
 
     def _score(self) -> None:
         reproduce(self.workspace, "publish", log=sys.stderr)
-        days = (dt.datetime.now(dt.UTC).date() - self._as_of()).days
+        as_of = dt.date.fromisoformat(read_json(self.workspace.scores / "run.json")["as_of"])
+        days = (dt.datetime.now(dt.UTC).date() - as_of).days
         if (most := self.params.schedule.stale_days) is not None and days > most:
-            text = f"the data are {days} days old (schedule.stale_days: {most}): is the source still being fed?"
-            outbox.queue(self.engine, letters.notice(self.params, f"{self._as_of()}", "stale data", text))
-
-    def _as_of(self) -> dt.date:
-        return dt.date.fromisoformat(read_json(self.workspace.scores / "run.json")["as_of"])
+            outbox.queue(self.engine, letters.stale(self.params, as_of, days))
 
     def _alerts(self) -> None:
         reproduce(self.workspace, "alerts", log=sys.stderr)
