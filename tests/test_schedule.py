@@ -130,11 +130,11 @@ cycle.run_cycle(Workspace.find())
 
 def test_killed_in_the_middle_of_a_stage_the_next_cycle_waits_for_what_was_begun_and_completes(workspace: Path) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
-    content["train"]["trees"] = 41
+    content["alerts"]["back_test"]["miss_cost"] = 36.0
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     words = [sys.executable, "-m", "quiebra.cli", "schedule"]
     process = subprocess.Popen(words, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: (workspace / "models/.train.partial.ipynb").exists(), 300)
+    eventually(lambda: (workspace / "data/alerts/.alerts.partial.ipynb").exists(), 300)
     process.kill()  # itself alone: what it has started goes on
     process.wait()
     done = cycle(workspace)
@@ -142,7 +142,7 @@ def test_killed_in_the_middle_of_a_stage_the_next_cycle_waits_for_what_was_begun
     assert "waiting for it" in done.stderr
     (only,) = cycles(database(workspace))
     assert (only["state"], only["steps"]) == ("done", list(STEPS))
-    assert read_json(workspace / "models/model.json")["card"]["params"]["train"]["trees"] == 41
+    assert read_json(workspace / "data/alerts/back_test.json")["miss_cost"] == 36.0
 
 
 def test_a_cycle_that_was_killed_last_month_does_not_take_this_months_place(workspace: Path) -> None:
