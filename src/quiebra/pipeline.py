@@ -32,14 +32,14 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
 
         if _changed_unseen(workspace, params):
             repro("--single-item", "--force", "ingest")
-        if target in (None, "alerts") and _decided_since(workspace):
-            repro("--single-item", "--force", "alerts")
-        repro(*([target] if target else []))
-        if _not_in_database(workspace):  # DVC took files of a former run from its cache, or the database is another one
+        every = [target] if target else []
+        repro(*every)
+        anew = _not_in_database(workspace)
+        if anew:  # DVC took files of a former run from its cache, or the database is another one
             repro("--single-item", "--force", "publish")
-            if target != "publish":
-                repro("--single-item", "--force", "alerts")
-                repro(*([target] if target else []))
+        if target != "publish" and (anew or _decided_since(workspace)):
+            repro("--single-item", "--force", "alerts")
+            repro(*every)
 
 
 def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | None, held: int) -> None:

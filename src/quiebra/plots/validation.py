@@ -144,16 +144,18 @@ def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words 
         ("precision", words("alerts that were right"), p["teal"]),
     ):
         left.plot(shares, [row[name] for row in curve], color=colour, marker="o", ms=4, lw=2, label=label)
-    cheapest = min(curve, key=lambda row: row["cost"])
     right.plot(shares, [row["cost"] for row in curve], color=p["rust"], marker="o", ms=4, lw=2)
-    right.plot(
-        cheapest["budget"],
-        cheapest["cost"],
-        "D",
-        color=p["wine"],
-        ms=8,
-        label=words("least, at {share}", share=words.percent(cheapest["budget"], 1)),
-    )
+    judged = [row for row in curve if row["cost"] is not None]  # none, where no alert is old enough to be judged
+    if judged:
+        cheapest = min(judged, key=lambda row: row["cost"])
+        right.plot(
+            cheapest["budget"],
+            cheapest["cost"],
+            "D",
+            color=p["wine"],
+            ms=8,
+            label=words("least, at {share}", share=words.percent(cheapest["budget"], 1)),
+        )
     right.set_title(words("cost, a miss being {n} false alarms", n=words.number(miss_cost)))
     left.set_title(words("found and right"))
     for axes in (left, right):
