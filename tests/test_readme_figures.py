@@ -87,3 +87,16 @@ def test_the_dashboards_figures() -> None:
     }
     for words, values in expected.items():
         assert cells(words) == values, words
+
+
+def test_the_alerts_figures() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "operations.json").read_text(encoding="utf-8"))["american"]
+    text = " ".join(README.split())
+    five, ten = found["alerts"]["budgets"]
+    for budget in (five, ten):
+        low, high = budget["interval"]["recall"]
+        assert f"{budget['recall']:.2f} ({low:.2f} to {high:.2f})" in text
+    assert f"a median of {five['lead_years']:.1f} years ahead" in text
+    assert f"{five['recall_last']:.2f} and {ten['recall_last']:.2f}; of the alerts {five['precision']:.0%} and {ten['precision']:.0%} were".replace("%", " %") in text
+    seconds = found["seconds"]
+    assert f"takes {seconds['risk report']:.0f} s to make, and each of 20 tear sheets {seconds['each of 20 tear sheets']:.1f} s" in text
