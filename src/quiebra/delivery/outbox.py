@@ -101,9 +101,10 @@ def told(engine: Engine, able: Iterable[str]) -> dict[str, set[str]]:
     written to a file does not count."""
     asked = select(Told.channel, Told.alert_id, Message.state).outerjoin(Message, Message.message_id == Told.message_id)
     found: dict[str, set[str]] = {}
+    can_send = set(able)
     with reading(engine) as connection:
         for channel, alert_id, state in connection.execute(asked):
-            if state != WRITTEN or channel not in set(able):
+            if state != WRITTEN or channel not in can_send:
                 found.setdefault(channel, set()).add(alert_id)
     return found
 
