@@ -271,7 +271,7 @@ def test_no_error_vanishes_whatever_the_browser_sends(served: Served, visit: Vis
     page.evaluate(
         """async () => {
           const models = await Promise.all(Object.values(window.jupyterapp.widgetManager._models));
-          const table = models.find((model) => model.get("query"));
+          const table = models.findLast((model) => model.get("query")); // those of the language before may still be there
           table.set("query", { nonsense: 1 });
           table.save_changes();
         }"""
