@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quiebra.features.feature import Feature, log_million, ratio
+from quiebra.features.feature import Feature, log_million, mean_known, ratio
 from quiebra.features.ratios import CHS, FUNDS, OHLSON, TEXTBOOK, made
 
 SHUMWAY = "Change of the ratio; Shumway (2001), Ohlson (1980)"
@@ -96,7 +96,7 @@ _FLOWS = (
 def _volatility(name: str, years: int) -> pl.Expr:
     """Root mean square of the yearly changes known, of at most ``years``."""
     steps = [(a - b) ** 2 for a, b in zip(_years(name, years), _years(name, years + 1, 1), strict=True)]
-    return pl.mean_horizontal(steps).sqrt()
+    return mean_known(steps).sqrt()
 
 
 _HISTORY = (
@@ -105,13 +105,13 @@ _HISTORY = (
              pl.sum_horizontal((value < 0).cast(pl.Float64) for value in _years("net_income", 3))), 1, "years"),
     made("net_income_to_assets_mean3", "Net income / assets, mean of three years", "profitability",
          "mean of net_income_to_assets over this year and the two before, of those published", CHS, "one bad year is not decline",
-         pl.mean_horizontal(_years("net_income_to_assets", 3)), -1),
+         mean_known(_years("net_income_to_assets", 3)), -1),
     made("net_income_to_assets_worst3", "Net income / assets, worst of three years", "profitability",
          "least net_income_to_assets of this year and the two before", TEXTBOOK, "a deep loss is not forgotten in a year",
          pl.min_horizontal(_years("net_income_to_assets", 3)), -1),
     made("ebitda_to_assets_mean3", "EBITDA / assets, mean of three years", "profitability",
          "mean of ebitda_to_assets over this year and the two before, of those published", CHS, "earning power over a cycle",
-         pl.mean_horizontal(_years("ebitda_to_assets", 3)), -1),
+         mean_known(_years("ebitda_to_assets", 3)), -1),
     made("net_income_volatility", "Volatility of net income / assets", "profitability",
          "root mean square change of net_income_to_assets over up to four years", TEXTBOOK, "profits that cannot be relied on",
          _volatility("net_income_to_assets", YEARS_BACK)),
