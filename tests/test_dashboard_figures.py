@@ -133,19 +133,28 @@ def test_nothing_happening_changes_nothing(base: Base) -> None:
 
 
 def test_scenarios_and_shocks_of_params_give_what_the_stage_wrote(base: Base) -> None:
-    found = stress.under(base, Case(stress.shifts_of_scenario(base, "severe")))
+    severe = Case(stress.in_scenario(base, "severe"))
+    found = stress.under(base, severe)
     wrote = base.scenarios.filter(scenario="severe").sort("company_id")
     assert found["pd_12m"].to_list() == pytest.approx(wrote["pd_12m"].to_list(), rel=1e-9)
-    assert stress.economy_of(base, stress.shifts_of_economy(base, 1.3)) == pytest.approx(1.3)
+    of_run = next(row for row in base.losses["scenarios"] if row["scenario"] == "severe")
+    assert stress.loss_range(base, severe) == pytest.approx((of_run["loss_low"], of_run["loss_high"]))
+    assert stress.loss_range(base, Case(severe.moves, Shock(revenue=-0.1))) is None, "of a shock's error nothing is known"
     name = "a fifth less revenue"
     found = stress.under(base, Case(shock=stress.shock_of(stress.preset(base, name))))
     assert found["pd_12m"].to_list() == pytest.approx(base.shocks.filter(shock=name).sort("company_id")["pd_12m"].to_list(),
         abs=1e-9)
 
 
-def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(base: Base) -> None:
-    bad = Case(stress.shifts_of_economy(base, 2.0), Shock(revenue=-0.1))
-    calm, worse = stress.under(base, Case(stress.shifts_of_economy(base, 1.0))), stress.under(base, bad)
+@pytest.mark.parametrize("with_series", [True, False])
+def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(finished: Path, with_series: bool) -> None:
+    base = Base(Workspace(finished))
+    if not with_series:
+        vars(base)["satellite"] = None
+    (lever,), worse_way = stress.economy(base), -1.0 if with_series else 1.0  # less growth, or years that are worse
+    assert lever == ("GDP_GROWTH" if with_series else "years")
+    bad = Case({lever: 2.0 * worse_way}, Shock(revenue=-0.1))
+    calm, worse = stress.under(base, Case({lever: worse_way})), stress.under(base, bad)
     assert (calm["pd_12m"] > stress.now(base).sort("company_id")["pd_12m"]).all()
     one = base.scores["company_id"][7]
     alone = stress.under(base, bad, one)

@@ -1,6 +1,7 @@
 """The portfolio: a person's exposures are read or refused by row, figures by hand, scenarios that follow the economy."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from quiebra.params import Portfolio, check
 from quiebra.risk.exposures import exposures
 from quiebra.risk.losses import loss_report
 from quiebra.risk.macro import Satellite, outcome_years
-from quiebra.risk.scenarios import scenario_scores, scenarios
+from quiebra.risk.scenarios import scenario, scenario_scores
 
 PARAMS = check(default_params(**SMALL))
 SCORES = pl.DataFrame({"company_id": ["A", "B", "C"], "pd_12m": [0.01, 0.02, 0.10]})
@@ -81,11 +82,19 @@ SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.arra
 
 
 def test_scenarios_move_in_standard_deviations() -> None:
-    by_macro = {case.name: case for case in scenarios(PARAMS.stress, SATELLITE, 0.3)}
-    assert by_macro["severe"].shift == pytest.approx(0.8) and by_macro["severe"].error == pytest.approx(0.4)
-    assert by_macro["baseline"].shift == 0
-    by_years = {case.name: case for case in scenarios(PARAMS.stress, None, 0.3)}
-    assert by_years["adverse"].shift == pytest.approx(0.3) and by_years["adverse"].source == "years"
+    options = PARAMS.stress.scenarios
+    severe = scenario("severe", options["severe"], SATELLITE, 0.3)
+    assert severe.shift == pytest.approx(0.8) and severe.error == pytest.approx(0.4)
+    assert severe.ends(0.9) == pytest.approx((0.8 - 1.6449 * 0.4, 0.8 + 1.6449 * 0.4), abs=1e-4)
+    assert scenario("baseline", options["baseline"], SATELLITE, 0.3).shift == 0
+    adverse = scenario("adverse", options["adverse"], None, 0.3)
+    assert adverse.shift == pytest.approx(0.3) and adverse.source == "years"
+
+
+def test_a_satellite_is_read_back_as_it_was_written() -> None:
+    again = Satellite.of(json.loads(json.dumps(SATELLITE.plain())))
+    assert again.state({"GDP_GROWTH": -2.0}) == {"GDP_GROWTH": -1.0}
+    assert again.shift(again.state({"GDP_GROWTH": -2.0})) == pytest.approx((0.8, 0.4))
 
 
 @pytest.mark.parametrize("satellite", [SATELLITE, None])

@@ -14,6 +14,7 @@ from quiebra.alerts.analysts import OVERRIDES, WATCHED, overrides, watched
 from quiebra.alerts.states import ALERTS, alerts
 from quiebra.errors import StoreError, WorkspaceError
 from quiebra.params import Labels, Params, Portfolio, Score, Stress, load
+from quiebra.risk.macro import Satellite
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers
 from quiebra.settings import database_url
@@ -106,6 +107,12 @@ class Base(FinishedRun):
         return table.join(given, on="company_id", how="left", maintain_order="left")
 
     @cached_property
+    def satellite(self) -> Satellite | None:
+        """The relation of failures to macro series that the run's scenarios were made with; None where it could fit none."""
+        plain = self.losses.get("satellite")
+        return Satellite.of(plain) if plain else None
+
+    @cached_property
     def peers(self) -> pl.DataFrame:
         """The feature rows that current companies are ranked among."""
         return recent_peers(self.features, self.as_of, self.params.score.max_age_months)
@@ -120,5 +127,5 @@ class Base(FinishedRun):
         """Raise WorkspaceError unless the run is whole: every page rests on these."""
         for name in ("run", "metrics", "published", "findings", "losses"):
             getattr(self, name)
-        if "options" not in self.losses or not (self.workspace.scores / "contributions.parquet").exists():
+        if not {"options", "satellite"} <= self.losses.keys() or not (self.workspace.scores / "contributions.parquet").exists():
             raise WorkspaceError("the scores were made by an earlier version: run `quiebra run` to score again")

@@ -12,6 +12,7 @@ from quiebra.models.term import COLUMNS
 from quiebra.risk.losses import expected_loss
 from quiebra.risk.macro import under_scenario
 from quiebra.risk.rating import migration
+from quiebra.risk.scenarios import Scenario, scenario
 from quiebra.risk.scoring import with_grades
 from quiebra.risk.shocks import KEYS, Shock, reverse_stress, stressed
 from quiebra.words import Words, mark
@@ -22,17 +23,19 @@ LEVERS = {
     "leverage": (mark("New debt, of assets"), -0.2, 0.4), "market_value": (mark("Market value"), -0.9, 0.5),
 }  # fmt: skip
 """Lever of a `Shock` → its words and how far it can be moved."""
-ECONOMY = (-2.0, 4.0)
-"""How far the economy can be moved, in standard deviations of failure rates between years."""
+SERIES = {"GDP_GROWTH": mark("GDP growth, %"), "POLICY_RATE": mark("Policy rate, %")}
+"""The demo's macro series in words; a series of one's own is called what params call it."""
+ECONOMY = 4.0
+"""How far the economy can be moved either way, in standard deviations."""
 WORST = {"revenue": -0.9, "margin": -0.4, "leverage": 0.9, "rates": 0.3, "market_value": -0.95}
 """How far a lever is tried in a reverse stress."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """shifts: of the log-odds of the first year's hazard, by scorer; none: as now. shock: to every company."""
+    """moves: of the economy, as a scenario in params has them; none: as now. shock: to every company."""
 
-    shifts: dict[str, float] = field(default_factory=dict)
+    moves: dict[str, float] = field(default_factory=dict)
     shock: Shock = Shock()  # noqa: RUF009
 
 
@@ -42,21 +45,35 @@ def to_start_with(base: Base) -> str:
     return (calm if calm.height else base.scores).sort("pd_12m", "company_id", descending=[True, False])["company_id"][0]
 
 
-def shifts_of_economy(base: Base, economy: float) -> dict[str, float]:
-    """Return scorer → shift for an economy so many standard deviations worse, as years differ."""
-    return {kind: economy * scorer.spread.year for kind, scorer in base.model.scorers.items()} if economy else {}
+def economy(base: Base) -> list[str]:
+    """Return what the economy is moved by: the series that the run's scenarios rest on, or ``years`` where it had none."""
+    return list(base.satellite.series) if base.satellite else ["years"]
 
 
-def shifts_of_scenario(base: Base, scenario: str) -> dict[str, float]:
-    """Return scorer → shift of a scenario of params, as the stage worked it out."""
-    rows = base.scenarios.filter(pl.col("scenario") == scenario).join(base.scores.select("company_id", "scorer"), on="company_id")
-    return dict(rows.unique("scorer", keep="first", maintain_order=True).select("scorer", "shift").iter_rows())
+def reach(base: Base, lever: str) -> tuple[float, float]:
+    """Return how far a lever of the economy can be moved: at least as far as the scenarios of params go."""
+    moves = [scenario.get(lever, 0.0) for scenario in base.params.stress.scenarios.values()]
+    return min(-ECONOMY, *moves), max(ECONOMY, *moves)
 
 
-def economy_of(base: Base, shifts: dict[str, float]) -> float:
-    """Return where the economy's slider stands for shifts: in standard deviations between years."""
-    at = [shift / base.model.scorers[kind].spread.year for kind, shift in shifts.items() if base.model.scorers[kind].spread.year]
-    return sum(at) / len(at) if at else 0.0
+def in_scenario(base: Base, name: str) -> dict[str, float]:
+    """Return the moves of a scenario in params."""
+    moves = base.params.stress.scenarios[name]
+    return {lever: moves[lever] for lever in economy(base) if lever in moves}
+
+
+def _effects(base: Base, moves: dict[str, float]) -> dict[str, Scenario]:
+    """Return what moves of the economy do to the companies of each scorer."""
+    return {kind: scenario("", moves, base.satellite, scorer.spread.year) for kind, scorer in base.model.scorers.items()}
+
+
+def _moved(base: Base, table: pl.DataFrame, shifts: dict[str, float]) -> pl.DataFrame:
+    """Return the table with its PDs after shifts by scorer."""
+    path = base.params.stress.path
+    return pl.concat(
+        under_scenario(rows, [share * shifts[str(kind)] for share in path])
+        for (kind,), rows in table.group_by("scorer", maintain_order=True)
+    ).sort("company_id")
 
 
 def now(base: Base) -> pl.DataFrame:
@@ -77,31 +94,34 @@ def under(base: Base, case: Case, company_id: str | None = None) -> pl.DataFrame
         table = table.select("company_id", "scorer").join(
             hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
         )
-    if not any(case.shifts.values()):
-        return with_grades(table, score).sort("company_id").select("company_id", "scorer", *COLUMNS, "rating", "watch")
-    path = base.params.stress.path
-    moved = [
-        under_scenario(rows, [share * case.shifts.get(str(kind), 0.0) for share in path])
-        for (kind,), rows in table.group_by("scorer", maintain_order=True)
-    ]
-    return with_grades(pl.concat(moved).sort("company_id"), score).select("company_id", "scorer", *COLUMNS, "rating", "watch")
+    effects = _effects(base, case.moves)
+    if any(effect.shift for effect in effects.values()):
+        table = _moved(base, table, {kind: effect.shift for kind, effect in effects.items()})
+    return with_grades(table, score).sort("company_id").select("company_id", "scorer", *COLUMNS, "rating", "watch")
 
 
 def totals(base: Base, table: pl.DataFrame) -> dict[str, float]:
     """Return mean PD over one and five years, companies on watch and the portfolio's expected loss."""
-    held = base.shares.select("company_id", "exposure", "lgd").join(table, on="company_id")
-    loss = expected_loss(*(held[name].to_numpy() for name in ("pd_12m", "lgd", "exposure")))
     return {
         "pd_12m": table["pd_12m"].mean(), "pd_60m": table["pd_60m"].mean(), "watch": int(table["watch"].sum()),
-        "loss": float(loss.sum()),
+        "loss": _loss(base, table),
     }  # type: ignore[dict-item]  # fmt: skip
 
 
-def loss_range(base: Base, scenario: str) -> tuple[float, float] | None:
-    """Return the portfolio's expected loss at both ends of a scenario's interval, as the stage worked it out; None where it has
-    none."""
-    rows = [row for row in base.losses["scenarios"] if row["scenario"] == scenario and row["loss_high"] > row["loss_low"]]
-    return (rows[0]["loss_low"], rows[0]["loss_high"]) if rows else None
+def _loss(base: Base, table: pl.DataFrame) -> float:
+    held = base.shares.select("company_id", "exposure", "lgd").join(table, on="company_id")
+    return float(expected_loss(*(held[name].to_numpy() for name in ("pd_12m", "lgd", "exposure"))).sum())
+
+
+def loss_range(base: Base, case: Case) -> tuple[float, float] | None:
+    """Return the portfolio's expected loss at both ends of the interval of what the economy does; None where it moves nothing,
+    where that is not known, and with a shock, of whose error nothing is known."""
+    effects = _effects(base, case.moves)
+    if case.shock != Shock() or not any(effect.error for effect in effects.values()):
+        return None
+    ends = zip(*(effect.ends(base.model.confidence) for effect in effects.values()), strict=True)
+    low, high = (_loss(base, _moved(base, now(base), dict(zip(effects, end, strict=True)))) for end in ends)
+    return low, high
 
 
 def shocked(base: Base, words: Words) -> tuple[list[str], list[float]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -62,6 +64,22 @@ class Satellite:
     scale: np.ndarray
     coefficients: np.ndarray
     covariance: np.ndarray
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Satellite:
+        """Return the satellite that `plain` wrote down."""
+        return cls(tuple(plain["series"]), *(np.array(plain[f.name]) for f in fields(cls) if f.name != "series"))
+
+    def plain(self) -> dict[str, list[Any]]:
+        """Return it as lists, to be written as JSON."""
+        return {f.name: np.round(getattr(self, f.name), 12).tolist() for f in fields(self) if f.name != "series"} | {
+            "series": list(self.series)
+        }
+
+    def state(self, moves: Mapping[str, float]) -> dict[str, float]:
+        """Return each series' value after moves, in standard deviations from its mean; without one it is at its mean."""
+        places = zip(self.series, self.mean, self.scale, strict=True)
+        return {name: float(mean + moves.get(name, 0.0) * scale) for name, mean, scale in places}
 
     def shift(self, state: dict[str, float]) -> tuple[float, float]:
         """Return the shift of log-odds in a state of the economy and its standard error, both against an average state."""

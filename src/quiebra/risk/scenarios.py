@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -23,19 +24,18 @@ class Scenario:
     error: float
     source: str
 
+    def ends(self, confidence: float) -> tuple[float, float]:
+        """Return the shifts at both ends of an interval: how sure the relation to the economy is, not how sure a PD is."""
+        width = ndtri((1 + confidence) / 2)
+        return self.shift - width * self.error, self.shift + width * self.error
 
-def scenarios(options: Stress, satellite: Satellite | None, spread: float) -> list[Scenario]:
-    """Return the scenarios in params. Where there is a satellite, by the moves of its series, in standard deviations of their
-    yearly values; elsewhere by ``years``, in standard deviations between years (``spread``, of log-odds)."""
-    found = []
-    for name, moves in options.scenarios.items():
-        if satellite is None:
-            found.append(Scenario(name, moves.get("years", 0.0) * spread, 0.0, "years"))
-            continue
-        places = zip(satellite.series, satellite.mean, satellite.scale, strict=True)
-        state = {series: mean + moves.get(series, 0.0) * scale for series, mean, scale in places}
-        found.append(Scenario(name, *satellite.shift(state), "macro"))
-    return found
+
+def scenario(name: str, moves: Mapping[str, float], satellite: Satellite | None, spread: float) -> Scenario:
+    """Return what moves of the economy do. Where there is a satellite: moves of its series, in standard deviations of their
+    yearly values; elsewhere ``years``, in standard deviations between years (``spread``, of log-odds)."""
+    if satellite is None:
+        return Scenario(name, moves.get("years", 0.0) * spread, 0.0, "years")
+    return Scenario(name, *satellite.shift(satellite.state(moves)), "macro")
 
 
 def scenario_scores(
@@ -43,17 +43,16 @@ def scenario_scores(
 ) -> pl.DataFrame:
     """Return scenario, company_id, shift, pd_12m … pd_60m, pd_12m_low, pd_12m_high, rating and watch: every company in each.
 
-    Year k of a scenario has ``path[k − 1]`` of its shift. low and high move the shift by its own error at the model's
-    confidence: they say how sure the relation to the economy is, not how sure the PD is.
+    Year k of a scenario has ``path[k − 1]`` of its shift. low and high are at the ends of its shift, at the model's confidence.
     """
-    width = ndtri((1 + model.confidence) / 2)
     pieces = []
     for kind, scorer in model.scorers.items():
         own = scores.filter(pl.col("scorer") == kind).select("company_id", *COLUMNS)
-        for case in scenarios(options, satellite, scorer.spread.year) if own.height else ():
+        for name, moves in options.scenarios.items() if own.height else ():
+            case = scenario(name, moves, satellite, scorer.spread.year)
+            bottom, top = case.ends(model.confidence)
             low, middle, high = (
-                under_scenario(own, [share * shift for share in options.path])
-                for shift in (case.shift - width * case.error, case.shift, case.shift + width * case.error)
+                under_scenario(own, [share * shift for share in options.path]) for shift in (bottom, case.shift, top)
             )
             pieces.append(middle.with_columns(
                 scenario=pl.lit(case.name), shift=pl.lit(case.shift), pd_12m_low=low["pd_12m"], pd_12m_high=high["pd_12m"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import ipywidgets as w
 
@@ -29,7 +30,7 @@ class Stress(Page):
     def __init__(self) -> None:
         super().__init__()
         self.company_id = ""
-        self.shifts: dict[str, float] = {}
+        self.moves: dict[str, float] = {}  # of the economy; exactly, where sliders go by steps
         self.moved: dict[str, float] = {}
         self.setting = False  # controls are being set by the page, not by the reader
         self.wanted = self.chosen_shock = self.chosen_scenario = ""
@@ -103,10 +104,14 @@ class Stress(Page):
         shocks = [(words("none"), ""), *((words(name), name) for name in options.shocks)]
         self.preset = w.Dropdown(options=shocks, value=self.chosen_shock, description=words("Shock"))
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
-        low, high = stress.ECONOMY
-        at = round(stress.economy_of(base, self.shifts), 1)
-        self.economy = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=words("Economy"), readout=False)
-        self.economy.observe(lambda change: self.guarded(self.take_economy)(change["new"]), "value")
+        self.economy = {}
+        for lever in stress.economy(base):
+            low, high = stress.reach(base, lever)
+            at = self.moves.get(lever, 0.0)
+            title = words("Economy") if lever == "years" else words(stress.SERIES.get(lever, lever))
+            slider = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=title, readout=False)
+            slider.observe(lambda _change: self.guarded(self.take_economy)(), "value")
+            self.economy[lever] = slider
         self.levers = {}
         for name, (title, *reach) in stress.LEVERS.items():
             at = self.moved.get(name, 0.0)
@@ -117,14 +122,27 @@ class Stress(Page):
             self.levers[name] = slider
         reset = w.Button(description=words("Back to now"))
         reset.on_click(lambda _button: self.guarded(self.reset)())
-        note = words(
-            "The economy in standard deviations of failure rates between years; "
-            "shocks hit every company's statements, which go on adding up."
-        )
-        economy = _with_readout(self.economy, lambda value: words.signed(value, 1))
+        shown = {lever: partial(self.in_words, lever) for lever in self.economy}
+        economy = [_with_readout(slider, shown[lever]) for lever, slider in self.economy.items()]
         levers = [_with_readout(s, lambda value: words.signed(100 * value, 0) + "\u00a0%") for s in self.levers.values()]
-        controls = (self.scenario, economy, self.preset, *levers, reset)
-        return card(words("What happens"), *controls, name="q-levers", note=note)
+        controls = (self.scenario, *economy, self.preset, *levers, reset)
+        return card(words("What happens"), *controls, name="q-levers", note=self.about_levers())
+
+    def about_levers(self) -> str:
+        words, satellite = self.words, self.base.satellite
+        if satellite is None:
+            economy = words("The economy in standard deviations of failure rates between years; to the right it is worse.")
+        else:
+            economy = words("Macro series as failures were related to them; each begins at the mean of its years.")
+        return f"{economy} {words('Shocks hit every company’s statements, which go on adding up.')}"
+
+    def in_words(self, lever: str, move: float) -> str:
+        """Return where a lever of the economy stands: the series' own value, or how many standard deviations it was moved."""
+        satellite = self.base.satellite
+        if satellite is None:
+            return self.words.signed(move, 1)
+        kind, value = self.base.params.stress.macro[lever], satellite.state({lever: move})[lever]
+        return self.words.signed(value, 2) if kind == "change" else self.words.number(value, 2)
 
     def _company(self) -> w.VBox:
         """Return the card of one company, with its search."""
@@ -148,24 +166,28 @@ class Stress(Page):
 
     def case(self) -> Case:
         self.moved = {name: slider.value for name, slider in self.levers.items()}
-        return Case(self.shifts, stress.shock_of(self.moved))
+        return Case(self.moves, stress.shock_of(self.moved))
 
     def take_scenario(self, name: str) -> None:
-        """Take a scenario of params exactly; the slider goes to the nearest place."""
+        """Take a scenario of params exactly; the sliders go to the nearest places."""
         if self.setting or not name:
             return
-        shifts = stress.shifts_of_scenario(self.base, name)
-        with self.quietly():
-            self.economy.value = round(stress.economy_of(self.base, shifts), 1)
-        self.shifts = shifts
+        self.set_economy(stress.in_scenario(self.base, name))
         self.update()
 
-    def take_economy(self, economy: float) -> None:
+    def set_economy(self, moves: dict[str, float]) -> None:
+        with self.quietly():
+            for lever, slider in self.economy.items():
+                slider.value = moves.get(lever, 0.0)
+        self.moves = moves
+
+    def take_economy(self) -> None:
+        """A scenario one of whose sliders is moved is the reader's own."""
         if self.setting:
             return
         with self.quietly():
             self.scenario.value = ""
-        self.shifts = stress.shifts_of_economy(self.base, economy)
+        self.moves = {lever: slider.value for lever, slider in self.economy.items()}
         self.update()
 
     def take_preset(self, name: str) -> None:
@@ -189,8 +211,7 @@ class Stress(Page):
     def reset(self) -> None:
         with self.quietly():
             self.scenario.value = self.preset.value = ""
-            self.economy.value = 0.0
-        self.shifts = {}
+        self.set_economy({})
         self.set_levers({})
 
     def update(self) -> None:
@@ -198,9 +219,8 @@ class Stress(Page):
         base, words, case = self.base, self.words, self.case()
         self.chosen_scenario, self.chosen_shock = self.scenario.value, self.preset.value
         before, after = stress.now(base), stress.under(base, case)
-        as_run = self.scenario.value and case.shock == stress.Shock()
-        loss = stress.loss_range(base, self.scenario.value) if as_run else None
-        self.title.value = self.head(stress.totals(base, before), stress.totals(base, after), words, loss)
+        totals = (stress.totals(base, before), stress.totals(base, after))
+        self.title.value = self.head(*totals, words, stress.loss_range(base, case))
         self.charts["terms"].spec = charts.scenario_terms(
             {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
         )
