@@ -370,8 +370,23 @@ def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_read
     page.frame.language = "es"
     page.redraw()
     assert page.case().shock.revenue == -0.75 and page.levers["revenue"].value == -0.75
+    page.economy["GDP_GROWTH"].value = -1.5
+    assert page.case().moves == {"GDP_GROWTH": -1.5} and page.scenario.value == ""
+    page.scenario.value = "severe"
+    assert page.case().moves == {"GDP_GROWTH": -2.0} and page.economy["GDP_GROWTH"].value == -2.0
     page.reset()
     assert page.case() == Case()
+
+
+def test_a_table_stays_sorted_and_filtered_when_the_language_changes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    page = Stress()
+    page.redraw()
+    page.table.query = {**page.table.query, "text": "a", "sort": "name", "descending": False}
+    names, matching = [cells[0][1] for cells in page.table.cells], page.table.matching
+    page.frame.language = "es"
+    page.redraw()
+    assert [cells[0][1] for cells in page.table.cells] == names and page.table.matching == matching
 
 
 def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

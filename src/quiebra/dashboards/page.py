@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from logging.handlers import RotatingFileHandler
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -19,7 +19,7 @@ from IPython.display import HTML, display
 from ipywidgets import VBox, Widget
 
 from quiebra.dashboards.base import NEWER, Base
-from quiebra.dashboards.controls import ASSETS, html
+from quiebra.dashboards.controls import ASSETS, Table, html
 from quiebra.dashboards.markup import Markup, escape
 from quiebra.dashboards.visitors import FOLDER
 from quiebra.errors import QuiebraError
@@ -99,8 +99,11 @@ class Page:
     def redraw(self) -> None:
         """Make the page's widgets anew, in the language that is asked for."""
         self.words = Words(self.frame.language if self.frame.language in LANGUAGES else "en")
-        before = self.body.children
-        self.body.children = self.draw()
+        before, drawn = self.body.children, self.draw()
+        for old, new in zip(_tables(before), _tables(drawn), strict=False):
+            if [c["key"] for c in old.columns] == [c["key"] for c in new.columns]:
+                new.query = old.query  # as the reader had sorted and filtered it
+        self.body.children = drawn
         self.frame.shown = f"{self.words.language} {uuid.uuid4().hex[:6]}"
         if self.frame.opened and self.ready:
             self.guarded(self.later)()
@@ -148,6 +151,14 @@ class Page:
     def fail(self) -> None:
         """Log the current exception, and tell the reader where it is."""
         self.frame.say(failure(log_failure(self.base.workspace, self.name), self.words), "error")
+
+
+def _tables(widgets: Iterable[Widget]) -> Iterator[Table]:
+    """Yield all tables in widgets, in the order of the page."""
+    for widget in widgets:
+        if isinstance(widget, Table):
+            yield widget
+        yield from _tables(getattr(widget, "children", ()))
 
 
 def _close(widget: Widget) -> None:

@@ -15,6 +15,7 @@ export default {
     const box = make("div", { class: "q-table" });
     if (says.searchable) {
       const field = make("input", { type: "search", placeholder: says.search, "aria-label": `${says.search}: ${says.label}`, maxlength: "100" });
+      field.value = model.get("query").text;
       let wait;
       field.addEventListener("input", () => {
         clearTimeout(wait);
