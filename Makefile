@@ -24,7 +24,7 @@ run: setup ## run all stages on what params.yaml names, and end with the result 
 	@quiebra run
 
 test: setup ## run every test
-	@python -m pytest -n 2
+	@python -m pytest -n 2 --dist worksteal
 
 lab: setup ## open JupyterLab
 	@jupyter lab

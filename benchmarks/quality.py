@@ -15,10 +15,10 @@ from quiebra.models.interval import UNSEEN
 from quiebra.panel import Panel, label
 from quiebra.params import Params
 from quiebra.risk import with_grades
-from quiebra.validation import horizons
 from quiebra.validation.calibration import by_grade, coverage
 from quiebra.validation.challengers import CHALLENGERS, SIX, SIX_SIGNS, contest, walk_challengers
 from quiebra.validation.judging import Resampling, judge
+from quiebra.validation.pack import horizons
 
 YEARS = list(range(2012, 2018))
 KEYS = ["company_id", "fiscal_year"]

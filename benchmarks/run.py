@@ -23,8 +23,8 @@ from quiebra.models import reasons
 from quiebra.panel import Panel, build, label
 from quiebra.params import Params, load
 from quiebra.sources import american, demo
-from quiebra.validation import validation_report, years_to_judge
 from quiebra.validation.metrics import Judged
+from quiebra.validation.report import validation_report, years_to_judge
 from quiebra.workspace import Workspace
 
 JUDGED = ("walk_forward", "model_alone", "altman_alone", "blend_minus_altman")

@@ -37,7 +37,7 @@ def said() -> set[str]:
 def _in_code() -> set[str]:
     found = set()
     for path in (ROOT / "src/quiebra").rglob("*.py"):
-        shown = path in SAYING or ("dashboards" in path.parts and path.name != "server.py")  # whose errors are the launcher's
+        shown = path in SAYING or ("dashboards" in path.parts and path.name not in ("access.py", "server.py"))  # whose errors are the launcher's
         names = (*TRANSLATORS, *MESSAGES) if shown else TRANSLATORS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):

@@ -272,13 +272,20 @@ def test_an_alert_goes_from_open_to_acknowledged_to_closed_and_stays_closed(engi
     assert store.verify(engine).faults == []
 
 
-def test_an_alert_closes_by_itself_and_says_why(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("rules", "scored", "why"),
+    [
+        ({"r": rule()}, None, "below its threshold"), ({"r": rule()}, {"x"}, "below its threshold"),
+        ({"r": rule()}, {"y"}, "no longer scored"), ({}, {"x"}, "its rule is no longer in params"),
+    ],
+)  # fmt: skip
+def test_an_alert_closes_by_itself_and_says_why(engine: Engine, rules: dict[str, Rule], scored: set[str] | None, why: str) -> None:
     states.settle(engine, hit(0.2), {"r": rule()}, RUN)
     later = states.Run("bbbbbbbbbbbb", "demo", DAY + dt.timedelta(days=31))
-    assert states.settle(engine, hit(0.2).clear(), {"r": rule()}, later).closed == 1
+    assert states.settle(engine, hit(0.2).clear(), rules, later, scored).closed == 1
     row = states.alerts(engine, closed=True).row(0, named=True)
     assert (row["state"], row["closed_by"], row["closed_on"]) == ("closed", "quiebra", later.as_of)
-    assert "below its threshold" in states.history(engine, row["alert_id"])[-1]["reason"]
+    assert why in states.history(engine, row["alert_id"])[-1]["reason"]
 
 
 def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import AMERICAN, SMALL, command, merged, new_workspace
 
 from quiebra.alerts.backtest import Past, judge, measured, portfolio, replay, rounds
 from quiebra.params import Params
 from quiebra.params.operations import BackTest, Rule
 from quiebra.risk import FinishedRun
-from quiebra.validation import Resampling
+from quiebra.validation.judging import Resampling
 from quiebra.workspace import Workspace
 
 GRADES = {"A": 0.05, "B": 1.0}
@@ -127,22 +126,3 @@ def test_the_proposed_thresholds_keep_the_budget(finished: Path, params: Params)
                     params.score.grades, 24)  # fmt: skip
         last = portfolio(past, dt.date.fromisoformat(json.loads((finished / "data/alerts/back_test.json").read_text())["to"]))
         assert (last["pd_12m"] >= r["pd_12m"]).mean() == pytest.approx(r["budget"], abs=0.01)
-
-
-@pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
-def test_alerts_on_real_companies_find_what_they_should(tmp_path: Path) -> None:
-    changes = {
-        "ingest": {"source": "american", "american": {"path": str(AMERICAN)}}, "validate": {"bootstrap": 40},
-        "train": {"trees": 120, "later_trees": 40},
-    }  # fmt: skip
-    folder = new_workspace(tmp_path, merged(SMALL, changes))
-    for stage in ("ingest", "features", "train", "validate", "score", "stress", "monitor", "publish", "alerts"):
-        done = command(folder, "quiebra", "run", stage)
-        assert done.returncode == 0, done.stderr
-    found = json.loads((folder / "data/alerts/back_test.json").read_text())
-    assert found["years"] == "2012-2017"
-    five, ten = found["budgets"]
-    assert five["failures"] == 170
-    assert five["recall"] >= 0.65
-    assert ten["recall"] >= 0.80
-    assert ten["lead_years"] > 1

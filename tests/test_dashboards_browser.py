@@ -85,7 +85,7 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
     name: str, served: Served, visit: Visit
 ) -> None:
     first, run = {"en": "SIMULATED", "es": "SIMULADO"}, {"en": "run", "es": "ejecución"}
-    for width, language in ((1280, "en"), (400, "es"), (1280, "es"), (400, "en")):
+    for width, other, language in ((1280, 400, "en"), (400, 1280, "es")):
         watched = visit(served.url(name), width=width, language=language)
         page = watched.page
         if name != "settings":
@@ -110,6 +110,9 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
         assert unnamed == []
         assert page.title() == f"{Words(language)(PAGES[name])} · Quiebra"
         assert not watched.asked_one_by_one  # a page asks for all its widgets' state at once
+        page.set_viewport_size({"width": other, "height": 900})
+        page.wait_for_function(f"document.documentElement.scrollWidth <= {other}")  # charts follow the window
+        assert watched.errors == []
         leave(watched)
 
 

@@ -9,7 +9,9 @@ import grimp
 import pytest
 import yaml
 from conftest import ROOT, command
+from typer.testing import CliRunner
 
+from quiebra.cli import app
 from quiebra.stages import STAGES
 
 STAGES_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -70,18 +72,22 @@ def test_deps_name_every_package_that_the_notebook_uses(name: str) -> None:
 
 def test_every_command_is_documented_and_has_an_example() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = command(ROOT, "quiebra", "--help").stdout
+
+    def help_of(*words: str) -> str:
+        return CliRunner().invoke(app, [*words, "--help"]).stdout
+
+    shown = help_of()
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
     assert set(names) == {"doctor", "run", "publish", "report", "trace", "models", "promote", "rollback", "score", "dashboards",
         "dictionary", "alerts", "watch", "override", "outbox", "audit", "schedule"}
     for name in names:
         assert f"quiebra {name}" in readme, name
-        help_ = command(ROOT, "quiebra", name, "--help").stdout
+        help_ = help_of(name)
         if "Commands:" not in help_:
             assert "Example" in help_, name
             continue
         for part in re.findall(r"^  ([a-z]+) {2,}", help_.split("Commands:")[1], flags=re.M):
-            assert f"Example: quiebra {name} {part}" in command(ROOT, "quiebra", name, part, "--help").stdout, (name, part)
+            assert f"Example: quiebra {name} {part}" in help_of(name, part), (name, part)
 
 
 def test_make_lists_its_targets_and_each_is_in_the_readme() -> None:

@@ -10,7 +10,7 @@ from conftest import default_params, walk_on
 from quiebra.errors import LeakageError
 from quiebra.panel import Panel, label
 from quiebra.params import check
-from quiebra.validation import refuse_leaks
+from quiebra.validation.leakage import refuse_leaks
 from quiebra.validation.metrics import figures
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import AMERICAN, SMALL, default_params, walk_on
+from conftest import SMALL, default_params, walk_on
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -17,11 +17,10 @@ from quiebra.errors import TrainingError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models import Chain, PdModel, importance, model_hash, reasons
 from quiebra.models.blend import fit_blend, logistic
-from quiebra.panel import Panel, build, label
+from quiebra.panel import Panel, label
 from quiebra.params import Params, check
-from quiebra.sources import american
 from quiebra.sources.demo import Simulation
-from quiebra.validation import risk_tenths, validation_report, years_to_judge
+from quiebra.validation.report import years_to_judge
 
 SMALL_PARAMS = check(default_params(**SMALL))
 
@@ -176,25 +175,6 @@ def test_without_altman_the_model_stands_in() -> None:
     blend = fit_blend(np.zeros(0), np.zeros(0), np.zeros(0), None)
     assert blend.fitted_on == 0
     assert blend.log_odds(np.array([-2.0]), np.array([np.nan]))[0] == -2.0
-
-
-@pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
-def test_american_floors(params: Params) -> None:
-    """The floors of the first level on fiscal years 2012-2017, trained from 2003 with a one-year embargo."""
-    panel = build(american.load(AMERICAN))
-    chain = walk_on(panel, params)
-    labels = label(panel.statements, panel.events)
-    years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
-    assert years == list(range(2012, 2018))
-    figures = validation_report(chain.history, labels, years, params.validate_.model_copy(update={"bootstrap": 20}), 1)[
-        "walk_forward"
-    ]
-    assert (figures["rows"], figures["events"]) == (19_934, 170)
-    assert figures["auc"] >= 0.92
-    assert figures["average_precision"] >= 0.20
-    assert figures["top_decile_capture"] >= 0.75
-    assert 0.8 <= figures["pd_over_observed"] <= 1.25
-    assert risk_tenths(chain.history, labels, years)["failures"].sum() == 170
 
 
 def test_no_look_ahead_where_the_fiscal_year_ends_in_june(small_panel: Panel) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from quiebra.errors import ParamsError
 from quiebra.params import check
 from quiebra.store import connect
-from quiebra.validation import Resampling
+from quiebra.validation.judging import Resampling
 from quiebra.validation.monitoring import FINDINGS, drift, estimated_performance, findings, performance
 
 OPTIONS = check(default_params(**SMALL)).monitor

@@ -6,8 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import ROOT, command
+from nbclient import NotebookClient
 
 from quiebra.stages import STAGES
 
@@ -28,20 +30,22 @@ def test_there_is_one_for_each_stage() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: Path) -> None:
     """A page catches every error, so that running through says nothing: what it shows does."""
-    done = command(workspace, "jupyter", "execute", "--output=../out.ipynb", name)
-    assert done.returncode == 0, done.stderr[-2000:]
-    outputs = [o for cell in json.loads((workspace / "out.ipynb").read_text())["cells"] for o in cell.get("outputs", [])]
-    shown = "".join("".join(o.get("data", {}).get("text/html", "")) for o in outputs)
+    notebook = nbformat.read(workspace / name, as_version=4)
+    NotebookClient(notebook, resources={"metadata": {"path": str(workspace / "dashboards")}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert "q-first" in shown
     assert "q-notice" not in shown
     assert not (workspace / "data/logs/dashboards.log").exists()
 
 
-@pytest.mark.parametrize("name", [*NAMES, *PAGES])
-def test_runs_by_nbval(name: str, workspace: Path) -> None:
-    done = command(workspace, sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", name)
+@pytest.mark.parametrize("folder", ["notebooks", "reports", "dashboards"])
+def test_run_by_nbval(folder: str, workspace: Path) -> None:
+    names = [name for name in (*NAMES, *PAGES) if name.startswith(folder)]
+    done = command(workspace, sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", *names)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert re.search(r"\d+ passed", done.stdout)
+    count = sum(cell["cell_type"] == "code" for name in names for cell in cells(name))
+    assert re.search(rf"^{count} passed", done.stdout, flags=re.M)
 
 
 def test_runs_by_plain_papermill(workspace: Path) -> None:

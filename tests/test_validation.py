@@ -11,9 +11,9 @@ from quiebra.errors import TrainingError
 from quiebra.models import Chain
 from quiebra.panel import Panel, label
 from quiebra.params import check
-from quiebra.validation import validation_report, years_to_judge
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.metrics import Judged, figures
+from quiebra.validation.report import validation_report, years_to_judge
 
 OPTIONS = check(default_params(**SMALL)).validate_
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10), st.integers(0, 3)), min_size=2, max_size=60)

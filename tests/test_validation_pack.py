@@ -16,10 +16,12 @@ from quiebra.models.importance import concept_shares, importance_shift
 from quiebra.panel import Panel, label
 from quiebra.params import check
 from quiebra.risk import with_grades, yearly_migration
-from quiebra.validation import Resampling, blend_weights, contest, groups, horizons, sensitivity, stability, walk_challengers
+from quiebra.validation.challengers import contest, walk_challengers
 from quiebra.validation.discrimination import accuracy_ratio, cap, size_group
-from quiebra.validation.judging import judge, paired
+from quiebra.validation.judging import Resampling, judge, paired
 from quiebra.validation.metrics import Judged, figures
+from quiebra.validation.pack import blend_weights, groups, horizons, stability
+from quiebra.validation.sensitivity import sensitivity
 
 PARAMS = check(default_params(**SMALL))
 HOW = Resampling(30, 0.95, 1)

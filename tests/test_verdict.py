@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from quiebra.errors import ParamsError
 from quiebra.params import check
-from quiebra.validation import failed_gates, verdict
 from quiebra.validation.stability import feature_stability, psi
+from quiebra.validation.verdict import failed_gates, verdict
 
 GATES = check(default_params()).validate_.gates
 GOOD = {"auc": 0.9, "pd_over_observed": 1.0, "grades_inside": 1.0, "interval_coverage": 0.9, "score_psi": 0.01}

@@ -24,7 +24,8 @@ KEYS = ["company_id", "fiscal_year", "available_at"]
 
 def evaluate(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> Settled:
     """Raise, keep and close alerts by what the finished run says; see `quiebra.alerts.states.settle`."""
-    return settle(engine, hits(engine, run, options, score), _rules(options, score), which(run))
+    scored = {*run.scores["company_id"]}
+    return settle(engine, hits(engine, run, options, score), _rules(options, score), which(run), scored)
 
 
 def _rules(options: Alerts, score: Score) -> dict[str, Rule]:

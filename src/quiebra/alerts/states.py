@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,13 @@ class Settled:
     """As-of date of a later run that was evaluated before: then this one changes nothing, since alerts do not go back in time."""
 
 
-def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run) -> Settled:
+def settle(
+    engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run, scored: Collection[str] | None = None
+) -> Settled:
     """Raise, keep and close alerts as the rules found (see `quiebra.alerts.rules.found`), all or none. The same run again
     changes nothing, and neither does one of an earlier date than the last evaluated: alerts do not go back in time.
+
+    scored: ids of the companies that have a score, for the reason an alert is closed with; None: not known.
     """
     with answering(engine), engine.begin() as connection:
         append(connection, [])  # whoever else evaluates waits here
@@ -60,13 +64,9 @@ def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: R
         found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of)
         _raise(connection, found.raised, run)
         _keep(connection, found.kept, run)
-        gone = dict(alerts.select("alert_id", "rule").iter_rows())
+        of = {row["alert_id"]: row for row in alerts.to_dicts()}
         for (alert_id,) in found.closed.iter_rows():
-            why = (
-                "below its threshold again, or no longer scored"
-                if gone[alert_id] in rules
-                else "its rule is no longer in params"
-            )
+            why = _reason(of[alert_id], rules, scored)
             values = {
                 "state": CLOSED,
                 "closed_on": run.as_of,
@@ -82,6 +82,15 @@ def settle(engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: R
         after.filter(mine).height,
         after.filter(pl.col("state") != CLOSED).height,
     )
+
+
+def _reason(alert: Mapping[str, Any], rules: Mapping[str, Rule], scored: Collection[str] | None) -> str:
+    """Return why an alert that no rule holds any more is closed."""
+    if alert["rule"] not in rules:
+        return "its rule is no longer in params"
+    if scored is not None and alert["kind"] == "company" and alert["subject"] not in scored:
+        return "no longer scored"
+    return "below its threshold again, or outside its rule's scope"
 
 
 def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:

@@ -230,12 +230,16 @@ def dashboards(
     from quiebra.workspace import Workspace
 
     workspace = Workspace.find()
+    from quiebra.dashboards.access import refuse_taken, tokens_for
+
+    tokens = tokens_for(host, editor or [], not no_token)
+    refuse_taken(host, port)
     from quiebra.dashboards.kernels import preload
 
     preload()  # it imports beside the server's own imports
     from quiebra.dashboards.server import serve
 
-    serve(workspace, host=host, port=port, editors=editor, authenticated=not no_token, pool=pool, announce=typer.echo)
+    serve(workspace, tokens=tokens, host=host, port=port, pool=pool, announce=typer.echo)
 
 
 @app.command()

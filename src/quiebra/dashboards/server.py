@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import ipaddress
 import logging
 import os
 import re
-import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import plotly
 import tornado.web
-from jupyter_server.auth.decorator import allow_unauthenticated
-from jupyter_server.auth.login import LoginFormHandler
-from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from traitlets.config import Config
 from voila.app import Voila
-from voila.tornado.handler import TornadoVoilaHandler
-from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from quiebra.dashboards.base import Base, written
+from quiebra.dashboards import handlers
+from quiebra.dashboards.access import READER
+from quiebra.dashboards.base import written
 from quiebra.dashboards.controls import ASSETS
 from quiebra.dashboards.kernels import can_fork
-from quiebra.dashboards.look import brand_css
-from quiebra.dashboards.page import PAGES, first_language
-from quiebra.dashboards.visitors import FOLDER, READER, Visitors, checked_names, remember
-from quiebra.errors import QuiebraError, StoreError, WorkspaceError
+from quiebra.dashboards.page import PAGES
+from quiebra.dashboards.visitors import FOLDER, Visitors
+from quiebra.errors import StoreError
 from quiebra.params import load
-from quiebra.provenance import digest
 from quiebra.settings import database_url
 from quiebra.stages import under_way
 from quiebra.store import connect, last_entry
-from quiebra.words import LANGUAGES, Words, mark
 from quiebra.workspace import Workspace
 
 POLICY = (
@@ -48,18 +38,6 @@ POLICY = (
     "frame-ancestors 'self'; base-uri 'self'"
 )
 """What the browser may load: this server's own. It keeps every page offline even where a library would not."""
-KEEP = "public, max-age=86400"
-NEWS = {
-    "under_way": mark("A run is under way: these are the results before it."),
-    "newer": mark("Newer results are there."),
-    "lost": mark("This page has lost its connection; what you change is not answered any more."),
-}
-"""What an open page may have to tell its reader; see `State`."""
-SAYS = {
-    "reload": mark("Reload the page"), "skip": mark("Skip to the content"), "broken": mark("This page could not be made"),
-    "why": mark("The server's log has the reason."), "theme": mark("Light or dark"), "close": mark("Close"),
-}  # fmt: skip
-"""What the templates say."""
 
 
 class Dashboards(Voila):
@@ -69,6 +47,7 @@ class Dashboards(Voila):
     visitors: Path
     open_pages: int
     idle_minutes: float
+    warm = False
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
@@ -80,24 +59,30 @@ class Dashboards(Voila):
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
         if not self.identity_provider.tokens:
             settings["allow_remote_access"] = False  # without tokens only who names this machine is answered
-        return {**settings, "headers": headers, "default_handler_class": Missing, "quiebra": self, "log_function": _log_request}
+        return {
+            **settings,
+            "headers": headers,
+            "default_handler_class": handlers.Missing,
+            "quiebra": self,
+            "log_function": _log_request,
+        }
 
     def init_handlers(self) -> list[Any]:
         page = {"template_paths": self.template_paths, "config": self.config, "voila_configuration": self.voila_configuration}
         scripts = next(path for path in self.static_paths if Path(path, "voila.js").exists())
         ours = [
-            (r"/", Home),
-            (r"/health", Health),
-            (r"/login", Door),
-            (r"/state/([\w-]+)", State),
-            (r"/assets/brand.css", Brand),
-            (r"/assets/(plotly.min.js)", Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
+            (r"/", handlers.Home),
+            (r"/health", handlers.Health),
+            (r"/login", handlers.Door),
+            (r"/state/([\w-]+)", handlers.State),
+            (r"/assets/brand.css", handlers.Brand),
+            (r"/assets/(plotly.min.js)", handlers.Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
             (r"/assets/([a-z]+\.(?:css|js))", tornado.web.StaticFileHandler, {"path": str(ASSETS)}),
-            (r"/voila/static/(.*)", Kept, {"path": str(Path(scripts).resolve())}),
-            (r"/voila/labextensions/(.*)", Extension, {"path": self.labextensions_path}),
-            (rf"/({'|'.join(PAGES)})", DashboardPage, page),
-            (r"/api/kernels/([\w-]+)/channels", Channels),
-            (r"/voila/api/shutdown/([\w-]+)", Leave),
+            (r"/voila/static/(.*)", handlers.Kept, {"path": str(Path(scripts).resolve())}),
+            (r"/voila/labextensions/(.*)", handlers.Extension, {"path": self.labextensions_path}),
+            (rf"/({'|'.join(PAGES)})", handlers.DashboardPage, page),
+            (r"/api/kernels/([\w-]+)/channels", handlers.Channels),
+            (r"/voila/api/shutdown/([\w-]+)", handlers.Leave),
         ]
         # of Voila's own only what its script asks for: a kernel's state, and who the visitor is
         return [*ours, *(handler for handler in super().init_handlers() if re.match(r"/api/(kernels/[^/]*$|me)", handler[0]))]
@@ -106,8 +91,11 @@ class Dashboards(Voila):
         return [task for pool in getattr(self.kernel_manager, "_pools", {}).values() for task in pool]
 
     def ready(self) -> bool:
-        """Whether every page has a kernel that has drawn it."""
-        return all(task.done() and not task.exception() and task.result()["task"].done() for task in self.pools())
+        """Whether every page has had a kernel that has drawn it; one that follows a visitor's may be warming."""
+        self.warm = self.warm or all(
+            task.done() and not task.exception() and task.result()["task"].done() for task in self.pools()
+        )
+        return self.warm
 
     def now(self) -> tuple[object, ...]:
         """Return when run and parameters were written, and the last decision on record: what a warm kernel has drawn."""
@@ -140,7 +128,6 @@ class Dashboards(Voila):
             manager.fill_if_needed(delay=1, notebook_name=name)
         for task in [task for pool in old.values() for task in pool]:
             asyncio.get_running_loop().create_task(_let_go(manager, task))
-
 
     def open_now(self) -> int:
         return len(self.kernel_manager.list_kernel_ids()) - len(self.pools())
@@ -186,225 +173,6 @@ class NoToken(logging.Filter):
         return True
 
 
-def without_token(address: str) -> str:
-    """Return an address of this server without the token: the cookie knows the visitor now."""
-    parts = urlsplit(address)
-    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "token"])
-    return urlunsplit(("", "", parts.path, query, ""))
-
-
-class Plain(JupyterHandler):
-    """Base of pages without a kernel."""
-
-    @property
-    def app(self) -> Dashboards:
-        return self.settings["quiebra"]
-
-    def plain(self, texts: Callable[[Words], dict[str, Any]]) -> None:
-        template = self.settings["voila_jinja2_env"].get_template("plain.html.j2")
-        resources = {"base_url": self.base_url, "metadata": {"name": ""}}
-        said = {language: texts(Words(language)) for language in LANGUAGES}
-        q = shell(self.app.workspace, self.base_url)
-        self.finish(template.render(q=q, resources=resources, texts=said, form=self.xsrf_form_html))
-
-    def write_error(self, status_code: int, **_kwargs: Any) -> None:
-        """Say that it went wrong, in words; the log has the rest."""
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.plain(
-            lambda _: {
-                "title": _("This page cannot be shown ({code})", code=status_code),
-                "note": _("Go back, or start again from the list."),
-            }
-        )
-
-
-class Missing(Plain):
-    def prepare(self) -> None:  # type: ignore[override]
-        self.set_status(404)
-        self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.plain(lambda _: {"title": _("There is no such page"), "note": _("Choose one of those above.")})
-
-
-class Home(Plain):
-    @tornado.web.authenticated
-    def get(self) -> None:
-        if self.get_argument("token", None):
-            self.redirect(without_token(self.request.uri or "/"))
-            return
-        self.plain(home)
-
-
-def home(_: Words) -> dict[str, Any]:
-    """Return the words of the first page in one language."""
-    notes = {
-        "executive": _("The portfolio at a glance: how risky it is, what changed, who moved."),
-        "company": _("One company: its PD over five years, why, and what would change it."),
-        "portfolio": _("Your own file, or a saved portfolio: losses, concentration, watch list."),
-        "stress": _("What a recession or a shock would do, to all and to one."),
-        "model": _("Whether the model can be trusted: ranking, calibration, drift."),
-        "settings": _("Thresholds, grades and language, with every change on record."),
-    }
-    pages = {name: {"title": _(title), "note": notes[name]} for name, title in PAGES.items()}
-    return {"title": _("Bankruptcy risk"), "note": _("Six pages, from the last finished run."), "pages": pages}
-
-
-class Door(LoginFormHandler):
-    """Where a visitor without a token in the address gives one."""
-
-    app = Plain.app
-    plain = Plain.plain
-    write_error = Plain.write_error
-
-    def _render(self, message: dict[str, str] | None = None) -> None:
-        wrong = message is not None
-        self.plain(
-            lambda _: {
-                "title": _("Who is there?"),
-                "note": _("That is not a token of this server.")
-                if wrong
-                else _("Open the address that the launcher printed, or give its token."),
-                "door": {"action": self.request.uri, "label": _("Token"), "enter": _("Enter")},
-            }
-        )
-
-
-class Health(Plain):
-    @allow_unauthenticated
-    def get(self) -> None:
-        """Answer 200 once every page is warm, 503 before."""
-        warm = self.app.ready()
-        self.set_status(200 if warm else 503)
-        self.finish({"status": "ready" if warm else "warming"})
-
-
-class State(Plain):
-    """What an open page asks now and then: does its kernel live, is a run under way, which results are the newest."""
-
-    @tornado.web.authenticated
-    async def get(self, kernel_id: str) -> None:
-        workspace, manager = self.app.workspace, self.app.kernel_manager
-        lives = kernel_id in manager and await manager.get_kernel(kernel_id).is_alive()
-        self.finish({"lives": lives, "under_way": under_way(workspace), "results": digest(str(written(workspace)))})
-
-
-class Brand(Plain):
-    @allow_unauthenticated
-    def get(self) -> None:
-        self.set_header("Content-Type", "text/css; charset=utf-8")
-        try:
-            grades = list(Base(self.app.workspace).params.score.grades)
-        except QuiebraError:  # no run yet: no grade is shown
-            grades = []
-        self.finish(brand_css(grades))
-
-
-class Kept(tornado.web.StaticFileHandler):
-    """A library's file, which changes with the installation only."""
-
-    def set_extra_headers(self, path: str) -> None:
-        self.set_header("Cache-Control", KEEP)
-        self.set_header("X-Content-Type-Options", "nosniff")
-
-
-class Extension(FileFindHandler):
-    """A file of JupyterLab's widgets, as `Kept`."""
-
-    def set_extra_headers(self, path: str) -> None:
-        self.set_header("Cache-Control", KEEP)
-        self.set_header("X-Content-Type-Options", "nosniff")
-
-
-class DashboardPage(TornadoVoilaHandler):
-    @tornado.web.authenticated
-    async def get(self, name: str) -> None:  # type: ignore[override]
-        app: Dashboards = self.settings["quiebra"]
-        if self.get_argument("token", None):
-            self.redirect(without_token(self.request.uri or name))
-            return
-        await app.renew()
-        await app.make_room()
-        if app.open_now() >= app.open_pages:
-            self.set_status(503)
-            Plain.plain(
-                self, lambda _: {"title": _("Too many pages are open"), "note": _("Close one, or come back in a few minutes.")}
-            )
-            return
-        async for part in self.get_generator(path=f"{name}.ipynb"):
-            self.write(part)
-            self.flush()
-
-    app = Plain.app
-    write_error = Plain.write_error
-    plain = Plain.plain
-
-
-class Leave(JupyterHandler):
-    """Lets a kernel go when its page is closed. Its parting message can carry no token: its origin is looked at."""
-
-    def check_xsrf_cookie(self) -> None:
-        if not self.check_origin():
-            raise tornado.web.HTTPError(403)
-
-    @tornado.web.authenticated
-    async def post(self, kernel_id: str) -> None:
-        manager = self.settings["quiebra"].kernel_manager
-        if kernel_id in manager:
-            await manager.shutdown_kernel(kernel_id, now=True)
-        self.set_status(204)
-
-
-class Channels(VoilaKernelWebsocketHandler):
-    """The wire between a page and its kernel; the kernel learns who is at the other end."""
-
-    async def get(self, kernel_id: str) -> None:
-        app: Dashboards = self.settings["quiebra"]
-        person = getattr(self.current_user, "username", READER)
-        remember(app.visitors, kernel_id, person if person in app.identity_provider.tokens else READER)
-        await super().get(kernel_id=kernel_id)
-
-
-def shell(workspace: Workspace, base_url: str) -> dict[str, Any]:
-    """Return what the templates need: navigation, languages, the first language, the assets' address."""
-    pages = {name: {code: Words(code)(title) for code in LANGUAGES} for name, title in PAGES.items()}
-    both = {name: {code: Words(code)(text) for code in LANGUAGES} for name, text in {**NEWS, **SAYS}.items()}
-    return {
-        "pages": pages, "languages": LANGUAGES, "language": first_language(workspace), "assets": f"{base_url}assets/",
-        "news": {name: both[name] for name in NEWS}, "says": {name: both[name] for name in SAYS},
-    }  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, str]:
-    """Return person → token. WorkspaceError for an address that others reach, or an editor, without authentication."""
-    if not authenticated and not is_loopback(host):
-        raise WorkspaceError(f"{host} can be reached by others: leave --no-token away, or bind to 127.0.0.1")
-    if not authenticated and editors:
-        raise WorkspaceError("editors are known by their tokens: leave --no-token away")
-    given = os.environ.get("QUIEBRA_DASHBOARD_TOKEN", "").strip()
-    if given and len(given) < 16:
-        raise WorkspaceError("QUIEBRA_DASHBOARD_TOKEN must have 16 signs or more; without it there is a new one at each start")
-    if not authenticated:
-        return {}
-    return {READER: given or secrets.token_urlsafe(24), **{editor: secrets.token_urlsafe(24) for editor in editors}}
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    """Raise WorkspaceError where the address cannot be listened on."""
-    try:
-        for family, kind, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]:
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-    except OSError as error:
-        raise WorkspaceError(f"cannot listen on {host}:{port} ({error.strerror or error}): give another with --port") from None
-
-
 def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Config:
     """Return Voila's configuration; params decide how long an abandoned page keeps its kernel."""
     options = load(workspace).dashboards
@@ -413,7 +181,7 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
         "preheat_kernel": pool > 0, "default_pool_size": pool, "template": "base", "allow_template_override": "NO",
         "allow_theme_override": "NO", "show_tracebacks": False, "file_allowlist": [], "http_keep_alive_timeout": 60,
         "extension_allowlist": ["@jupyter-widgets/jupyterlab-manager", "anywidget", "@voila-dashboards/widgets-manager8"],
-        "resources": {"quiebra": shell(workspace, "/")},
+        "resources": {"quiebra": handlers.shell(workspace, "/")},
     })  # fmt: skip
     config.VoilaExecutor.update({"timeout": 120, "iopub_timeout": 120})  # after less, a busy machine's page loses its widgets
     config.MappingKernelManager.update(
@@ -427,13 +195,11 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
 
 
 def serve(
-    workspace: Workspace, *, host: str = "127.0.0.1", port: int = 8866, editors: list[str] | None = None,
-    authenticated: bool = True,
-    pool: int = 1, announce: Callable[[str], None] = print,
+    workspace: Workspace, *, tokens: dict[str, str], host: str = "127.0.0.1", port: int = 8866, pool: int = 1,
+    announce: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
-    """Serve the dashboards until interrupted. ``announce`` is given each person's address. WorkspaceError: see `tokens_for`."""
-    tokens = tokens_for(host, checked_names(editors or []), authenticated)
-    _refuse_taken(host, port)
+    """Serve the dashboards until interrupted. tokens: of each person, see `quiebra.dashboards.access`; none: everybody on this
+    machine may come in. ``announce`` is given each person's address."""
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[FOLDER] = str(visitors)
     if can_fork():

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hmac
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from jupyter_server.auth.identity import IdentityProvider, User
 from traitlets import Dict
 
-from quiebra.errors import WorkspaceError
+from quiebra.dashboards.access import READER
 
-READER = "reader"
 FOLDER = "QUIEBRA_VISITORS"
 """The variable that tells a page's kernel where the server writes who opened it."""
 
@@ -43,14 +41,6 @@ class Visitors(IdentityProvider):
     @property
     def login_available(self) -> bool:
         return True
-
-
-def checked_names(names: list[str]) -> list[str]:
-    """Return the editors' names; WorkspaceError where one cannot stand in the audit table."""
-    for name in names:
-        if not re.fullmatch(r"[\w .@-]{1,60}", name) or name == READER:
-            raise WorkspaceError(f"--editor '{name}': use letters, digits, dots, @ and dashes, and not '{READER}'")
-    return names
 
 
 def remember(folder: Path, kernel_id: str, person: str) -> None:

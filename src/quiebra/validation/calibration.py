@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-from scipy.special import expit, logit
-from scipy.stats import beta, binom, chi2, norm
+from scipy.special import betainc, betaincinv, chdtrc, expit, logit, ndtr
 
 from quiebra.errors import TrainingError
 from quiebra.models.interval import error_within
@@ -23,8 +22,7 @@ def jeffreys(failures: np.ndarray, rows: np.ndarray, confidence: float) -> tuple
     (0.0085, 0.0779)
     """
     tail = (1 - confidence) / 2
-    low = beta.ppf(tail, failures + 0.5, rows - failures + 0.5)
-    high = beta.ppf(1 - tail, failures + 0.5, rows - failures + 0.5)
+    low, high = (betaincinv(failures + 0.5, rows - failures + 0.5, quantile) for quantile in (tail, 1 - tail))
     return np.where(failures == 0, 0.0, low), np.where(failures == rows, 1.0, high)
 
 
@@ -74,11 +72,18 @@ def _membership(rows: pl.DataFrame, confidence: float) -> float:
     rates = [expit(middle + node * error).mean() for node in NODES]
     count, failures = len(middle), int(rows["failed"].sum())
     weights = WEIGHTS / WEIGHTS.sum()
-    below = float(weights @ binom.cdf(failures - 1, count, rates))
-    upto = float(weights @ binom.cdf(failures, count, rates))
+    below = float(weights @ _binomial_cdf(failures - 1, count, np.array(rates)))
+    upto = float(weights @ _binomial_cdf(failures, count, np.array(rates)))
     tail = (1 - confidence) / 2
     inside = min(upto, 1 - tail) - max(below, tail)
     return max(inside, 0.0) / max(upto - below, 1e-12)
+
+
+def _binomial_cdf(most: int, count: int, rates: np.ndarray) -> np.ndarray:
+    """Return the probabilities of at most so many failures among ``count`` at each rate."""
+    if most < 0 or most >= count:
+        return np.full(rates.shape, float(most >= count))
+    return betainc(count - most, most + 1, 1 - rates)
 
 
 def hosmer_lemeshow(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> tuple[float, float]:
@@ -92,7 +97,7 @@ def hosmer_lemeshow(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> tup
         expected, variance = pd[rows].sum(), (pd[rows].mean() * (1 - pd[rows].mean())) * len(rows)
         if variance > 0:
             statistic, used = statistic + (failed[rows].sum() - expected) ** 2 / variance, used + 1
-    return float(statistic), float(chi2.sf(statistic, used))
+    return float(statistic), float(chdtrc(used, statistic))
 
 
 def spiegelhalter(failed: np.ndarray, pd: np.ndarray) -> tuple[float, float]:
@@ -101,7 +106,7 @@ def spiegelhalter(failed: np.ndarray, pd: np.ndarray) -> tuple[float, float]:
     z = Σ (y − p)(1 − 2p) / sqrt(Σ (1 − 2p)² p (1 − p)). Source: Spiegelhalter (1986).
     """
     z = np.sum((failed - pd) * (1 - 2 * pd)) / np.sqrt(np.sum((1 - 2 * pd) ** 2 * pd * (1 - pd)))
-    return float(z), float(2 * norm.sf(abs(z)))
+    return float(z), float(2 * ndtr(-abs(z)))
 
 
 def brier_parts(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> dict[str, float]:
