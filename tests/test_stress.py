@@ -105,16 +105,24 @@ def test_tornado_is_widest_first_and_moves_one_lever(desk: Desk) -> None:
     assert table["pd_now"][0] == pytest.approx(desk.model.predict(desk.current.filter(pl.col("company_id") == who))["pd_12m"].item())
 
 
+def test_shocks_in_one_pass_are_as_each_alone(desk: Desk) -> None:
+    who = desk.current["company_id"][3]
+    shocks = {"fall": Shock(revenue=-0.3), "none": Shock(), "debt": Shock(leverage=0.2, rates=0.03), "market": Shock(market_value=-0.5, margin=0.02)}
+    together = desk.of(who, shocks)
+    alone = pl.concat([desk.of(who, {name: shock}) for name, shock in shocks.items()])
+    assert together.drop("company_id").equals(alone.drop("company_id"))
+
+
 def test_reverse_stress_finds_the_least_that_is_enough(desk: Desk) -> None:
     rated = desk.of(desk.current["company_id"][5], {"now": Shock()})["rating"].item()
     who = desk.current["company_id"][5]
     names = list(SCORE.grades)
-    assert reverse_stress(desk, who, "margin", -0.5, rated) == 0
-    size = reverse_stress(desk, who, "margin", -0.5, names[names.index(rated) + 1])
+    assert reverse_stress(desk, who, {"margin": -0.5, "revenue": -0.5}, rated) == {"margin": 0, "revenue": 0}
+    size = reverse_stress(desk, who, {"revenue": -0.9, "margin": -0.5}, names[names.index(rated) + 1])["margin"]
     if size is not None:
         found = desk.of(who, {"before": Shock(margin=size + 0.5 / 40), "at": Shock(margin=size)})["rating"].to_list()
         assert names.index(found[0]) <= names.index(rated) < names.index(found[1])
-    assert reverse_stress(desk, who, "margin", -1e-9, "C") is None or rated == "C"
+    assert reverse_stress(desk, who, {"margin": -1e-9}, "C")["margin"] is None or rated == "C"
 
 
 def test_hints_halve_the_pd(desk: Desk) -> None:

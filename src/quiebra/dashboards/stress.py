@@ -150,7 +150,7 @@ def hit_hardest(base: Base, after: pl.DataFrame, words: Words) -> pl.DataFrame:
 
 def reverse(base: Base, company_id: str, grade: str) -> list[tuple[str, float | None]]:
     """Return each lever and the least change of it alone that brings the company to ``grade`` or worse; None: none does."""
-    return [(lever, reverse_stress(base.desk, company_id, lever, worst, grade, steps=20)) for lever, worst in WORST.items()]
+    return list(reverse_stress(base.desk, company_id, WORST, grade, steps=20).items())
 
 
 def shock_of(values: dict[str, float]) -> Shock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 CONCEPTS = {
     "liquidity": ("liquidity", "liquidez"), "leverage": ("leverage", "endeudamiento"),
     "profitability": ("profitability", "rentabilidad"), "activity": ("activity", "actividad"),
@@ -67,6 +69,7 @@ MADE = {"_change1": ", variación en un año", "_change2": ", variación en dos 
 RANKS = {"sector_rank_": ", posición en su sector", "rank_": ", posición entre todas"}
 
 
+@cache
 def label(name: str) -> str:
     """Return a feature's words in Spanish. KeyError where there are none: a test asks for every feature.
 

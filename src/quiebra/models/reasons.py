@@ -32,29 +32,38 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
     parts, _ = model.explain(table)
     groups = concepts()
     # numpy adds in one order; polars' sums across columns differ in the last digit from run to run
-    totals = np.column_stack([parts.select(names).to_numpy().sum(axis=1) for names in groups.values()])
+    pieces = [parts.select(members).to_numpy() for members in groups.values()]
+    totals = np.column_stack([piece.sum(axis=1) for piece in pieces])
     order = np.argsort(-totals, axis=1, kind="stable")[:, :count]
-    names = list(groups)
-    records = []
-    values = table.with_columns(used=score_used(market=True)).select(*FEATURES_BY_NAME, *SCORES, "used").to_dicts()
-    pieces = {name: parts.select(members).to_numpy() for name, members in groups.items()}
-    for row, (company, year) in enumerate(table.select("company_id", "fiscal_year").iter_rows()):
-        for rank, index in enumerate(order[row], start=1):
-            concept, effect = names[index], float(totals[row, index])
-            strongest = int(np.argmax(pieces[concept][row] * (1 if effect > 0 else -1)))
-            feature = groups[concept][strongest]
-            if concept == ALTMAN_CONCEPT:
-                feature = values[row]["used"] or "altman_z1995"
-            value, typical = values[row][feature], model.typical.get(feature)
-            records.append(
-                {
-                    "company_id": company, "fiscal_year": year, "rank": rank,
-                    "code": f"{concept.upper()}_{'UP' if effect > 0 else 'DOWN'}", "concept": concept, "feature": feature,
-                    "value": value, "typical": typical, "effect": effect, "odds_factor": float(np.exp(effect)),
-                    "text": _words(feature, value, typical), "text_es": _words_es(feature, value, typical),
-                }
-            )  # fmt: skip
-    return pl.DataFrame(records, schema=REASONS)
+    effect = np.take_along_axis(totals, order, axis=1)
+    most, least = (np.column_stack([find(piece, axis=1) for piece in pieces]) for find in (np.argmax, np.argmin))
+    strongest = np.where(effect > 0, np.take_along_axis(most, order, axis=1), np.take_along_axis(least, order, axis=1))
+    first = np.cumsum([0, *(len(members) for members in groups.values())])[:-1]
+    found = pl.DataFrame(
+        {
+            "row": np.repeat(np.arange(table.height), order.shape[1]), "place": np.tile(np.arange(order.shape[1]), table.height),
+            "concept": np.array(list(groups))[order].ravel(), "effect": effect.ravel(),
+            "feature": np.array([name for members in groups.values() for name in members])[first[order] + strongest].ravel(),
+        }
+    )  # fmt: skip
+    used = table.select(score_used(market=True)).to_series().fill_null("altman_z1995")[found["row"]]
+    found = found.with_columns(feature=pl.when(pl.col("concept") == ALTMAN_CONCEPT).then(used).otherwise("feature"))
+    columns = {name: place for place, name in enumerate((*FEATURES_BY_NAME, *SCORES))}
+    values = table.select(*columns).cast(pl.Float64).to_numpy()
+    at = found["feature"].replace_strict(columns).to_numpy()
+    typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in columns])
+    found = found.with_columns(
+        table["company_id"][found["row"]], table["fiscal_year"][found["row"]],
+        rank=pl.col("place") + 1,
+        code=pl.col("concept").str.to_uppercase() + pl.when(pl.col("effect") > 0).then(pl.lit("_UP")).otherwise(pl.lit("_DOWN")),
+        value=pl.Series(values[found["row"], at]).fill_nan(None), typical=pl.Series(typical[at]).fill_nan(None),
+        odds_factor=pl.Series(np.exp(effect.ravel())),
+    )  # fmt: skip
+    said = [found[name].to_list() for name in ("feature", "value", "typical")]
+    texts = {"text": map(_words, *said), "text_es": map(_words_es, *said)}
+    return found.with_columns(pl.Series(name, list(words), dtype=pl.String) for name, words in texts.items()).select(
+        pl.col(name).cast(kind) for name, kind in REASONS.items()
+    )
 
 
 REASONS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import polars as pl
 
@@ -17,6 +17,7 @@ TAX = 0.25
 VARIABLE_SHARE = 0.7
 """Of operating expenses, where a source gives no cost of goods sold: what moves with revenue."""
 KEYS = ["company_id", "fiscal_year", "available_at"]
+LEVER = "shock_"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Shock:
 
 
 def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
-    """Return statements after a shock, in the same columns; missing items stay missing and count for nothing in the others.
+    """Return statements after a shock to all of them; see `each_shocked`."""
+    return each_shocked(statements.with_columns(pl.lit(size).alias(LEVER + name) for name, size in asdict(shock).items()))
+
+
+def each_shocked(statements: pl.DataFrame) -> pl.DataFrame:
+    """Return statements after each one's own shock, whose parts are in columns named as those of a `Shock` after ``shock_``, and
+    are dropped; missing items stay missing and count for nothing in the others.
 
     Cost of goods sold moves with revenue and other costs do not; tax takes a quarter of a gain and gives back a quarter of a
     loss. What is lost comes out of cash, stock and claims on customers shrink with revenue into cash, and what cash cannot pay is
@@ -46,6 +53,7 @@ def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
     def item(name: str) -> pl.Expr:
         return pl.col(name).fill_null(0.0)
 
+    shock = Shock(**{part.name: pl.col(LEVER + part.name) for part in fields(Shock)})  # type: ignore[arg-type]
     revenue = item("revenue") * shock.revenue
     costs = pl.coalesce(pl.col("cost_of_goods_sold"), VARIABLE_SHARE * item("operating_expenses")) * shock.revenue
     squeeze = -shock.margin * (item("revenue") + revenue)
@@ -70,7 +78,8 @@ def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
     }  # fmt: skip
     after = statements.with_columns((pl.col(name) + change).alias(name) for name, change in moved.items())
     floors = ("total_assets", "market_value")
-    return after.with_columns(pl.max_horizontal(pl.col(name), 0.01 * statements[name]).alias(name) for name in floors)
+    after = after.with_columns(pl.max_horizontal(pl.col(name), 0.01 * statements[name]).alias(name) for name in floors)
+    return after.drop(LEVER + part.name for part in fields(Shock))
 
 
 def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
@@ -118,18 +127,20 @@ class Desk:
     def of(self, company: str, shocks: dict[str, Shock]) -> pl.DataFrame:
         """Return `stressed` of one company: every shock in one pass, as if each were a company of its own."""
         named = {name: f"{company}\x1f{place}" for place, name in enumerate(shocks)}
+        parts = pl.DataFrame([asdict(shock) for shock in shocks.values()]).select(pl.all().name.prefix(LEVER).cast(pl.Float64))
+        cases = parts.with_columns(company_id=pl.Series(list(named.values())))
+        aliases = cases.select("company_id")
+
+        def each(table: pl.DataFrame, by: pl.DataFrame = aliases) -> pl.DataFrame:
+            return table.drop("company_id").join(by, how="cross").select(*table.columns, pl.exclude(table.columns))
+
         mine = pl.col("company_id") == company
         now = self.current.filter(mine).select(KEYS)
-        rows, keys, sectors = [], [], []
         own = self.statements.filter(mine)
-        latest = own.join(now, on=KEYS, how="semi")
         earlier = own.filter(pl.col("fiscal_year") < now["fiscal_year"].item())
-        for name, alias in named.items():
-            called = pl.lit(alias).alias("company_id")
-            rows += [earlier.with_columns(called), shocked(latest, shocks[name]).with_columns(called)]
-            keys.append(now.with_columns(called))
-            sectors.append(self.companies.filter(mine).with_columns(called))
-        table = feature_table(pl.concat(rows), pl.concat(sectors), self.peers, pl.concat(keys))
+        after = each_shocked(each(own.join(now, on=KEYS, how="semi"), cases))
+        rows = pl.concat([each(earlier), after])
+        table = feature_table(rows, each(self.companies.filter(mine)), self.peers, each(now))
         scores = with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
         back = pl.col("company_id").replace_strict({alias: name for name, alias in named.items()}).alias("shock")
         order = {name: place for place, name in enumerate(shocks)}
@@ -148,13 +159,23 @@ def tornado(desk: Desk, company: str, sizes: dict[str, float]) -> pl.DataFrame:
     return table.with_columns(swing=swing).sort("swing", "lever", descending=[True, False])
 
 
-def reverse_stress(desk: Desk, company: str, lever: str, worst: float, grade: str, steps: int = 40) -> float | None:
-    """Return the least change of a lever, from 0 towards ``worst``, that makes the grade ``grade`` or worse; None: none does."""
-    sizes = [worst * step / steps for step in range(steps + 1)]
-    table = desk.of(company, {str(place): replace(Shock(), **{lever: size}) for place, size in enumerate(sizes)})
+def reverse_stress(desk: Desk, company: str, worst: dict[str, float], grade: str, steps: int = 40) -> dict[str, float | None]:
+    """Return for each lever the least change of it alone, from 0 towards its ``worst``, that makes the grade ``grade`` or worse;
+    None: none does."""
+    tables = _walked(desk, company, worst, steps)
     names = list(desk.score.grades)
-    fallen = [names.index(rating) >= names.index(grade) for rating in table["rating"]]
-    return sizes[fallen.index(True)] if any(fallen) else None
+    found: dict[str, float | None] = {}
+    for lever, (sizes, table) in tables.items():
+        fallen = [names.index(rating) >= names.index(grade) for rating in table["rating"]]
+        found[lever] = sizes[fallen.index(True)] if any(fallen) else None
+    return found
+
+
+def _walked(desk: Desk, company: str, furthest: dict[str, float], steps: int) -> dict[str, tuple[list[float], pl.DataFrame]]:
+    """Return for each lever its sizes from 0 to the furthest, and the company's scores at each: all in one pass."""
+    sizes = {lever: [far * step / steps for step in range(steps + 1)] for lever, far in furthest.items()}
+    table = desk.of(company, {f"{n} {at}": Shock(**{n: size}) for n, all_ in sizes.items() for at, size in enumerate(all_)})
+    return {n: (all_, table.slice(place * (steps + 1), steps + 1)) for place, (n, all_) in enumerate(sizes.items())}
 
 
 HINTS = {"leverage": ("liabilities_to_assets", -0.6), "margin": ("ebitda_to_assets", 0.3)}
@@ -167,9 +188,9 @@ def hints(desk: Desk, company: str, share: float = 0.5, steps: int = 24) -> pl.D
     A lever that cannot do it within reason has no row. It says what the model would say, not what would cause it.
     """
     found = []
-    for lever, (ratio, furthest) in HINTS.items():
-        sizes = [furthest * step / steps for step in range(steps + 1)]
-        table = desk.of(company, {str(place): replace(Shock(), **{lever: size}) for place, size in enumerate(sizes)})
+    walked = _walked(desk, company, {lever: furthest for lever, (_, furthest) in HINTS.items()}, steps)
+    for lever, (sizes, table) in walked.items():
+        ratio = HINTS[lever][0]
         reached = (table["pd_12m"] <= share * table["pd_12m"][0]).to_list()
         if True in reached:
             place = reached.index(True)
