@@ -13,6 +13,7 @@ import polars as pl
 from quiebra.alerts.analysts import OVERRIDES, WATCHED, overrides, watched
 from quiebra.alerts.states import ALERTS, alerts
 from quiebra.errors import StoreError, WorkspaceError
+from quiebra.features.peers import Peers
 from quiebra.params import Labels, Params, Portfolio, Score, Stress, load
 from quiebra.risk.macro import Satellite
 from quiebra.risk.runs import FinishedRun
@@ -118,10 +119,15 @@ class Base(FinishedRun):
         return recent_peers(self.features, self.as_of, self.params.score.max_age_months)
 
     @cached_property
+    def ranked(self) -> Peers:
+        """Those, made ready for scoring the same companies many times over."""
+        return Peers(self.peers, keep=True)
+
+    @cached_property
     def desk(self) -> Desk:
         """What it takes to score a company of the base under shocks."""
         keys = self.scores.select("company_id", "fiscal_year", "available_at")
-        return Desk(self.model, self.statements, self.companies, self.peers, keys, self.params.score)
+        return Desk(self.model, self.statements, self.companies, self.ranked, keys, self.params.score)
 
     def check(self) -> None:
         """Raise WorkspaceError unless the run is whole: every page rests on these."""

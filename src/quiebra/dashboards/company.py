@@ -105,11 +105,11 @@ def typed(base: Base, name: str, sector: str | None, items: Mapping[str, float |
     }  # fmt: skip
     statements = conform(pl.DataFrame([record], infer_schema_length=None), STATEMENTS)
     companies = pl.DataFrame({"company_id": [TYPED], "sector": [sector]}, schema={"company_id": pl.String, "sector": pl.String})
-    features = feature_table(statements, companies, base.peers)
+    features = feature_table(statements, companies, base.ranked)
     score = score_statements(base.model, features, base.params.score)
     parts, start = base.model.explain(features)
     why = reasons(base.model, features, base.params.score.reasons).filter(pl.col("effect") > 0)
-    desk = Desk(base.model, statements, companies, base.peers, statements.select(KEYS), base.params.score)
+    desk = Desk(base.model, statements, companies, base.ranked, statements.select(KEYS), base.params.score)
     return Subject(
         TYPED, name or TYPED, sector, score.row(0, named=True), float(start[0]), parts.row(0, named=True), texts(why),
         statements.row(0, named=True), features, desk,

@@ -81,16 +81,12 @@ def now(base: Base) -> pl.DataFrame:
     return base.scores.select("company_id", "scorer", *COLUMNS, "rating", "watch")
 
 
-def under(base: Base, case: Case, company_id: str | None = None) -> pl.DataFrame:
-    """Return company_id, scorer, the PDs, rating and watch in a case: of one company, or of all."""
-    score = base.params.score
-    table = now(base) if company_id is None else now(base).filter(pl.col("company_id") == company_id)
+def under(base: Base, case: Case) -> pl.DataFrame:
+    """Return company_id, scorer, the PDs, rating and watch of all companies in a case."""
+    score, table = base.params.score, now(base)
     if case.shock != Shock():
-        if company_id is None:
-            keys = base.scores.select(KEYS)
-            hit = stressed(base.model, base.statements, base.companies, base.peers, keys, {"case": case.shock}, score)
-        else:
-            hit = base.desk.of(company_id, {"case": case.shock}).with_columns(company_id=pl.lit(company_id))
+        keys = base.scores.select(KEYS)
+        hit = stressed(base.model, base.statements, base.companies, base.ranked, keys, {"case": case.shock}, score)
         table = table.select("company_id", "scorer").join(
             hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
         )

@@ -8,7 +8,7 @@ from quiebra.features.altman import SCORES, altman_scores, zone
 from quiebra.features.changes import HELPERS, LAGS, changes, lagged, years_published
 from quiebra.features.feature import Feature
 from quiebra.features.market import MARKET, distance_to_default
-from quiebra.features.peers import ranks, with_ranks
+from quiebra.features.peers import Peers, ranks, with_ranks
 from quiebra.features.ratios import RATIOS
 
 
@@ -36,7 +36,7 @@ def market_based() -> frozenset[str]:
 
 
 def feature_table(
-    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | None = None,
+    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | Peers | None = None,
     only: pl.DataFrame | None = None,
 ) -> pl.DataFrame:  # fmt: skip
     """Return one row a published statement: its keys, sector, every feature and the Altman scores with their zones.
@@ -60,7 +60,7 @@ def feature_table(
     reference = table if peers is None else peers
     if only is not None and peers is None:
         table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
-    table = with_ranks(table, reference)
+    table = with_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
     return altman_scores(table).select(
         *KEYS,
         "sector",

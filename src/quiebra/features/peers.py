@@ -48,34 +48,40 @@ def _rank(feature: Feature, prefix: str, whom: str) -> Feature:
     )
 
 
-def with_ranks(table: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
+class Peers:
+    """The statements that others are ranked among, as a feature table. keep: hold on to what was counted for each date, for who
+    ranks the same statements many times over, as under one shock after the other; that takes memory, so few dates only."""
+
+    def __init__(self, reference: pl.DataFrame, *, keep: bool = False) -> None:
+        self.everyone = _Published(reference, RANKED, keep)
+        known = reference.filter(pl.col("sector").is_not_null())
+        self.sectors = {
+            name: _Published(rows, RANKED_IN_SECTOR, keep) for (name,), rows in known.group_by("sector", maintain_order=True)
+        }
+
+
+def with_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
     """Add ``rank_NAME`` and ``sector_rank_NAME``, between 0 and 1 (ties share their middle).
 
-    table: available_at, sector and the ranked features. reference: the same columns of the peers; the table itself when a whole
-    panel is built. Peers of a row are the reference's statements published by its available_at and within a year of the last of
-    those. Fewer than 20 peers, or a missing value, gives a missing rank; where a sector is unknown or too small, the rank
-    among all stands in for that in the sector.
+    table: available_at, sector and the ranked features. Peers of a row are those statements published by its available_at and
+    within a year of the last of those. Fewer than 20 peers, or a missing value, gives a missing rank; where a sector is unknown
+    or too small, the rank among all stands in for that in the sector.
     """
-    everyone = table.with_columns(_ranks(table, reference, RANKED, "rank"))
-    sectors = [
-        _ranks(table, peers, RANKED_IN_SECTOR, "sector_rank", pl.col("sector") == name)
-        for (name,), peers in reference.filter(pl.col("sector").is_not_null()).group_by("sector", maintain_order=True)
-    ]
+    everyone = table.with_columns(_ranks(table, peers.everyone, "rank"))
+    sectors = [_ranks(table, own, "sector_rank", pl.col("sector") == name) for name, own in peers.sectors.items()]
     found = {f"sector_rank_{name}": [frame[f"sector_rank_{name}"] for frame in sectors] for name in RANKED_IN_SECTOR}
     return everyone.with_columns(
         pl.coalesce([*found[f"sector_rank_{name}"], f"rank_{name}"]).alias(f"sector_rank_{name}") for name in RANKED_IN_SECTOR
     )
 
 
-def _ranks(
-    table: pl.DataFrame, reference: pl.DataFrame, names: tuple[str, ...], prefix: str, rows: pl.Expr | None = None
-) -> pl.DataFrame:
+def _ranks(table: pl.DataFrame, peers: _Published, prefix: str, rows: pl.Expr | None = None) -> pl.DataFrame:
     wanted = np.arange(table.height)
     if rows is not None:
         wanted = np.flatnonzero(table.select(rows.fill_null(False)).to_series().to_numpy())
-    result = np.full((table.height, len(names)), np.nan)
-    result[wanted] = _positions(_matrix(table, names)[wanted], _days(table)[wanted], _matrix(reference, names), _days(reference))
-    return pl.DataFrame(result, schema=[f"{prefix}_{name}" for name in names]).fill_nan(None)
+    result = np.full((table.height, len(peers.names)), np.nan)
+    result[wanted] = peers.positions(_matrix(table, peers.names)[wanted], _days(table)[wanted])
+    return pl.DataFrame(result, schema=[f"{prefix}_{name}" for name in peers.names]).fill_nan(None)
 
 
 def _matrix(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
@@ -92,29 +98,73 @@ def _counted(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
     count = np.isfinite(peers) @ each
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.array([((peers < row) @ each + (peers <= row) @ each).astype(float) / 2 / count for row in asked[..., None]])
-    share[~np.isfinite(asked) | (count < MIN_PEERS)] = np.nan
+    share[:, count < MIN_PEERS] = np.nan
     return share
 
 
-def _positions(values: np.ndarray, dates: np.ndarray, peers: np.ndarray, published: np.ndarray) -> np.ndarray:
-    """Return the mid-rank share of each value among the peers of its date; rows × features."""
-    order = np.argsort(published, kind="stable")
-    peers, published = peers[order], published[order]
-    upright = np.ascontiguousarray(peers.T)
-    result = np.full(values.shape, np.nan)
-    for date in np.unique(dates):
-        end = np.searchsorted(published, date, "right")
-        if end == 0:
-            continue
-        start = np.searchsorted(published, published[end - 1] - WINDOW, "right")
-        rows = np.flatnonzero(dates == date)
-        if len(rows) <= FEW:  # counting is quicker than sorting
-            result[rows] = _counted(values[rows], upright[:, start:end])
-            continue
-        block = np.sort(peers[start:end], axis=0)
-        for column, count in enumerate(np.isfinite(block).sum(axis=0)):
-            if count >= MIN_PEERS:
-                known, asked = block[:count, column], values[rows, column]
-                middle = (np.searchsorted(known, asked, "left") + np.searchsorted(known, asked, "right")) / 2
-                result[rows, column] = np.where(np.isfinite(asked), middle / count, np.nan)
-    return result
+class _Published:
+    """Some features of statements, in the order in which they came out."""
+
+    def __init__(self, rows: pl.DataFrame, names: tuple[str, ...], keep: bool) -> None:
+        order = np.argsort(_days(rows), kind="stable")
+        self.names, self.published, self.values = names, _days(rows)[order], _matrix(rows, names)[order]
+        self.upright = np.ascontiguousarray(self.values.T)
+        self.kept = _Kept(self.values) if keep else None
+
+    def positions(self, values: np.ndarray, dates: np.ndarray) -> np.ndarray:
+        """Return the mid-rank share of each value among the statements of its date; rows × features."""
+        result = np.full(values.shape, np.nan)
+        places = self.kept.places(values) if self.kept is not None else ()
+        for date in np.unique(dates):
+            end = int(np.searchsorted(self.published, date, "right"))
+            if end == 0:
+                continue
+            start = int(np.searchsorted(self.published, self.published[end - 1] - WINDOW, "right"))
+            rows = np.flatnonzero(dates == date)
+            if self.kept is not None:
+                result[rows] = self.kept.shares([place[rows] for place in places], start, end)
+            elif len(rows) <= FEW:  # counting is quicker than sorting
+                result[rows] = _counted(values[rows], self.upright[:, start:end])
+            else:
+                result[rows] = _sorted(values[rows], self.values[start:end])
+        result[~np.isfinite(values)] = np.nan
+        return result
+
+
+def _sorted(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
+    """Return the mid-rank share of many rows among peers."""
+    share, block = np.full(asked.shape, np.nan), np.sort(peers, axis=0)
+    for column, count in enumerate(np.isfinite(block).sum(axis=0)):
+        if count >= MIN_PEERS:
+            known = block[:count, column]
+            left, right = (np.searchsorted(known, asked[:, column], side) for side in ("left", "right"))
+            share[:, column] = (left + right) / 2 / count
+    return share
+
+
+class _Kept:
+    """How many statements of each date are below each value that any statement has: counted once, then looked up."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.order, self.all = np.argsort(values, axis=0), np.sort(values, axis=0)  # the missing come last
+        self.known = np.isfinite(values).sum(axis=0)
+        self.counts: dict[tuple[int, int], np.ndarray] = {}
+
+    def places(self, asked: np.ndarray) -> list[np.ndarray]:
+        """Return how many of all values are below each asked, and how many below or equal."""
+        features = range(asked.shape[1])
+        return [
+            np.column_stack([np.searchsorted(self.all[:, n], asked[:, n], side) for n in features]) for side in ("left", "right")
+        ]
+
+    def shares(self, places: list[np.ndarray], start: int, end: int) -> np.ndarray:
+        """Return the mid-rank share among the statements from ``start`` to ``end``."""
+        if (start, end) not in self.counts:
+            inside = (self.order >= start) & (self.order < end)
+            self.counts[start, end] = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.min_scalar_type(len(inside)))
+            np.cumsum(inside, axis=0, out=self.counts[start, end][1:])
+        counts, features = self.counts[start, end], np.arange(len(self.known))
+        of = counts[self.known, features].astype(float)
+        left, right = (counts[place, features].astype(float) for place in places)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(of >= MIN_PEERS, (left + right) / 2 / of, np.nan)

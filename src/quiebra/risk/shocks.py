@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 import polars as pl
 
 from quiebra.features import feature_table
+from quiebra.features.peers import Peers
 from quiebra.models import PdModel
 from quiebra.models.term import COLUMNS
 from quiebra.params import Score
@@ -92,7 +93,7 @@ def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) ->
 
 
 def stressed(
-    model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame, current: pl.DataFrame,
+    model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame | Peers, current: pl.DataFrame,
     shocks: dict[str, Shock], score: Score,
 ) -> pl.DataFrame:  # fmt: skip
     """Return shock, company_id, pd_12m … pd_60m, rating and watch: each current company under each shock.
@@ -120,7 +121,7 @@ class Desk:
     model: PdModel
     statements: pl.DataFrame
     companies: pl.DataFrame
-    peers: pl.DataFrame
+    peers: pl.DataFrame | Peers
     current: pl.DataFrame
     score: Score
 

@@ -219,6 +219,7 @@ class Stress(Page):
         base, words, case = self.base, self.words, self.case()
         self.chosen_scenario, self.chosen_shock = self.scenario.value, self.preset.value
         before, after = stress.now(base), stress.under(base, case)
+        self.after = after
         totals = (stress.totals(base, before), stress.totals(base, after))
         self.title.value = self.head(*totals, words, stress.loss_range(base, case))
         self.charts["terms"].spec = charts.scenario_terms(
@@ -247,8 +248,7 @@ class Stress(Page):
 
     def update_company(self) -> None:
         base, words = self.base, self.words
-        before = stress.now(base).filter(company_id=self.company_id)
-        after = stress.under(base, self.case(), self.company_id)
+        before, after = (table.filter(company_id=self.company_id) for table in (stress.now(base), self.after))
         name = base.scores.filter(company_id=self.company_id)["name"][0]
         chips = [chip(t["rating"][0]) + Markup(" ") + words.percent(t["pd_12m"][0]) for t in (before, after)]
         self.company_note.value = Markup("<p><strong>{}</strong>: {} → {}</p>").format(name, *chips)
