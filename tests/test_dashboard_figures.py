@@ -167,18 +167,19 @@ def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(
     assert stress.moves(base, calm).drop("from").sum_horizontal().sum() == base.scores.height
 
 
-def test_fewer_peers_give_the_same_figures(base: Base) -> None:
+def test_fewer_peers_and_statements_give_the_same_figures(base: Base) -> None:
     keys = base.scores.select(KEYS)
     few, all_ = (
         stressed(base.model, base.statements, base.companies, peers, keys, {"x": Shock(revenue=-0.3)}, base.params.score)
         for peers in (base.peers, base.features)
     )
     again = [
-        stressed(base.model, base.statements, base.companies, base.ranked, keys, {"x": Shock(revenue=-0.3)}, base.params.score)
+        stressed(base.model, base.desk.statements, base.companies, base.ranked, keys, {"x": Shock(revenue=-0.3)}, base.params.score)
         for _ in range(2)
     ]  # what was sorted is kept the second time
 
     assert base.peers.height < base.features.height
+    assert base.desk.statements.height < base.statements.height
     for other in (all_, *again):
         assert_frame_equal(few, other, check_exact=True)
 

@@ -17,7 +17,7 @@ from quiebra.features.peers import Peers
 from quiebra.params import Labels, Params, Portfolio, Score, Stress, load
 from quiebra.risk.macro import Satellite
 from quiebra.risk.runs import FinishedRun
-from quiebra.risk.shocks import Desk, recent_peers
+from quiebra.risk.shocks import Desk, recent_peers, recent_statements
 from quiebra.settings import database_url
 from quiebra.store import connect
 from quiebra.words import mark
@@ -125,9 +125,10 @@ class Base(FinishedRun):
 
     @cached_property
     def desk(self) -> Desk:
-        """What it takes to score a company of the base under shocks."""
+        """What it takes to score companies of the base under shocks."""
         keys = self.scores.select("company_id", "fiscal_year", "available_at")
-        return Desk(self.model, self.statements, self.companies, self.ranked, keys, self.params.score)
+        recent = recent_statements(self.statements, keys)
+        return Desk(self.model, recent, self.companies, self.ranked, keys, self.params.score)
 
     def check(self) -> None:
         """Raise WorkspaceError unless the run is whole: every page rests on these."""

@@ -152,10 +152,14 @@ class _Kept:
 
     def places(self, asked: np.ndarray) -> list[np.ndarray]:
         """Return how many of all values are below each asked, and how many below or equal."""
-        features = range(asked.shape[1])
-        return [
-            np.column_stack([np.searchsorted(self.all[:, n], asked[:, n], side) for n in features]) for side in ("left", "right")
-        ]
+        below = np.zeros(asked.shape, dtype=np.intp)
+        upto = below.copy()
+        for n in range(asked.shape[1] if len(self.all) else 0):
+            known, own = self.all[:, n], asked[:, n]
+            below[:, n] = upto[:, n] = np.searchsorted(known, own, "left")
+            ties = known[np.minimum(below[:, n], len(known) - 1)] == own
+            upto[ties, n] = np.searchsorted(known, own[ties], "right")
+        return [below, upto]
 
     def shares(self, places: list[np.ndarray], start: int, end: int) -> np.ndarray:
         """Return the mid-rank share among the statements from ``start`` to ``end``."""

@@ -92,6 +92,15 @@ def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) ->
     return features.filter(pl.col("available_at") > oldest)
 
 
+def recent_statements(statements: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
+    """Return the statements that features of current ones (company_id, fiscal_year and available_at) rest on: the same features
+    from far fewer rows. They look back over five years at most, and to the first year that was published."""
+    own = statements.join(current.select("company_id", at="fiscal_year", known="available_at"), on="company_id")
+    own = own.filter(pl.col("available_at") <= pl.col("known"))
+    first = pl.col("fiscal_year") == pl.col("fiscal_year").min().over("company_id")
+    return own.filter(first | (pl.col("fiscal_year") >= pl.col("at") - 5)).select(statements.columns)
+
+
 def stressed(
     model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame | Peers, current: pl.DataFrame,
     shocks: dict[str, Shock], score: Score,
