@@ -75,7 +75,7 @@ def test_the_dashboards_figures() -> None:
         ],
         "first figure of a page, no kernel warm, worst": [f"{p['cold']['first figure']:.1f} s" for p in panels],
         "working controls, kernel warm, median": [f"{p['warm']['widgets, median']:.1f} s" for p in panels],
-        "the economy's slider to the figure, median (95th percentile)": answers("economy"),
+        "a slider of the economy to the figure, median (95th percentile)": answers("economy"),
         "a shock to every company to the figure": answers("shock to firms"),
         "a typed-in statement to the figure": answers("statement typed in"),
         "ten readers at once, all served": [f"{t['served']:.1f} s" for t in ten],
