@@ -83,11 +83,11 @@ SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.arra
 
 def test_scenarios_move_in_standard_deviations() -> None:
     options = PARAMS.stress.scenarios
-    severe = scenario("severe", options["severe"], SATELLITE, 0.3)
+    severe = scenario(options["severe"], SATELLITE, 0.3)
     assert severe.shift == pytest.approx(0.8) and severe.error == pytest.approx(0.4)
     assert severe.ends(0.9) == pytest.approx((0.8 - 1.6449 * 0.4, 0.8 + 1.6449 * 0.4), abs=1e-4)
-    assert scenario("baseline", options["baseline"], SATELLITE, 0.3).shift == 0
-    adverse = scenario("adverse", options["adverse"], None, 0.3)
+    assert scenario(options["baseline"], SATELLITE, 0.3).shift == 0
+    adverse = scenario(options["adverse"], None, 0.3)
     assert adverse.shift == pytest.approx(0.3) and adverse.source == "years"
 
 

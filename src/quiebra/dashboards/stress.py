@@ -64,7 +64,7 @@ def in_scenario(base: Base, name: str) -> dict[str, float]:
 
 def _effects(base: Base, moves: dict[str, float]) -> dict[str, Scenario]:
     """Return what moves of the economy do to the companies of each scorer."""
-    return {kind: scenario("", moves, base.satellite, scorer.spread.year) for kind, scorer in base.model.scorers.items()}
+    return {kind: scenario(moves, base.satellite, scorer.spread.year) for kind, scorer in base.model.scorers.items()}
 
 
 def _moved(base: Base, table: pl.DataFrame, shifts: dict[str, float]) -> pl.DataFrame:

@@ -19,7 +19,6 @@ from quiebra.risk.scoring import with_grades
 class Scenario:
     """A shift of the log-odds of failure within a year, its standard error, and what it came from: ``macro`` or ``years``."""
 
-    name: str
     shift: float
     error: float
     source: str
@@ -30,12 +29,12 @@ class Scenario:
         return self.shift - width * self.error, self.shift + width * self.error
 
 
-def scenario(name: str, moves: Mapping[str, float], satellite: Satellite | None, spread: float) -> Scenario:
+def scenario(moves: Mapping[str, float], satellite: Satellite | None, spread: float) -> Scenario:
     """Return what moves of the economy do. Where there is a satellite: moves of its series, in standard deviations of their
     yearly values; elsewhere ``years``, in standard deviations between years (``spread``, of log-odds)."""
     if satellite is None:
-        return Scenario(name, moves.get("years", 0.0) * spread, 0.0, "years")
-    return Scenario(name, *satellite.shift(satellite.state(moves)), "macro")
+        return Scenario(moves.get("years", 0.0) * spread, 0.0, "years")
+    return Scenario(*satellite.shift(satellite.state(moves)), "macro")
 
 
 def scenario_scores(
@@ -49,13 +48,13 @@ def scenario_scores(
     for kind, scorer in model.scorers.items():
         own = scores.filter(pl.col("scorer") == kind).select("company_id", *COLUMNS)
         for name, moves in options.scenarios.items() if own.height else ():
-            case = scenario(name, moves, satellite, scorer.spread.year)
+            case = scenario(moves, satellite, scorer.spread.year)
             bottom, top = case.ends(model.confidence)
             low, middle, high = (
                 under_scenario(own, [share * shift for share in options.path]) for shift in (bottom, case.shift, top)
             )
             pieces.append(middle.with_columns(
-                scenario=pl.lit(case.name), shift=pl.lit(case.shift), pd_12m_low=low["pd_12m"], pd_12m_high=high["pd_12m"]
+                scenario=pl.lit(name), shift=pl.lit(case.shift), pd_12m_low=low["pd_12m"], pd_12m_high=high["pd_12m"]
             ))  # fmt: skip
     order = {name: place for place, name in enumerate(options.scenarios)}
     columns = ("scenario", "company_id", "shift", *COLUMNS, "pd_12m_low", "pd_12m_high", "rating", "watch")
