@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from quiebra.features.altman import SCORES, altman_scores, zone
-from quiebra.features.changes import HELPERS, LAGS, changes, lagged, years_published
+from quiebra.features.changes import HELPERS, changes, with_lags, years_published
 from quiebra.features.feature import Feature
 from quiebra.features.market import MARKET, distance_to_default
 from quiebra.features.peers import Peers, ranks, with_ranks
@@ -53,8 +53,7 @@ def feature_table(
     past = table
     if only is not None and peers is not None:  # the others serve as their past alone
         table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
-    for years, columns in LAGS.items():
-        table = lagged(table, columns, years, past)
+    table = with_lags(table, past)
     for group in (_CHANGES, _DISTANCE):
         table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
     reference = table if peers is None else peers

@@ -126,22 +126,22 @@ _HISTORY = (
 )  # fmt: skip
 
 
-def lagged(table: pl.DataFrame, columns: tuple[str, ...], years: int, past: pl.DataFrame) -> pl.DataFrame:
-    """Return ``table`` with ``NAME_lagN``: each row's values ``years`` fiscal years before, in the version published by then.
+def with_lags(table: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+    """Return ``table`` with ``NAME_lagN`` of `LAGS`: each row's values N fiscal years before, in the version published by then.
 
     past: where those values are; the table itself, or one that holds its rows. A year that is absent, or was published later than
     the row, gives missing values.
     """
-    before = past.select(
-        "company_id",
-        pl.col("fiscal_year") + years,
-        pl.col("available_at"),
-        *(pl.col(name).alias(f"{name}_lag{years}") for name in columns),
-    )
+    needed = dict.fromkeys(name for columns in LAGS.values() for name in columns)
+    known = past.select("company_id", "fiscal_year", "available_at", *needed).sort("available_at")
     asked = table.select("company_id", "fiscal_year", "available_at").with_row_index("place").sort("available_at")
-    found = asked.join_asof(before.sort("available_at"), on="available_at", by=["company_id", "fiscal_year"],
-                            strategy="backward", check_sortedness=False)  # fmt: skip
-    return table.hstack(found.sort("place").select(f"{name}_lag{years}" for name in columns))
+    found = asked
+    for years, columns in LAGS.items():
+        values = (pl.col(name).alias(f"{name}_lag{years}") for name in columns)
+        before = known.select("company_id", pl.col("fiscal_year") + years, "available_at", *values)
+        found = found.join_asof(before, on="available_at", by=["company_id", "fiscal_year"], strategy="backward",
+                                check_sortedness=False)  # fmt: skip
+    return table.hstack(found.sort("place").drop(asked.columns))
 
 
 def years_published() -> pl.Expr:

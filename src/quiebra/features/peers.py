@@ -146,7 +146,8 @@ class _Kept:
     """How many statements of each date are below each value that any statement has: counted once, then looked up."""
 
     def __init__(self, values: np.ndarray) -> None:
-        self.order, self.all = np.argsort(values, axis=0), np.sort(values, axis=0)  # the missing come last
+        self.order = np.argsort(values, axis=0)
+        self.all = np.sort(values.T, axis=1)  # features × rows; the missing come last
         self.known = np.isfinite(values).sum(axis=0)
         self.counts: dict[tuple[int, int], np.ndarray] = {}
 
@@ -154,11 +155,13 @@ class _Kept:
         """Return how many of all values are below each asked, and how many below or equal."""
         below = np.zeros(asked.shape, dtype=np.intp)
         upto = below.copy()
-        for n in range(asked.shape[1] if len(self.all) else 0):
-            known, own = self.all[:, n], asked[:, n]
-            below[:, n] = upto[:, n] = np.searchsorted(known, own, "left")
-            ties = known[np.minimum(below[:, n], len(known) - 1)] == own
-            upto[ties, n] = np.searchsorted(known, own[ties], "right")
+        for n in range(asked.shape[1] if self.all.size else 0):
+            known, order = self.all[n], np.argsort(asked[:, n])  # in order, a search goes on from where the last one ended
+            own = asked[order, n]
+            found = np.searchsorted(known, own, "left")
+            below[order, n] = upto[order, n] = found
+            ties = known[np.minimum(found, len(known) - 1)] == own
+            upto[order[ties], n] = np.searchsorted(known, own[ties], "right")
         return [below, upto]
 
     def shares(self, places: list[np.ndarray], start: int, end: int) -> np.ndarray:

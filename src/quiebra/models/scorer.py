@@ -51,9 +51,15 @@ class Scorer:
     def market(self) -> bool:
         return self.kind == "market"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features that both sets of trees take, in their order."""
+        return tuple(self.near.feature_names)  # type: ignore[arg-type]
+
     def parts(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the log-odds before blend and calibration; columns `PART_COLUMNS`, Altman's missing where there is no score."""
-        near, later = (margin(trees, design(table, tuple(trees.feature_names))) for trees in (self.near, self.later))  # type: ignore[arg-type]
+        inputs = design(table, self.names)
+        near, later = (margin(trees, inputs) for trees in (self.near, self.later))
         share = self.near_share
         values = (near, later, share * near + (1 - share) * later, altman_log_odds(table, self.links, market=self.market))
         return pl.DataFrame(dict(zip(PART_COLUMNS, values, strict=True))).fill_nan(None)
@@ -78,11 +84,12 @@ class Scorer:
         rest = self.blend.slope * (1 - weight)
         total = {name: np.zeros(len(table)) for name in (*FEATURES_BY_NAME, "altman")}
         base = self.blend.intercept + rest * self.altman_base
+        inputs = design(table, self.names)
         for trees, share in ((self.near, self.near_share), (self.later, 1 - self.near_share)):
-            values, start = contributions(trees, design(table, tuple(trees.feature_names)))  # type: ignore[arg-type]
+            values, start = contributions(trees, inputs)
             scale = self.blend.slope * weight * share
             base = base + scale * start
-            for column, name in enumerate(trees.feature_names):  # type: ignore[arg-type]
+            for column, name in enumerate(self.names):
                 total[name] = total[name] + scale * values[:, column]
         total["altman"] = rest * np.nan_to_num(altman - self.altman_base)
         return pl.DataFrame(total), base
@@ -90,7 +97,7 @@ class Scorer:
     def as_record(self) -> dict[str, Any]:
         """Return all but the trees as JSON values."""
         return {
-            "features": list(self.near.feature_names), "altman_links": {name: asdict(line) for name, line in self.links.items()},  # type: ignore[arg-type]
+            "features": list(self.names), "altman_links": {name: asdict(line) for name, line in self.links.items()},
             "altman_base": self.altman_base, "near_share": self.near_share, "near_decay": self.near_decay,
             "blend": asdict(self.blend), "term": asdict(self.term), "spread": asdict(self.spread),
         }  # fmt: skip

@@ -37,8 +37,8 @@ class Target:
 
 def design(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     """Return the inputs, rows × names, float32; missing and non-finite values are NaN, which the trees handle."""
-    matrix = table.select(pl.col(name).cast(pl.Float32) for name in names).to_numpy()
-    return np.where(np.isfinite(matrix), matrix, np.float32(np.nan)).astype(np.float32)
+    matrix = table.select(names).cast(pl.Float32).to_numpy()
+    return np.where(np.isfinite(matrix), matrix, np.float32(np.nan))
 
 
 def fit_trees(
@@ -74,18 +74,15 @@ def _least_weight(asked: float, target: Target) -> float:
     return float(min(asked, 0.1 * target.periods.sum() * target.rate * (1 - target.rate)))
 
 
-def _data(booster: xgb.Booster, inputs: np.ndarray) -> xgb.DMatrix:
-    import xgboost as xgb
-
-    return xgb.DMatrix(inputs, feature_names=booster.feature_names, nthread=1 if len(inputs) < 1000 else 0)
-
-
 def margin(booster: xgb.Booster, inputs: np.ndarray) -> np.ndarray:
     """Return the log-odds of failure in a period, one a row."""
-    return booster.predict(_data(booster, inputs), output_margin=True).astype(np.float64)
+    return booster.inplace_predict(inputs, predict_type="margin").astype(np.float64)
 
 
 def contributions(booster: xgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return exact tree SHAP values: rows × features in log-odds, and the base; they add up to `margin`."""
-    values = booster.predict(_data(booster, inputs), pred_contribs=True).astype(np.float64)
+    import xgboost as xgb
+
+    data = xgb.DMatrix(inputs, feature_names=booster.feature_names, nthread=1 if len(inputs) < 1000 else 0)
+    values = booster.predict(data, pred_contribs=True).astype(np.float64)
     return values[:, :-1], values[:, -1]
