@@ -18,13 +18,13 @@ from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
 from quiebra.alerts.measures import Light, company_measures, earlier, lights, model_measures, portfolio_measures
 from quiebra.alerts.rules import ALERTS, FOUND, change, found
-from quiebra.alerts.wording import MEASURES, said, sentence
+from quiebra.alerts.wording import MEASURES, overdue, said, sentence
 from quiebra.errors import AlertError, ParamsError
 from quiebra.params import Params, check
 from quiebra.params.operations import KINDS, Rule
 from quiebra.risk import FinishedRun
 from quiebra.store.files import publication
-from quiebra.words import Words
+from quiebra.words import Words, escaped
 from quiebra.workspace import Workspace
 
 GRADES = {"A": 0.01, "B": 0.05, "C": 0.2, "D": 1.0}
@@ -339,6 +339,22 @@ def some(engine: Engine) -> str:
     with engine.connect() as connection:
         asked = "SELECT company_id FROM v_ultimas_predicciones WHERE rating = 'B' ORDER BY company_id"
         return connection.execute(text(asked)).scalars().first()
+
+
+def test_reviews_whose_day_has_passed_are_named_the_oldest_first() -> None:
+    today, far = dt.date.today(), dt.date(2999, 1, 1)
+    listed = [{"company_id": f"C{n}", "review_on": day} for n, day in enumerate([DAY, today, far, "2019-03-01"])]
+    alerts = [
+        {"kind": "portfolio", "subject": "portfolio", "review_on": "2021-01-01"},
+        {"kind": "company", "subject": "C1", "review_on": None},
+    ]
+    names = {"C0": "<Acme>", "C1": "Bolt"}
+    assert overdue(alerts, listed, names, Words("en"), escaped) == (
+        "Reviews that are overdue: C3 (2019-03-01), \\<Acme\\> (2020-06-30), portfolio (2021-01-01)."
+    )
+    many = [{"company_id": f"C{n}", "review_on": DAY} for n in range(9)]
+    assert overdue([], many, {}, Words("es")).endswith("C5 (30/06/2020) y 3 más.")
+    assert overdue([], listed[1:3], names, Words("en")) == ""
 
 
 def test_a_watched_company_is_escalated_and_taken_off(engine: Engine, some: str) -> None:

@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from quiebra import store
+from quiebra.alerts import analysts
 from quiebra.dashboards import company, executive, model, stress
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.stress import Case
@@ -16,6 +18,7 @@ from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
 from quiebra.risk import subject as subject_of
 from quiebra.risk.shocks import KEYS, Shock, stressed
+from quiebra.settings import database_url
 from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
 
@@ -50,6 +53,18 @@ def test_the_change_on_the_month_is_against_the_latest_run_of_an_earlier_month(w
             "WHERE run_id = ? AND kind = 'current'", ("0" * 12, base.run["run_id"]),
         )  # fmt: skip
     assert executive.month_before(base) == pytest.approx(0.25)
+
+
+def test_reviews_that_are_overdue_are_named_on_the_executive_page(workspace: Path) -> None:
+    import sqlite3
+
+    some, name = Base(Workspace(workspace)).scores.select("company_id", "name").row(0)
+    engine = store.connect(database_url(workspace))
+    analysts.watch(engine, some, "ana", "lost a client")
+    assert executive.late(Base(Workspace(workspace)), EN) == ""
+    with sqlite3.connect(workspace / "data/quiebra.db") as database:  # three months later
+        assert database.execute("UPDATE vigilancia SET review_on = '2020-03-01'").rowcount == 1
+    assert executive.late(Base(Workspace(workspace)), ES) == f"Revisiones vencidas: {name} (01/03/2020)."
 
 
 # company

@@ -33,6 +33,7 @@ from quiebra.delivery.channels import ready, sends
 from quiebra.delivery.mail import letter, page
 from quiebra.delivery.outbox import Letter
 from quiebra.errors import DeliveryError, ParamsError
+from quiebra.files import read_json, write_json
 from quiebra.params import Params, check
 from quiebra.params.operations import Channel
 from quiebra.workspace import Workspace
@@ -366,6 +367,9 @@ def test_the_monthly_mail_is_whole_in_both_languages(workspace: Path, told: Para
     with pytest.raises(DeliveryError, match=r"es is of another run: run `quiebra report --lang es`"):
         letters.report_letters(Workspace(workspace), told)
     (folder / "risk_report.html").write_text(Workspace(workspace).build.joinpath("risk_report.html").read_text())
+    record = workspace / "data/alerts/standing.json"
+    late = {"company_id": "SIM-X", "level": 1, "reason": "r", "who": "ana", "since": "2020-01-01", "review_on": "2020-03-01"}
+    write_json(record, {**read_json(record), "watched": [late]})
     made = letters.report_letters(Workspace(workspace), told)
     assert [m.recipient for m in made] == ["ana@example.com", "bob@example.com"]
     spanish, english = (message_from_bytes(m.body, policy=default) for m in made)
@@ -386,6 +390,8 @@ def test_the_monthly_mail_is_whole_in_both_languages(workspace: Path, told: Para
         plain = message.get_body(("plain",)).get_content()
         assert "https://risk.example.com/executive" in plain
         assert "SIMUL" in message["Subject"]
+        assert "SIM-X" in html
+        assert "SIM-X" in plain
         assert spanish.as_bytes().isascii()  # any server takes it
     approved = told.model_copy(update={"report": told.report.model_copy(update={"status": "APPROVED"})})
     assert {m.message_id for m in letters.report_letters(Workspace(workspace), approved)}.isdisjoint(m.message_id for m in made)

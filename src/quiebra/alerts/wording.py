@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from quiebra.params.operations import STATUSES
@@ -116,3 +117,28 @@ def decided(
         if w["company_id"] == company_id
     ]
     return [*grades, *places]
+
+
+MOST_OVERDUE = 6
+"""Reviews that are named; others are counted."""
+
+
+def overdue(
+    alerts: Iterable[Mapping[str, Any]], watched: Iterable[Mapping[str, Any]], names: Mapping[str, str], words: Words,
+    written: Callable[[str], str] = str,
+) -> str:  # fmt: skip
+    """Return one sentence on the reviews of alerts and watched companies whose day has passed, the oldest first; empty where
+    there are none.
+
+    alerts, watched: rows of `quiebra.alerts.states.alerts` and `quiebra.alerts.analysts.watched`; dates may be ISO text.
+    names: company_id → name. written: how a name is put where the sentence goes.
+    """
+    of_alerts = ((row["review_on"], subject(row, words, names)) for row in alerts)
+    of_list = ((row["review_on"], names.get(row["company_id"]) or row["company_id"]) for row in watched)
+    today = dt.date.today().isoformat()
+    due = sorted({(str(day), who) for day, who in (*of_alerts, *of_list) if day is not None and str(day) < today})
+    if not due:
+        return ""
+    said = [f"{written(who)} ({words.short(day)})" for day, who in due[:MOST_OVERDUE]]
+    more = words(" and {n} more", n=len(due) - MOST_OVERDUE) if len(due) > MOST_OVERDUE else ""
+    return words("Reviews that are overdue: {names}{more}.", names=", ".join(said), more=more)

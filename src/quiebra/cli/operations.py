@@ -58,6 +58,10 @@ def _day(text: str | None) -> dt.date | None:
         raise AlertError(f"'{text}' is not a date: write it as 2026-12-31") from None
 
 
+def _again(review_on: dt.date) -> str:
+    return f"look again {review_on}{'  OVERDUE' if review_on < dt.date.today() else ''}"
+
+
 @alerts.command("list")
 def alerts_list(
     every: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
@@ -82,9 +86,10 @@ def alerts_list(
     grades, words = list(_params().score.grades), Words()
     for row in found.to_dicts():
         owner = f"  {row['owner']}" if row["owner"] else ""
+        again = f"  {_again(row['review_on'])}" if row["review_on"] else ""
         typer.echo(
             f"{row['alert_id']}  {row['severity']:<6} {row['state']:<12} {row['raised_on']}  {row['subject']}  "
-            f"{sentence(row, words, grades)}{owner}"
+            f"{sentence(row, words, grades)}{owner}{again}"
         )
     typer.echo(f"{found.height} alert(s)", err=True)
 
@@ -143,8 +148,8 @@ def watch_list() -> None:
 
     engine = database()
     for row in watched(engine, _source(engine)).to_dicts():
-        level, over = LEVELS[row["level"]], "  OVERDUE" if row["review_on"] < dt.date.today() else ""
-        typer.echo(f"{row['company_id']:<16} {level:<12} look again {row['review_on']}{over}  {row['who']}: {row['reason']}")
+        level, again = LEVELS[row["level"]], _again(row["review_on"])
+        typer.echo(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
 
 
 @watch.command("add")

@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra import risk
 from quiebra.alerts.measures import lights
-from quiebra.alerts.wording import sentence, subject
+from quiebra.alerts.wording import overdue, sentence, subject
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
@@ -128,6 +128,12 @@ def alerts(base: Base, words: Words) -> pl.DataFrame:
         for a in base.standing.alerts.to_dicts()
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=STANDING, orient="row")
+
+
+def late(base: Base, words: Words) -> str:
+    """Return the sentence on reviews that are overdue; empty where there are none."""
+    names = dict(base.scores.select("company_id", "name").iter_rows())
+    return overdue(base.standing.alerts.to_dicts(), base.standing.watched.to_dicts(), names, words)
 
 
 def health(base: Base, words: Words) -> str:

@@ -19,7 +19,7 @@ import pypandoc
 from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
-from quiebra.alerts.wording import SEVERITY, by_subject, sentence, subject
+from quiebra.alerts.wording import SEVERITY, by_subject, overdue, sentence, subject
 from quiebra.delivery import smtp
 from quiebra.delivery.channels import ready
 from quiebra.delivery.mail import letter
@@ -31,7 +31,7 @@ from quiebra.provenance import digest
 from quiebra.reports.front import page_metadata, title
 from quiebra.reports.risk_report import RiskReport
 from quiebra.settings import smtp_url
-from quiebra.words import Words
+from quiebra.words import Words, escaped
 from quiebra.workspace import Workspace
 
 MOST_LINES = 20
@@ -61,8 +61,10 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
         raise DeliveryError(f"there is no {' and no '.join(missing)} in {folder.name}: run `quiebra report`, which makes it")
     if run_id not in files[1].read_text(encoding="utf-8"):
         raise DeliveryError(f"the report in {folder.name} is of another run: run `quiebra report --lang {lang}`, which makes it")
-    parts = [report.changed(), report.who(reasons=2), report.sure(), report.glance(brief=True)]
-    markdown = "\n\n".join(parts)
+    names = dict(report.companies.select("company_id", "name").iter_rows())
+    late = overdue(report.standing["alerts"], report.standing["watched"], names, words, escaped)
+    parts = [report.changed(), report.who(reasons=2), late, report.sure(), report.glance(brief=True)]
+    markdown = "\n\n".join(filter(None, parts))
     html = (
         _head(words, head["title"], head["subtitle"], report.simulated)
         + _pandoc(markdown, "html5")

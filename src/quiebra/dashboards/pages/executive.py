@@ -39,7 +39,7 @@ class Executive(Page):
                 card(words("Model and data, lights"), self._lights(), note=executive.health(base, words)),
                 *self._groups(),
             ),
-            card(words("Alerts that stand"), self._alerts(), note=words("Most severe and newest first.")),
+            card(words("Alerts that stand"), self._alerts(), note=self._about_alerts()),
             card(
                 words("Who moved most"),
                 self._movers(),
@@ -76,6 +76,9 @@ class Executive(Page):
             Column("alert", words("Alert")),
         ]
         return Table(executive.alerts(self.base, words), columns, words, label=words("Alerts that stand"), size=6)
+
+    def _about_alerts(self) -> str:
+        return " ".join(filter(None, [self.words("Most severe and newest first."), executive.late(self.base, self.words)]))
 
     def _movers(self) -> Table:
         words = self.words
