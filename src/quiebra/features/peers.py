@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import polars as pl
 
@@ -67,21 +69,16 @@ def with_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
     within a year of the last of those. Fewer than 20 peers, or a missing value, gives a missing rank; where a sector is unknown
     or too small, the rank among all stands in for that in the sector.
     """
-    everyone = table.with_columns(_ranks(table, peers.everyone, "rank"))
-    sectors = [_ranks(table, own, "sector_rank", pl.col("sector") == name) for name, own in peers.sectors.items()]
-    found = {f"sector_rank_{name}": [frame[f"sector_rank_{name}"] for frame in sectors] for name in RANKED_IN_SECTOR}
-    return everyone.with_columns(
-        pl.coalesce([*found[f"sector_rank_{name}"], f"rank_{name}"]).alias(f"sector_rank_{name}") for name in RANKED_IN_SECTOR
-    )
-
-
-def _ranks(table: pl.DataFrame, peers: _Published, prefix: str, rows: pl.Expr | None = None) -> pl.DataFrame:
-    wanted = np.arange(table.height)
-    if rows is not None:
-        wanted = np.flatnonzero(table.select(rows.fill_null(False)).to_series().to_numpy())
-    result = np.full((table.height, len(peers.names)), np.nan)
-    result[wanted] = peers.positions(_matrix(table, peers.names)[wanted], _days(table)[wanted])
-    return pl.DataFrame(result, schema=[f"{prefix}_{name}" for name in peers.names]).fill_nan(None)
+    days, values = _days(table), _matrix(table, RANKED)
+    among_all = peers.everyone.positions(values, days)
+    at = [RANKED.index(name) for name in RANKED_IN_SECTOR]
+    values, in_sector = values[:, at], among_all[:, at]
+    for name, own in peers.sectors.items():
+        rows = np.flatnonzero((table["sector"] == name).fill_null(False).to_numpy())
+        found = own.positions(values[rows], days[rows])
+        in_sector[rows] = np.where(np.isfinite(found), found, in_sector[rows])
+    names = [*(f"rank_{name}" for name in RANKED), *(f"sector_rank_{name}" for name in RANKED_IN_SECTOR)]
+    return table.with_columns(pl.DataFrame(np.column_stack([among_all, in_sector]), schema=names).fill_nan(None))
 
 
 def _matrix(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
@@ -113,22 +110,25 @@ class _Published:
 
     def positions(self, values: np.ndarray, dates: np.ndarray) -> np.ndarray:
         """Return the mid-rank share of each value among the statements of its date; rows × features."""
-        result = np.full(values.shape, np.nan)
-        places = self.kept.places(values) if self.kept is not None else ()
-        for date in np.unique(dates):
-            end = int(np.searchsorted(self.published, date, "right"))
-            if end == 0:
-                continue
-            start = int(np.searchsorted(self.published, self.published[end - 1] - WINDOW, "right"))
-            rows = np.flatnonzero(dates == date)
-            if self.kept is not None:
-                result[rows] = self.kept.shares([place[rows] for place in places], start, end)
-            elif len(rows) <= FEW:  # counting is quicker than sorting
-                result[rows] = _counted(values[rows], self.upright[:, start:end])
-            else:
-                result[rows] = _sorted(values[rows], self.values[start:end])
+        if self.kept is not None:
+            result = self.kept.shares(values, self._windows(dates))
+        else:
+            result = np.full(values.shape, np.nan)
+            for rows, start, end in self._windows(dates):
+                if len(rows) <= FEW:  # counting is quicker than sorting
+                    result[rows] = _counted(values[rows], self.upright[:, start:end])
+                else:
+                    result[rows] = _sorted(values[rows], self.values[start:end])
         result[~np.isfinite(values)] = np.nan
         return result
+
+    def _windows(self, dates: np.ndarray) -> Iterator[tuple[np.ndarray, int, int]]:
+        """Yield the rows of each date, and where its statements begin and end; dates without any are left out."""
+        for date in np.unique(dates):
+            end = int(np.searchsorted(self.published, date, "right"))
+            if end:
+                start = int(np.searchsorted(self.published, self.published[end - 1] - WINDOW, "right"))
+                yield np.flatnonzero(dates == date), start, end
 
 
 def _sorted(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
@@ -151,7 +151,19 @@ class _Kept:
         self.known = np.isfinite(values).sum(axis=0)
         self.counts: dict[tuple[int, int], np.ndarray] = {}
 
-    def places(self, asked: np.ndarray) -> list[np.ndarray]:
+    def shares(self, asked: np.ndarray, windows: Iterable[tuple[np.ndarray, int, int]]) -> np.ndarray:
+        """Return the mid-rank share of each value asked among the statements of its window: rows, start and end."""
+        below, upto = self._places(asked)
+        counted, of, features = np.zeros(asked.shape), np.zeros(asked.shape), np.arange(len(self.known))
+        for rows, start, end in windows:
+            counts = self._counts(start, end)
+            of[rows] = counts[self.known, features]
+            counted[rows] = counts[below[rows], features]
+            counted[rows] += counts[upto[rows], features]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(of >= MIN_PEERS, counted / 2 / of, np.nan)
+
+    def _places(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many of all values are below each asked, and how many below or equal."""
         below = np.zeros(asked.shape, dtype=np.intp)
         upto = below.copy()
@@ -162,16 +174,12 @@ class _Kept:
             below[order, n] = upto[order, n] = found
             ties = known[np.minimum(found, len(known) - 1)] == own
             upto[order[ties], n] = np.searchsorted(known, own[ties], "right")
-        return [below, upto]
+        return below, upto
 
-    def shares(self, places: list[np.ndarray], start: int, end: int) -> np.ndarray:
-        """Return the mid-rank share among the statements from ``start`` to ``end``."""
+    def _counts(self, start: int, end: int) -> np.ndarray:
+        """Return how many of the least values, from none to all, came out from ``start`` to ``end``."""
         if (start, end) not in self.counts:
             inside = (self.order >= start) & (self.order < end)
             self.counts[start, end] = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.min_scalar_type(len(inside)))
             np.cumsum(inside, axis=0, out=self.counts[start, end][1:])
-        counts, features = self.counts[start, end], np.arange(len(self.known))
-        of = counts[self.known, features].astype(float)
-        left, right = (counts[place, features].astype(float) for place in places)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(of >= MIN_PEERS, (left + right) / 2 / of, np.nan)
+        return self.counts[start, end]

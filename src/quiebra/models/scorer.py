@@ -71,11 +71,10 @@ class Scorer:
         error = self.spread.standard_error(self.blend.mixed(model, altman))
         later = self.term.log_odds(later_log_odds(parts, self.near_share, self.near_decay))
         pds = dict(zip(COLUMNS, cumulative(log_odds, later).T, strict=True))
-        frame = pl.DataFrame({"log_odds": log_odds, **pds})
+        found = {"log_odds": log_odds, **pds}
         for name, pd in pds.items():
-            low, high = bounds(np.log(pd) - np.log1p(-pd), error, confidence)
-            frame = frame.with_columns(pl.Series(f"{name}_low", low), pl.Series(f"{name}_high", high))
-        return frame
+            found[f"{name}_low"], found[f"{name}_high"] = bounds(np.log(pd) - np.log1p(-pd), error, confidence)
+        return pl.DataFrame(found)
 
     def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Return contributions (rows × all features and ``altman``) and the base: together exactly ``log_odds``."""

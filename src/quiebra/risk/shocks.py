@@ -51,21 +51,29 @@ def each_shocked(statements: pl.DataFrame) -> pl.DataFrame:
     borrowed short. So assets less liabilities change by what net income does, less what is paid out.
     """
 
+    table = statements
+
     def item(name: str) -> pl.Expr:
         return pl.col(name).fill_null(0.0)
+
+    def once(name: str, value: pl.Expr) -> pl.Expr:
+        """Work out now what several items are moved by, or each would do so again."""
+        nonlocal table
+        table = table.with_columns(value.alias(f"_{name}"))
+        return pl.col(f"_{name}")
 
     shock = Shock(**{part.name: pl.col(LEVER + part.name) for part in fields(Shock)})  # type: ignore[arg-type]
     revenue = item("revenue") * shock.revenue
     costs = pl.coalesce(pl.col("cost_of_goods_sold"), VARIABLE_SHARE * item("operating_expenses")) * shock.revenue
     squeeze = -shock.margin * (item("revenue") + revenue)
-    earnings = revenue - costs - squeeze
-    payout = pl.max_horizontal(shock.leverage * item("total_assets"), -item("long_term_debt"))
+    earnings = once("earnings", revenue - costs - squeeze)
+    payout = once("payout", pl.max_horizontal(shock.leverage * item("total_assets"), -item("long_term_debt")))
     interest = shock.rates * (item("long_term_debt") + payout)
-    income = (earnings - interest) * (1 - TAX)
+    income = once("income", (earnings - interest) * (1 - TAX))
     released = (item("receivables") + item("inventory")) * shock.revenue
     liquid = pl.coalesce(pl.col("cash"), item("current_assets") - item("receivables") - item("inventory"))
     short = (-(liquid + income - released)).clip(0) - (-liquid).clip(0)
-    borrowed = short.clip(0)
+    borrowed = once("borrowed", short.clip(0))
     moved = {
         "revenue": revenue, "cost_of_goods_sold": item("cost_of_goods_sold") * shock.revenue,
         "gross_profit": revenue - item("cost_of_goods_sold") * shock.revenue, "operating_expenses": costs + squeeze,
@@ -77,10 +85,10 @@ def each_shocked(statements: pl.DataFrame) -> pl.DataFrame:
         "total_liabilities": payout + borrowed,
         "market_value": item("market_value") * shock.market_value - payout,
     }  # fmt: skip
-    after = statements.with_columns((pl.col(name) + change).alias(name) for name, change in moved.items())
+    after = table.with_columns((pl.col(name) + change).alias(name) for name, change in moved.items())
     floors = ("total_assets", "market_value")
     after = after.with_columns(pl.max_horizontal(pl.col(name), 0.01 * statements[name]).alias(name) for name in floors)
-    return after.drop(LEVER + part.name for part in fields(Shock))
+    return after.select(name for name in statements.columns if not name.startswith(LEVER))
 
 
 def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
