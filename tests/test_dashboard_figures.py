@@ -17,7 +17,7 @@ from quiebra.errors import PanelError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
 from quiebra.risk import subject as subject_of
-from quiebra.risk.shocks import KEYS, Shock, stressed
+from quiebra.risk.shocks import KEYS, Desk, Shock
 from quiebra.settings import database_url
 from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
@@ -183,16 +183,12 @@ def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(
 
 
 def test_fewer_peers_and_statements_give_the_same_figures(base: Base) -> None:
-    keys = base.scores.select(KEYS)
+    keys, shocks = base.scores.select(KEYS), {"x": Shock(revenue=-0.3)}
     few, all_ = (
-        stressed(base.model, base.statements, base.companies, peers, keys, {"x": Shock(revenue=-0.3)}, base.params.score)
+        Desk(base.model, base.statements, base.companies, peers, keys, base.params.score).under(shocks)
         for peers in (base.peers, base.features)
     )
-    again = [
-        stressed(base.model, base.desk.statements, base.companies, base.ranked, keys, {"x": Shock(revenue=-0.3)}, base.params.score)
-        for _ in range(2)
-    ]  # what was sorted is kept the second time
-
+    again = [base.desk.under(shocks) for _ in range(2)]  # what was sorted is kept the second time
     assert base.peers.height < base.features.height
     assert base.desk.statements.height < base.statements.height
     for other in (all_, *again):

@@ -14,7 +14,7 @@ from quiebra.risk.macro import under_scenario
 from quiebra.risk.rating import migration
 from quiebra.risk.scenarios import Scenario, scenario
 from quiebra.risk.scoring import with_grades
-from quiebra.risk.shocks import Shock, reverse_stress, stressed
+from quiebra.risk.shocks import Shock, reverse_stress
 from quiebra.words import Words, mark
 
 LEVERS = {
@@ -85,8 +85,7 @@ def under(base: Base, case: Case) -> pl.DataFrame:
     """Return company_id, scorer, the PDs, rating and watch of all companies in a case."""
     score, table = base.params.score, now(base)
     if case.shock != Shock():
-        desk = base.desk
-        hit = stressed(desk.model, desk.statements, desk.companies, desk.peers, desk.current, {"case": case.shock}, score)
+        hit = base.desk.under({"case": case.shock})
         table = table.select("company_id", "scorer").join(
             hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
         )

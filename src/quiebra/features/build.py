@@ -44,25 +44,40 @@ def feature_table(
     statements: canonical, in millions, any order; restatements are rows of their own and see what they restate. companies:
     company_id and sector (None: unknown). peers: a feature table to rank among; None: the statements themselves. only:
     company_id, fiscal_year and available_at of the rows wanted, where the others serve their changes alone; None: all.
-    Every value uses only rows published by the row's available_at. Missing inputs give missing values.
+    Every value uses only rows published by the row's available_at. Missing inputs give missing values. ValueError where some rows
+    are wanted and no peers are given: the rest would be missing among them.
     """
+    if only is not None and peers is None:
+        raise ValueError("rows wanted alone need peers to be ranked among")
+    return features_of(with_past(statements, companies, only), peers).sort(KEYS[0], KEYS[1], KEYS[3])
+
+
+def with_past(statements: pl.DataFrame, companies: pl.DataFrame | None, only: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return statements with their sector, their ratios, and what they look back at; see `feature_table`."""
     sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
     table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
-    table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published(), **HELPERS)
-    table = table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
-    past = table
-    if only is not None and peers is not None:  # the others serve as their past alone
-        table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
-    table = with_lags(table, past)
+    table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published())
+    past = with_ratios(table)
+    wanted = past if only is None else past.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
+    return with_lags(wanted, past)
+
+
+def with_ratios(statements: pl.DataFrame) -> pl.DataFrame:
+    """Return statements with what follows from each one's own items; where they had it, it is worked out anew."""
+    table = statements.with_columns(**HELPERS)
+    return table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
+
+
+def features_of(rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None) -> pl.DataFrame:
+    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`."""
+    table = rows
     for group in (_CHANGES, _DISTANCE):
         table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
     reference = table if peers is None else peers
-    if only is not None and peers is None:
-        table = table.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
     table = with_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
     return altman_scores(table).select(
         *KEYS,
         "sector",
         *(pl.col(name).cast(pl.Float64) for name in (*FEATURES_BY_NAME, *SCORES)),
         **{f"{name}_zone": zone(name) for name in SCORES},
-    ).sort(KEYS[0], KEYS[1], KEYS[3])  # fmt: skip
+    )  # fmt: skip

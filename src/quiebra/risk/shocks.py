@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 
 import polars as pl
 
-from quiebra.features import feature_table
+from quiebra.features import features_of, with_past, with_ratios
 from quiebra.features.peers import Peers
 from quiebra.models import PdModel
 from quiebra.models.term import COLUMNS
@@ -109,31 +110,13 @@ def recent_statements(statements: pl.DataFrame, current: pl.DataFrame) -> pl.Dat
     return own.filter(first | (pl.col("fiscal_year") >= pl.col("at") - 5)).select(statements.columns)
 
 
-def stressed(
-    model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame, peers: pl.DataFrame | Peers, current: pl.DataFrame,
-    shocks: dict[str, Shock], score: Score,
-) -> pl.DataFrame:  # fmt: skip
-    """Return shock, company_id, pd_12m … pd_60m, rating and watch: each current company under each shock.
-
-    statements: the panel's. peers: its feature table, which companies go on being ranked among. current: company_id, fiscal_year
-    and available_at of the statement that each is scored on.
-    """
-    own = statements.join(current.select("company_id"), on="company_id", how="semi")
-    latest = own.join(current.select(KEYS), on=KEYS, how="semi")
-    years = current.select("company_id", at="fiscal_year")
-    earlier = own.join(years, on="company_id").filter(pl.col("fiscal_year") < pl.col("at"))
-    found = []
-    for name, shock in shocks.items():
-        rows = pl.concat([earlier.drop("at"), shocked(latest, shock)])
-        table = feature_table(rows, companies, peers, current.select(KEYS))
-        scores = pl.concat([table.select("company_id"), model.predict(table).select(COLUMNS)], how="horizontal")
-        found.append(with_grades(scores, score).select(pl.lit(name).alias("shock"), "company_id", *COLUMNS, "rating", "watch"))
-    return pl.concat(found)
-
-
 @dataclass(frozen=True)
 class Desk:
-    """What it takes to score one company under shocks; see `stressed` for the tables."""
+    """What it takes to score companies under shocks.
+
+    statements: the panel's. companies: their sectors. peers: the panel's feature table, which companies go on being ranked among.
+    current: company_id, fiscal_year and available_at of the statement that each is scored on.
+    """
 
     model: PdModel
     statements: pl.DataFrame
@@ -142,27 +125,28 @@ class Desk:
     current: pl.DataFrame
     score: Score
 
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The current statements with their past, which no shock changes."""
+        return with_past(self.statements, self.companies, self.current.select(KEYS)).sort("company_id")
+
+    def under(self, shocks: dict[str, Shock]) -> pl.DataFrame:
+        """Return shock, company_id, pd_12m … pd_60m, rating and watch: each current company under each shock."""
+        wanted = ("company_id", *COLUMNS, "rating", "watch")
+        return pl.concat(
+            self._scored(shocked(self.rows, shock)).select(pl.lit(name).alias("shock"), *wanted) for name, shock in shocks.items()
+        )
+
     def of(self, company: str, shocks: dict[str, Shock]) -> pl.DataFrame:
-        """Return `stressed` of one company: every shock in one pass, as if each were a company of its own."""
-        named = {name: f"{company}\x1f{place}" for place, name in enumerate(shocks)}
-        parts = pl.DataFrame([asdict(shock) for shock in shocks.values()]).select(pl.all().name.prefix(LEVER).cast(pl.Float64))
-        cases = parts.with_columns(company_id=pl.Series(list(named.values())))
-        aliases = cases.select("company_id")
+        """Return the features, PDs, rating and watch of one company under each shock, named in ``shock``: all in one pass."""
+        sizes = pl.DataFrame([asdict(shock) for shock in shocks.values()])
+        cases = sizes.select(pl.lit(pl.Series("shock", list(shocks))), pl.all().cast(pl.Float64).name.prefix(LEVER))
+        rows = self.rows.filter(pl.col("company_id") == company).join(cases, how="cross", maintain_order="left_right")
+        return self._scored(each_shocked(rows)).with_columns(rows["shock"])
 
-        def each(table: pl.DataFrame, by: pl.DataFrame = aliases) -> pl.DataFrame:
-            return table.drop("company_id").join(by, how="cross").select(*table.columns, pl.exclude(table.columns))
-
-        mine = pl.col("company_id") == company
-        now = self.current.filter(mine).select(KEYS)
-        own = self.statements.filter(mine)
-        earlier = own.filter(pl.col("fiscal_year") < now["fiscal_year"].item())
-        after = each_shocked(each(own.join(now, on=KEYS, how="semi"), cases))
-        rows = pl.concat([each(earlier), after])
-        table = feature_table(rows, each(self.companies.filter(mine)), self.peers, each(now))
-        scores = with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
-        back = pl.col("company_id").replace_strict({alias: name for name, alias in named.items()}).alias("shock")
-        order = {name: place for place, name in enumerate(shocks)}
-        return scores.with_columns(back).sort(pl.col("shock").replace_strict(order))
+    def _scored(self, rows: pl.DataFrame) -> pl.DataFrame:
+        table = features_of(with_ratios(rows), self.peers)
+        return with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
 
 
 def tornado(desk: Desk, company: str, sizes: dict[str, float]) -> pl.DataFrame:
