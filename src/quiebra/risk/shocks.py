@@ -142,6 +142,8 @@ class Desk:
         sizes = pl.DataFrame([asdict(shock) for shock in shocks.values()])
         cases = sizes.select(pl.lit(pl.Series("shock", list(shocks))), pl.all().cast(pl.Float64).name.prefix(LEVER))
         rows = self.rows.filter(pl.col("company_id") == company).join(cases, how="cross", maintain_order="left_right")
+        # polars keeps one value for what repeats it and multiplies by its reciprocal: each case is to be divided as it is alone
+        rows = pl.DataFrame(rows.get_columns())
         return self._scored(each_shocked(rows)).with_columns(rows["shock"])
 
     def _scored(self, rows: pl.DataFrame) -> pl.DataFrame:
