@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -72,6 +73,11 @@ def children(pid: int) -> list[int]:
     return [int(p) for task in Path(f"/proc/{pid}/task").iterdir() for p in (task / "children").read_text().split()]
 
 
+def forked(server: Served) -> list[int]:
+    """Return the processes of all kernels, of open pages and warm ones."""
+    return [kernel for child in children(server.process.pid) for kernel in children(child)]
+
+
 def text(watched: Watched, selector: str = "main") -> str:
     return watched.page.inner_text(selector)
 
@@ -123,6 +129,19 @@ def test_the_first_page_lists_the_six_and_drops_the_token_from_the_address(serve
     watched.page.locator(".q-door >> visible=true").first.click()
     watched.page.wait_for_selector("body[data-live=yes]", state="attached")
     assert watched.errors == []
+
+
+def test_figures_are_painted_before_the_widgets_scripts_start(served: Served, visit: Visit) -> None:
+    page = visit(served.url("health"), live=False).page
+    page.add_init_script("""
+      new MutationObserver(() => {
+        if (document.querySelector(".q-kpi .value")) requestAnimationFrame(() => setTimeout(() => { window.painted ??= performance.now(); }));
+        if (document.querySelector("script[src*='voila.js']")) window.started ??= performance.now();
+      }).observe(document, {childList: true, subtree: true});
+    """)
+    page.goto(served.url("executive"))
+    page.wait_for_function("window.painted && window.started")
+    assert page.evaluate("window.painted <= window.started")
 
 
 def test_language_and_theme_are_switched_and_kept(served: Served, visit: Visit) -> None:
@@ -351,6 +370,10 @@ def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(pl
             close(database, alert_id, "ana", "looked into")
         visit(server.url("executive"), language="en")  # a kernel that was warm before has drawn what stood before
         assert kpi(visit(server.url("executive"), language="en"), "Alerts open") == "0"
+        until = time.monotonic() + 60
+        while len(forked(server)) < 2 * len(PAGES) + 3:  # warm ones, and three open pages'
+            assert time.monotonic() < until, "not every page has warm kernels again"
+            time.sleep(0.5)
         (own / "data/scores/run.json").unlink()
         watched = visit(server.url("executive"), language="en")
         assert "quiebra run" in text(watched)
@@ -378,9 +401,8 @@ def test_an_open_page_tells_of_a_newer_run_and_of_a_lost_connection(place: Path,
         assert news.count() == 0
         kernel = page.evaluate("JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId")
         assert page.evaluate(f"fetch('/state/{kernel}').then((answer) => answer.json())")["lives"]
-        for child in children(server.process.pid):
-            for forked in children(child):  # every kernel, as where the memory runs out
-                os.kill(forked, signal.SIGKILL)
+        for kernel in forked(server):  # every one, as where the memory runs out
+            os.kill(kernel, signal.SIGKILL)
         page.wait_for_timeout(500)
         page.evaluate("window.dispatchEvent(new Event('focus'))")
         page.wait_for_selector(".q-news >> text=ha perdido la conexión")

@@ -78,10 +78,16 @@ def test_the_dashboards_figures() -> None:
         "a slider of the economy to the figure, median (95th percentile)": answers("economy"),
         "a shock to every company to the figure": answers("shock to firms"),
         "a typed-in statement to the figure": answers("statement typed in"),
-        "ten readers at once, all served": [f"{t['served']:.1f} s" for t in ten],
-        "the same with their ten browsers on the same two cores": [
-            f"{t['with ten browsers on the same cores']:.0f} s" for t in ten
+        "ten readers at once, two of each of five pages, all served": [f"{t['served']:.1f} s" for t in ten],
+        "ten readers of one page at once, all served": [f"{t['served, all of one page']:.1f} s" for t in ten],
+        "two of each of five pages, their ten browsers on the same two cores: first figures (working controls)": [
+            f"{t['with ten browsers on the same cores']['figures']:.0f} s ({t['with ten browsers on the same cores']['widgets']:.0f})"
+            for t in ten
         ],
+        "first figure after a decision, when no warm kernel is up to date": [
+            f"{p['cold']['first figure after a decision']:.1f} s" for p in panels
+        ],
+        "memory of the server with its warm kernels": [f"{p['memory, MB']['server and warm pool']:,.0f} MB" for p in panels],
         "memory for each open page": [f"{p['memory, MB']['each open page']:.0f} MB" for p in panels],
         "a file of 100,000 companies' statements, scored": [f"{p['100,000 companies uploaded, s']:.0f} s" for p in panels],
     }

@@ -221,7 +221,7 @@ def dashboards(
     port: Annotated[int, typer.Option(help="port to listen on")] = 8866,
     editor: Annotated[list[str] | None, typer.Option(help="a person who may change settings; may be given again")] = None,
     no_token: Annotated[bool, typer.Option("--no-token", help="let everybody on this machine in")] = False,
-    pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 1,
+    pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 2,
 ) -> None:
     """Serve the dashboards in a browser, and print the address of each person.
 

@@ -176,7 +176,7 @@ class DashboardPage(TornadoVoilaHandler):
         if self.get_argument("token", None):
             self.redirect(without_token(self.request.uri or name))
             return
-        await app.renew()
+        await app.renew(f"{name}.ipynb")
         await app.make_room()
         if app.open_now() >= app.open_pages:
             self.set_status(503)

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,16 @@ POLICY = (
 )
 """What the browser may load: this server's own. It keeps every page offline even where a library would not."""
 
+REFILL = 1.0
+"""Seconds from when a page takes a warm kernel to when the next one is made."""
+
 
 class Dashboards(Voila):
     """Voila, serving the six pages under their names."""
 
     workspace: Workspace
     visitors: Path
+    aside: set[asyncio.Task[None]]
     open_pages: int
     idle_minutes: float
     warm = False
@@ -113,21 +117,35 @@ class Dashboards(Voila):
         except StoreError:  # pages say so where it matters
             return None
 
-    async def renew(self) -> None:
-        """Let go of the kernels that have drawn an older run or what people decided before, and heat others; not before the run
-        that is under way is whole."""
+    async def renew(self, wanted: str) -> None:
+        """Let go of the kernels that have drawn an older run or what people decided before, and heat others, that of the page
+        that is waited for before the rest; not before the run that is under way is whole."""
         now = await asyncio.to_thread(self.now)
         if now == self.stamp or under_way(self.workspace):
             return
         self.stamp = now
         if not self.pools():
             return
-        old, manager = self.kernel_manager._pools, self.kernel_manager
-        self.kernel_manager._pools = {}
-        for name in old:
-            manager.fill_if_needed(delay=1, notebook_name=name)
+        manager = self.kernel_manager
+        old, manager._pools = manager._pools, {}
+        manager.fill_if_needed(delay=0, notebook_name=wanted)
+        self._aside(self._heat([wanted, *(name for name in old if name != wanted)]))
         for task in [task for pool in old.values() for task in pool]:
-            asyncio.get_running_loop().create_task(_let_go(manager, task))
+            self._aside(_let_go(manager, task))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.aside.add(task)  # the loop itself would not keep it
+        task.add_done_callback(self.aside.discard)
+
+    async def _heat(self, names: list[str]) -> None:
+        """Fill the pools of pages one after the other, so that whoever waits for the first shares the machine with none."""
+        manager = self.kernel_manager
+        for name in names:
+            manager.fill_if_needed(delay=0, notebook_name=name)
+            for heated in await asyncio.gather(*manager._pools[name], return_exceptions=True):
+                if isinstance(heated, dict):
+                    await asyncio.wait([heated["task"]])
 
     def open_now(self) -> int:
         return len(self.kernel_manager.list_kernel_ids()) - len(self.pools())
@@ -189,7 +207,7 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
     )
     # a kernel that died has lost its page's state: its reader is told, see `State`
     config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2, "autorestart": False})
-    config.VoilaKernelManager.fill_delay = 0.0  # the next visitor may be waiting for the kernel that replaces this one
+    config.VoilaKernelManager.fill_delay = REFILL  # the page that took a warm kernel is painted before the next is made
     config.Visitors.tokens = tokens
     return config
 
@@ -210,6 +228,7 @@ def serve(
     )  # fmt: skip
     options = load(workspace).dashboards
     app.workspace, app.visitors, app.open_pages, app.idle_minutes = workspace, visitors, options.open_pages, options.idle_minutes
+    app.aside = set()
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     for person, token in tokens.items() or {READER: ""}.items():
         query = f"?token={token}" if token else ""

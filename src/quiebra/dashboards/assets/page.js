@@ -3,6 +3,18 @@
   // Widgets give up on their own code after two seconds (anywidget, Runtime). On a busy computer they had better come late.
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = (wait) => timeout(Math.max(wait, 120_000));
+  // The widgets' scripts keep a page busy for seconds: its figures are painted before they start. Voila's waits for the page to be
+  // loaded, which it is by then.
+  const listen = window.addEventListener.bind(window);
+  window.addEventListener = (kind, then, ...rest) => {
+    if (kind === "load" && document.readyState === "complete") setTimeout(then);
+    else listen(kind, then, ...rest);
+  };
+  window.afterFirstPaint = (source) => {
+    const start = () => document.body.append(Object.assign(document.createElement("script"), { src: source }));
+    if (document.hidden) start();
+    else requestAnimationFrame(() => setTimeout(start));
+  };
   const root = document.documentElement;
   const kept = (key) => { try { return localStorage.getItem(`quiebra.${key}`); } catch { return null; } };
   const keep = (key, value) => { try { localStorage.setItem(`quiebra.${key}`, value); } catch { /* a private window forgets */ } };
