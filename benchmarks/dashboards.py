@@ -197,7 +197,7 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             cold = [first_figure(open_page, server, page) for page in ("executive", "company", "stress")]
             found["cold"] = {"first figure": max(f for f, _ in cold), "widgets": max(w for _, w in cold)}
         with serving(workspace.root, env, "--no-token") as server:
-            warm = []
+            processes, warm = proportional_memory(server)[1], []
             for page in ("executive", "company", "portfolio", "stress", "model") * 2:
                 warm.append(first_figure(open_page, server, page))
                 time.sleep(REFILL)
@@ -207,7 +207,9 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             }  # fmt: skip
             os.utime(workspace.root / "params.yaml")  # as when somebody has decided something: no kernel is warm any more
             found["cold"]["first figure after a decision"] = first_figure(open_page, server, "company")[0]
-            time.sleep(5 * REFILL)
+            while proportional_memory(server)[1] < processes:  # until every page has warm kernels again
+                time.sleep(REFILL)
+            time.sleep(REFILL)
             opened = open_page(server.url("stress"))
             stress = opened.page
             stress.wait_for_selector(".q-chart[data-drawn]")

@@ -380,6 +380,24 @@ def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(pl
         assert watched.errors == []
 
 
+def test_only_so_many_pages_are_open_at_once_and_warm_kernels_count_for_none(place: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(place, tmp_path / "own", symlinks=True))
+    params = own / "params.yaml"
+    params.write_text(re.sub(r"open_pages: \d+", "open_pages: 3", params.read_text()))
+    with serving(own, environment(), "--no-token") as server:
+
+        def read(page: str) -> str:
+            return urllib.request.urlopen(server.url(page), timeout=60).read().decode()
+
+        assert all("q-kpi" in read(page) for page in ("executive", "company"))
+        os.utime(params)  # as a decision does: the warm kernels are let go and others made
+        assert "q-kpi" in read("executive")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            read("company")
+        assert refused.value.code == 503
+        assert "Too many pages are open" in refused.value.read().decode()
+
+
 def test_an_open_page_tells_of_a_newer_run_and_of_a_lost_connection(place: Path, visit: Visit, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(place, tmp_path / "workspace", symlinks=True))
     with serving(folder, environment()) as server:

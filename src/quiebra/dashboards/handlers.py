@@ -161,6 +161,14 @@ class Kept(tornado.web.StaticFileHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
 
+class Asset(tornado.web.StaticFileHandler):
+    """A file of ours: the browser asks each time whether it is still the same, or a new page would meet an old script."""
+
+    def set_extra_headers(self, path: str) -> None:
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+
 class Extension(FileFindHandler):
     """A file of JupyterLab's widgets, as `Kept`."""
 
@@ -177,8 +185,11 @@ class DashboardPage(TornadoVoilaHandler):
             self.redirect(without_token(self.request.uri or name))
             return
         await app.renew(f"{name}.ipynb")
-        await app.make_room()
-        if app.open_now() >= app.open_pages:
+        admitted = app.let_in()
+        if not admitted:
+            await app.make_room()
+            admitted = app.let_in()
+        if not admitted:
             self.set_status(503)
             Plain.plain(
                 self, lambda _: {"title": _("Too many pages are open"), "note": _("Close one, or come back in a few minutes.")}

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,14 @@ class Dashboards(Voila):
 
     workspace: Workspace
     visitors: Path
-    aside: set[asyncio.Task[None]]
     open_pages: int
     idle_minutes: float
     warm = False
+    arriving = 0
+    """Visitors let in within the last `REFILL` seconds: what will replace their kernels is in the pools, but not yet made."""
+    leaving: set[asyncio.Task[Any]]
+    """Tasks of kernels taken out of the pools that are not yet gone."""
+    aside: set[asyncio.Task[None]]
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
@@ -81,7 +85,7 @@ class Dashboards(Voila):
             (r"/state/([\w-]+)", handlers.State),
             (r"/assets/brand.css", handlers.Brand),
             (r"/assets/(plotly.min.js)", handlers.Kept, {"path": str(Path(plotly.__file__).parent / "package_data")}),
-            (r"/assets/([a-z]+\.(?:css|js))", tornado.web.StaticFileHandler, {"path": str(ASSETS)}),
+            (r"/assets/([a-z]+\.(?:css|js))", handlers.Asset, {"path": str(ASSETS)}),
             (r"/voila/static/(.*)", handlers.Kept, {"path": str(Path(scripts).resolve())}),
             (r"/voila/labextensions/(.*)", handlers.Extension, {"path": self.labextensions_path}),
             (rf"/({'|'.join(PAGES)})", handlers.DashboardPage, page),
@@ -96,9 +100,8 @@ class Dashboards(Voila):
 
     def ready(self) -> bool:
         """Whether every page has had a kernel that has drawn it; one that follows a visitor's may be warming."""
-        self.warm = self.warm or all(
-            task.done() and not task.exception() and task.result()["task"].done() for task in self.pools()
-        )
+        drawn = (task.done() and not task.exception() and task.result()["task"].done() for task in self.pools())
+        self.warm = self.warm or (not self.aside and all(drawn))
         return self.warm
 
     def now(self) -> tuple[object, ...]:
@@ -129,46 +132,60 @@ class Dashboards(Voila):
         manager = self.kernel_manager
         old, manager._pools = manager._pools, {}
         manager.fill_if_needed(delay=0, notebook_name=wanted)
-        self._aside(self._heat([wanted, *(name for name in old if name != wanted)]))
+        self._aside(self._heat(manager._pools[wanted].copy(), [name for name in old if name != wanted]))
         for task in [task for pool in old.values() for task in pool]:
-            self._aside(_let_go(manager, task))
+            self.leaving.add(task)
+            self._aside(self._let_go(task))
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self.aside.add(task)  # the loop itself would not keep it
         task.add_done_callback(self.aside.discard)
 
-    async def _heat(self, names: list[str]) -> None:
-        """Fill the pools of pages one after the other, so that whoever waits for the first shares the machine with none."""
-        manager = self.kernel_manager
+    async def _heat(self, first: list[asyncio.Task[Any]], names: list[str]) -> None:
+        """Fill the pools of pages one after the other, once the first is warm: whoever waits for that shares the machine with
+        none of them."""
+        await _drawn(first)
         for name in names:
-            manager.fill_if_needed(delay=0, notebook_name=name)
-            for heated in await asyncio.gather(*manager._pools[name], return_exceptions=True):
-                if isinstance(heated, dict):
-                    await asyncio.wait([heated["task"]])
+            self.kernel_manager.fill_if_needed(delay=0, notebook_name=name)
+            await _drawn(self.kernel_manager._pools[name])
 
-    def open_now(self) -> int:
-        return len(self.kernel_manager.list_kernel_ids()) - len(self.pools())
+    async def _let_go(self, task: asyncio.Task[Any]) -> None:
+        try:
+            await _drawn([task])
+            if not task.exception():
+                await self.kernel_manager.shutdown_kernel(task.result()["kernel_id"], now=True)
+        finally:
+            self.leaving.discard(task)
+
+    def let_in(self) -> bool:
+        """Let one more page be opened, unless as many are open as may be."""
+        if len(self.kernel_manager.list_kernel_ids()) - len(self.pools()) - len(self.leaving) + self.arriving >= self.open_pages:
+            return False
+        self.arriving += 1
+        asyncio.get_running_loop().call_later(REFILL, self._arrived)
+        return True
+
+    def _arrived(self) -> None:
+        self.arriving -= 1
 
     async def make_room(self) -> None:
-        """Where no more pages may be opened, let go of the one that has been idle longest, if for longer than ``idle_minutes``:
-        its window is open still, but nobody is at it, and it says so with a link that reloads it."""
+        """Let go of the page that has been idle longest, if for longer than ``idle_minutes``: its window is open still, but
+        nobody is at it, and it says so with a link that reloads it."""
         manager = self.kernel_manager
-        if self.open_now() < self.open_pages:
-            return
-        warm = {task.result()["kernel_id"] for task in self.pools() if task.done() and not task.exception()}
+        unopened = [task for task in (*self.pools(), *self.leaving) if task.done() and not task.exception()]
+        warm = {task.result()["kernel_id"] for task in unopened}
         since = {kernel: manager.get_kernel(kernel).last_activity for kernel in manager.list_kernel_ids() if kernel not in warm}
         oldest = min(since, key=since.__getitem__, default=None)
         if oldest is not None and dt.datetime.now(dt.UTC) - since[oldest] > dt.timedelta(minutes=self.idle_minutes):
             await manager.shutdown_kernel(oldest, now=True)
 
 
-async def _let_go(manager: Any, task: asyncio.Task[Any]) -> None:
-    content = await task
-    try:
-        await content["task"]
-    finally:
-        await manager.shutdown_kernel(content["kernel_id"], now=True)
+async def _drawn(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait until kernels of a pool have drawn their pages, or failed to."""
+    for heated in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(heated, dict):
+            await asyncio.wait([heated["task"]])
 
 
 def _log_request(handler: tornado.web.RequestHandler) -> None:
@@ -213,7 +230,7 @@ def configuration(workspace: Workspace, tokens: dict[str, str], pool: int) -> Co
 
 
 def serve(
-    workspace: Workspace, *, tokens: dict[str, str], host: str = "127.0.0.1", port: int = 8866, pool: int = 1,
+    workspace: Workspace, *, tokens: dict[str, str], host: str = "127.0.0.1", port: int = 8866, pool: int = 2,
     announce: Callable[[str], None] = print,
 ) -> None:  # fmt: skip
     """Serve the dashboards until interrupted. tokens: of each person, see `quiebra.dashboards.access`; none: everybody on this
@@ -228,7 +245,7 @@ def serve(
     )  # fmt: skip
     options = load(workspace).dashboards
     app.workspace, app.visitors, app.open_pages, app.idle_minutes = workspace, visitors, options.open_pages, options.idle_minutes
-    app.aside = set()
+    app.leaving, app.aside = set(), set()
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     for person, token in tokens.items() or {READER: ""}.items():
         query = f"?token={token}" if token else ""

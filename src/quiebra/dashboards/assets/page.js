@@ -4,16 +4,20 @@
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = (wait) => timeout(Math.max(wait, 120_000));
   // The widgets' scripts keep a page busy for seconds: its figures are painted before they start. Voila's waits for the page to be
-  // loaded, which it is by then.
+  // loaded, which it is by then. A page that nobody sees is not painted.
   const listen = window.addEventListener.bind(window);
   window.addEventListener = (kind, then, ...rest) => {
-    if (kind === "load" && document.readyState === "complete") setTimeout(then);
+    if (kind === "load" && document.readyState === "complete" && typeof then === "function") setTimeout(then, 0, new Event("load"));
     else listen(kind, then, ...rest);
   };
   window.afterFirstPaint = (source) => {
-    const start = () => document.body.append(Object.assign(document.createElement("script"), { src: source }));
-    if (document.hidden) start();
-    else requestAnimationFrame(() => setTimeout(start));
+    let started = false;
+    const start = () => {
+      if (!started) document.body.append(Object.assign(document.createElement("script"), { src: source }));
+      started = true;
+    };
+    requestAnimationFrame(() => setTimeout(start));
+    setTimeout(start, document.hidden ? 0 : 2000);
   };
   const root = document.documentElement;
   const kept = (key) => { try { return localStorage.getItem(`quiebra.${key}`); } catch { return null; } };
