@@ -185,17 +185,22 @@ class DashboardPage(TornadoVoilaHandler):
             self.redirect(without_token(self.request.uri or name))
             return
         await app.renew(f"{name}.ipynb")
-        admitted = app.let_in()
-        if not admitted:
+        if app.full():
             await app.make_room()
-            admitted = app.let_in()
-        if not admitted:
+        if app.full():
             self.set_status(503)
             Plain.plain(
                 self, lambda _: {"title": _("Too many pages are open"), "note": _("Close one, or come back in a few minutes.")}
             )
             return
-        async for part in self.get_generator(path=f"{name}.ipynb"):
+        parts = self.get_generator(path=f"{name}.ipynb")
+        app.arriving += 1
+        try:
+            self.write(await anext(parts, ""))  # from here on the page's kernel is known
+        finally:
+            app.arriving -= 1
+        self.flush()
+        async for part in parts:
             self.write(part)
             self.flush()
 

@@ -52,7 +52,7 @@ class Dashboards(Voila):
     idle_minutes: float
     warm = False
     arriving = 0
-    """Visitors let in within the last `REFILL` seconds: what will replace their kernels is in the pools, but not yet made."""
+    """Visitors let in whose kernel is not known yet: it may still have to be made."""
     leaving: set[asyncio.Task[Any]]
     """Tasks of kernels taken out of the pools that are not yet gone."""
     aside: set[asyncio.Task[None]]
@@ -158,24 +158,19 @@ class Dashboards(Voila):
         finally:
             self.leaving.discard(task)
 
-    def let_in(self) -> bool:
-        """Let one more page be opened, unless as many are open as may be."""
-        if len(self.kernel_manager.list_kernel_ids()) - len(self.pools()) - len(self.leaving) + self.arriving >= self.open_pages:
-            return False
-        self.arriving += 1
-        asyncio.get_running_loop().call_later(REFILL, self._arrived)
-        return True
+    def open_now(self) -> set[str]:
+        """Return the kernels of open pages: those that are neither warm nor on their way out."""
+        made = (task for task in (*self.pools(), *self.leaving) if task.done() and not task.exception())
+        return set(self.kernel_manager.list_kernel_ids()) - {task.result()["kernel_id"] for task in made}
 
-    def _arrived(self) -> None:
-        self.arriving -= 1
+    def full(self) -> bool:
+        return len(self.open_now()) + self.arriving >= self.open_pages
 
     async def make_room(self) -> None:
         """Let go of the page that has been idle longest, if for longer than ``idle_minutes``: its window is open still, but
         nobody is at it, and it says so with a link that reloads it."""
         manager = self.kernel_manager
-        unopened = [task for task in (*self.pools(), *self.leaving) if task.done() and not task.exception()]
-        warm = {task.result()["kernel_id"] for task in unopened}
-        since = {kernel: manager.get_kernel(kernel).last_activity for kernel in manager.list_kernel_ids() if kernel not in warm}
+        since = {kernel: manager.get_kernel(kernel).last_activity for kernel in self.open_now()}
         oldest = min(since, key=since.__getitem__, default=None)
         if oldest is not None and dt.datetime.now(dt.UTC) - since[oldest] > dt.timedelta(minutes=self.idle_minutes):
             await manager.shutdown_kernel(oldest, now=True)
