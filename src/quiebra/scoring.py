@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -48,7 +48,9 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     model = PdModel.load(workspace.models)
     companies = read_panel_table(workspace.panel, "companies")
     peers = read_table(workspace.features / "features.parquet")
-    return score_rows(statements_from(path, params.ingest.table), model, companies, peers, params.score, path.name)
+    rows, notes = statements_from(path, params.ingest.table)
+    scored = score_rows(rows, model, companies, peers, params.score, path.name)
+    return replace(scored, warnings=[*notes, *scored.warnings])
 
 
 def score_rows(

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import polars as pl
 
@@ -18,8 +17,9 @@ from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
 from quiebra.risk.losses import loss_report
 from quiebra.scoring import Scored, score_rows
-from quiebra.sources.reading import ROW, as_text, cast_rows, read_rows, require
-from quiebra.sources.table import statement_rows
+from quiebra.sources.cells import ROW, RawTable, as_text, cast_rows, require
+from quiebra.sources.reading import read_rows
+from quiebra.sources.table import header_names, statement_rows
 from quiebra.words import Words, mark
 
 KINDS = [".csv", ".xlsx"]
@@ -114,8 +114,6 @@ def of_upload(base: Base, name: str, content: bytes, progress: Callable[[float],
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).stem[:80].replace(chr(0), '')}{ending}"
         path.write_bytes(content)
-        if ending == ".xlsx" and is_zipfile(path):  # a small workbook must not fill the memory
-            _refuse_above(10 * LARGEST, sum(part.file_size for part in ZipFile(path).infolist()))
         try:
             return of_path(base, path, progress)
         except (SourceError, PanelError) as error:
@@ -133,24 +131,26 @@ def of_path(base: Base, path: Path, progress: Callable[[float], None] = lambda s
 
     Rows with a fault are listed and left out; the rest count.
     """
-    frame, long = read_rows(path)
-    columns = frame.columns
-    theirs = set(base.params.ingest.table.columns.values())
-    statements = bool({"total_assets", base.params.ingest.table.columns.get("total_assets", "total_assets")} & set(columns))
+    options = base.params.ingest.table
+    raw = read_rows(path, options, wanted=[header_names(options), ("company_id", "exposure")])
+    columns = raw.columns
+    theirs = set(options.columns.values())
+    statements = bool({"total_assets", options.columns.get("total_assets", "total_assets")} & set(columns))
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
         raise SourceError(
             "{name} has neither exposures (company_id, exposure) nor statements (company_id, fiscal_year, total_assets, …): "
             "take the template.", name=path.name,
         )  # fmt: skip
-    scores, faults, notes = _scored_statements(base, frame, path, progress) if statements else _exposures(base, frame, path)
-    too_long = pl.DataFrame({"row": long}, schema={"row": pl.Int64})
+    scores, faults, notes = _scored_statements(base, raw, progress) if statements else _exposures(base, raw)
+    notes = [*raw.notes, *notes]
+    too_long = pl.DataFrame({"row": list(raw.long)}, schema={"row": pl.Int64})
     faults = pl.concat([faults, too_long.with_columns(**_fault(mark("more cells than the header")))]).sort("row")
-    options = base.params.portfolio
-    draws = max(1000, min(options.draws, SIMULATIONS // max(1, scores.height)))
-    if draws < options.draws:
+    losses = base.params.portfolio
+    draws = max(1000, min(losses.draws, SIMULATIONS // max(1, scores.height)))
+    if draws < losses.draws:
         notes.append(Said("Losses come from {n} simulated years, since the portfolio is large.", {"n": draws}))
     sectors = scores.select("company_id", "sector", pl.lit(None, pl.String).alias("region"))
-    report, shares = loss_report(scores, sectors, options.model_copy(update={"draws": draws}), base.params.run.seed)
+    report, shares = loss_report(scores, sectors, losses.model_copy(update={"draws": draws}), base.params.run.seed)
     table = scores.join(shares.select("company_id", "expected_loss", "contribution"), on="company_id")
     progress(1.0)
     return Portfolio(path.name, _sorted(table), report, faults, notes)
@@ -162,14 +162,14 @@ UNUSABLE = mark("exposure must be zero or more, lgd from 0 to 1")
 MONEY = {"exposure": pl.Float64, "lgd": pl.Float64}
 
 
-def _scored_statements(base: Base, frame: pl.DataFrame, path: Path, progress: Callable[[float], None]) -> Read:
-    raw, wrong = statement_rows(frame, path, base.params.ingest.table)
+def _scored_statements(base: Base, table: RawTable, progress: Callable[[float], None]) -> Read:
+    raw, wrong = statement_rows(table, base.params.ingest.table, beside=MONEY)
     faults = [wrong.select("row", **_fault("{of}", pl.format("{} = {}", "column", "value")))]
-    extra = {name: raw[name] if name in raw.columns else pl.Series(name, [None] * raw.height, pl.String) for name in MONEY}
-    money, bad = cast_rows(pl.DataFrame({**extra, ROW: raw["row"]}), MONEY, path)
-    exposure = money["exposure"] if "exposure" in raw.columns else money["exposure"].fill_null(1.0)
-    raw = raw.with_columns(exposure, money["lgd"].fill_null(base.params.portfolio.lgd))
-    unusable = ~FIT | pl.col("row").is_in(bad["row"].implode())
+    if "exposure" not in raw.columns:
+        raw = raw.with_columns(exposure=pl.lit(1.0))
+    lgd = pl.col("lgd") if "lgd" in raw.columns else pl.lit(None, pl.Float64)
+    raw = raw.with_columns(lgd=lgd.fill_null(base.params.portfolio.lgd))
+    unusable = ~FIT
     faults.append(raw.filter(unusable).select("row", **_fault(UNUSABLE)))
     keys = ["row", "company_id", "fiscal_year"]
     left, every = raw.filter(unusable).select(keys), raw.select(keys)
@@ -177,7 +177,7 @@ def _scored_statements(base: Base, frame: pl.DataFrame, path: Path, progress: Ca
     if raw.is_empty() or not raw["exposure"].sum():
         raise _nothing_usable(pl.concat(faults))
     scored = score_rows(
-        raw, base.model, base.companies, base.features, base.params.score, path.name, lambda share: progress(0.9 * share)
+        raw, base.model, base.companies, base.features, base.params.score, table.path.name, lambda share: progress(0.9 * share)
     )
     left = pl.concat([left, every.join(scored.aside, on="row", how="semi")])
     for rule in RULES:
@@ -206,11 +206,12 @@ def _outdated(left: pl.DataFrame, scored: Scored) -> list[Said]:
     return [Said(older, {"n": count})] if count else []
 
 
-def _exposures(base: Base, frame: pl.DataFrame, path: Path) -> Read:
-    require(frame, ["company_id", "exposure"], path)
-    frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
-    frame = frame.select(as_text("company_id", frame).alias("company_id"), *MONEY, ROW)
-    rows, wrong = cast_rows(frame, MONEY, path)
+def _exposures(base: Base, table: RawTable) -> Read:
+    require(table, ["company_id", "exposure"])
+    if "lgd" not in table.columns:
+        table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
+    table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))
+    rows, wrong = cast_rows(table, MONEY)
     rows = rows.with_columns(row=pl.col(ROW), lgd=pl.col("lgd").fill_null(base.params.portfolio.lgd))
     known = base.scores.select("company_id", scored=pl.lit(True))
     rows = rows.join(known, on="company_id", how="left", maintain_order="left")

@@ -20,6 +20,7 @@ from pydantic import (
 
 from quiebra.errors import Lines, ParamsError, Refused, Said, did_you_mean
 from quiebra.params.faults import WORDS
+from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
 from quiebra.params.section import Section, Share, Year
 from quiebra.workspace import Workspace
@@ -53,9 +54,8 @@ class American(Section):
     path: str
 
 
-class Table(Section):
+class Table(FileFormat):
     path: str
-    sheet: str | None
     columns: dict[str, str]
     units: Annotated[float, Field(gt=0)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -63,7 +63,7 @@ class Table(Section):
     outcomes_through: Year | None
 
 
-class MacroSeries(Section):
+class MacroSeries(FileFormat):
     file: str
     lag_days: Annotated[int, Field(ge=0, le=1000)]
 
@@ -215,7 +215,7 @@ class Stress(Section):
         return self
 
 
-class Portfolio(Section):
+class Portfolio(FileFormat):
     file: Annotated[str | None, AfterValidator(_in_raw)]
     lgd: Share
     correlation: Annotated[float, Field(ge=0, lt=1)]

@@ -8,7 +8,8 @@ import polars as pl
 
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
-from quiebra.sources.reading import ROW, as_text, cast, read_file, require
+from quiebra.sources.cells import ROW, as_text, cast, require
+from quiebra.sources.reading import read_file
 
 
 def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, list[str]]:
@@ -21,11 +22,12 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     if options.file is None:
         return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), []
     path = root / options.file
-    frame = read_file(path)
-    require(frame, ["company_id", "exposure"], path)
-    frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
-    frame = frame.with_columns(as_text("company_id", frame).alias("company_id"))
-    frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd", ROW)
+    table = read_file(path, options, wanted=[("company_id", "exposure")])
+    require(table, ["company_id", "exposure"])
+    if "lgd" not in table.columns:
+        table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
+    table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))
+    frame = cast(table, {"exposure": pl.Float64, "lgd": pl.Float64}).select("company_id", "exposure", "lgd", ROW)
     _refuse(frame, path)
     frame = frame.drop(ROW).with_columns(pl.col("lgd").fill_null(options.lgd))
     if not frame["exposure"].sum():

@@ -10,7 +10,8 @@ import polars as pl
 from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import SourceError
 from quiebra.provenance import sha256
-from quiebra.sources.reading import cast, read_file, require
+from quiebra.sources.cells import cast, require
+from quiebra.sources.reading import read_file
 
 KAGGLE = "utkarshx27/american-companies-bankruptcy-prediction-dataset"
 LAYOUT = {
@@ -43,9 +44,9 @@ def load(path: Path) -> Source:
             f"no American panel at {path}. Get it with\n    {how_to_get(path)}\n"
             "(pip install kaggle, free account), or set ingest.american.path in params.yaml to where it is."
         )
-    frame = read_file(path)
-    require(frame, ["company_name", "status_label", "year", *LAYOUT], path)
-    frame = cast(frame, {"year": pl.Int32, **dict.fromkeys(LAYOUT, pl.Float64)}, path)
+    table = read_file(path)
+    require(table, ["company_name", "status_label", "year", *LAYOUT])
+    frame = cast(table, {"year": pl.Int32, **dict.fromkeys(LAYOUT, pl.Float64)})
     unknown = set(frame["status_label"].drop_nulls().unique()) - {"alive", "failed"}
     if unknown:
         raise SourceError(f"{path}: status_label must be 'alive' or 'failed', not {sorted(unknown)[0]!r}")

@@ -10,7 +10,8 @@ from quiebra.canonical import MACRO
 from quiebra.errors import SourceError
 from quiebra.params import MacroSeries
 from quiebra.provenance import digest, sha256
-from quiebra.sources.reading import ROW, cast, read_file
+from quiebra.sources.cells import cast
+from quiebra.sources.reading import read_file
 
 
 def read_macro(series: dict[str, MacroSeries], root: Path) -> pl.DataFrame:
@@ -23,12 +24,11 @@ def read_macro(series: dict[str, MacroSeries], root: Path) -> pl.DataFrame:
     tables = []
     for name, options in sorted(series.items()):
         path = root / options.file
-        frame = read_file(path)
-        columns = [name for name in frame.columns if name != ROW]
-        if len(columns) < 2:
-            raise SourceError(f"{path} must have two columns, date and value; it has {columns}")
-        date, value = columns[:2]
-        frame = cast(frame, {date: pl.Date, value: pl.Float64}, path).drop_nulls([date, value])
+        table = read_file(path, options)
+        if len(table.columns) < 2:
+            raise SourceError(f"{path} must have two columns, date and value; it has {table.columns}")
+        date, value = table.columns[:2]
+        frame = cast(table, {date: pl.Date, value: pl.Float64}).drop_nulls([date, value])
         if frame[date].is_duplicated().any():
             raise SourceError(f"{path} has the date {frame.filter(frame[date].is_duplicated())[date][0]} twice: remove one row")
         tables.append(

@@ -1,234 +1,195 @@
-"""Reading a person's file: CSV (plain or gzip), Parquet or Excel, with errors that say where and what to do."""
+"""Reading a person's file: CSV (plain or gzip), Parquet or a workbook, with errors that say where and what to do.
+
+One reader for sources, scoring, uploads, portfolios and macro series; its cells become values in `quiebra.sources.cells`.
+"""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from zipfile import ZipFile
 
 import polars as pl
 
-from quiebra.errors import Said, SourceError, closest
+from quiebra.errors import Said, SourceError
+from quiebra.params.file_format import FileFormat
+from quiebra.sources import csv_text
+from quiebra.sources.cells import ROW, RawTable
+from quiebra.sources.workbooks import read_sheet
 
-WANTED = {pl.Float64: Said("a number"), pl.Int32: Said("a whole number"), pl.Date: Said("a date (YYYY-MM-DD)")}
-Kind = pl.DataType | type[pl.DataType]
-ROW = "(row)"
-"""Column of what was read: the row in the file; the header is row 1."""
-MOST_CELLS = 50_000_000
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "None", ".", "-")
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+Wanted = Sequence[Collection[str]]
 
 
-def read_file(path: Path, sheet: str | None = None) -> pl.DataFrame:
-    """Read a table by its ending, with each row's place in the file (`ROW`, the last column); empty rows are passed over.
-
-    CSV columns come as text, so that nothing is guessed; where the separator is ``;`` a decimal comma is read as such. Raises
-    SourceError: no such file, 0 bytes, no rows, not UTF-8, a row with more cells than the header, an unknown ending, or a damaged
-    file.
-    """
-    frame, long = read_rows(path, sheet)
-    if long:
+def read_file(path: Path, options: FileFormat | None = None, *, wanted: Wanted = ()) -> RawTable:
+    """Read a table as `read_rows` does; SourceError where a row has more cells than the header."""
+    table = read_rows(path, options, wanted=wanted)
+    if table.long:
         raise SourceError(
             "{path}: row {row} has more cells than the header ({count} such row(s)). Put text with separators in quotes.",
-            path=path, row=long[0], count=len(long),
+            path=path, row=table.long[0], count=len(table.long),
         )  # fmt: skip
-    return frame
+    return table
 
 
-def read_rows(path: Path, sheet: str | None = None) -> tuple[pl.DataFrame, list[int]]:
-    """Read a table as `read_file` does, but leave out rows with more cells than the header, and return which those are."""
+def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted = ()) -> RawTable:
+    """Read a table by its ending, with each row's place in the file (`ROW`); empty rows are passed over, and so are those with
+    more cells than the header, which are named.
+
+    wanted: sets of column names, of which the header has one; where row 1 has none of them, the header is the one row further
+    down (to row 10) that does. CSV cells come as text, so that nothing is guessed.
+
+    Raises SourceError: no such file, 0 bytes, no rows, an encoding that is not certain, a column that is there twice, an unknown
+    ending, a damaged file, or one beyond the limits of memory.
+    """
+    options = options or FileFormat()
+    wanted = tuple(frozenset(names) for names in wanted)
     if not path.is_file():
         raise SourceError("no file at {path}: check the path in params.yaml (relative to the workspace)", path=path)
     if path.stat().st_size == 0:
         raise SourceError("{path} is empty (0 bytes): export it again", path=path)
-    frame, long = _parse(path, sheet)
-    names = [name.strip() for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SourceError("{path} has the column '{column}' twice: rename or remove one", path=path, column=twice[0])
-    frame.columns = names
-    filled = pl.any_horizontal(pl.all().is_not_null()) & ~pl.int_range(2, pl.len() + 2).is_in(long)
-    frame = frame.with_columns(pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias(ROW)).filter(
-        frame.select(filled).to_series()
-    )
-    if frame.is_empty() and not long:
-        raise SourceError("{path} has a header but no rows: export it again with its data", path=path)
-    return frame, long
-
-
-def _parse(path: Path, sheet: str | None) -> tuple[pl.DataFrame, list[int]]:
     name = path.name.lower()
+    if name.endswith((".csv", ".csv.gz")):
+        table = _read_csv(path, options, wanted)
+    elif name.endswith(".parquet"):
+        table = _read_parquet(path, options)
+    elif name.endswith(WORKBOOKS):
+        table = _read_workbook(path, options, wanted)
+    else:
+        raise SourceError("{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx", path=path)
+    filled = pl.any_horizontal(pl.lit(False), *(_filled(n, table.frame) for n in table.columns))
+    table = table.with_frame(table.frame.filter(filled))
+    if table.frame.is_empty() and not table.long:
+        raise SourceError("{path} has a header but no rows: export it again with its data", path=path)
+    return table
+
+
+def _filled(name: str, frame: pl.DataFrame) -> pl.Expr:
+    column = pl.col(name)
+    return (column.str.strip_chars() != "").fill_null(False) if frame.schema[name] == pl.String else column.is_not_null()
+
+
+def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[frozenset[str], ...], path: Path) -> int:
+    """Return the header's place among a file's first rows."""
+    if options.header_row is not None:
+        return options.header_row - 1
+    fits = [any(names <= {cell.strip() for cell in row} for names in wanted) for row in rows[:10]]
+    return fits.index(True) if sum(fits) == 1 else 0
+
+
+def _names(cells: Sequence[str], used: Sequence[bool], path: Path) -> list[str | None]:
+    """Return a header's names without blanks around them; None for a column without a name and without cells.
+
+    SourceError where a name is there twice, but for blanks or case, or a column has cells but no name.
+    """
+    names = [cell.strip() for cell in cells]
+    seen: dict[str, str] = {}
+    for place, name in enumerate(names, 1):
+        if not name:
+            if used[place - 1]:
+                raise SourceError(
+                    "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
+                )
+            continue
+        key = " ".join(name.split()).casefold()
+        if key in seen:
+            both = f"'{name}'" if seen[key] == name else f"'{seen[key]}' and '{name}'"
+            raise SourceError("{path} has the column {column} twice: rename or remove one", path=path, column=both)
+        seen[key] = name
+    return [name or None for name in names]
+
+
+def _note_of_header(path: Path, header: int, options: FileFormat) -> tuple[Said, ...]:
+    if header == 0 or options.header_row is not None:
+        return ()
+    return (Said("{path}: the header is taken from row {row}", {"path": path, "row": header + 1}),)
+
+
+def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...]) -> RawTable:
+    # text, its rows and the table are in memory together
+    content = csv_text.content_of(path, options.memory_mb * 1_000_000 // 4)
+    text, notes = csv_text.decode(content, path, options.encoding)
+    del content
+    separator, first = csv_text.find_separator(text, wanted)
+    skipped = 1 if text.startswith("sep=") else 0
+    header = max(_header(first, options, wanted, path), skipped)
+    if header >= len(first):
+        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=header + 1)
+    cells = first[header]
+    columns = [name.strip() or f"(column {place})" for place, name in enumerate(cells, 1)]
+    _names(cells, [False] * len(cells), path)
+    frame, long, short = csv_text.rows_of(text, path, separator, columns, header + 1)
+    used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
+    names = _names(cells, used, path)
+    if short:
+        text_ = "{path}: {count} row(s) have fewer cells than the header, the first of them row {row}; what they lack is missing"
+        notes += (Said(text_, {"path": path, "count": len(short), "row": short[0]}),)
+    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
+    frame = frame.filter(~pl.col(ROW).is_in(long)).select(*(name for name in names if name), ROW)
+    notes += _note_of_header(path, header if not skipped else 0, options)
+    return RawTable(path, frame, options, separator, long=tuple(long), notes=notes)
+
+
+def _read_parquet(path: Path, options: FileFormat) -> RawTable:
+    most = options.memory_mb * 1_000_000 // 4
     try:
-        if name.endswith((".csv", ".csv.gz")):
-            content = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
-            return _parse_csv(content, path)
-        if name.endswith(".parquet"):
-            return pl.read_parquet(path), []
-        if name.endswith((".xlsx", ".xls", ".xlsb", ".ods")):
-            if name.endswith(".xlsx"):
-                _refuse_far_cells(path)
-            which = {"sheet_name": sheet} if sheet else {}
-            return pl.read_excel(path, infer_schema_length=None, drop_empty_rows=False, **which), []
+        scan = pl.scan_parquet(path)
+        schema = scan.collect_schema()
+        height = scan.select(pl.len()).collect().item()
+        text = [name for name, kind in schema.items() if kind == pl.String]
+        size = 8 * height * len(schema)
+        if size <= most and text:
+            sizes = scan.select(pl.col(text).str.len_bytes().cast(pl.Int64).sum()).collect(engine="streaming")
+            size += sum(value or 0 for value in sizes.row(0))
+        if size <= most:
+            names = _names(list(schema), [True] * len(schema), path)
+            frame = scan.collect()
     except SourceError:
         raise
-    except Exception as error:  # the parsers raise many kinds
+    except Exception as error:  # the parser raises many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        kind = path.suffix.lstrip(".")
-        raise SourceError("{path} cannot be read as {kind}: {reason}", path=path, kind=kind, reason=reason) from error
-    raise SourceError("{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx", path=path)
-
-
-def _refuse_far_cells(path: Path) -> None:
-    """Raise SourceError where a workbook's cells lie so far apart that all between them would not fit into memory."""
-    for part in ZipFile(path).infolist():
-        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", part.filename):
-            continue
-        columns, last, rest = set(), 0, b""
-        with ZipFile(path).open(part) as sheet:
-            while piece := sheet.read(1 << 20):
-                found = re.findall(rb'\br="([A-Z]{1,3})(\d{1,7})"', rest + piece)
-                columns.update(column for column, _ in found)
-                last = max(last, int(found[-1][1]) if found else 0, *(int(row) for _, row in found[:1]))
-                rest = piece[-40:]
-        width = max((_column(name) for name in columns), default=0)
-        if width * last > MOST_CELLS:
-            raise SourceError(
-                "{path} has cells as far as row {row} and column {column}, most of them empty: delete what lies beyond the table",
-                path=path, row=last, column=width,
-            )  # fmt: skip
-
-
-def _column(name: bytes) -> int:
-    """Return the number of a column: 1 for A, 27 for AA."""
-    number = 0
-    for letter in name:
-        number = number * 26 + letter - 64
-    return number
-
-
-def _parse_csv(content: bytes, path: Path) -> tuple[pl.DataFrame, list[int]]:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = f"0x{content[error.start]:02x}"
+        raise SourceError("{path} cannot be read as {kind}: {reason}", path=path, kind="parquet", reason=reason) from error
+    if size > most:
         raise SourceError(
-            "{path} is not UTF-8: byte {byte} on line {line}. Save it as 'CSV UTF-8'.", path=path, byte=byte, line=line
-        ) from error
-    if "\0" in text:
-        raise SourceError("{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.", path=path)
-    header = text.split("\n", 1)[0]
-    separator = max(",;\t", key=header.count)
-    read = {"separator": separator, "infer_schema": False, "null_values": list(MISSING)}
-    long: list[int] = []
-    try:
-        frame = pl.read_csv(text.encode(), **read)
-    except pl.exceptions.ComputeError:  # rows with more cells than the header, as a rule: then which?
-        rows = csv.reader(io.StringIO(text), delimiter=separator)
-        width = len(next(rows))
-        long = [place for place, row in enumerate(rows, 2) if len(row) > width]
-        if not long:
-            raise
-        frame = pl.read_csv(text.encode(), truncate_ragged_lines=True, **read)
-    return (_with_points(frame) if separator == ";" else frame), long
-
-
-COMMA = r"^\s*[+-]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*$"
-NUMBER = r"^\s*[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?\s*$"
-
-
-def _with_points(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a table whose numbers have decimal commas, and points between thousands, with decimal points; one that has no
-    decimal comma as it is."""
-    if not any(column.str.contains(COMMA).any() for column in frame):
-        return frame
-    numbers = [c.name for c in frame if c.str.contains(NUMBER).sum() * 2 > c.count()]
-    plain = pl.col(numbers).str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return frame.with_columns(pl.when(pl.col(numbers).str.contains(NUMBER)).then(plain).otherwise(pl.col(numbers)))
-
-
-def require(frame: pl.DataFrame, columns: Iterable[str], path: Path) -> None:
-    """Raise SourceError naming every missing column and the nearest one that is there."""
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        near = ((name, closest(name, frame.columns)) for name in missing)
-        columns = [
-            Said("'{name}' (did you mean '{near}'?)", {"name": name, "near": close}) if close else f"'{name}'"
-            for name, close in near
-        ]
-        there = ", ".join(name for name in frame.columns[:30] if name != ROW)
-        raise SourceError("{path} lacks the column(s) {columns}; it has {there}", path=path, columns=columns, there=there)
-
-
-def cast(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> pl.DataFrame:
-    """Cast columns, with SourceError naming the column, the row (the header is row 1) and the value that does not fit.
-
-    Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
-    """
-    done, faults = cast_rows(frame, kinds, path)
-    for row, column, value, count in faults.group_by("column", maintain_order=True).agg(
-        pl.col("row").first(), pl.col("value").first(), pl.len()
-    ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
-        raise SourceError(
-            "{path}: column '{column}' must hold {wanted}, but row {row} has {value} ({count} such value(s)). "
-            "Correct them, or leave the cells empty.",
-            path=path, column=column, wanted=WANTED[kinds[column]], row=row, value=value, count=count,
+            "{path} takes more than {most} MB in memory: split it, or raise memory_mb in params.yaml",
+            path=path,
+            most=most // 1_000_000,
         )
-    return done
+    frame.columns = names
+    return RawTable(path, frame.with_columns(pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias(ROW)), options)
 
 
-def cast_rows(frame: pl.DataFrame, kinds: Mapping[str, Kind], path: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Cast columns as `cast` does, and return every value that does not fit: row (as `ROW` says), column and value.
+def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...]) -> RawTable:
+    sheet = read_sheet(path, options.sheet)
+    if not sheet.height:
+        others = ", ".join(f"'{name}'" for name in sheet.others)
+        raise SourceError(
+            "{path}: sheet '{sheet}' is empty; it has {sheets}. Name one as sheet in params.yaml.",
+            path=path,
+            sheet=sheet.name,
+            sheets=others,
+        )
+    first = [[column.shown(row) for column in sheet.columns] for row in range(min(csv_text.PEEK, sheet.height))]
+    header = _header(first, options, wanted, path)
+    if header >= sheet.height:
+        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=header + 1)
+    columns = [column.below(header) for column in sheet.columns]
+    used = [column.null_count() < len(column) for column in columns]
+    cells = [column.shown(header) for column in sheet.columns]
+    _refuse_merged(sheet.merged, header, cells, used, path)
+    names = _names(cells, used, path)
+    frame = pl.DataFrame({name: column for name, column in zip(names, columns, strict=True) if name})
+    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
+    return RawTable(path, frame, options, serial_dates=True, notes=_note_of_header(path, header, options))
 
-    Such a value is missing in the table. SourceError where a whole column is of another kind.
-    """
-    for name, kind in kinds.items():
-        if not _fits(frame[name].dtype, kind):
+
+def _refuse_merged(
+    merged: Sequence[tuple[int, int, int, int]], header: int, cells: Sequence[str], used: Sequence[bool], path: Path
+) -> None:  # fmt: skip
+    """Raise SourceError where one cell of the header lies over several columns that have cells."""
+    for top, left, bottom, right in merged:
+        if top <= header <= bottom and any(used[left + 1 : right + 1]) and not any(cells[left + 1 : right + 1]):
             raise SourceError(
-                "{path}: column '{column}' must hold {wanted}, but its type is {kind}: change it in the file",
-                path=path, column=name, wanted=WANTED[kind], kind=frame[name].dtype,
-            )
-    done = frame.with_columns(_as(frame, name, kind) for name, kind in kinds.items())
-    faults, places = [pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "value": pl.String})], frame[ROW]
-    for name in kinds:
-        given = frame[name].is_not_nan().fill_null(False) if frame[name].dtype.is_float() else frame[name].is_not_null()
-        rows = (done[name].is_null() & given).arg_true()
-        if len(rows):
-            values = [repr(value) for value in frame[name].gather(rows)]
-            faults.append(pl.DataFrame({"row": places.gather(rows), "column": [name] * len(rows), "value": values}))
-    return done, pl.concat(faults)
-
-
-def _fits(found: pl.DataType, wanted: Kind) -> bool:
-    """Whether a column of one type can be read as another without guessing: dates are not numbers, nor the reverse."""
-    if found in (pl.String, pl.Null):
-        return True
-    return found in (pl.Date, pl.Datetime) if wanted == pl.Date else found.is_numeric()
-
-
-def as_text(name: str, frame: pl.DataFrame) -> pl.Expr:
-    """Return a column as stripped text: whole numbers without a decimal point, NaN as missing."""
-    column = pl.col(name)
-    if frame[name].dtype.is_float():
-        column = column.fill_nan(None)
-        whole = (column == column.floor()).fill_null(False)
-        return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
-    return column.cast(pl.String, strict=False).str.strip_chars()
-
-
-def _as(frame: pl.DataFrame, name: str, kind: Kind) -> pl.Expr:
-    column = pl.col(name)
-    if frame[name].dtype == pl.String:
-        column = column.str.strip_chars()
-        if kind == pl.Date:
-            return column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-        if kind == pl.Int32:
-            whole = column.cast(pl.Float64, strict=False)
-            return pl.when(whole == whole.floor()).then(whole).cast(kind, strict=False)
-    if kind == pl.Int32 and frame[name].dtype.is_float():
-        return pl.when(column == column.floor()).then(column).cast(kind, strict=False)
-    cast_ = column.cast(kind, strict=False)
-    return cast_.fill_nan(None) if kind == pl.Float64 else cast_
+                "{path}: the header '{name}' lies over columns {first} to {last}: give each column a name of its own, or say in "
+                "header_row which row has the names",
+                path=path, name=cells[left], first=left + 1, last=right + 1,
+            )  # fmt: skip

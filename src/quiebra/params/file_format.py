@@ -1,0 +1,59 @@
+"""How a person's file is written, where it cannot be told from the file itself. Null: it is told from the file, or refused."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from quiebra.errors import Refused
+from quiebra.params.section import Section
+
+
+class FileFormat(Section):
+    """decimal, thousands: marks in numbers; thousands may be empty: none. date_format: as strftime has it. header_row: from 1.
+
+    missing: marks that stand for a missing value in any column, beside the usual ones. memory_mb: what reading a CSV or Parquet
+    may take.
+    """
+
+    sheet: str | None = None
+    header_row: Annotated[int | None, Field(ge=1, le=100)] = None
+    encoding: str | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'", ""] | None = None
+    date_format: str | None = None
+    missing: Annotated[list[str], Field(default_factory=list)]
+    memory_mb: Annotated[int, Field(ge=50, le=1_000_000)] = 4000
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                codecs.lookup(encoding)
+            except (LookupError, ValueError):
+                raise Refused(
+                    "no encoding is called '{name}'; usual ones are utf-8, cp1252, latin-1, utf-16", name=encoding
+                ) from None
+        return encoding
+
+    @field_validator("date_format")
+    @classmethod
+    def _whole_date(cls, date_format: str | None) -> str | None:
+        if date_format is not None and not _names_a_day(date_format):
+            raise Refused("'{format}' does not name day, month and year, as %d/%m/%Y does", format=date_format)
+        return date_format
+
+    @model_validator(mode="after")
+    def _two_marks(self) -> FileFormat:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise Refused("decimal and thousands cannot both be '{mark}'", mark=self.decimal)
+        return self
+
+
+def _names_a_day(date_format: str) -> bool:
+    found = set(re.findall(r"%-?([a-zA-Z])", date_format))
+    return bool(found & set("FDx")) or bool(found & set("Yy") and found & set("mbBh") and found & set("de"))

@@ -1,0 +1,197 @@
+"""The cells of a person's table as values: numbers, dates and names, with errors that say where and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import Said, SourceError, closest
+from quiebra.params.file_format import FileFormat
+from quiebra.sources import dates, numbers
+
+Kind = pl.DataType | type[pl.DataType]
+WANTED = {pl.Float64: Said("a number"), pl.Int32: Said("a whole number"), pl.Date: Said("a date (YYYY-MM-DD)")}
+ROW = "(row)"
+"""Column of what was read: the row in the file, counted from 1."""
+ERRORS = ("#N/A", "#N/D", "#NA", "#ND", "#NV", "#N/D!")
+"""Excel's mark of a value that is not available, in English, Spanish and German."""
+MARKS = (
+    "", ".", "..", "...", "-", "--", "–", "—", "−", "na", "n/a", "nan", "null", "none", "nil", "nd", "n/d", "ns", "n/s", "s/d",
+    "n.d.", "n.d", "n.s.", "n.s", "n.a.", "n.a", "s.d.", "n. d.", "n. a.", "n. s.", *(error.lower() for error in ERRORS),
+)  # fmt: skip
+"""What stands for a missing amount or date, whatever the case. A name or an identifier may be ``NA``."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A person's table as read: cells not yet interpreted.
+
+    frame: its columns under the names in the file, with `ROW`. long: rows with more cells than the header, which are not in it.
+    separator: between the cells of a CSV. serial_dates: whether numbers may be Excel's dates. notes: what was guessed.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    format: FileFormat = field(default_factory=FileFormat)
+    separator: str | None = None
+    serial_dates: bool = False
+    long: tuple[int, ...] = ()
+    notes: tuple[Said, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        return [name for name in self.frame.columns if name != ROW]
+
+    def with_frame(self, frame: pl.DataFrame) -> RawTable:
+        return replace(self, frame=frame)
+
+
+def require(table: RawTable, columns: Iterable[str]) -> None:
+    """Raise SourceError naming every missing column and the nearest one that is there."""
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        near = ((name, closest(name, table.columns)) for name in missing)
+        lacking = [
+            Said("'{name}' (did you mean '{near}'?)", {"name": name, "near": close}) if close else f"'{name}'"
+            for name, close in near
+        ]
+        there = ", ".join(table.columns[:30])
+        raise SourceError("{path} lacks the column(s) {columns}; it has {there}", path=table.path, columns=lacking, there=there)
+
+
+def cast(table: RawTable, kinds: Mapping[str, Kind]) -> pl.DataFrame:
+    """Return the frame with columns as numbers, whole numbers and dates; SourceError naming the column, the row and the value
+    that does not fit.
+
+    Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
+    """
+    done, faults = cast_rows(table, kinds)
+    for row, column, value, count in faults.group_by("column", maintain_order=True).agg(
+        pl.col("row").first(), pl.col("value").first(), pl.len()
+    ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
+        raise SourceError(
+            "{path}: column '{column}' must hold {wanted}, but row {row} has {value} ({count} such value(s)). "
+            "Correct them, or leave the cells empty.",
+            path=table.path, column=column, wanted=WANTED[kinds[column]], row=row, value=value, count=count,
+        )  # fmt: skip
+    return done
+
+
+def cast_rows(table: RawTable, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the frame as `cast` does, and every value that does not fit: row (as `ROW` says), column and value.
+
+    Such a value is missing in the frame. All columns of numbers must be asked for at once: they are read by one convention (see
+    `quiebra.sources.numbers`). SourceError where a whole column is of another kind, or nothing says what its cells mean.
+    """
+    frame = table.frame
+    for name, kind in kinds.items():
+        if not _fits(frame.schema[name], kind, table.serial_dates):
+            raise SourceError(
+                "{path}: column '{column}' must hold {wanted}, but its type is {kind}: change it in the file",
+                path=table.path, column=name, wanted=WANTED[kind], kind=frame.schema[name],
+            )  # fmt: skip
+    blank = blank_marks(frame, [name for name in kinds if frame.schema[name] == pl.String], table.format.missing)
+    readers = {**_number_readers(table, blank, kinds), **_date_readers(table, blank, kinds)}
+    done = blank.with_columns(**readers)
+    faults = [pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "value": pl.String})]
+    for name in kinds:
+        given = blank[name].is_not_nan().fill_null(False) if blank.schema[name].is_float() else blank[name].is_not_null()
+        rows = (done[name].is_null() & given).arg_true()
+        if len(rows):
+            values = [repr(value) for value in frame[name].gather(rows)]
+            faults.append(pl.DataFrame({"row": frame[ROW].gather(rows), "column": [name] * len(rows), "value": values}))
+    return done, pl.concat(faults)
+
+
+def _fits(found: pl.DataType, wanted: Kind, serial_dates: bool) -> bool:
+    """Whether a column of one type can be read as another without guessing: dates are not numbers, nor the reverse but in
+    Excel."""
+    if found in (pl.String, pl.Null):
+        return True
+    if wanted == pl.Date:
+        return found in (pl.Date, pl.Datetime) or (serial_dates and found.is_numeric())
+    return found.is_numeric()
+
+
+def blank_marks(frame: pl.DataFrame, names: Iterable[str], own: Iterable[str] = ()) -> pl.DataFrame:
+    """Return a frame with text columns' marks of a missing value (`MARKS` and a person's own) taken out."""
+    marks = [*MARKS, *(mark.strip().lower() for mark in own)]
+    cells = (pl.col(name).str.strip_chars() for name in names)
+    return frame.with_columns(pl.when(~cell.str.to_lowercase().is_in(marks)).then(cell) for cell in cells)
+
+
+def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
+    wanted = {name: kind for name, kind in kinds.items() if kind != pl.Date}
+    text = {name: kind == pl.Int32 for name, kind in wanted.items() if frame.schema[name] == pl.String}
+    asked = {*kinds, ROW}
+    others = [name for name, kind in frame.schema.items() if kind == pl.String and name not in asked]
+    chosen = table.format
+    try:
+        meanings = numbers.settle(
+            frame, text, separator=table.separator, decimal=chosen.decimal, thousands=chosen.thousands, others=others
+        )
+    except numbers.Unsettled as unclear:
+        raise SourceError(
+            "{path}: nothing says whether the mark in '{value}' (column '{column}', row {row}) is decimal or stands between "
+            "thousands. Say it with decimal and thousands in params.yaml (ingest.table, or beside the file's name), or write the "
+            "numbers without marks between thousands and not with three decimals.",
+            path=table.path, value=unclear.value, column=unclear.column, row=_row_of(frame, unclear.column, unclear.value),
+        ) from None  # fmt: skip
+    strict = chosen.decimal is not None or chosen.thousands is not None
+    readers = {}
+    for name, kind in wanted.items():
+        column = (
+            numbers.parse(name, meanings[name], strict=strict) if name in text else pl.col(name).cast(pl.Float64, strict=False)
+        )
+        column = column.fill_nan(None)
+        if kind == pl.Int32:
+            column = pl.when(column == column.floor()).then(column).cast(pl.Int32, strict=False)
+        readers[name] = column.alias(name)
+    return readers
+
+
+def _date_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
+    wanted = [name for name, kind in kinds.items() if kind == pl.Date]
+    text = [name for name in wanted if frame.schema[name] == pl.String]
+    try:
+        first = table.format.date_format is not None or dates.day_first(frame, text)
+    except dates.Unordered as unclear:
+        raise SourceError(
+            "{path}: nothing says whether '{value}' (column '{column}', row {row}) begins with the day or the month. Say it with "
+            "date_format in params.yaml (ingest.table, or beside the file's name: \"%d/%m/%Y\"), or write dates as YYYY-MM-DD.",
+            path=table.path, value=unclear.value, column=unclear.column, row=_row_of(frame, unclear.column, unclear.value),
+        ) from None  # fmt: skip
+    readers = {}
+    for name in wanted:
+        if name in text:
+            column = dates.parse(name, day_first=first, date_format=table.format.date_format)
+            if table.serial_dates:
+                column = pl.coalesce(column, dates.of_serial(pl.col(name).cast(pl.Float64, strict=False)))
+        elif frame.schema[name].is_numeric():
+            column = dates.of_serial(pl.col(name).cast(pl.Float64).fill_nan(None))
+        else:
+            column = dates.of_typed(frame, name)
+        readers[name] = column.cast(pl.Date).alias(name)
+    return readers
+
+
+def _row_of(frame: pl.DataFrame, column: str, value: str) -> int:
+    return int(frame.filter(pl.col(column) == value)[ROW][0])
+
+
+def as_text(table: RawTable, name: str, *, marks: bool = False) -> pl.Expr:
+    """Return a column as stripped text: whole numbers without a decimal point, NaN and nothing as missing. marks: so are `MARKS`;
+    without, a name may be ``NA`` or ``null``, but never Excel's error."""
+    kind = table.frame.schema[name]
+    column = pl.col(name)
+    if kind.is_float():
+        column = column.fill_nan(None)
+        whole = (column == column.floor()).fill_null(False)
+        return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+    cell = column.cast(pl.String, strict=False).str.strip_chars()
+    own = [mark.strip().lower() for mark in table.format.missing]
+    missing = [*(MARKS if marks else ("", *(error.lower() for error in ERRORS))), *own]
+    return pl.when(~cell.str.to_lowercase().is_in(missing)).then(cell)

@@ -1,0 +1,188 @@
+"""CSV: bytes to text, and text to rows of cells, without a guess that could be wrong in silence."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import Said, SourceError
+
+SEPARATORS = (",", ";", "\t", "|")
+PEEK = 12
+"""Rows that are looked at for the separator and the header."""
+CHUNK = 1 << 20
+BATCH = 20_000
+"""Rows that are held as Python text at a time."""
+
+
+def content_of(path: Path, most: int) -> bytes:
+    """Return a file's bytes, inflated where it ends in .gz. SourceError where that gives more than ``most`` bytes or is
+    damaged."""
+    if path.name.lower().endswith(".gz"):
+        pieces, size = [], 0
+        for piece in _inflate(path):
+            size += len(piece)
+            if size > most:
+                raise _too_large(path, most)
+            pieces.append(piece)
+        return b"".join(pieces)
+    if path.stat().st_size > most:
+        raise _too_large(path, most)
+    return path.read_bytes()
+
+
+def _inflate(path: Path) -> Iterator[bytes]:
+    """Give a gzip file's content in pieces of bounded size, member after member."""
+    with path.open("rb") as handle:
+        unused, inflater = b"", zlib.decompressobj(wbits=31)
+        while block := unused or handle.read(CHUNK):
+            if inflater.eof:
+                if not block.strip(b"\0"):
+                    unused = b""
+                    continue
+                inflater = zlib.decompressobj(wbits=31)
+            try:
+                yield inflater.decompress(block, CHUNK)
+                while inflater.unconsumed_tail:
+                    yield inflater.decompress(inflater.unconsumed_tail, CHUNK)
+            except zlib.error:
+                raise SourceError("{path} is a damaged gzip file: fetch or export it again", path=path) from None
+            unused = inflater.unused_data
+        if not inflater.eof:
+            raise SourceError("{path} ends before its end: fetch or export it again", path=path)
+
+
+def _too_large(path: Path, most: int) -> SourceError:
+    return SourceError(
+        "{path} holds more than {most} MB of text: split it, or raise memory_mb in params.yaml", path=path, most=most // 1_000_000
+    )
+
+
+def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, tuple[Said, ...]]:
+    """Return a file's text: in ``encoding``, else UTF-8 or what its first bytes say, else Windows-1252 where that is certain,
+    with a note.
+
+    SourceError naming the first byte that does not fit.
+    """
+    if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    notes: tuple[Said, ...] = ()
+    try:
+        text = content.decode("utf-8-sig" if encoding in (None, "utf-8", "utf8") else encoding)
+    except UnicodeDecodeError as error:
+        line, byte = content.count(b"\n", 0, error.start) + 1, f"0x{content[error.start]:02x}"
+        guess = None if encoding else _windows(content)
+        if guess is None:
+            wanted = encoding or "UTF-8"
+            raise SourceError(
+                "{path} is not {encoding}: byte {byte} on line {line}. Save it as 'CSV UTF-8', or name its encoding in "
+                "params.yaml.",
+                path=path, encoding=wanted, byte=byte, line=line,
+            ) from error  # fmt: skip
+        text, notes = (
+            guess,
+            (Said("{path} is read as Windows-1252, since it is not UTF-8 (line {line})", {"path": path, "line": line}),),
+        )
+    if "\0" in text:
+        raise SourceError("{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.", path=path)
+    if "\r" in text and "\n" not in text:
+        text = text.replace("\r", "\n")
+    return text, notes
+
+
+LATIN = re.compile("[A-Za-z][À-ÖØ-öø-ÿŒœŠšŽžŸºª€]|[À-ÖØ-öø-ÿŒœŠšŽžŸºª€][a-z]|[^\\W\\d_]?[’–—“”´…«»¿¡·\u00a0]")
+
+
+def _windows(content: bytes) -> str | None:
+    """Return Windows-1252's text where every sign beyond ASCII is a letter beside a Latin one, or a usual mark; None: not
+    certain."""
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    if re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+        return None
+    words = set(re.findall(r"[^\s,;|\t\"]*[^\x00-\x7f][^\s,;|\t\"]*", text))
+    return text if all(_latin(word) for word in words) else None
+
+
+def _latin(word: str) -> bool:
+    foreign = sum(ord(sign) > 127 for sign in word)
+    return bool(LATIN.search(word)) and foreign <= max(1, len(word) // 2)
+
+
+def find_separator(text: str, wanted: tuple[frozenset[str], ...]) -> tuple[str, list[list[str]]]:
+    """Return the separator and the first rows of cells: that by which a row has the ``wanted`` names, else the header's
+    commonest."""
+    start = text[: 1 << 16]
+    if hint := re.match(r"sep=(.)\r?\n", start):
+        return hint[1], _first_rows(start, hint[1])
+    candidates = {separator: _first_rows(start, separator) for separator in SEPARATORS}
+    for separator, rows in candidates.items():
+        if any(names <= {cell.strip() for cell in row} for row in rows for names in wanted):
+            return separator, rows
+    header = start.split("\n", 1)[0]
+    separator = max(SEPARATORS, key=header.count)
+    return separator, candidates[separator]
+
+
+def _first_rows(text: str, separator: str) -> list[list[str]]:
+    try:
+        return list(itertools.islice(csv.reader(io.StringIO(text), delimiter=separator), PEEK))
+    except csv.Error:
+        return []
+
+
+def rows_of(text: str, path: Path, separator: str, names: list[str], header: int) -> tuple[pl.DataFrame, list[int], list[int]]:
+    """Return the rows below the header (``header`` rows from the top) under ``names``, all cells as text; the rows with more
+    cells than the header, which are empty in the table; and those with fewer.
+
+    SourceError where quotation marks do not match up, so that rows run into one.
+    """
+    width, place = len(names), header
+    tables: list[pl.DataFrame] = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
+    long: list[int] = []
+    short: list[int] = []
+    csv.field_size_limit(1 << 30)
+    rows = itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), header, None)
+    cell = ""
+    try:
+        while batch := list(itertools.islice(rows, BATCH)):
+            for index, row in enumerate(batch):
+                place += 1
+                if len(row) != width:
+                    if len(row) > width:
+                        long.append(place)
+                    elif row:
+                        short.append(place)
+                    batch[index] = row + [""] * (width - len(row)) if len(row) < width else [""] * width
+                for cell in row:
+                    if "\n" in cell and _holds_rows(cell, separator, width):
+                        raise _open_quote(path, place)
+            columns = zip(*batch, strict=True)
+            tables.append(
+                pl.DataFrame({name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names, columns, strict=True)})
+            )
+    except csv.Error as error:
+        raise SourceError("{path} cannot be read as csv: {reason}", path=path, reason=str(error)) from error
+    if "\n" in cell and text.count('"') % 2:
+        raise _open_quote(path, place)
+    return pl.concat(tables), long, short
+
+
+def _holds_rows(cell: str, separator: str, width: int) -> bool:
+    return width > 1 and any(line.count(separator) >= width - 1 for line in cell.splitlines())
+
+
+def _open_quote(path: Path, row: int) -> SourceError:
+    return SourceError(
+        "{path}: a quotation mark is left open in row {row}, so that the rows after it run into one cell: close or remove it",
+        path=path, row=row,
+    )  # fmt: skip

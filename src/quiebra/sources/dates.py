@@ -1,0 +1,85 @@
+"""Dates as people write them in text cells: ISO, or day, month and year in an order that the column itself shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+ISO = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?( ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?)?$"
+"""A day, and a time that is not kept: the day is that of the zone in which it is written."""
+PARTS = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?$"
+YEAR_FIRST = r"^([0-9]{4})[/.]([0-9]{1,2})[/.]([0-9]{1,2})( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?$"
+SERIAL = (20_000, 80_000)
+"""Excel's numbers of days that are taken for dates: 1954 to 2119."""
+EPOCH = pl.date(1899, 12, 30)
+
+
+class Unordered(ValueError):
+    """A date whose day and month can be read either way. ``column``, ``value``: where it is."""
+
+    def __init__(self, column: str, value: str) -> None:
+        super().__init__(f"{column}: {value}")
+        self.column, self.value = column, value
+
+
+def day_first(frame: pl.DataFrame, columns: Iterable[str]) -> bool:
+    """Return whether dates of three numbers begin with the day: a number above 12 shows it, in one column for all.
+
+    True where no cell has such a date. Raises Unordered where none of them shows it, or they contradict each other and could be
+    read either way.
+    """
+    first = second = 0
+    unclear: tuple[str, str] | None = None
+    for name in columns:
+        cell = pl.col(name).str.strip_chars()
+        found = frame.select(cell=cell, a=_part(cell, 1), b=_part(cell, 2)).drop_nulls("a")
+        if found.is_empty():
+            continue
+        first += found.filter(pl.col("a") > 12).height
+        second += found.filter(pl.col("b") > 12).height
+        either = found.filter((pl.col("a") <= 12) & (pl.col("b") <= 12) & (pl.col("a") != pl.col("b")))
+        if unclear is None and not either.is_empty():
+            unclear = (name, either["cell"][0])
+    if unclear and bool(first) == bool(second):
+        raise Unordered(*unclear)
+    return first >= second
+
+
+def _part(cell: pl.Expr, group: int) -> pl.Expr:
+    return cell.str.extract(PARTS, group).cast(pl.Int32, strict=False)
+
+
+def parse(column: str, *, day_first: bool, date_format: str | None) -> pl.Expr:
+    """Return a text column as dates; missing where a cell is none. date_format: as strftime has it, where a person has set it;
+    ISO dates are read beside it."""
+    cell = pl.col(column).str.strip_chars()
+    iso = cell.str.extract(ISO, 1).str.to_date("%Y-%m-%d", strict=False)
+    if date_format:
+        return pl.coalesce(iso, cell.str.to_date(date_format, strict=False))
+    day, month = (1, 2) if day_first else (2, 1)
+    written = _date(_part(cell, day), _part(cell, month), _part(cell, 3))
+    year_first = [cell.str.extract(YEAR_FIRST, group).cast(pl.Int32, strict=False) for group in (3, 2, 1)]
+    return pl.coalesce(iso, written, _date(*year_first))
+
+
+def _date(day: pl.Expr, month: pl.Expr, year: pl.Expr) -> pl.Expr:
+    """Return a date of its parts; missing where there is no such day."""
+    text = pl.format(
+        "{}-{}-{}", year.cast(pl.String).str.zfill(4), month.cast(pl.String).str.zfill(2), day.cast(pl.String).str.zfill(2)
+    )
+    return text.str.to_date("%Y-%m-%d", strict=False)
+
+
+def of_serial(column: pl.Expr) -> pl.Expr:
+    """Return Excel's day numbers as dates; missing where a number is not one of `SERIAL`."""
+    days = pl.when(column.is_between(*SERIAL)).then(column.floor())
+    return EPOCH + pl.duration(days=days.cast(pl.Int64, strict=False))
+
+
+def of_typed(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """Return a column of dates or times as dates: the day of the zone in which they are kept."""
+    column = pl.col(name)
+    return (
+        column.dt.replace_time_zone(None).cast(pl.Date) if isinstance(frame.schema[name], pl.Datetime) else column.cast(pl.Date)
+    )
