@@ -31,7 +31,8 @@ def test_a_download_as_it_comes(tmp_path: Path) -> None:
     [
         ("DATE\n2020-01-01\n", "must have two columns"),
         ("DATE,V\n2020-01-01,high\n", "column 'V' must hold a number, but row 2 has 'high'"),
-        ("DATE,V\n1/2/2020,1\n", "column 'DATE' must hold a date"),
+        ("DATE,V\n1/2/2020,1\n", "date_format"),
+        ("DATE,V\n1/2/20,1\n", "column 'DATE' must hold a date"),
         ("DATE,V\n2020-01-01,1\n2020-01-01,2\n", "has the date 2020-01-01 twice"),
     ],
 )

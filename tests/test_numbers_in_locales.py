@@ -11,7 +11,6 @@ from pathlib import Path
 
 import openpyxl
 import polars as pl
-import pytest
 from babel.numbers import format_decimal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -6,8 +6,8 @@ The rule, in this order, for a cell such as ``1.421`` that can be read either wa
 2. What the other cells of its column say (``12,5``: the comma is decimal; ``1.234.567``: the point stands between thousands).
 3. What the other columns of numbers say. A decimal comma alone settles nothing there: it says what the comma is, not what the
 point is.
-4. Where nothing says it, a point before three digits stands between thousands in a file whose cells are separated by ``;``, unless
-   another column of the file has decimal commas. Every other such table is refused.
+4. Where nothing says it, a point before three digits stands between thousands in a file whose cells are separated by ``;``,
+   unless another column of the file has decimal commas. Every other such table is refused.
 
 A column whose cells contradict each other keeps what most of them say; the others are no numbers. Blanks and apostrophes between
 groups of three digits are marks between thousands everywhere. Columns that are not asked for as numbers, such as identifiers,
@@ -42,7 +42,7 @@ def _either(mark: str) -> str:
 
 def _decimal(mark: str, other: str) -> str:
     """Return what has a decimal mark for sure, but for what is also of the form of `_either`."""
-    exponent = "([eE][+-]?[0-9]+)?" if mark == "," else ""
+    exponent = "([eE][+-]?[0-9]+)?" if "," in mark else ""
     return (
         rf"^-?([0-9]+[{mark}][0-9]*|[{mark}][0-9]+){exponent}$|^-?[1-9][0-9]{{0,2}}([{other}][0-9]{{3}})+[{mark}][0-9]*$"
         rf"|^-?[1-9][0-9]?([{other}][0-9]{{2}})*[{other}][0-9]{{3}}[{mark}][0-9]*$"

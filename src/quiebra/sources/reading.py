@@ -90,10 +90,18 @@ def _names(cells: Sequence[str], used: Sequence[bool], path: Path) -> list[str |
                     "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
                 )
             continue
+        if name == ROW:
+            raise SourceError("{path}: a column cannot be called '{column}': rename it", path=path, column=ROW)
         key = " ".join(name.split()).casefold()
         if key in seen:
-            both = f"'{name}'" if seen[key] == name else f"'{seen[key]}' and '{name}'"
-            raise SourceError("{path} has the column {column} twice: rename or remove one", path=path, column=both)
+            if seen[key] == name:
+                raise SourceError("{path} has the column '{column}' twice: rename or remove one", path=path, column=name)
+            raise SourceError(
+                "{path} has the column '{column}' twice, once as '{other}': rename or remove one",
+                path=path,
+                column=seen[key],
+                other=name,
+            )
         seen[key] = name
     return [name or None for name in names]
 
@@ -121,8 +129,12 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
     names = _names(cells, used, path)
     if short:
-        text_ = "{path}: {count} row(s) have fewer cells than the header, the first of them row {row}; what they lack is missing"
-        notes += (Said(text_, {"path": path, "count": len(short), "row": short[0]}),)
+        notes += (
+            Said(
+                "{path}: {count} row(s) have fewer cells than the header, the first of them row {row}; what they lack is missing",
+                {"path": path, "count": len(short), "row": short[0]},
+            ),
+        )
     frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
     frame = frame.filter(~pl.col(ROW).is_in(long)).select(*(name for name in names if name), ROW)
     notes += _note_of_header(path, header if not skipped else 0, options)

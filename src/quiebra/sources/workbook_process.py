@@ -204,7 +204,8 @@ class _ErrorCells:
         self.parser.CharacterDataHandler = self.text
         self.parser.buffer_text = True
         self.cells: list[list] = []
-        self.row, self.column, self.said, self.inside = -1, -1, "", False
+        self.row, self.column, self.said = -1, -1, ""
+        self.error = self.value = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         tag = tag.rpartition(":")[2]
@@ -215,16 +216,18 @@ class _ErrorCells:
             place = re.fullmatch(r"([A-Za-z]{1,3})([0-9]{1,7})", attributes.get("r", ""))
             self.column = _column(place[1]) if place else self.column + 1
             self.row = int(place[2]) - 1 if place else self.row
-            self.inside, self.said = attributes.get("t") == "e", ""
+            self.error, self.said = attributes.get("t") == "e", ""
+        self.value = tag == "v"
 
     def text(self, text: str) -> None:
-        if self.inside:
+        if self.error and self.value:
             self.said += text
 
     def end(self, tag: str) -> None:
-        if tag.rpartition(":")[2] == "c" and self.inside:
+        self.value = False
+        if tag.rpartition(":")[2] == "c" and self.error:
             self.cells.append([self.row, self.column, self.said.strip()[:20] or "#"])
-            self.inside = False
+            self.error = False
 
 
 def _column(letters: str) -> int:

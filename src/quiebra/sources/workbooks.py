@@ -17,20 +17,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quiebra.errors import SourceError
+from quiebra.errors import Said, SourceError
 
 LIMITS = {"cells": 6_000_000, "inflated": 400_000_000, "bytes": 700_000_000, "seconds": 60}
 """A workbook of 100,000 rows and 26 columns takes 0.1 to 0.25 of each; one ten times as large is refused."""
+LARGE = Said(
+    "{path} takes more memory than a table of 100,000 rows does: delete what lies beyond the table (Ctrl+End shows the last "
+    "cell), or save it as CSV"
+)
+SLOW = Said("{path} takes too long to read: delete what lies beyond the table (Ctrl+End shows the last cell), or save it as CSV")
 REFUSALS = {
-    "memory": "{path} takes more memory than a table of 100,000 rows does: delete what lies beyond the table (Ctrl+End shows the "
-    "last cell), or save it as CSV",
-    "time": "{path} takes too long to read: delete what lies beyond the table (Ctrl+End shows the last cell), or save it as CSV",
-    "inflated": "{path} inflates to more than a workbook of 100,000 rows does: save it as CSV",
-    "far": "{path} has cells as far as row {row} and column {column}: delete what lies beyond the table, or save it as CSV",
-    "password": "{path} is protected by a password: save it without one",
-    "damaged": "{path} cannot be read as {kind}: {reason}",
-    "sheet": "{path} has no sheet '{sheet}'; it has {sheets}",
-    "hidden": "{path} has hidden sheets alone ({sheets}): name one as sheet in params.yaml, or show it",
+    "memory": LARGE,
+    "time": SLOW,
+    "inflated": Said("{path} inflates to more than a workbook of 100,000 rows does: save it as CSV"),
+    "far": Said("{path} has cells as far as row {row} and column {column}: delete what lies beyond the table, or save it as CSV"),
+    "password": Said("{path} is protected by a password: save it without one"),
+    "damaged": Said("{path} cannot be read as {kind}: {reason}"),
+    "sheet": Said("{path} has no sheet '{sheet}'; it has {sheets}"),
+    "hidden": Said("{path} has hidden sheets alone ({sheets}): name one as sheet in params.yaml, or show it"),
 }
 
 
@@ -146,7 +150,7 @@ def read_sheet(path: Path, sheet: str | None) -> Sheet:
             code = values.pop("refused")
             if "sheets" in values:
                 values["sheets"] = ", ".join(f"'{name}'" for name in values["sheets"])
-            raise SourceError(REFUSALS[code], **values)
+            raise SourceError(REFUSALS[code].text, **values)
         columns = [_column(Path(folder), index) for index in range(answer["width"])]
     for row, column, mark in answer["errors"]:
         if row < answer["height"] and column < len(columns):
