@@ -19,6 +19,7 @@ BASE = {
     "brand",
     "canonical",
     "errors",
+    "exports",
     "files",
     "items",
     "params",

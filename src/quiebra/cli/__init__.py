@@ -200,6 +200,7 @@ def score(
 
     Example: quiebra score statements.csv --out scores.csv
     """
+    from quiebra.exports import as_csv
     from quiebra.files import write_text
     from quiebra.scoring import score_file
     from quiebra.workspace import Workspace
@@ -207,7 +208,7 @@ def score(
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         typer.echo(line, err=True)
-    text = scored.table.write_csv()
+    text = as_csv(scored.table)
     if out is None:
         typer.echo(text, nl=False)
     else:
