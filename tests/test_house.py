@@ -21,6 +21,8 @@ BASE = {
     "errors",
     "exports",
     "files",
+    "names",
+    "plain_yaml",
     "items",
     "params",
     "provenance",
