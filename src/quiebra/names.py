@@ -6,6 +6,7 @@ something that nobody did. They are refused where a person gives a name; in name
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 from quiebra.errors import NameRefused
@@ -68,7 +69,8 @@ def printable(text: object, *, lines: bool = False) -> str:
 
 
 def _spelt(sign: str) -> str:
-    return f"\\u{ord(sign):04x}" if ord(sign) < 0x10000 else f"\\U{ord(sign):08x}"
+    """Return a sign as JSON spells it, so that what is printed as JSON is still JSON."""
+    return json.dumps(sign)[1:-1] if not sign.isascii() else f"\\u{ord(sign):04x}"
 
 
 def _seen(text: str, what: str) -> str:

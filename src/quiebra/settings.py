@@ -18,6 +18,7 @@ DATABASE_URL = "QUIEBRA_DATABASE_URL"
 USER = "QUIEBRA_USER"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL = "QUIEBRA_CHANNEL_"
+AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
 SHORTEST_SECRET = 4
 """Signs; shorter passwords would be found in every text."""
 LONG_PART = 12
@@ -43,6 +44,12 @@ def person() -> str:
         return person_name(getpass.getuser(), "the name of who is logged in")
     except (OSError, KeyError):
         return "unknown"
+
+
+def audit_folder() -> Path | None:
+    """Return the folder in which the ends of the audit chain are noted, from QUIEBRA_AUDIT_HEADS; None: beside the database."""
+    given = os.environ.get(AUDIT_HEADS, "").strip()
+    return Path(given).absolute() if given else None
 
 
 def database_url(root: Path) -> str | URL:

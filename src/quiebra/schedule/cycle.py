@@ -130,7 +130,8 @@ class _Cycle:
 
     def _deliver(self) -> None:
         if not {"score", "report"} & set(self.ended.errors):
-            outbox.queue(self.engine, letters.report_letters(self.workspace, self.params), again=ready(self.params.delivery))
+            made = letters.report_letters(self.workspace, self.params, store.head(self.engine))
+            outbox.queue(self.engine, made, again=ready(self.params.delivery))
         self._send()
 
     def _send(self) -> None:
@@ -148,8 +149,9 @@ class _Cycle:
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
             action, why = f"cycle {state}", error or "all steps"
             append(connection, [Entry(person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)])
-        head = verify(self.engine)
-        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{head.last_id}:{head.last_hash}")
+        chain = verify(self.engine)
+        faults = {"audit_faults": chain.faults} if chain.faults else {}
+        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{chain.last_id}:{chain.last_hash}", **faults)
 
     def _send_notice(self) -> None:
         try:

@@ -17,8 +17,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound
 from quiebra.errors import StoreError
 from quiebra.files import keep_private
 from quiebra.settings import DATABASE_URL, without_secrets
+from quiebra.store.heads import begin, note_when_committed
 from quiebra.store.stored import Garbled
 
+BUSY_MILLISECONDS = 30_000
+"""How long SQLite waits for another program that holds the file."""
 ODD_SIGNS = "where the user or the password has one of @ : / # % ? write it in percent code, such as %40 for @"
 
 
@@ -37,6 +40,7 @@ def connect(url: str | URL) -> Engine:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
             event.listen(engine, "begin", _begin)
+        note_when_committed(engine)
         with engine.connect():
             return engine
     except (DBAPIError, OSError, UnicodeError) as error:
@@ -153,7 +157,7 @@ def _reason(error: Exception) -> str:
 def _sqlite_settings(connection, _record) -> None:  # type: ignore[no-untyped-def]
     connection.isolation_level = None  # leave BEGIN to us: the driver would commit before each CREATE TABLE
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA busy_timeout = 30000")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
 
 def upgrade(engine: Engine) -> None:
@@ -169,3 +173,6 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(config, "head")
         except command.util.CommandError as error:
             raise StoreError(f"the database was made by another version of quiebra ({error}): update this checkout") from error
+        head = connection.exec_driver_sql("SELECT entry_id, hash FROM auditoria_sellos WHERE name = 'head'").first()
+    if head is not None:
+        begin(engine, *head)
