@@ -6,9 +6,8 @@ import contextlib
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,7 +118,7 @@ def test_every_command_answers_in_words_whatever_the_database_holds(
             _put_back(database, kept)
             STATES[state](database)
             code, out = said(capsys, words)
-            if state in OPENED and words != "publish" or state == "no ends of the audit chain" and words.startswith("audit verify"):
+            if (state in OPENED and words != "publish") or (state == "no ends of the audit chain" and words.startswith("audit verify")):
                 assert code == 1, (words, out)
             if state in OPENED and words not in ("doctor",):
                 assert "quiebra.db" in out, (words, out)

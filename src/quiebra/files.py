@@ -121,12 +121,16 @@ def _damaged(path: Path, error: Exception) -> WorkspaceError:
     return WorkspaceError("{path} is damaged ({why}): delete it and run `quiebra run`, which makes it anew", path=path, why=why)
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; WorkspaceError, with the remedy, where the file is missing or damaged."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read JSON, as this program writes it: names and values. WorkspaceError, with the remedy, where the file is missing or
+    damaged."""
     try:
-        return json.loads(_needs(path).read_text(encoding="utf-8"))
+        content = json.loads(_needs(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         raise _damaged(path, error) from None
+    if not isinstance(content, dict):
+        raise _damaged(path, ValueError("it holds no names and values"))
+    return content
 
 
 def read_table(path: Path) -> pl.DataFrame:

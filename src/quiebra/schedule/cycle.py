@@ -21,10 +21,10 @@ from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
 from quiebra.errors import QuiebraError, StageError
-from quiebra.files import read_json
+from quiebra.files import append_line, private_folder, read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
-from quiebra.settings import database_url, person
+from quiebra.settings import database_url, person, without_secrets
 from quiebra.store.audit import Entry, append, verify
 from quiebra.store.engine import alone, answering, reading
 from quiebra.store.tables import Cycle
@@ -166,10 +166,8 @@ class _Cycle:
 
 def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
     line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
-    path = workspace.root / "data" / "logs" / "schedule.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line, ensure_ascii=False) + "\n")
+    path = private_folder(workspace.root / "data" / "logs") / "schedule.jsonl"
+    append_line(path, without_secrets(json.dumps(line, ensure_ascii=False)))
     say(line)
 
 
