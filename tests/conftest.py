@@ -210,5 +210,5 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
         yield make
     finally:
-        del os.environ["QUIEBRA_AUDIT_HEADS"]
+        os.environ.pop("QUIEBRA_AUDIT_HEADS", None)
         run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import re
 import shutil
 import stat
@@ -268,7 +267,8 @@ def test_the_monthly_mail_keeps_the_end_of_the_chain(workspace: Path) -> None:
     assert body.count(f"audit verify --known {number}:{hash_}") == 2  # in text and in HTML
 
 
-def test_the_command_line_finds_the_cut_and_puts_a_copy_on_record(workspace: Path) -> None:
+def test_the_command_line_finds_the_cut_and_puts_a_copy_on_record(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QUIEBRA_AUDIT_HEADS", raising=False)
     (workspace / "data/quiebra.db.heads").unlink(missing_ok=True)
     env = {"QUIEBRA_AUDIT_HEADS": ""}
     watched = command(workspace, "quiebra", "audit", "verify", **env)
@@ -276,7 +276,6 @@ def test_the_command_line_finds_the_cut_and_puts_a_copy_on_record(workspace: Pat
     assert "noted since" in watched.stdout
     engine = store.connect(f"sqlite:///{workspace / 'data' / 'quiebra.db'}")
     last = head(engine)[0]
-    os.environ.pop("QUIEBRA_AUDIT_HEADS", None)
     record(engine, [entry("to be cut")])
     cut(engine, last)
     engine.dispose()

@@ -67,8 +67,7 @@ def private_folder(path: Path) -> Path:
     """Make a folder that only this user can look into, or make one so. WorkspaceError where it cannot be made."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        if path.stat().st_mode & 0o077:
-            path.chmod(PRIVATE_FOLDER)
+        _limit(path, PRIVATE_FOLDER)
     return path
 
 
@@ -78,8 +77,14 @@ def keep_private(path: Path) -> None:
     with contextlib.suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
     with contextlib.suppress(OSError):
-        if path.stat().st_mode & 0o077:
-            path.chmod(PRIVATE_FILE)
+        _limit(path, PRIVATE_FILE)
+
+
+def _limit(path: Path, mode: int) -> None:
+    """Take a path's rights from everybody but this user, who can read it then whatever the umask."""
+    now = path.stat().st_mode & 0o777
+    if now & 0o077 or not now & 0o400:
+        path.chmod(mode)
 
 
 def append_line(path: Path, line: str) -> None:

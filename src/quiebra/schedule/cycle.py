@@ -95,7 +95,7 @@ class _Cycle:
             self._log(step, DONE, began)
         except Exception as error:  # whatever it was: the next steps are tried, and the owner is told
             known = isinstance(error, QuiebraError)
-            self.ended.errors[step] = str(error) if known else f"{type(error).__name__}: {error}"
+            self.ended.errors[step] = without_secrets(str(error) if known else f"{type(error).__name__}: {error}")
             self._log(step, FAILED, began, error=self.ended.errors[step])
             outbox.queue(self.engine, letters.notice(self.params, self.ended.cycle_id, step, self.ended.errors[step]))
 

@@ -101,8 +101,10 @@ def _begin(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection that only reads, so that it does not wait for one that writes. StoreError where the database refuses."""
-    with answering(engine), engine.connect().execution_options(reads=True) as connection:
+    """Give a connection that only reads, so that it does not wait for one that writes, and all that it reads is of one moment.
+    StoreError where the database refuses."""
+    options = {"reads": True} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with answering(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 
