@@ -35,9 +35,9 @@ REFUSED = {
     "a name twice deeper down": ("a: {x: 1, x: 1}", "'x' is there twice"),
     "a list as a name": ("? [1]\n: 2", "unhashable"),
     "deep nesting": ("a: " + "[" * 5000 + "]" * 5000, "nested deeper"),
-    "deep nesting that never ends": ("{a: " * 50_000, "nested deeper"),
+    "deep nesting that never ends": ("{a: " * 10_000, "nested deeper"),
     "deep blocks": ("\n".join(" " * n + "a:" for n in range(200)), "nested deeper"),
-    "a very long number": ("a: " + "9" * 100_000, "too long"),
+    "a very long number": ("a: " + "9" * 30_000, "too long"),
     "a very long fraction": ("a: 0." + "3" * 5000, "too long"),
     "an infinite number": ("a: .inf", "finite"),
     "no number": ("a: .nan", "finite"),
@@ -97,7 +97,7 @@ def test_a_page_of_settings_that_hold_a_billion_laughs_answers(workspace: Path, 
 
 
 NASTY = ["", " ", "9" * 100_000, "-" + "9" * 4000, "1" * 400, "1e999", "inf", ".inf", "nan", "-0", "²", "١٢", "1_000", "0x1F", "1,5,5", "1.5e",
-    "null", "None", "[]", "{}", "[[[[", "a\0b", "\x1b[2J", "\u202eabc", "x" * 19_999, "a" + " " * 19_990 + "b", ":" * 5000, "," * 19_000,
+    "null", "None", "[]", "{}", "[[[[", "a\0b", "\x1b[2J", "\u202eabc", "x" * 9_999, "a" + " " * 9_990 + "b", ":" * 5000, "," * 9_000,
     "A: 1, A: 1", "A: 9" + "9" * 5000, "\ud800", "- a\n- b", "x: {y: 1}", "x: {measure: pd_12m, raise: .inf, clear: 0.1}", "%", "{0}", "{name}"]  # fmt: skip
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from quiebra.errors import YamlRefused
 
-LARGEST = 200_000
-"""Signs; a params.yaml has some ten thousand."""
+LARGEST = 60_000
+"""Signs; a params.yaml has some ten thousand. The time to read a text grows with it, to some seconds at most."""
 DEEPEST = 20
 LONGEST_NUMBER = 40
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

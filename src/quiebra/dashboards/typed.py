@@ -13,7 +13,7 @@ from quiebra.plain_yaml import LONGEST_NUMBER, read_yaml
 BY_LINE = ("alerts.rules", "delivery.channels")
 TEXTS = ("report.status", "report.lang", "dashboards.language", "score.watch_from", "delivery.timezone", "schedule.cron")
 OPTIONAL_TEXTS = ("report.title", "delivery.owner", "delivery.dashboards")
-LONGEST_TYPED = 20_000
+LONGEST_TYPED = 10_000
 """Signs that one setting may have; the longest, the alert rules, has about two thousand."""
 
 

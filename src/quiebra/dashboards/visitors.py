@@ -14,6 +14,7 @@ from traitlets import Dict
 
 from quiebra.dashboards.access import READER
 from quiebra.dashboards.limits import Guesses
+from quiebra.files import write_text
 
 FOLDER = "QUIEBRA_VISITORS"
 """The variable that tells a page's kernel where the server writes who opened it."""
@@ -81,9 +82,7 @@ def _browser_cookie(handler: Any) -> str:
 
 def remember(folder: Path, kernel_id: str, person: str) -> None:
     """Write who opened a page; only this user of the machine can read it."""
-    path = folder / f"{kernel_id}.json"
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        json.dump({"person": person}, handle)
+    write_text(folder / f"{kernel_id}.json", json.dumps({"person": person}), private=True)
 
 
 def visitor() -> str | None:
