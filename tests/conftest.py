@@ -199,6 +199,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     run(programs / "initdb", "-D", data, "-A", "trust", "-U", "quiebra", "--no-sync")
     settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
+    os.environ["QUIEBRA_AUDIT_HEADS"] = str(folder / "heads")  # the ends of their chains are not noted in this checkout
     try:
 
         def make(name: str) -> str:
@@ -209,4 +210,5 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
         yield make
     finally:
+        os.environ.pop("QUIEBRA_AUDIT_HEADS", None)
         run(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")

@@ -17,6 +17,7 @@ from quiebra.errors import StoreError
 from quiebra.params.operations import Retention
 from quiebra.store import audit
 from quiebra.store.audit import Entry, append, prune, record, verify
+from quiebra.store.heads import heads_path
 from quiebra.store.tables import Cycle, Message
 
 
@@ -85,7 +86,10 @@ def test_a_chain_written_anew_as_a_whole_lacks_the_hash_that_was_noted(engine: E
         connection.execute(text("DELETE FROM auditoria"))
         connection.execute(text(f"UPDATE auditoria_sellos SET entry_id = 0, hash = '{'0' * 64}'"))
     record(engine, [entry("other") for _ in range(3)])
+    assert "entry 3 is not the one that was noted on" in verify(engine).faults[0]
+    heads_path(engine).unlink()
     assert verify(engine).faults == []
+    assert "was noted in" in verify(engine).remarks[0]
     assert "written anew" in verify(engine, (noted["entry_id"], noted["hash"])).faults[0]
 
 

@@ -9,6 +9,7 @@ import pytest
 from quiebra.dashboards import portfolio
 from quiebra.dashboards.base import Base
 from quiebra.errors import SourceError
+from quiebra.exports import as_csv, as_excel
 from quiebra.risk.shocks import KEYS
 from quiebra.words import Words
 from quiebra.workspace import Workspace
@@ -75,7 +76,7 @@ def test_text_far_down_in_a_workbook_is_a_fault_and_empty_rows_count(base: Base)
     place = pl.int_range(pl.len())
     rows = rows.with_columns(net_income=pl.when(place == 1298).then(pl.lit("many")).otherwise(pl.col("net_income").cast(pl.String)))
     rows = rows.with_columns(pl.when(place != 2).then(pl.all()))  # an empty row, the fourth
-    held = portfolio.of_upload(base, "mine.xlsx", portfolio.excel(rows))
+    held = portfolio.of_upload(base, "mine.xlsx", as_excel(rows))
     assert portfolio.problems(held.faults, EN).rows() == [(1300, "net_income = 'many'")]
     assert held.table.height == 1398
 
@@ -118,11 +119,11 @@ def test_the_template_can_be_uploaded_as_it_is(base: Base) -> None:
 def test_downloads_hold_the_table_and_no_formula(base: Base, tmp_path: Path) -> None:
     held = portfolio.of_run(base)
     table = held.table.with_columns(name=pl.when(pl.int_range(pl.len()) == 0).then(pl.lit("=1+1")).otherwise("name"))
-    (tmp_path / "x.xlsx").write_bytes(portfolio.excel(table))
+    (tmp_path / "x.xlsx").write_bytes(as_excel(table))
     back = pl.read_excel(tmp_path / "x.xlsx")
     assert back["pd_12m"].to_list() == pytest.approx(table["pd_12m"].to_list())
     assert back["name"][0] == "=1+1"  # as text
-    lines = portfolio.csv(table).decode().splitlines()
+    lines = as_csv(table).splitlines()
     assert len(lines) == table.height + 1
     assert "'=1+1" in lines[1]
 

@@ -10,7 +10,9 @@ QuiebraError
 ├── AlertError        an alert, a watch list entry or an override cannot be changed so
 ├── DeliveryError     a message cannot be made or sent as asked
 ├── StageError        a stage's notebook failed
-└── WorkspaceError    not inside a workspace, an output is missing, or the disk cannot be written
+├── NameRefused       a name or comment holds what cannot be seen
+├── YamlRefused       a text is no YAML, or more than names, values and lists
+└── WorkspaceError    not inside a workspace, an output is missing or damaged, or the disk cannot be written
 
 Each message names the thing and the remedy; the command line prints it without a stack trace.
 """
@@ -101,6 +103,14 @@ class StageError(QuiebraError):
 
 class WorkspaceError(QuiebraError):
     """The workspace lacks something or cannot be written."""
+
+
+class NameRefused(QuiebraError):
+    """A name or a comment that a person gave holds what cannot be seen."""
+
+
+class YamlRefused(QuiebraError):
+    """A text is no YAML, or holds more than names, values and lists."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> Said | str:

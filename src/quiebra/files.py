@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -12,32 +13,96 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Only the user who runs this may read them, whatever the umask: the database, messages, and who opened a page."""
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, private: bool = False) -> Path:
     """Call ``write`` on a temporary neighbour of ``path``, flush it to disk and move it into place.
 
-    A process killed in the middle leaves the old file, or none, never half of one. Raises WorkspaceError, naming
-    the path, where the disk cannot be written.
+    A process killed in the middle leaves the old file, or none, never half of one. A file that is replaced keeps its rights;
+    ``private``: only this user can read it, from its first byte on. Raises WorkspaceError, naming the path, where the disk cannot
+    be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _prepare(partial, path, private)
         write(partial)
         with partial.open("rb+") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
-    except OSError as error:
-        why = error.strerror or error
-        raise WorkspaceError("cannot write {path}: {why}. Check the disk and its permissions.", path=path, why=why) from error
+    except (OSError, pl.exceptions.ComputeError) as error:  # Polars has an error of its own for a full disk
+        raise unwritable(path, error) from error
     finally:
-        if partial.exists():
-            partial.unlink()
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 
-def write_text(path: Path, text: str) -> Path:
+def _prepare(partial: Path, path: Path, private: bool) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        mode = PRIVATE_FILE if private else path.stat().st_mode & 0o777 | 0o600
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        partial.chmod(mode)
+
+
+def unwritable(path: Path, error: Exception) -> WorkspaceError:
+    """Return what to say where a path cannot be written."""
+    why = getattr(error, "strerror", None) or error
+    return WorkspaceError("cannot write {path}: {why}. Check the disk and its permissions.", path=path, why=why)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Any:
+    """Name a path in whatever the system says while it is written: an error of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only this user can look into, or make one so. WorkspaceError where it cannot be made."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        _limit(path, PRIVATE_FOLDER)
+    return path
+
+
+def keep_private(path: Path) -> None:
+    """Make a file so that only this user can read it; one that does not exist is made empty, one of somebody else's, or on a disk
+    that cannot be written, is left as it is."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
+    with contextlib.suppress(OSError):
+        _limit(path, PRIVATE_FILE)
+
+
+def _limit(path: Path, mode: int) -> None:
+    """Take a path's rights from everybody but this user, who can read it then whatever the umask."""
+    now = path.stat().st_mode & 0o777
+    if now & 0o077 or not now & 0o400:
+        path.chmod(mode)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a private file, whole or not at all where several do so at once. WorkspaceError where it cannot be
+    written."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, PRIVATE_FILE)
+        try:
+            os.write(handle, f"{line}\n".encode())
+        finally:
+            os.close(handle)
+    keep_private(path)
+
+
+def write_text(path: Path, text: str, *, private: bool = False) -> Path:
     """Write UTF-8 text atomically."""
-    return write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+    return write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"), private=private)
 
 
 def write_json(path: Path, content: Any) -> Path:
@@ -56,11 +121,26 @@ def _needs(path: Path) -> Path:
     return path
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; WorkspaceError, with the command that makes it, where the file is missing."""
-    return json.loads(_needs(path).read_text(encoding="utf-8"))
+def _damaged(path: Path, error: Exception) -> WorkspaceError:
+    why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return WorkspaceError("{path} is damaged ({why}): delete it and run `quiebra run`, which makes it anew", path=path, why=why)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read JSON, as this program writes it: names and values. WorkspaceError, with the remedy, where the file is missing or
+    damaged."""
+    try:
+        content = json.loads(_needs(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(content, dict):
+        raise _damaged(path, ValueError("it holds no names and values"))
+    return content
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Read a Parquet table; WorkspaceError, with the command that makes it, where the file is missing."""
-    return pl.read_parquet(_needs(path))
+    """Read a Parquet table; WorkspaceError, with the remedy, where the file is missing or damaged."""
+    try:
+        return pl.read_parquet(_needs(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _damaged(path, error) from None

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from quiebra.errors import QuiebraError, StageError, WorkspaceError, nearest
+from quiebra.files import write_text, writing
 from quiebra.params import StageParams, for_stage, plain
 from quiebra.workspace import Workspace
 
@@ -76,11 +77,9 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
         evidence = evidence.parent / lang / evidence.name
     with one_at_a_time(workspace, "stage"):
         partial = evidence.with_name(f".{evidence.stem}.partial.ipynb")
-        try:
+        with writing(partial):
             evidence.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WorkspaceError(f"cannot write {evidence.parent}: {error.strerror}. Check the disk.") from error
-        _execute(workspace, stage, partial, overrides, progress)
+            _execute(workspace, stage, partial, overrides, progress)
         normalise(partial, workspace)
         if name in REPORTS:
             _finish(workspace, name, partial, params)
@@ -185,4 +184,4 @@ def normalise(path: Path, workspace: Workspace) -> None:
         cell.metadata.pop("execution", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell["id"] = "injected-parameters"
-    path.write_text(nbformat.writes(notebook), encoding="utf-8")
+    write_text(path, nbformat.writes(notebook))

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from quiebra.errors import PanelError, StageError, nearest
-from quiebra.files import read_table
+from quiebra.files import read_table, write_text
 from quiebra.params import for_stage
 from quiebra.provenance import digest
 from quiebra.reports.front import page_metadata
@@ -93,4 +93,4 @@ def _execute(workspace: Workspace, executed: Path, company: str, overrides: dict
         raise StageError(f"the tear sheet of '{company}' failed: {error.ename}: {message}") from None
     for place, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
         cell.execution_count = place  # whatever the kernel has run before
-    executed.write_text(nbformat.writes(notebook), encoding="utf-8")
+    write_text(executed, nbformat.writes(notebook))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from quiebra.alerts.wording import LEVELS
 from quiebra.errors import AlertError, closest
+from quiebra.names import comment, person_name, same_person
 from quiebra.store.audit import Entry, append
 from quiebra.store.engine import answering, reading
 from quiebra.store.tables import Company, Override, Prediction, Run, WatchEntry
@@ -27,7 +28,7 @@ def watch(
     level: the same as before, 1 for a new entry. review_on: when to look again; in 90 days. AlertError where the company is not
     among those scored, or no reason is given.
     """
-    _reason(reason)
+    reason, who = _reason(reason), person_name(who, "who")
     if level is not None and level not in LEVELS:
         raise AlertError(f"level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}")
     today = _today()
@@ -41,7 +42,7 @@ def watch(
         before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
         new = {
             "level": level or (before["level"] if before else 1),
-            "reason": reason.strip(),
+            "reason": reason,
             "who": who,
             "review_on": review_on,
             "since": before["since"] if before else today,
@@ -49,13 +50,13 @@ def watch(
         connection.execute(delete(WatchEntry).where(mine))
         connection.execute(insert(WatchEntry), {**new, "source": run.source, "company_id": company_id, "changed_at": _now()})
         action = "watch changed" if before else "watch added"
-        append(connection, [Entry(who, action, company_id, _kept(before), new, reason.strip(), run.run_id)])
+        append(connection, [Entry(who, action, company_id, _kept(before), new, reason, run.run_id)])
     return new["level"]  # type: ignore[return-value]
 
 
 def unwatch(engine: Engine, company_id: str, who: str, reason: str) -> None:
     """Take a company off the analysts' watch list. AlertError where it is not on it, or no reason is given."""
-    _reason(reason)
+    reason = _reason(reason)
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         run = _current(connection)
@@ -64,7 +65,7 @@ def unwatch(engine: Engine, company_id: str, who: str, reason: str) -> None:
         if before is None:
             raise AlertError(f"company '{company_id}' is not on the analysts' watch list")
         connection.execute(delete(WatchEntry).where(mine))
-        append(connection, [Entry(who, "watch removed", company_id, _kept(before), None, reason.strip(), run.run_id)])
+        append(connection, [Entry(who, "watch removed", company_id, _kept(before), None, reason, run.run_id)])
 
 
 def _kept(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -77,7 +78,7 @@ def propose(
     """Propose another grade for a company than the model's; return the override's id. It counts once another person has
     approved it (`approve`), for ``days`` from now. AlertError: grade not in the scale, or the model's own; company not scored;
     no reason."""
-    _reason(reason)
+    reason, author = _reason(reason), person_name(author, "who")
     if rating not in grades:
         near = closest(rating, grades)
         raise AlertError(f"'{rating}' is not a grade" + (f" (did you mean '{near}'?)" if near else ""))
@@ -97,26 +98,26 @@ def propose(
             "pd_12m": score.pd_12m,
             "run_id": run.run_id,
             "as_of": run.as_of,
-            "reason": reason.strip(),
+            "reason": reason,
             "author": author,
             "made_on": today,
             "expires_on": today + dt.timedelta(days=days),
         }
         made = connection.execute(insert(Override).values(row).returning(Override.override_id)).scalar_one()
-        append(connection, [Entry(author, "override proposed", str(made), score.rating, row, reason.strip(), run.run_id)])
+        append(connection, [Entry(author, "override proposed", str(made), score.rating, row, reason, run.run_id)])
     return made
 
 
 def approve(engine: Engine, override_id: int, approver: str) -> None:
     """Approve a proposed override; the one that was in force for the company ends. AlertError: it is the author who approves,
     or there is no such proposal, or its time is over."""
-    today = _today()
+    today, approver = _today(), person_name(approver, "who")
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         row = _one(connection, override_id)
         if row.approver is not None:
             raise AlertError(f"override {override_id} was approved by {row.approver} on {row.approved_on}")
-        if _person(row.author) == _person(approver):
+        if same_person(row.author, approver):
             raise AlertError(f"override {override_id} was proposed by {row.author}: another person must approve it")
         if row.expires_on < today:
             raise AlertError(f"override {override_id} expired on {row.expires_on}: propose it anew")
@@ -131,11 +132,11 @@ def approve(engine: Engine, override_id: int, approver: str) -> None:
 
 def withdraw(engine: Engine, override_id: int, who: str, reason: str) -> None:
     """End an override, or refuse a proposed one. AlertError where it has ended, or no reason is given."""
-    _reason(reason)
+    reason, who = _reason(reason), person_name(who, "who")
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         _one(connection, override_id)
-        _end(connection, override_id, who, reason.strip(), _today())
+        _end(connection, override_id, who, reason, _today())
 
 
 def _end(connection: Connection, override_id: int, who: str, reason: str, today: dt.date) -> None:
@@ -250,6 +251,7 @@ def _current(connection: Connection) -> Any:
 
 def _scored(connection: Connection, company_id: str) -> tuple[Any, Any]:
     run = _current(connection)
+    comment(company_id, "company")
     score = connection.execute(
         select(Prediction.rating, Prediction.pd_12m).where(
             Prediction.run_id == run.run_id, Prediction.kind == "current", Prediction.company_id == company_id
@@ -265,13 +267,11 @@ def _scored(connection: Connection, company_id: str) -> tuple[Any, Any]:
     return run, score
 
 
-def _reason(text: str) -> None:
-    if len(text.strip()) < 5:
+def _reason(text: str) -> str:
+    kept = comment(text, "the reason")
+    if len(kept) < 5:
         raise AlertError("say why, in a few words: the reason is kept with the decision")
-
-
-def _person(name: str) -> str:
-    return name.strip().casefold()
+    return kept
 
 
 def _today() -> dt.date:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
 from quiebra.errors import AlertError
+from quiebra.names import comment, person_name
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
 from quiebra.store.audit import Entry, append
@@ -145,12 +146,14 @@ def acknowledge(
     """Say that somebody looks after an alert: its owner (``who``, unless another is named), a note and when it is to be looked at
     again. Return its id. One that was acknowledged before can be again; AlertError where it is closed, or none or several match.
     """
+    who, note = person_name(who, "who"), comment(note, "note")
+    owner = who if owner is None else person_name(owner, "owner")
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         row = _one(connection, identifier)
         values = {
             "state": ACKNOWLEDGED,
-            "owner": owner or who,
+            "owner": owner,
             "note": note or row.note,
             "review_on": review_on or row.review_on,
         }
@@ -161,13 +164,14 @@ def acknowledge(
 def close(engine: Engine, identifier: str, who: str, note: str) -> str:
     """Close an alert and say why; return its id. The same cause raises no other. AlertError where it is closed already, no
     reason is given, or none or several match."""
-    if len(note.strip()) < 3:
+    who, note = person_name(who, "who"), comment(note, "the reason")
+    if len(note) < 3:
         raise AlertError("say why the alert is closed: the reason is kept with it")
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         row = _one(connection, identifier)
-        values = {"state": CLOSED, "note": note.strip(), "closed_on": row.seen_on, "closed_by": who}
-        _alter(connection, row.alert_id, values, who, "alert closed", note.strip(), row.seen_run)
+        values = {"state": CLOSED, "note": note, "closed_on": row.seen_on, "closed_by": who}
+        _alter(connection, row.alert_id, values, who, "alert closed", note, row.seen_run)
     return row.alert_id
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from quiebra.cli import operations
-from quiebra.errors import PanelError, QuiebraError
+from quiebra.cli import operations, terminal
+from quiebra.cli.terminal import say
+from quiebra.errors import PanelError
 
 app = typer.Typer(
     help="Corporate bankruptcy risk: from raw statements to a published report.",
@@ -34,7 +35,7 @@ def doctor() -> None:
 
     worst = 0
     for finding in examine():
-        typer.echo(f"{finding.mark:<5} {finding.what}" + (f"\n      {finding.remedy}" if finding.remedy else ""))
+        say(f"{finding.mark:<5} {finding.what}" + (f"\n      {finding.remedy}" if finding.remedy else ""), lines=True)
         worst = max(worst, finding.mark == "FAIL")
     raise typer.Exit(worst)
 
@@ -59,7 +60,7 @@ def run(
 
     reproduce(workspace)
     for line in result_lines(workspace):
-        typer.echo(line)
+        say(line)
 
 
 @app.command()
@@ -78,8 +79,8 @@ def publish() -> None:
     engine = store.connect(database_url(workspace.root))
     store.upgrade(engine)
     for table, rows in store.publish(engine, what).items():
-        typer.echo(f"{table:<24} {rows:>9,}")
-    typer.echo(f"run {what.run['run_id']} is current")
+        say(f"{table:<24} {rows:>9,}")
+    say(f"run {what.run['run_id']} is current")
 
 
 class Page(StrEnum):
@@ -112,15 +113,15 @@ def report(
         if not companies:
             raise PanelError("name the companies: quiebra report company ID")
         for made_sheet in tear_sheets(workspace, companies, lang):
-            typer.echo(made_sheet.html)
-            typer.echo(made_sheet.pdf)
+            say(made_sheet.html)
+            say(made_sheet.pdf)
         return
     if companies:
         raise PanelError(f"'{companies[0]}': only tear sheets are of companies: quiebra report company ID")
     stage = "report" if which is Page.risk else "validation_report"
     made = run_stage(workspace, stage, lang=lang, progress=sys.stderr.isatty())
     for ending in (".html", ".pdf"):
-        typer.echo(made.with_suffix(ending))
+        say(made.with_suffix(ending))
 
 
 @app.command()
@@ -136,7 +137,7 @@ def trace(identifier: Annotated[str, typer.Argument(help="a run's id, or a model
     from quiebra.workspace import Workspace
 
     found = store.trace(store.connect(database_url(Workspace.find().root)), identifier)
-    typer.echo(json.dumps(found, indent=2, default=str))
+    say(json.dumps(found, indent=2, default=str), lines=True)
 
 
 @app.command()
@@ -146,14 +147,14 @@ def models() -> None:
     Example: quiebra models
     """
     for model in _register().models(operations.database()):
-        typer.echo(
+        say(
             f"{model['model_id']}  v{model['version']}  {model['status']:<10}  {model['source']:<9} {model['trained_on']:<10} "
             f"AUC {model['auc']:.3f}"
         )
         for sentence in model["failed"]:
-            typer.echo(f"    failed: {sentence}")
+            say(f"    failed: {sentence}")
         if model["comparison"]:
-            typer.echo(f"    {_register().against(model['comparison'])}")
+            say(f"    {_register().against(model['comparison'])}")
 
 
 @app.command()
@@ -167,7 +168,7 @@ def promote(
     Example: quiebra promote 1a2b3c4d5e6f
     """
     made = _register().promote(operations.database(), model, who=operations.decider(who), despite=despite)
-    typer.echo(f"{made} is the champion")
+    say(f"{made} is the champion")
 
 
 @app.command()
@@ -180,7 +181,7 @@ def rollback(
     Example: quiebra rollback
     """
     again = _register().roll_back(operations.database(), source, who=operations.decider(who))
-    typer.echo(f"{again} is the champion again")
+    say(f"{again} is the champion again")
 
 
 def _register() -> Any:
@@ -200,19 +201,20 @@ def score(
 
     Example: quiebra score statements.csv --out scores.csv
     """
+    from quiebra.exports import as_csv
     from quiebra.files import write_text
     from quiebra.scoring import score_file
     from quiebra.workspace import Workspace
 
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
-        typer.echo(line, err=True)
-    text = scored.table.write_csv()
+        say(line, err=True)
+    text = as_csv(scored.table)
     if out is None:
-        typer.echo(text, nl=False)
+        say(text.removesuffix("\n"), lines=True)
     else:
         write_text(out, text)
-        typer.echo(f"{scored.table.height} companies scored: {out}")
+        say(f"{scored.table.height} companies scored: {out}")
 
 
 @app.command()
@@ -259,11 +261,11 @@ def schedule(
     if every:
         from quiebra.schedule.clock import run_clock
 
-        run_clock(workspace, typer.echo)
+        run_clock(workspace, say)
         return
     from quiebra.schedule.cycle import run_cycle
 
-    ended = run_cycle(workspace, lambda line: typer.echo(json.dumps(line, ensure_ascii=False)))
+    ended = run_cycle(workspace, lambda line: say(json.dumps(line, ensure_ascii=False)))
     raise typer.Exit(bool(ended.errors))
 
 
@@ -279,9 +281,5 @@ def dictionary() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors meant for a person come out as their message alone, with exit code 1."""
-    try:
-        app()
-    except QuiebraError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+    """Run the command line."""
+    terminal.run(app)

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from quiebra.cli.terminal import say
 from quiebra.errors import AlertError
+from quiebra.names import person_name
 
 Who = Annotated[str | None, typer.Option("--who", help="the person who decides; default: QUIEBRA_USER, or who is logged in")]
 Reason = Annotated[str, typer.Option("--reason", help="why, in a few words; it is kept")]
@@ -42,7 +44,7 @@ def decider(given: str | None) -> str:
     """Return who decides: the person named, QUIEBRA_USER, or who is logged in."""
     from quiebra.settings import person
 
-    return given or person()
+    return person_name(given, "--who") if given is not None else person()
 
 
 def _source(engine: Any) -> str:
@@ -87,11 +89,11 @@ def alerts_list(
     for row in found.to_dicts():
         owner = f"  {row['owner']}" if row["owner"] else ""
         again = f"  {_again(row['review_on'])}" if row["review_on"] else ""
-        typer.echo(
+        say(
             f"{row['alert_id']}  {row['severity']:<6} {row['state']:<12} {row['raised_on']}  {row['subject']}  "
             f"{sentence(row, words, grades)}{owner}{again}"
         )
-    typer.echo(f"{found.height} alert(s)", err=True)
+    say(f"{found.height} alert(s)", err=True)
 
 
 @alerts.command("ack")
@@ -109,7 +111,7 @@ def alerts_ack(
     from quiebra.alerts.states import acknowledge
 
     made = acknowledge(database(), identifier, decider(who), owner=owner, note=note, review_on=_day(review))
-    typer.echo(f"alert {made} is acknowledged")
+    say(f"alert {made} is acknowledged")
 
 
 @alerts.command("close")
@@ -122,7 +124,7 @@ def alerts_close(
     """
     from quiebra.alerts.states import close
 
-    typer.echo(f"alert {close(database(), identifier, decider(who), reason)} is closed")
+    say(f"alert {close(database(), identifier, decider(who), reason)} is closed")
 
 
 @alerts.command("history")
@@ -134,7 +136,7 @@ def alerts_history(identifier: Annotated[str, typer.Argument(help="an alert's id
     from quiebra.alerts.states import history
 
     for row in history(database(), identifier):
-        typer.echo(f"{row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['reason']}")
+        say(f"{row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['reason']}")
 
 
 @watch.command("list")
@@ -149,7 +151,7 @@ def watch_list() -> None:
     engine = database()
     for row in watched(engine, _source(engine)).to_dicts():
         level, again = LEVELS[row["level"]], _again(row["review_on"])
-        typer.echo(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
+        say(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
 
 
 @watch.command("add")
@@ -168,7 +170,7 @@ def watch_add(
     from quiebra.alerts.wording import LEVELS
 
     made = put(database(), company, decider(who), reason, level=level, review_on=_day(review))
-    typer.echo(f"{company} is on the list: {LEVELS[made]}")
+    say(f"{company} is on the list: {LEVELS[made]}")
 
 
 @watch.command("remove")
@@ -180,7 +182,7 @@ def watch_remove(company: Annotated[str, typer.Argument(help="a company's id")],
     from quiebra.alerts.analysts import unwatch
 
     unwatch(database(), company, decider(who), reason)
-    typer.echo(f"{company} is off the list")
+    say(f"{company} is off the list")
 
 
 @override.command("list")
@@ -200,7 +202,7 @@ def override_list(every: Annotated[bool, typer.Option("--all", help="proposed an
             if row["approver"]
             else "proposed"
         )
-        typer.echo(
+        say(
             f"{row['override_id']:>4}  {row['company_id']:<16} {row['model_rating']} → {row['rating']}  to {row['expires_on']}  "
             f"{state}  {row['author']}: {row['reason']}"
         )
@@ -221,7 +223,7 @@ def override_propose(
     from quiebra.alerts.analysts import propose
 
     made = propose(database(), company, grade, decider(who), reason, _params().score.grades, days=days)
-    typer.echo(f"override {made} is proposed; another person approves it: quiebra override approve {made}")
+    say(f"override {made} is proposed; another person approves it: quiebra override approve {made}")
 
 
 @override.command("approve")
@@ -233,7 +235,7 @@ def override_approve(number: Annotated[int, typer.Argument(help="the override's 
     from quiebra.alerts.analysts import approve
 
     approve(database(), number, decider(who))
-    typer.echo(f"override {number} is in force")
+    say(f"override {number} is in force")
 
 
 @override.command("end")
@@ -245,7 +247,7 @@ def override_end(number: Annotated[int, typer.Argument(help="the override's numb
     from quiebra.alerts.analysts import withdraw
 
     withdraw(database(), number, decider(who), reason)
-    typer.echo(f"override {number} has ended")
+    say(f"override {number} has ended")
 
 
 @audit.command("list")
@@ -257,7 +259,7 @@ def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50) -> Non
     from quiebra.store import entries
 
     for row in entries(database(), count):
-        typer.echo(
+        say(
             f"{row['entry_id']:>6}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['subject']}  "
             f"{row['reason']}"
         )
@@ -269,7 +271,8 @@ def audit_verify(
 ) -> None:
     """Check that no entry of the audit table was changed, put in or taken out; the exit code is 1 where one was.
 
-    Note the number and hash that it prints: with --known they show later that the table was not written anew as a whole.
+    The ends of the table that were noted outside the database show what was cut off or written anew; so does, with --known, the
+    number and hash in each monthly mail.
 
     Example: quiebra audit verify --known 41:9f3c2a
     """
@@ -283,11 +286,23 @@ def audit_verify(
         noted = (int(number), start)
     found = verify(database(), noted)
     for fault in found.faults:
-        typer.echo(f"FAIL  {fault}")
+        say(f"FAIL  {fault}")
     for remark in found.remarks:
-        typer.echo(remark)
-    typer.echo(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
+        say(remark)
+    say(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
     raise typer.Exit(bool(found.faults))
+
+
+@audit.command("restored")
+def audit_restored(reason: Reason, who: Who = None) -> None:
+    """Put on record that an older copy of the database was put back, or a new one begun: its end is noted from now on.
+
+    Example: quiebra audit restored --reason "the disk died; the copy of Sunday was put back"
+    """
+    from quiebra.store import restored
+
+    number, hash_ = restored(database(), decider(who), reason)
+    say(f"on record; the last entry is {number}:{hash_}")
 
 
 @audit.command("prune")
@@ -299,7 +314,7 @@ def audit_prune(who: Who = None) -> None:
     from quiebra.store import prune
 
     for what, n in prune(database(), _params().retention, decider(who)).items():
-        typer.echo(f"{what:<24} {n:>9,} deleted")
+        say(f"{what:<24} {n:>9,} deleted")
 
 
 @outbox.command("list")
@@ -314,7 +329,7 @@ def outbox_list(
 
     for row in messages(database(), waiting=waiting):
         why = f"  {row['error']}" if row["error"] else ""
-        typer.echo(
+        say(
             f"{row['message_id'][:12]}  {row['state']:<9} {row['queued_at']:%Y-%m-%d %H:%M}  {row['channel']}: "
             f"{row['recipient']}  {row['subject']}{why}"
         )
@@ -331,8 +346,8 @@ def outbox_send() -> None:
 
     tried = deliver(Workspace.find(), _params(), database())
     for message_id, outcome in tried:
-        typer.echo(f"{message_id[:12]}  {outcome.state}" + (f"  {outcome.error}" if outcome.error else ""))
-    typer.echo(f"{len(tried)} message(s) were due", err=True)
+        say(f"{message_id[:12]}  {outcome.state}" + (f"  {outcome.error}" if outcome.error else ""))
+    say(f"{len(tried)} message(s) were due", err=True)
 
 
 @outbox.command("retry")
@@ -346,7 +361,7 @@ def outbox_retry(
     from quiebra.delivery.outbox import decide
 
     made = decide(database(), identifier, decider(who), again=True, reason="sent again by hand")
-    typer.echo(f"message {made[:12]} waits again; `quiebra outbox send` sends it")
+    say(f"message {made[:12]} waits again; `quiebra outbox send` sends it")
 
 
 @outbox.command("drop")
@@ -359,4 +374,4 @@ def outbox_drop(
     """
     from quiebra.delivery.outbox import decide
 
-    typer.echo(f"message {decide(database(), identifier, decider(who), again=False, reason=reason)[:12]} is dropped")
+    say(f"message {decide(database(), identifier, decider(who), again=False, reason=reason)[:12]} is dropped")

@@ -9,6 +9,7 @@ import secrets
 import socket
 
 from quiebra.errors import WorkspaceError
+from quiebra.names import person_name, same_person
 
 READER = "reader"
 
@@ -48,6 +49,9 @@ def refuse_taken(host: str, port: int) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    for name in names:
-        if not re.fullmatch(r"[\w .@-]{1,60}", name) or name == READER:
-            raise WorkspaceError(f"--editor '{name}': use letters, digits, dots, @ and dashes, and not '{READER}'")
+    for place, name in enumerate(names):
+        again = any(same_person(name, other) for other in (READER, *names[:place]))
+        if not re.fullmatch(r"[\w .@-]{1,60}", name) or person_name(name, "--editor") != name or again:
+            raise WorkspaceError(
+                f"--editor '{name}': use letters, digits, dots, @ and dashes, and not '{READER}', nor a name twice"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -10,14 +11,16 @@ import tornado.web
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.login import LoginFormHandler
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
+from jupyter_server.services.kernels.handlers import KernelHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from quiebra.dashboards.access import READER
 from quiebra.dashboards.base import Base, written
+from quiebra.dashboards.limits import TooManyGuesses
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.page import PAGES, first_language
-from quiebra.dashboards.visitors import remember
+from quiebra.dashboards.visitors import browser_of, name_browser, remember
 from quiebra.errors import QuiebraError
 from quiebra.provenance import digest
 from quiebra.stages import under_way
@@ -27,6 +30,8 @@ from quiebra.workspace import Workspace
 if TYPE_CHECKING:
     from quiebra.dashboards.server import Dashboards
 
+KERNEL = re.compile(r'"kernelId":\s*"([\w-]+)"')
+"""Where a page says which kernel is its own."""
 KEEP = "public, max-age=86400"
 NEWS = {
     "under_way": mark("A run is under way: these are the results before it."),
@@ -62,9 +67,15 @@ class Plain(JupyterHandler):
         q = shell(self.app.workspace, self.base_url)
         self.finish(template.render(q=q, resources=resources, texts=said, form=self.xsrf_form_html))
 
-    def write_error(self, status_code: int, **_kwargs: Any) -> None:
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say that it went wrong, in words; the log has the rest."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
+        error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, TooManyGuesses):
+            self.set_header("Retry-After", str(error.wait))
+            note = mark("Too many wrong tokens came from there: try again in {seconds} seconds.")
+            Plain.plain(self, lambda _: {"title": _("Who is there?"), "note": _(note, seconds=error.wait)})
+            return
         self.plain(
             lambda _: {
                 "title": _("This page cannot be shown ({code})", code=status_code),
@@ -138,7 +149,7 @@ class State(Plain):
     @tornado.web.authenticated
     async def get(self, kernel_id: str) -> None:
         workspace, manager = self.app.workspace, self.app.kernel_manager
-        lives = kernel_id in manager and await manager.get_kernel(kernel_id).is_alive()
+        lives = owns(self, kernel_id) and await manager.get_kernel(kernel_id).is_alive()
         self.finish({"lives": lives, "under_way": under_way(workspace), "results": digest(str(written(workspace)))})
 
 
@@ -194,19 +205,52 @@ class DashboardPage(TornadoVoilaHandler):
             )
             return
         parts = self.get_generator(path=f"{name}.ipynb")
+        browser = name_browser(self)
         app.arriving += 1
         try:
-            self.write(await anext(parts, ""))  # from here on the page's kernel is known
+            self.show(await anext(parts, ""), browser)  # from here on the page's kernel is known
         finally:
             app.arriving -= 1
-        self.flush()
         async for part in parts:
-            self.write(part)
-            self.flush()
+            self.show(part, browser)
+
+    def show(self, part: str, browser: str) -> None:
+        """Send a part of the page; before the browser learns its kernel, that belongs to this browser."""
+        if found := KERNEL.search(part):
+            self.app.give(found[1], browser)
+        self.write(part)
+        self.flush()
 
     app = Plain.app
     write_error = Plain.write_error
     plain = Plain.plain
+
+
+def owns(handler: JupyterHandler, kernel_id: str) -> bool:
+    """Return whether a kernel runs whose page was given to the browser that asks."""
+    app: Dashboards = handler.settings["quiebra"]
+    browser = browser_of(handler)
+    return kernel_id in app.kernel_manager and browser is not None and app.owners.get(kernel_id) == browser
+
+
+def must_own(handler: JupyterHandler, kernel_id: str) -> None:
+    """Raise HTTPError(404) where a kernel is another's, warm or gone: who asks learns not which."""
+    if not owns(handler, kernel_id):
+        raise tornado.web.HTTPError(404)
+
+
+class Kernel(KernelHandler):
+    """A page's kernel: its state, and letting it go."""
+
+    @tornado.web.authenticated
+    async def get(self, kernel_id: str) -> None:
+        must_own(self, kernel_id)
+        await super().get(kernel_id)
+
+    @tornado.web.authenticated
+    async def delete(self, kernel_id: str) -> None:
+        must_own(self, kernel_id)
+        await super().delete(kernel_id)
 
 
 class Leave(JupyterHandler):
@@ -218,9 +262,8 @@ class Leave(JupyterHandler):
 
     @tornado.web.authenticated
     async def post(self, kernel_id: str) -> None:
-        manager = self.settings["quiebra"].kernel_manager
-        if kernel_id in manager:
-            await manager.shutdown_kernel(kernel_id, now=True)
+        if owns(self, kernel_id):
+            await self.settings["quiebra"].kernel_manager.shutdown_kernel(kernel_id, now=True)
         self.set_status(204)
 
 
@@ -229,6 +272,7 @@ class Channels(VoilaKernelWebsocketHandler):
 
     async def get(self, kernel_id: str) -> None:
         app: Dashboards = self.settings["quiebra"]
+        must_own(self, kernel_id)
         person = getattr(self.current_user, "username", READER)
         remember(app.visitors, kernel_id, person if person in app.identity_provider.tokens else READER)
         await super().get(kernel_id=kernel_id)

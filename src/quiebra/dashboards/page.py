@@ -23,6 +23,7 @@ from quiebra.dashboards.controls import ASSETS, Table, html
 from quiebra.dashboards.markup import Markup, escape
 from quiebra.dashboards.visitors import FOLDER
 from quiebra.errors import QuiebraError
+from quiebra.files import keep_private, private_folder
 from quiebra.params import load
 from quiebra.stages import under_way
 from quiebra.words import LANGUAGES, Words, both, mark
@@ -236,8 +237,8 @@ def log_failure(workspace: Workspace, page: str) -> str:
     log_id = uuid.uuid4().hex[:8]
     logger = logging.getLogger("quiebra.dashboards")
     if not logger.handlers:
-        path = workspace.root / "data" / "logs" / "dashboards.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = private_folder(workspace.root / "data" / "logs") / "dashboards.log"
+        keep_private(path)
         handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         logger.addHandler(handler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import polars as pl
 
 from quiebra.dashboards.base import Base
 from quiebra.errors import PanelError, Said, SourceError
+from quiebra.exports import as_excel
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.quarantine import RULES
 from quiebra.risk.losses import loss_report
@@ -272,34 +272,13 @@ def template(base: Base) -> bytes:
     for name in ITEM_NAMES:
         amount = amounts.get(name)
         example[name] = [None if amount is None else round(amount / options.units, 6)] * 2
-    return excel(pl.DataFrame({options.columns.get(name, name): values for name, values in example.items()}, strict=False))
+    return as_excel(pl.DataFrame({options.columns.get(name, name): values for name, values in example.items()}, strict=False))
 
 
 def for_download(table: pl.DataFrame, words: Words) -> pl.DataFrame:
     """Return a portfolio's table with the reasons in the reader's language alone."""
     why, other = ("reasons_es", "reasons") if words.language == "es" else ("reasons", "reasons_es")
     return table.drop(other).rename({why: "why"})
-
-
-def excel(table: pl.DataFrame) -> bytes:
-    """Return a table as an Excel file; text that looks like a formula stays text."""
-    import xlsxwriter
-
-    buffer = io.BytesIO()
-    with xlsxwriter.Workbook(
-        buffer, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
-    ) as book:
-        table.write_excel(book, worksheet="portfolio", autofit=False)
-    return buffer.getvalue()
-
-
-def csv(table: pl.DataFrame) -> bytes:
-    """Return a table as CSV; a text cell that a spreadsheet would take for a formula starts with an apostrophe."""
-    risky = pl.selectors.string().str.contains(r"^[=+\-@\t\r]")
-    safe = table.with_columns(
-        pl.when(risky).then(pl.lit("'") + pl.selectors.string()).otherwise(pl.selectors.string()).name.keep()
-    )
-    return safe.write_csv().encode()
 
 
 def labels(table: pl.DataFrame) -> list[str]:

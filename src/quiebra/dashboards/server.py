@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from quiebra.dashboards.access import READER
 from quiebra.dashboards.base import written
 from quiebra.dashboards.controls import ASSETS
 from quiebra.dashboards.kernels import can_fork
+from quiebra.dashboards.limits import listen
 from quiebra.dashboards.page import PAGES
 from quiebra.dashboards.visitors import FOLDER, Visitors
 from quiebra.errors import StoreError
@@ -53,6 +55,8 @@ class Dashboards(Voila):
     warm = False
     arriving = 0
     """Visitors let in whose kernel is not known yet: it may still have to be made."""
+    owners: dict[str, str]
+    """Kernel of a page → the browser that it was given to (see `quiebra.dashboards.visitors`)."""
     leaving: set[asyncio.Task[Any]]
     """Tasks of kernels taken out of the pools that are not yet gone."""
     aside: set[asyncio.Task[None]]
@@ -90,10 +94,15 @@ class Dashboards(Voila):
             (r"/voila/labextensions/(.*)", handlers.Extension, {"path": self.labextensions_path}),
             (rf"/({'|'.join(PAGES)})", handlers.DashboardPage, page),
             (r"/api/kernels/([\w-]+)/channels", handlers.Channels),
+            (r"/api/kernels/([\w-]+)", handlers.Kernel),
             (r"/voila/api/shutdown/([\w-]+)", handlers.Leave),
         ]
-        # of Voila's own only what its script asks for: a kernel's state, and who the visitor is
-        return [*ours, *(handler for handler in super().init_handlers() if re.match(r"/api/(kernels/[^/]*$|me)", handler[0]))]
+        # of Voila's own only what its script asks for: who the visitor is
+        return [*ours, *(handler for handler in super().init_handlers() if handler[0].startswith("/api/me"))]
+
+    def listen(self) -> None:
+        self.app.listen = partial(listen, self.app)  # type: ignore[method-assign]
+        super().listen()
 
     def pools(self) -> list[asyncio.Task[Any]]:
         return [task for pool in getattr(self.kernel_manager, "_pools", {}).values() for task in pool]
@@ -162,6 +171,11 @@ class Dashboards(Voila):
         """Return the kernels of open pages: those that are neither warm nor on their way out."""
         made = (task for task in (*self.pools(), *self.leaving) if task.done() and not task.exception())
         return set(self.kernel_manager.list_kernel_ids()) - {task.result()["kernel_id"] for task in made}
+
+    def give(self, kernel_id: str, browser: str) -> None:
+        """Give a page's kernel to the browser that asked for the page; nobody else can take it."""
+        self.owners = {kernel: owner for kernel, owner in self.owners.items() if kernel in self.kernel_manager}
+        self.owners.setdefault(kernel_id, browser)
 
     def full(self) -> bool:
         return len(self.open_now()) + self.arriving >= self.open_pages
@@ -240,7 +254,7 @@ def serve(
     )  # fmt: skip
     options = load(workspace).dashboards
     app.workspace, app.visitors, app.open_pages, app.idle_minutes = workspace, visitors, options.open_pages, options.idle_minutes
-    app.leaving, app.aside = set(), set()
+    app.leaving, app.aside, app.owners = set(), set(), {}
     shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     for person, token in tokens.items() or {READER: ""}.items():
         query = f"?token={token}" if token else ""

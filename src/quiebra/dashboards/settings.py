@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import io
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from quiebra import store
-from quiebra.errors import ParamsError, WorkspaceError
+from quiebra.dashboards.typed import BY_LINE, one_line
+from quiebra.dashboards.typed import parsed as parsed
+from quiebra.errors import ParamsError, WorkspaceError, YamlRefused
 from quiebra.files import write_text
-from quiebra.params import check
+from quiebra.params import check, parse, read_params_text
+from quiebra.plain_yaml import read_yaml
 from quiebra.provenance import digest
 from quiebra.settings import database_url
 from quiebra.stages import one_at_a_time, under_way
@@ -91,9 +94,6 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 }  # fmt: skip
 LONG = ("score.grades", "alerts.rules", "delivery.channels", "delivery.recipients")
 """What takes several lines to type."""
-BY_LINE = ("alerts.rules", "delivery.channels")
-TEXTS = ("report.status", "report.lang", "dashboards.language", "score.watch_from", "delivery.timezone", "schedule.cron")
-OPTIONAL_TEXTS = ("report.title", "delivery.owner", "delivery.dashboards")
 """What can be edited, by section of the page. What makes the data and the model itself stays with whoever keeps the workspace."""
 LIMIT_NAMES = {name for fields in FIELDS.values() for name in (field.name for field in fields)}
 
@@ -104,13 +104,19 @@ def _path(workspace: Workspace) -> Path:
 
 def current(workspace: Workspace) -> tuple[str, str]:
     """Return the text of params.yaml and its version, which says whether somebody changed it since."""
-    text = _path(workspace).read_text(encoding="utf-8")
+    text = read_params_text(_path(workspace))
     return text, digest(text)
+
+
+@lru_cache(maxsize=4)
+def _content(text: str) -> dict[str, Any]:
+    """Return what a text of parameters holds, read once for all settings of the page; nobody changes it."""
+    return parse(text)
 
 
 def value_of(text: str, name: str) -> Any:
     """Return a setting's value; for the rating scale grade → highest PD."""
-    found: Any = yaml.safe_load(text)
+    found: Any = _content(text)
     for part in name.split("."):
         found = found.get(part) if isinstance(found, dict) else None  # one that is missing can be given here
     return found
@@ -121,7 +127,7 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return ", ".join(f"{r['address']} ({r['lang']})" if r.get("lang") else r["address"] for r in value)
+        return ", ".join(_address(one) for one in value)
     if isinstance(value, dict) and all(isinstance(v, dict) for v in value.values()):
         return "\n".join(f"{k}: {_line(v)}" for k, v in value.items())
     if isinstance(value, dict):
@@ -129,55 +135,21 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def parsed(name: str, typed: str) -> Any:
-    """Return what a person typed as a value. ParamsError where it cannot be one."""
-    text = typed.strip()
-    if name == "score.grades":
-        try:
-            pairs = [part.split(":") for part in text.replace("\n", ",").split(",") if part.strip()]
-            return {grade.strip(): float(bound) for grade, bound in pairs}
-        except ValueError:
-            raise ParamsError("{name}: write grades and bounds as 'AAA: 0.0003, AA: 0.0008, … C: 1.0'", name=name) from None
-    if name in TEXTS:
-        return text
-    if name in BY_LINE:
-        return _by_line(name, text)
-    if name == "delivery.recipients":
-        return [_recipient(part.strip()) for part in re.split(r"[,\n]", text) if part.strip()]
-    if text == "":
-        return None
-    if name in OPTIONAL_TEXTS:
-        return text
-    try:
-        if re.fullmatch(r"[+-]?\d{1,3}([,.]\d{3})+", text) and "," in text:  # 1,000 is a thousand to some and one to others
-            raise ValueError
-        return int(text) if text.lstrip("+-").isdigit() else float(text.replace(",", "."))
-    except ValueError:
-        raise ParamsError("{name}: '{text}' is not a number", name=name, text=text) from None
+def _address(one: Any) -> str:
+    """Return a recipient as it is typed; whatever else the file holds in its place as it stands, to be mended."""
+    if not isinstance(one, dict):
+        return str(one)
+    address = str(one.get("address", ""))
+    return f"{address} ({one['lang']})" if one.get("lang") else address
 
 
 def _line(value: dict[str, Any]) -> str:
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1000).strip()
 
 
-def _by_line(name: str, text: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(text) or {}
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
-        raise ParamsError("{name}: write a line for each, 'name: {{key: value, …}}', as in params.yaml", name=name)
-    return found
-
-
-def _recipient(text: str) -> dict[str, str]:
-    """Return an address with the language in brackets after it, if any; whether it is an address is checked with the params."""
-    found = re.fullmatch(r"(.*?)\s*\((\w+)\)", text)
-    return {"address": found[1], "lang": found[2]} if found else {"address": text}
-
-
 def edited(text: str, edits: dict[str, Any]) -> str:
     """Return params.yaml with settings changed, comments and order kept. ParamsError where the result could not be used."""
+    _content(text)  # what is no plain YAML is refused before anything is built of it
     yaml_ = YAML()
     yaml_.preserve_quotes = True
     yaml_.width = 4096
@@ -190,9 +162,11 @@ def edited(text: str, edits: dict[str, Any]) -> str:
         *path, last = name.split(".")
         place = content
         for part in path:
-            place = place[part]
+            place = place.get(part) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise ParamsError("{name}: params.yaml has no section for it", name=name)
         old, value = place.get(last), _in_a_line(value) if name in (*BY_LINE, "delivery.recipients") else value
-        if isinstance(value, dict) and isinstance(old, dict):
+        if value and isinstance(value, dict) and isinstance(old, dict):
             for key in [key for key in old if key not in value]:
                 del old[key]
             for key, bound in value.items():
@@ -207,7 +181,7 @@ def edited(text: str, edits: dict[str, Any]) -> str:
     buffer = io.StringIO()
     yaml_.dump(content, buffer)
     after = buffer.getvalue()
-    check(yaml.safe_load(after))
+    check(_content(after))
     return after
 
 
@@ -232,8 +206,8 @@ def _flow(value: Any) -> Any:
 def _plain(text: str) -> bool:
     """Return whether every reader of YAML takes a text without quotes for that text; 20:00 is a number to some."""
     try:
-        return bool(yaml.safe_load(text) == text)
-    except yaml.YAMLError:
+        return bool(read_yaml(text) == text)
+    except YamlRefused:
         return False
 
 
@@ -251,7 +225,8 @@ def save(workspace: Workspace, version: str, edits: dict[str, Any], *, who: str,
     """
     if not who:
         raise WorkspaceError("only editors may change settings: start the dashboards with --editor NAME")
-    if len(reason.strip()) < 5:
+    reason = one_line("reason", reason)
+    if len(reason) < 5:
         raise ParamsError("say why, in a few words: the reason is kept with the change")
     if under_way(workspace) or under_way(workspace, "stage"):
         raise WorkspaceError("a run is under way and reads the settings: save when it has finished")
@@ -265,7 +240,7 @@ def save(workspace: Workspace, version: str, edits: dict[str, Any], *, who: str,
         after = edited(text, edits)
         changed = {name: (value_of(text, name), value_of(after, name)) for name in edits}
         entries = [
-            store.Entry(who, ACTION, name, old, new, reason.strip(), _run_id(workspace))
+            store.Entry(who, ACTION, name, old, new, reason, _run_id(workspace))
             for name, (old, new) in changed.items()
             if old != new
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from jupyter_server.auth.identity import IdentityProvider, User
 from traitlets import Dict
 
 from quiebra.dashboards.access import READER
+from quiebra.dashboards.limits import Guesses
+from quiebra.files import write_text
 
 FOLDER = "QUIEBRA_VISITORS"
 """The variable that tells a page's kernel where the server writes who opened it."""
@@ -22,32 +25,64 @@ class Visitors(IdentityProvider):
 
     tokens = Dict(help="person → token").tag(config=True)
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.guesses = Guesses()
+
     @property
     def auth_enabled(self) -> bool:
         return bool(self.tokens)
 
     async def get_user_token(self, handler: Any) -> User | None:
-        return self._known(self.get_token(handler))
+        return self._known(self.get_token(handler), handler)
 
     def process_login_form(self, handler: Any) -> User | None:
-        return self._known(handler.get_argument("password", default=""))
+        return self._known(handler.get_argument("password", default=""), handler)
 
-    def _known(self, given: str | None) -> User | None:
-        for person, token in self.tokens.items():
-            if given and hmac.compare_digest(given.encode(), token.encode()):
-                return User(username=person, name=person)
-        return None
+    def _known(self, given: str | None, handler: Any) -> User | None:
+        """Return whose token was given, as fast for a wrong one as for a right one. TooManyGuesses where the address that it came
+        from gave too many wrong ones."""
+        if not given or not self.auth_enabled:
+            return None
+        address = handler.request.remote_ip or ""
+        self.guesses.check(address)
+        secret = given.encode(errors="replace")
+        found = [person for person, token in self.tokens.items() if hmac.compare_digest(secret, token.encode())]
+        if not found:
+            self.guesses.failed(address)
+            return None
+        return User(username=found[0], name=found[0])
 
     @property
     def login_available(self) -> bool:
         return True
 
 
+BROWSER = "quiebra-browser"
+
+
+def browser_of(handler: Any) -> str | None:
+    """Return the browser that asks, by the cookie that it was given with its first page; None: it has had none."""
+    given = handler.get_signed_cookie(_browser_cookie(handler), max_age_days=365)
+    return given.decode() if given else None
+
+
+def name_browser(handler: Any) -> str:
+    """Return the browser that asks, and give it a name where it has none: pages belong to the browser that opened them."""
+    name = browser_of(handler) or secrets.token_urlsafe(16)
+    secure = handler.request.protocol == "https"
+    handler.set_signed_cookie(_browser_cookie(handler), name, expires_days=None, httponly=True, samesite="Lax", secure=secure)
+    return name
+
+
+def _browser_cookie(handler: Any) -> str:
+    """Return the cookie's name: servers on other ports of the machine share the browser's cookies."""
+    return f"{BROWSER}-{handler.settings['quiebra'].port}"
+
+
 def remember(folder: Path, kernel_id: str, person: str) -> None:
     """Write who opened a page; only this user of the machine can read it."""
-    path = folder / f"{kernel_id}.json"
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        json.dump({"person": person}, handle)
+    write_text(folder / f"{kernel_id}.json", json.dumps({"person": person}), private=True)
 
 
 def visitor() -> str | None:

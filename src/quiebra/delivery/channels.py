@@ -15,7 +15,7 @@ from urllib3.exceptions import NewConnectionError
 from quiebra.delivery import smtp
 from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, WRITTEN, Outcome, Send
 from quiebra.errors import DeliveryError
-from quiebra.files import write_atomically
+from quiebra.files import private_folder, write_atomically
 from quiebra.params.operations import Delivery
 from quiebra.settings import CHANNEL, channel_url, smtp_url
 
@@ -136,5 +136,6 @@ def _service(channel: str, kind: str, url: str) -> Any:
 
 
 def _written(path: Path, body: bytes) -> Outcome:
-    write_atomically(path, lambda partial: partial.write_bytes(body))
+    private_folder(path.parent)
+    write_atomically(path, lambda partial: partial.write_bytes(body), private=True)
     return Outcome(WRITTEN)

@@ -38,19 +38,22 @@ MOST_LINES = 20
 """Companies named in one message; the alerts on others are counted."""
 
 
-def report_letters(workspace: Workspace, params: Params) -> list[Letter]:
-    """Return the monthly mail to each recipient in their language: the summary, a picture, and the report as PDF and page."""
+def report_letters(workspace: Workspace, params: Params, head: tuple[int, str] | None = None) -> list[Letter]:
+    """Return the monthly mail to each recipient in their language: the summary, a picture, and the report as PDF and page.
+
+    head: the end of the audit chain (`quiebra.store.head`), which the mail keeps where nobody with the database can change it.
+    """
     made: dict[str, dict[str, Any]] = {}
     letters = []
     for recipient in params.delivery.recipients:
         lang = recipient.lang or params.report.lang
         if lang not in made:
-            made[lang] = _summary(workspace, params, lang)
+            made[lang] = _summary(workspace, params, lang, head)
         letters.append(letter(channel="report", recipient=recipient.address, sender=params.delivery.sender, **made[lang]))
     return letters
 
 
-def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
+def _summary(workspace: Workspace, params: Params, lang: str, end: tuple[int, str] | None) -> dict[str, Any]:
     options = for_stage(workspace, "report", {"report": {"lang": lang}})
     report, words = RiskReport(workspace, options), Words(lang)
     head, run_id = page_metadata(workspace, "report", options), report.run["run_id"]
@@ -70,12 +73,13 @@ def _summary(workspace: Workspace, params: Params, lang: str) -> dict[str, Any]:
         + _pandoc(markdown, "html5")
         + f'<img src="cid:pd" width="592" alt="{words("Mean PD of the portfolio over time, and the failures that followed.")}">'
         + _link(params, words("Open the dashboards"), "executive")
-        + _foot(words, run_id)
+        + _foot(words, run_id, *_sealed(words, end))
     )
     simulated = f"{words('SIMULATED')}: " if report.simulated else ""
     dated = words("{title}, {date}", title=title("report", options), date=words.date(report.run["as_of"]))
     link = _plain_link(params, "executive")
     text = f"{head['title']}\n{head['subtitle']}\n\n{_pandoc(markdown, 'plain')}\n{link}\n{_signed(words, run_id)}\n"
+    text += "".join(f"{line}\n" for line in _sealed(words, end))
     return {
         "about": f"report {run_id} {lang} {params.report.status}",
         "subject": simulated + (params.delivery.subject or dated),
@@ -291,8 +295,17 @@ def _head(words: Words, heading: str, subtitle: str, simulated: bool) -> str:
     return f'<p class="brand">QUIEBRA</p><h1>{_html(heading)}</h1><p class="subtitle">{_html(subtitle)}</p>{banner}'
 
 
-def _foot(words: Words, run_id: str) -> str:
-    return f'<p class="foot">{_html(_signed(words, run_id))}</p>'
+def _foot(words: Words, run_id: str, *more: str) -> str:
+    return "".join(f'<p class="foot">{_html(line)}</p>' for line in (_signed(words, run_id), *more))
+
+
+def _sealed(words: Words, end: tuple[int, str] | None) -> list[str]:
+    """Return the line that keeps the end of the audit chain where nobody with the database can change it."""
+    if end is None:
+        return []
+    known = f"{end[0]}:{end[1]}"
+    text = "Audit table: `quiebra audit verify --known {known}` shows later whether anything before was changed."
+    return [words(text, known=known)]
 
 
 def _signed(words: Words, run_id: str) -> str:

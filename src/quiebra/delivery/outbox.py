@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from quiebra.errors import DeliveryError
+from quiebra.names import comment, person_name
 from quiebra.provenance import digest
+from quiebra.settings import without_secrets
 from quiebra.store.audit import Entry, append
 from quiebra.store.engine import alone, answering, reading
 from quiebra.store.tables import Message, Told
@@ -153,7 +155,7 @@ def _try(engine: Engine, message_id: str, send: Callable[[str], Send], attempts:
     try:
         outcome = send(row.channel)(row, doubtful)
     except Exception as error:  # whatever a channel does, the others go on, and nothing is lost
-        why = f"{type(error).__name__}: {error}"
+        why = without_secrets(f"{type(error).__name__}: {error}")
         outcome = Outcome(DOUBTFUL, why) if may_have_arrived else Outcome(FAILED, why, retry=True)
     if outcome.retry and row.attempts < attempts:
         wait = min(FIRST_WAIT * 2 ** (row.attempts - 1), LONGEST_WAIT)
@@ -187,6 +189,7 @@ def messages(engine: Engine, count: int = 50, *, waiting: bool = False) -> list[
 def decide(engine: Engine, identifier: str, who: str, *, again: bool, reason: str) -> str:
     """Send a message that is doubtful, failed or waiting again, or drop it; return its id. DeliveryError where none or several
     have an id that starts so, or it has arrived."""
+    who, reason = person_name(who, "who"), comment(reason, "the reason")
     with answering(engine), engine.begin() as connection:
         append(connection, [])
         asked = select(Message.message_id, Message.state, Message.run_id)

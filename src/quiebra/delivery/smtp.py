@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, Outcome
 from quiebra.errors import DeliveryError
-from quiebra.settings import SMTP_URL
+from quiebra.settings import SMTP_URL, without_secrets
 
 TIMEOUT = 60.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -36,13 +36,17 @@ def server(url: str) -> Server:
     Passwords and messages go over TLS with a checked certificate; without it only on this machine, or with ``?tls=none``.
     DeliveryError, which never shows the address, where it is none.
     """
-    wrong = f"{SMTP_URL} is not an address such as smtp://user:password@host:587 or smtps://user:password@host"
+    wrong = (
+        f"{SMTP_URL} is not an address such as smtp://user:password@host:587 or smtps://user:password@host; "
+        "where the user or the password has one of @ : / # % ? write it in percent code, such as %40 for @"
+    )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise DeliveryError(wrong) from None
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+    odd = url.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment  # it is not sure where the password ends
+    if odd or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise DeliveryError(wrong)
     asked = parse_qs(parts.query).get("tls", [""])[0]
     if asked not in ("", "none"):
@@ -73,7 +77,8 @@ def send(
         return Outcome(SENT)
     except smtplib.SMTPResponseException as error:
         said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
-        return Outcome(FAILED, f"{to.host} answered {error.smtp_code} {said}"[:500], retry=400 <= error.smtp_code < 500)
+        answer = without_secrets(f"{to.host} answered {error.smtp_code} {said}")[:500]
+        return Outcome(FAILED, answer, retry=400 <= error.smtp_code < 500)
     except ssl.SSLCertVerificationError as error:
         return Outcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
     except smtplib.SMTPNotSupportedError:

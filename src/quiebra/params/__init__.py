@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -18,12 +17,16 @@ from pydantic import (
     model_validator,
 )
 
-from quiebra.errors import Lines, ParamsError, Refused, Said, did_you_mean
+from quiebra.errors import Lines, ParamsError, Refused, Said, YamlRefused, did_you_mean
 from quiebra.params.faults import WORDS
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
-from quiebra.params.section import Section, Share, Year
+from quiebra.params.section import Line, Section, Share, Year
+from quiebra.plain_yaml import LARGEST, read_yaml
 from quiebra.workspace import Workspace
+
+LONGEST_VALUE = 200
+"""Signs of a wrong value that a message shows."""
 
 
 def _quoted_date(value: Any) -> Any:
@@ -224,7 +227,7 @@ class Portfolio(FileFormat):
 
 
 class Report(Section):
-    title: str | None
+    title: Line | None
     status: Literal["DRAFT", "APPROVED"]
     lang: Literal["en", "es"]
     watch_list: Annotated[int, Field(ge=1, le=200)]
@@ -263,13 +266,31 @@ class Params(Section):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the raw content of params.yaml; ParamsError where it is not a YAML mapping."""
+    """Return the raw content of params.yaml; ParamsError where it cannot be read or is not a YAML mapping."""
+    return parse(read_params_text(path), path.name)
+
+
+def read_params_text(path: Path) -> str:
+    """Return the text of params.yaml, as it is kept. ParamsError where it cannot be read."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError("{path} is not readable YAML: {why}", path=path.name, why=str(error)) from error
+        if path.stat().st_size > 4 * LARGEST:
+            raise ParamsError("{path} has {size} bytes: that cannot be parameters", path=path.name, size=path.stat().st_size)
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ParamsError("{path} is not readable YAML: {why}", path=path.name, why=Said("it is not in UTF-8")) from None
+    except OSError as error:
+        raise ParamsError("{path} cannot be read: {why}", path=path.name, why=error.strerror or str(error)) from None
+
+
+def parse(text: str, name: str = "params.yaml") -> dict[str, Any]:
+    """Return the content of a text of parameters; ParamsError where it is not a YAML mapping, or more than one (see
+    `quiebra.plain_yaml`)."""
+    try:
+        content = read_yaml(text)
+    except YamlRefused as error:
+        raise ParamsError("{path} is not readable YAML: {why}", path=name, why=error.said) from None
     if not isinstance(content, dict):
-        raise ParamsError("{path} must hold sections such as 'ingest:' and 'train:'", path=path.name)
+        raise ParamsError("{path} must hold sections such as 'ingest:' and 'train:'", path=name)
     return content
 
 
@@ -307,7 +328,12 @@ def _explain(fault: Mapping[str, Any]) -> Said:
         said = Said(WORDS.get(fault["type"], "{other}"), {**context, "other": fault["msg"]})
     if isinstance(fault["input"], dict):
         return Said("{name}: {why}", {"name": dotted, "why": said}) if dotted else said
-    return Said("{name}: {why}, not {value}", {"name": dotted, "why": said, "value": repr(fault["input"])})
+    return Said("{name}: {why}, not {value}", {"name": dotted, "why": said, "value": _short(fault["input"])})
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _keys_beside(path: list[str]) -> list[str]:
@@ -326,7 +352,9 @@ def _keys_beside(path: list[str]) -> list[str]:
 
 def declared(workspace: Workspace, stage: str) -> tuple[str, ...]:
     """Return the sections that dvc.yaml declares for a stage: all that it may read."""
-    stages = yaml.safe_load((workspace.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    stages = read(workspace.root / "dvc.yaml").get("stages")
+    if not isinstance(stages, dict):
+        raise ParamsError("dvc.yaml holds no stages: take it from the repository again")
     if stage not in stages:
         near, every = did_you_mean(stage, stages), ", ".join(stages)
         raise ParamsError("no stage '{stage}' in dvc.yaml{near}; there are {all}", stage=stage, near=near, all=every)

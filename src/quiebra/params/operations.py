@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from quiebra.errors import Refused, Said, did_you_mean
-from quiebra.params.section import Section, Share
+from quiebra.params.section import Line, Section, Share
 
 SEVERITIES = ("low", "medium", "high")
 STATUSES = ("ok", "watch", "alarm")
@@ -128,7 +128,7 @@ class BackTest(Section):
 
 
 class Alerts(Section):
-    rules: dict[Annotated[str, Field(min_length=1, max_length=64)], Rule]
+    rules: dict[Annotated[Line, Field(min_length=1, max_length=64)], Rule]
     back_test: BackTest
 
 
@@ -142,14 +142,7 @@ def _address(value: str) -> str:
     return value
 
 
-def _one_line(value: str | None) -> str | None:
-    if value is not None and (len(value.splitlines()) > 1 or "\0" in value):
-        raise Refused("must be one line")
-    return value
-
-
 Address = Annotated[str, AfterValidator(_address)]
-Line = Annotated[str, AfterValidator(_one_line)]
 Time = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Language = Literal["en", "es"]
 

@@ -48,7 +48,7 @@ def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *op
 def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> None:
     style = folder / "style.html"
     css = Path(_asset("style.css")).read_text(encoding="utf-8")
-    style.write_text(f"<style>\n{_rootpalette()}\n{css}</style>", encoding="utf-8")
+    write_text(style, f"<style>\n{_rootpalette()}\n{css}</style>")
     page = _convert(
         markdown, "html5", folder, metadata, "--embed-resources", "--section-divs", "--toc", "--toc-depth=1", "--mathml",
         f"--template={_asset('page.html')}", f"--include-in-header={style}",
@@ -59,7 +59,7 @@ def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> 
 def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> None:
     source = folder / "report.typ"
     text = _convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}")
-    source.write_text(re.sub(r"(?m)^(\s*)columns: (\d+),$", _across, text), encoding="utf-8")
+    write_text(source, re.sub(r"(?m)^(\s*)columns: (\d+),$", _across, text))
     try:
         data = typst.compile(str(source), root=str(folder), sys_inputs=palette(), timestamp=0)
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from quiebra.files import write_text
 from quiebra.words import Words, escaped, mark
 
 OPTION = re.compile(r"^#\|\s?(.*)$")
@@ -37,7 +38,7 @@ def finish(executed: Path, metadata: Mapping[str, str]) -> None:
             cell.source = words(cell.source)
         elif cell.cell_type == "code":
             cell.source = _translated(cell.source, words)
-    executed.write_text(nbformat.writes(notebook), encoding="utf-8")
+    write_text(executed, nbformat.writes(notebook))
 
 
 def _translated(source: str, words: Words) -> str:
@@ -128,7 +129,7 @@ def _outputs(cell: Any, folder: Path, numbers: Numbers) -> list[str]:
 
 def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: Numbers) -> str:
     label = choices.get("label", f"fig-{len(numbers.given)}")
-    (folder / f"{label}.svg").write_text(svg, encoding="utf-8")
+    write_text(folder / f"{label}.svg", svg)
     caption = f"{numbers.next(label)}: {choices.get('fig-cap', '')}"
     alt = str(choices.get("fig-alt", "")).replace('"', "'")
     return f'![{caption}]({label}.svg){{#{label} alt="{alt}"}}'

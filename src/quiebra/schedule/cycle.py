@@ -21,10 +21,10 @@ from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
 from quiebra.errors import QuiebraError, StageError
-from quiebra.files import read_json
+from quiebra.files import append_line, private_folder, read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
-from quiebra.settings import database_url, person
+from quiebra.settings import database_url, person, without_secrets
 from quiebra.store.audit import Entry, append, verify
 from quiebra.store.engine import alone, answering, reading
 from quiebra.store.tables import Cycle
@@ -95,7 +95,7 @@ class _Cycle:
             self._log(step, DONE, began)
         except Exception as error:  # whatever it was: the next steps are tried, and the owner is told
             known = isinstance(error, QuiebraError)
-            self.ended.errors[step] = str(error) if known else f"{type(error).__name__}: {error}"
+            self.ended.errors[step] = without_secrets(str(error) if known else f"{type(error).__name__}: {error}")
             self._log(step, FAILED, began, error=self.ended.errors[step])
             outbox.queue(self.engine, letters.notice(self.params, self.ended.cycle_id, step, self.ended.errors[step]))
 
@@ -130,7 +130,8 @@ class _Cycle:
 
     def _deliver(self) -> None:
         if not {"score", "report"} & set(self.ended.errors):
-            outbox.queue(self.engine, letters.report_letters(self.workspace, self.params), again=ready(self.params.delivery))
+            made = letters.report_letters(self.workspace, self.params, store.head(self.engine))
+            outbox.queue(self.engine, made, again=ready(self.params.delivery))
         self._send()
 
     def _send(self) -> None:
@@ -148,8 +149,9 @@ class _Cycle:
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
             action, why = f"cycle {state}", error or "all steps"
             append(connection, [Entry(person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)])
-        head = verify(self.engine)
-        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{head.last_id}:{head.last_hash}")
+        chain = verify(self.engine)
+        faults = {"audit_faults": chain.faults} if chain.faults else {}
+        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{chain.last_id}:{chain.last_hash}", **faults)
 
     def _send_notice(self) -> None:
         try:
@@ -164,10 +166,8 @@ class _Cycle:
 
 def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
     line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
-    path = workspace.root / "data" / "logs" / "schedule.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line, ensure_ascii=False) + "\n")
+    path = private_folder(workspace.root / "data" / "logs") / "schedule.jsonl"
+    append_line(path, without_secrets(json.dumps(line, ensure_ascii=False)))
     say(line)
 
 

@@ -1,6 +1,6 @@
 """The database: SQLite as cloned, PostgreSQL when QUIEBRA_DATABASE_URL says so. Other tools read its tables and views."""
 
-from quiebra.store.audit import Entry, Verdict, entries, last_entry, record, verify
+from quiebra.store.audit import Entry, Verdict, entries, head, last_entry, record, restored, verify
 from quiebra.store.engine import connect, upgrade
 from quiebra.store.publish import Publication, publish
 from quiebra.store.queries import current_run, current_source, earlier_month, trace
@@ -17,12 +17,14 @@ __all__ = [
     "current_source",
     "earlier_month",
     "entries",
+    "head",
     "last_entry",
     "models",
     "promote",
     "prune",
     "publish",
     "record",
+    "restored",
     "roll_back",
     "study_storage",
     "trace",

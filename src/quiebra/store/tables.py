@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Date, DateTime, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Text
+from sqlalchemy import Boolean, ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
+from quiebra.store.stored import JSON, Date, DateTime, Float, Integer, LargeBinary, String, Text
 
 
 class Base(DeclarativeBase):

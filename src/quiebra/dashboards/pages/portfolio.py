@@ -11,6 +11,7 @@ from quiebra.dashboards.markup import Kpi, Markup, flagged, kpi_row
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.portfolio import Portfolio as Held
 from quiebra.dashboards.rows import Column
+from quiebra.exports import as_csv, as_excel
 from quiebra.words import Words
 
 OWN = " "
@@ -70,8 +71,8 @@ class Portfolio(Page):
         self.show_held(held)
         correlation = words.percent(held.report["correlation"], 0)
         downloads = [
-            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: portfolio.csv(self._table()))),
-            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: portfolio.excel(self._table()))),
+            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: as_csv(self._table()).encode())),
+            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: as_excel(self._table()))),
         ]
         return [
             row(source, w.VBox([self.title, self.notes, self.fault_card]), name="q-grid q-side"),

@@ -98,7 +98,8 @@ class Settings(Page):
     def _control(self, field: settings.Field) -> w.Widget:
         value = self._saved(field.name)
         if field.choices:
-            control: Any = w.Dropdown(options=list(field.choices), value=value)
+            there = [value] if value not in field.choices else []  # by hand, in the file: it is mended here
+            control: Any = w.Dropdown(options=[*there, *field.choices], value=value)
         elif field.name in settings.LONG:
             control = w.Textarea(value=value, rows=max(3, min(value.count("\n") + 2, 18)))
         else:

@@ -6,7 +6,7 @@ Revision ID: 0005
 import sqlalchemy as sa
 from alembic import op
 
-from quiebra.store.audit import NOTHING, chained
+from quiebra.store.chain import NOTHING, hash_of_values
 
 revision = "0005"
 down_revision = "0004"
@@ -43,7 +43,7 @@ def upgrade() -> None:
     hash_, number = NOTHING, first
     for row in rows:
         number += 1
-        hash_ = chained(hash_, number, row)
+        hash_ = hash_of_values(hash_, number, row)
         values = {"hash": hash_, "entry_id": number}
         connection.execute(sa.update(table).where(table.c.entry_id == row["entry_id"]).values(values))
     op.bulk_insert(

@@ -1,0 +1,16 @@
+"""From which entry on the audit chain holds the text of before and after exactly as it is stored.
+
+Revision ID: 0009
+"""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.execute(
+        "INSERT INTO auditoria_sellos (name, entry_id, hash) "
+        "SELECT 'exact', entry_id, hash FROM auditoria_sellos WHERE name = 'head'"
+    )
