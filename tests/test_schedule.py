@@ -22,9 +22,9 @@ from quiebra.delivery import outbox
 from quiebra.errors import ParamsError, StoreError
 from quiebra.files import read_json
 from quiebra.params import check
-from quiebra.schedule.clock import trigger
+from quiebra.schedule.clock import Times
 from quiebra.schedule.cycle import STEPS, cycles
-from quiebra.store.engine import alone
+from quiebra.store.lease import alone
 
 
 def tell_people(workspace: Path, stale_days: int | None = None, **more: object) -> None:
@@ -291,7 +291,7 @@ def test_a_time_that_is_none_or_would_surprise_is_refused(cron: str) -> None:
 )  # fmt: skip
 def test_days_of_the_week_are_counted_as_cron_does(cron: str, following: str) -> None:
     thursday = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
-    assert trigger(cron, "UTC").get_next_fire_time(None, thursday).date().isoformat() == following
+    assert Times(cron, "UTC").following(thursday).date().isoformat() == following
 
 
 def test_units_and_crontab_say_when_params_do() -> None:
