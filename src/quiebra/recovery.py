@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import yaml
+from filelock import FileLock, Timeout
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import write_text
@@ -82,6 +83,8 @@ def mend(workspace: Workspace) -> None:
     _mend_record(workspace.root / "dvc.lock")
     for path in _unfinished(workspace.root):
         path.unlink(missing_ok=True)
+    with contextlib.suppress(Timeout), FileLock(workspace.root / "data" / ".stage.lock", timeout=0), scratch_folder(workspace):
+        pass  # no stage is running: what one left is gone by this
 
 
 def _mend_locks(root: Path) -> None:
@@ -160,11 +163,15 @@ def _mend_record(path: Path) -> None:
 
 
 def _whole(text: str) -> bool:
+    """Whether DVC can read a record."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
     try:
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
-        return all({"cmd", "outs"} <= stage.keys() for stage in content["stages"].values())
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(text, Loader=yaml.CSafeLoader))
+    except (yaml.YAMLError, Invalid):
         return False
+    return True
 
 
 def _unfinished(root: Path) -> Iterator[Path]:
