@@ -184,9 +184,14 @@ def _twice(target: Target, attempt: Attempt, done: set[str]) -> None:
             target.fault("run twice", name)
 
 
+def moment(target: Target) -> float:
+    """Return when to strike, in seconds: rather soon than late, since each attempt has less left to do than the one before."""
+    return target.seconds * target.rng.random() ** 2
+
+
 def kill(target: Target, attempt: Attempt) -> bool:
     """Kill an attempt at a random moment; one in five alone, so that what it started goes on."""
-    if attempt.wait(target.rng.uniform(0, target.seconds)):
+    if attempt.wait(moment(target)):
         return False
     attempt.kill(alone=target.rng.random() < 0.2)
     target.counts["kills"] += 1
@@ -195,8 +200,7 @@ def kill(target: Target, attempt: Attempt) -> bool:
 
 def fill(target: Target, attempt: Attempt) -> bool:
     """Leave next to no space at a random moment of an attempt, until it has ended; then there is space again."""
-    ended = attempt.wait(target.rng.uniform(0, target.seconds))
-    if ended:
+    if attempt.wait(moment(target)):
         return False
     told, ballast = len(target.box.to("boss@example.com")), target.root.parent / "ballast"
     left = target.rng.choice((0, 0, 1, 4, 16, 64, 256)) * 1024
@@ -291,17 +295,16 @@ def left_over(target: Target) -> set[str]:
 
 
 @contextlib.contextmanager
-def target_in(
-    folder: Path, base: Path, database: str, url: str | None, *, light: bool, seed: int
-) -> Iterator[Target]:
+def target_in(folder: Path, base: Path, url: str | None, *, light: bool, seed: int) -> Iterator[Target]:
     """Give a target in a folder: a copy of a finished workspace, after a cycle that nobody disturbed."""
+    folder.mkdir(exist_ok=True)
     root, temporary, box, hook = folder / "workspace", folder / "tmp", Postbox(), Receiver()
     shutil.copytree(base, root, symlinks=True)
     temporary.mkdir()
     with mail_server(box) as mail, web_server(hook) as port:
         target = prepare(root, url or f"sqlite:///{root / 'data/quiebra.db'}", temporary, mail, port, light=light, seed=seed)
         target.box, target.hook = box, hook
-        for turn in range(2):
+        for turn in range(1 if light else 2):
             if turn:
                 change(target)
             began = time.monotonic()
@@ -355,7 +358,7 @@ def main() -> None:
     base = asked.base or _base(folder / "base")
 
     def run(name: str, place: Path, url: str | None, strike: Callable[[Target, Attempt], bool], kind: str, wanted: int) -> None:
-        with target_in(place, base, name, url, light=False, seed=asked.seed) as target:
+        with target_in(place, base, url, light=False, seed=asked.seed) as target:
 
             def save() -> None:
                 results[name] = summary(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from pathlib import Path
 
 import psutil
@@ -33,4 +34,4 @@ def place() -> str:
     with contextlib.suppress(OSError):
         found.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
         found.append(os.readlink("/proc/self/ns/pid"))
-    return "/".join([*found, os.uname().nodename])
+    return "/".join([*found, platform.node()])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import time
@@ -204,8 +205,10 @@ def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
     path = workspace.root / "data" / "logs" / "schedule.jsonl"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with path.open("ab+") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 1))
+            cut = b"" if log.read(1) in (b"", b"\n") else b"\n"  # a line for which there was no space stays one
+            log.write(cut + json.dumps(line, ensure_ascii=False).encode() + b"\n")
     with contextlib.suppress(OSError):
         say(line)
 

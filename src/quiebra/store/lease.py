@@ -78,7 +78,7 @@ def alone(engine: Engine, what: str, wait: float = 0.0) -> Iterator[Lease]:
         yield lease
     finally:
         lease.ended.set()
-        renewing.join()
+        renewing.join(5.0)  # a database that hangs holds nobody up
         with contextlib.suppress(StoreError), answering(engine), engine.begin() as connection:
             connection.execute(update(LeaseRow).where(_of(lease.name, lease.token)).values(holder=None))
 
