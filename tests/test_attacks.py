@@ -12,7 +12,8 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from attack_runs import FAULTS, Target, attack, fill, kill, small_disk, target_in
+from attack_runs import attack, fill, kill, small_disk
+from attacked import FAULTS, Target, target_in
 
 
 @pytest.fixture
