@@ -130,7 +130,8 @@ def rounds(target: Target, strike: Strike, name: str, wanted: int, save: Callabl
 
 
 def summary(target: Target) -> dict[str, Any]:
-    return {"rounds": target.round, **dict.fromkeys(FAULTS, 0), **target.counts, "faults": target.faults, "remarks": target.remarks}
+    counts = {"rounds": target.round, **dict.fromkeys(FAULTS, 0), **target.counts}
+    return {**counts, "faults": target.faults, "remarks": target.remarks}
 
 
 def main() -> None:
