@@ -177,11 +177,18 @@ def _postgres_bin() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """A PostgreSQL server of the tests' own on loopback; gives a function that makes a database and returns its URL."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def postgres_server(folder: Path) -> Iterator[Callable[[str], str]]:
+    """Run a PostgreSQL server on loopback in a folder; give a function that makes a database and returns its URL."""
     programs = _postgres_bin()
     if programs is None:
         pytest.skip("no PostgreSQL server is installed (initdb not found)")
     as_user = []
-    folder = tmp_path_factory.mktemp("postgres")
+    folder.mkdir(exist_ok=True)
     if os.getuid() == 0:  # the server refuses to run as root
         names = [u.pw_name for u in pwd.getpwall()]
         if "postgres" not in names:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from conftest import SMALL, command, environment, merged, new_workspace
 
 from quiebra.errors import StageError
 from quiebra.pipeline import reproduce
-from quiebra.provenance import sha256
+from quiebra.provenance import digest, sha256
 from quiebra.stages import one_at_a_time, under_way
 from quiebra.workspace import Workspace
 
@@ -31,7 +32,10 @@ def outs(folder: Path) -> dict[str, str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [str(p.relative_to(folder)) for top in ("data", "models", "reports") for p in (folder / top).rglob("*partial*")]
+    """What a run that was killed may have left: unfinished files, the notebook half executed, sockets, temporary files."""
+    found = [p for top in ("data", "models", "reports", ".dvc") for p in (folder / top).rglob("*") if p.suffix in (".partial", ".tmp")]
+    own = Path(tempfile.gettempdir()) / f"quiebra-{os.getuid()}-{digest(str(folder))[:12]}"
+    return [str(p) for p in (*found, *folder.glob("kernel-*"), folder / "data/running", folder / "data/failed", own) if p.exists()]
 
 
 def kill_during(folder: Path, stage: str, marker: str) -> None:
@@ -53,7 +57,7 @@ def kill_during(folder: Path, stage: str, marker: str) -> None:
 def test_a_run_killed_at_its_start_completes_when_repeated_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     """Also: everything from nothing twice, in two folders, gives the same hash for every out."""
     folder = new_workspace(tmp_path / "elsewhere", SMALL)
-    kill_during(folder, "ingest", "data/panel/.ingest.partial.ipynb")
+    kill_during(folder, "ingest", "data/running/ingest.ipynb")
     assert not (folder / "data/panel/ingest.ipynb").exists()
     again = command(folder, "quiebra", "run")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -64,7 +68,7 @@ def test_a_run_killed_at_its_start_completes_when_repeated_with_the_same_bytes(f
 def test_a_run_killed_at_its_end_completes_when_repeated(workspace: Path) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"report": {"watch_list": 5}}), sort_keys=False))
-    kill_during(workspace, "report", "reports/build/.risk_report.partial.ipynb")
+    kill_during(workspace, "report", "data/running/risk_report.ipynb")
     assert not (workspace / "reports/build/risk_report.pdf").exists()
     again = command(workspace, "quiebra", "run")
     assert again.returncode == 0, again.stdout + again.stderr

@@ -22,9 +22,9 @@ from quiebra.delivery import outbox
 from quiebra.errors import ParamsError, StoreError
 from quiebra.files import read_json
 from quiebra.params import check
-from quiebra.schedule.clock import trigger
+from quiebra.schedule.clock import Times
 from quiebra.schedule.cycle import STEPS, cycles
-from quiebra.store.engine import alone
+from quiebra.store.lease import alone
 
 
 def tell_people(workspace: Path, stale_days: int | None = None, **more: object) -> None:
@@ -134,7 +134,7 @@ def test_killed_in_the_middle_of_a_stage_the_next_cycle_waits_for_what_was_begun
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     words = [sys.executable, "-m", "quiebra.cli", "schedule"]
     process = subprocess.Popen(words, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: (workspace / "data/alerts/.alerts.partial.ipynb").exists(), 300)
+    eventually(lambda: (workspace / "data/running/alerts.ipynb").exists(), 300)
     process.kill()  # itself alone: what it has started goes on
     process.wait()
     done = cycle(workspace)
@@ -291,7 +291,7 @@ def test_a_time_that_is_none_or_would_surprise_is_refused(cron: str) -> None:
 )  # fmt: skip
 def test_days_of_the_week_are_counted_as_cron_does(cron: str, following: str) -> None:
     thursday = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
-    assert trigger(cron, "UTC").get_next_fire_time(None, thursday).date().isoformat() == following
+    assert Times(cron, "UTC").following(thursday).date().isoformat() == following
 
 
 def test_units_and_crontab_say_when_params_do() -> None:
@@ -304,3 +304,40 @@ def test_units_and_crontab_say_when_params_do() -> None:
     steps = yaml.safe_load((ROOT / "deploy/monthly.yml").read_text())["jobs"]["cycle"]["steps"]
     assert any("quiebra schedule" in step.get("run", "") for step in steps)
     assert "quiebra schedule" in (ROOT / "deploy/quiebra-cycle.service").read_text()
+
+
+FULL = "CREATE TRIGGER full_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+
+
+@pytest.mark.parametrize("table", ["ciclos", "bandeja_salida"])
+def test_where_database_and_disk_take_no_more_the_owner_is_told_of_a_failed_cycle_all_the_same(workspace: Path, table: str) -> None:
+    """The log is on a full device; the database refuses cycles or messages as a full one does."""
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    content["ingest"] |= {"source": "table"}  # a step that fails
+    (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    tell_people(workspace)
+    (workspace / "data/logs").mkdir()
+    (workspace / "data/logs/schedule.jsonl").symlink_to("/dev/full")
+    with database(workspace).begin() as connection:
+        connection.execute(text(FULL.format(table=table)))
+    box = Postbox()
+    with mail_server(box) as url:
+        done = cycle(workspace, QUIEBRA_SMTP_URL=url)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (told,) = box.to("boss@example.com")
+    assert told["Subject"] == "Quiebra: a cycle failed"
+    said = told.get_body(("plain",)).get_content()
+    assert "database or disk is full" in said if table == "ciclos" else "score: " in said
+    assert lines(done)[-1]["state"] == "failed"
+
+
+def test_a_line_of_the_log_that_was_cut_short_spoils_no_other(workspace: Path) -> None:
+    (workspace / "data/logs").mkdir()
+    log = workspace / "data/logs/schedule.jsonl"
+    log.write_text('{"at": "2026-')
+    (workspace / "params.yaml").write_text("broken: [")
+    assert cycle(workspace).returncode == 1
+    cut, line = log.read_text().splitlines()
+    assert cut == '{"at": "2026-'
+    assert json.loads(line)["state"] == "failed"

@@ -92,9 +92,11 @@ def append_line(path: Path, line: str) -> None:
     written."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, PRIVATE_FILE)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, PRIVATE_FILE)
         try:
-            os.write(handle, f"{line}\n".encode())
+            size = os.fstat(handle).st_size
+            cut = b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""  # a line for which there was no space
+            os.write(handle, cut + f"{line}\n".encode())
         finally:
             os.close(handle)
     keep_private(path)

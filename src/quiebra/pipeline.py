@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from quiebra.errors import StageError
 from quiebra.files import read_json, read_table
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
+from quiebra.recovery import mend
 from quiebra.sources.macro_files import macro_hash
 from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
@@ -25,6 +27,7 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
     with one_at_a_time(workspace, "run") as held:
+        mend(workspace)
 
         def repro(*words: str) -> None:
             command = [sys.executable, "-m", "dvc", "repro", *words]
@@ -54,7 +57,8 @@ def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | N
     last: deque[str] = deque(maxlen=12)
     for line in process.stderr or ():
         last.append(line)
-        sys.stderr.write(line)
+        with contextlib.suppress(OSError):  # a full disk where it goes
+            sys.stderr.write(line)
     if process.wait():
         said = "".join(line for line in last if line.startswith("error: ")) or "".join(last)
         why = f": {said.strip()}" if said.strip() else ": see the message above"

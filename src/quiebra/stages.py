@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 from quiebra.errors import QuiebraError, StageError, WorkspaceError, nearest
 from quiebra.files import write_text, writing
 from quiebra.params import StageParams, for_stage, plain
+from quiebra.recovery import scratch_folder
 from quiebra.workspace import Workspace
 
 try:
@@ -75,9 +77,9 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     evidence = workspace.root / stage.evidence
     if lang is not None and lang != for_stage(workspace, name).report.lang:
         evidence = evidence.parent / lang / evidence.name
-    with one_at_a_time(workspace, "stage"):
-        partial = evidence.with_name(f".{evidence.stem}.partial.ipynb")
-        with writing(partial):
+    with one_at_a_time(workspace, "stage"), scratch_folder(workspace) as scratch:
+        partial = scratch / evidence.name
+        with writing(evidence):
             evidence.parent.mkdir(parents=True, exist_ok=True)
             _execute(workspace, stage, partial, overrides, progress)
         normalise(partial, workspace)
@@ -86,6 +88,7 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
         partial.replace(evidence)
         if name in REPORTS:
             _publish(workspace, name, evidence, params)
+        _failed(workspace, stage).unlink(missing_ok=True)
     return evidence
 
 
@@ -138,14 +141,19 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
             shutdown_kernel="immediate", record_timing=False, log_output=False, config=kernel_config(),
         )  # fmt: skip
     except PapermillExecutionError as error:
-        failed = workspace.root / "data" / "failed" / f"{stage.name}.ipynb"
-        failed.parent.mkdir(parents=True, exist_ok=True)
-        output.replace(failed)
+        failed = _failed(workspace, stage)
+        with contextlib.suppress(OSError):  # on a full disk what went wrong is said all the same
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            output.replace(failed)
         message = re.sub(r"\x1b\[[0-9;]*m", "", error.evalue)
         meant_for_people = error.ename in {kind.__name__ for kind in QuiebraError.__subclasses__()}
         kind = "" if meant_for_people else f"{error.ename}: "
         shown = failed.relative_to(workspace.root)
         raise StageError(f"stage '{stage.name}' failed: {kind}{message}\nThe notebook up to there: {shown}") from None
+
+
+def _failed(workspace: Workspace, stage: Stage) -> Path:
+    return workspace.root / "data" / "failed" / f"{stage.name}.ipynb"
 
 
 def _finish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
@@ -165,10 +173,12 @@ def _publish(workspace: Workspace, stage: str, executed: Path, params: StagePara
 
 
 def kernel_config() -> Any:
-    """Talk to the kernel over files of this user, not over network ports, where the system can."""
+    """Talk to the kernel over files of this user, not over network ports, where the system can; see `scratch_folder`."""
     from traitlets.config import Config
 
-    return Config({"KernelManager": {"transport": "ipc"}} if os.name == "posix" else {})
+    if os.name != "posix":
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{tempfile.gettempdir()}/kernel.json"}})
 
 
 def normalise(path: Path, workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ from quiebra.errors import PanelError, StageError, nearest
 from quiebra.files import read_table, write_text
 from quiebra.params import for_stage
 from quiebra.provenance import digest
+from quiebra.recovery import scratch_folder
 from quiebra.reports.front import page_metadata
 from quiebra.reports.notebook import finish
 from quiebra.reports.publisher import Published, publish_report
@@ -26,7 +27,7 @@ def tear_sheets(workspace: Workspace, companies: Sequence[str], lang: str | None
     params = for_stage(workspace, "report", {} if lang is None else {"report": {"lang": lang}})
     names = _names(workspace, companies)
     own = lang if lang != for_stage(workspace, "report").report.lang else None
-    with one_at_a_time(workspace, "stage"), _kernel(workspace) as kernel:
+    with one_at_a_time(workspace, "stage"), scratch_folder(workspace), _kernel(workspace) as kernel:
         for company in companies:
             folder = workspace.build / "companies" / _folder(company) / (own or "")
             folder.mkdir(parents=True, exist_ok=True)

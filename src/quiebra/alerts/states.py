@@ -17,6 +17,7 @@ from quiebra.params.operations import Rule
 from quiebra.provenance import digest
 from quiebra.store.audit import Entry, append
 from quiebra.store.engine import answering, reading
+from quiebra.store.lease import guard
 from quiebra.store.tables import Alert, AuditEntry
 
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
@@ -56,6 +57,7 @@ def settle(
     scored: ids of the companies that have a score, for the reason an alert is closed with; None: not known.
     """
     with answering(engine), engine.begin() as connection:
+        guard(connection)
         append(connection, [])  # whoever else evaluates waits here
         alerts = _table(connection, run.source)
         latest = alerts["seen_on"].max()

@@ -11,8 +11,10 @@ from typing import Any
 
 import requests
 from urllib3.exceptions import NewConnectionError
+from urllib3.util import connection
 
 from quiebra.delivery import smtp
+from quiebra.delivery.deadline import Deadline
 from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, WRITTEN, Outcome, Send
 from quiebra.errors import DeliveryError
 from quiebra.files import private_folder, write_atomically
@@ -23,6 +25,8 @@ MAIL = ("report", "notice")
 """The channels of mail that are always there: the report, and notices to the owner."""
 READ_TIMEOUT = 60.0
 """Seconds that a channel may take to answer: after that nobody knows whether it took the message."""
+LIMIT = 180.0
+"""Seconds that a whole exchange may take, however the answer drips."""
 SCHEMES = {"slack": ("slack", "https"), "teams": ("workflows", "workflow", "https"), "webhook": ("json", "jsons")}
 """What a channel's address may start with, by kind."""
 
@@ -68,7 +72,7 @@ def _by_apprise(channel: str, kind: str, folder: Path) -> Send:
         if kind == "teams":
             title, text, form = _plainly(title), _cards(text), "markdown"
         doubtful()
-        with _overheard() as ends:
+        with Deadline(LIMIT) as deadline, _overheard(deadline) as ends:
             taken = service.notify(title=title, body=text, notify_type=content["type"], body_format=form)
         if taken:
             return Outcome(SENT)
@@ -83,9 +87,10 @@ def _by_apprise(channel: str, kind: str, folder: Path) -> Send:
 
 
 @contextlib.contextmanager
-def _overheard() -> Iterator[list[int | requests.RequestException]]:
-    """Give how each web request ended that is made in it, its status or its error: apprise says no more than that one failed."""
-    real, ends = requests.Session.send, []
+def _overheard(deadline: Deadline) -> Iterator[list[int | requests.RequestException]]:
+    """Give how each web request ended that is made in it, its status or its error: apprise says no more than that one failed.
+    They all end by the deadline."""
+    real, connect, ends = requests.Session.send, connection.create_connection, []
 
     def send(session: requests.Session, request: Any, **more: Any) -> requests.Response:
         try:
@@ -97,10 +102,12 @@ def _overheard() -> Iterator[list[int | requests.RequestException]]:
         return answer
 
     requests.Session.send = send  # type: ignore[method-assign]
+    connection.create_connection = lambda *where, **more: deadline.watch(connect(*where, **more))
     try:
         yield ends
     finally:
         requests.Session.send = real  # type: ignore[method-assign]
+        connection.create_connection = connect
 
 
 def _never_left(error: requests.RequestException) -> bool:

@@ -251,15 +251,15 @@ def _to_owner(params: Params, about: str, subject: str, text: str, error: str = 
     return [made]
 
 
-def last_resort(workspace: Workspace, error: str) -> None:
-    """Tell the owner that no cycle could even begin, by mail and without the database; whatever stands in the way of that is
-    passed over, since the caller raises the error itself."""
+def last_resort(workspace: Workspace, error: str, *, began: bool = False) -> None:
+    """Tell the owner that no cycle could even begin, or that one failed (``began``), by mail and without database and disk;
+    whatever stands in the way of that is passed over, since the caller says the error itself."""
     url = smtp_url()
     with contextlib.suppress(QuiebraError, KeyError, TypeError, AttributeError, ValueError):
         delivery = read(workspace.root / "params.yaml")["delivery"]
         if url is None or not delivery["owner"]:
             return
-        subject = "Quiebra: no cycle could begin"
+        subject = "Quiebra: a cycle failed" if began else "Quiebra: no cycle could begin"
         html = f"<p class='brand'>QUIEBRA</p><h1>{_html(subject)}</h1><pre>{_html(error)}</pre>"
         made = letter(
             channel="notice", recipient=delivery["owner"], about=f"failure {dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M}",

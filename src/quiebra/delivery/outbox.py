@@ -14,7 +14,8 @@ from quiebra.names import comment, person_name
 from quiebra.provenance import digest
 from quiebra.settings import without_secrets
 from quiebra.store.audit import Entry, append
-from quiebra.store.engine import alone, answering, reading
+from quiebra.store.engine import answering, reading
+from quiebra.store.lease import Lease, LeaseLost, alone, guard
 from quiebra.store.tables import Message, Told
 
 QUEUED, SENDING, DOUBTFUL, SENT, WRITTEN, FAILED = "queued", "sending", "doubtful", "sent", "written", "failed"
@@ -22,6 +23,8 @@ DROPPED = "dropped"
 LOCK_WAIT_SECONDS = 600.0
 FIRST_WAIT = dt.timedelta(minutes=1)
 LONGEST_WAIT = dt.timedelta(hours=12)
+LONGEST_REST = dt.timedelta(hours=25)
+"""No message waits for longer, since quiet hours end within a day: one that is to was queued by a clock that was wrong."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def queue(engine: Engine, letters: Iterable[Letter], *, again: Iterable[str] = (
     only written to a file and whose channel is among ``again`` (it can be sent now)."""
     now, new = _now(), 0
     with answering(engine), engine.begin() as connection:
+        guard(connection)
         append(connection, [])  # two that queue at once wait for each other
         for place, letter in enumerate(letters):
             found = connection.scalar(select(Message.state).where(Message.message_id == letter.message_id))
@@ -119,41 +123,49 @@ def dispatch(
     send: channel → how it is sent. later: channel → until when it is to be left in peace (UTC), if it is. A message that another
     process was sending when it died goes out again if nothing can have arrived; if it may have, it stays doubtful until a person
     decides (`decide`). A failure that may pass is tried again after a minute, then after twice as long each time, ``attempts``
-    times in all.
+    times in all. LeaseLost, and nothing more is sent, where another has taken over meanwhile.
     """
-    with alone(engine, "delivery", LOCK_WAIT_SECONDS):
+    with alone(engine, "delivery", LOCK_WAIT_SECONDS) as lease:
         with answering(engine), engine.begin() as connection:
-            connection.execute(update(Message).where(Message.state == SENDING).values(state=QUEUED, changed_at=_now()))
-            asked = select(Message.message_id, Message.channel).where(Message.state == QUEUED, Message.not_before <= _now())
+            lease.confirm(connection)  # whoever was sending has lost the lease, and finds out before anything can arrive
+            connection.execute(update(Message).where(Message.state == SENDING).values(state=QUEUED, sender=None))
+            waited = (Message.not_before <= _now()) | (Message.not_before > _now() + LONGEST_REST)
+            asked = select(Message.message_id, Message.channel).where(Message.state == QUEUED, waited)
             due = connection.execute(asked.order_by(Message.queued_at, Message.message_id)).all()
         tried = []
         for message_id, channel in due:
             if (until := later(channel)) is not None:
                 with answering(engine), engine.begin() as connection:
+                    lease.confirm(connection)
                     _set(connection, message_id, QUEUED, not_before=until)
-            elif (outcome := _try(engine, message_id, send, attempts)) is not None:
+            elif (outcome := _try(lease, message_id, send, attempts)) is not None:
                 tried.append((message_id, outcome))
     return tried
 
 
-def _try(engine: Engine, message_id: str, send: Callable[[str], Send], attempts: int) -> Outcome | None:
+def _try(lease: Lease, message_id: str, send: Callable[[str], Send], attempts: int) -> Outcome | None:
     """Send a message and return what became of it; None where a person has decided on it meanwhile."""
+    engine = lease.engine
     with answering(engine), engine.begin() as connection:
-        mine = (Message.message_id == message_id) & (Message.state == QUEUED)
-        claim = update(Message).where(mine).values(state=SENDING, attempts=Message.attempts + 1, changed_at=_now())
-        if not connection.execute(claim).rowcount:
+        lease.confirm(connection)
+        waits = (Message.message_id == message_id) & (Message.state == QUEUED)
+        claim = {"state": SENDING, "attempts": Message.attempts + 1, "changed_at": _now(), "sender": lease.token}
+        if not connection.execute(update(Message).where(waits).values(**claim)).rowcount:
             return None
         row = connection.execute(select(Message.__table__).where(Message.message_id == message_id)).one()
     may_have_arrived = False
 
     def doubtful() -> None:
         nonlocal may_have_arrived
-        may_have_arrived = True
         with answering(engine), engine.begin() as connection:
+            lease.confirm(connection)
             _set(connection, message_id, DOUBTFUL, error="cut off before it was known whether it arrived")
+        may_have_arrived = True
 
     try:
         outcome = send(row.channel)(row, doubtful)
+    except LeaseLost:
+        raise
     except Exception as error:  # whatever a channel does, the others go on, and nothing is lost
         why = without_secrets(f"{type(error).__name__}: {error}")
         outcome = Outcome(DOUBTFUL, why) if may_have_arrived else Outcome(FAILED, why, retry=True)
@@ -162,12 +174,22 @@ def _try(engine: Engine, message_id: str, send: Callable[[str], Send], attempts:
         outcome, later = Outcome(QUEUED, outcome.error, retry=True), {"not_before": _now() + wait}
     else:
         later = {}
-    what = {"channel": row.channel, "recipient": row.recipient, "about": row.about}
-    entry = Entry("quiebra", f"message {outcome.state}", message_id, None, what, outcome.error or "", row.run_id)
-    with answering(engine), engine.begin() as connection:
-        append(connection, [entry] if outcome.state in (SENT, FAILED, DOUBTFUL) else [])
-        _set(connection, message_id, outcome.state, error=outcome.error, **later)
+    _record(lease, row, outcome, later)
     return outcome
+
+
+def _record(lease: Lease, row: Any, outcome: Outcome, later: dict[str, Any]) -> None:
+    """Write down what became of a message, unless another sends it now. What is known of one that may have arrived is written
+    even where the lease was lost meanwhile."""
+    what = {"channel": row.channel, "recipient": row.recipient, "about": row.about}
+    entry = Entry("quiebra", f"message {outcome.state}", row.message_id, None, what, outcome.error or "", row.run_id)
+    with answering(lease.engine), lease.engine.begin() as connection:
+        append(connection, [])
+        mine = (Message.message_id == row.message_id) & (Message.sender == lease.token)
+        ended = {"state": outcome.state, "changed_at": _now(), "error": outcome.error, **later}
+        if not connection.execute(update(Message).where(mine).values(**ended)).rowcount:
+            raise LeaseLost("message {message_id} was taken over by another sender", message_id=row.message_id)
+        append(connection, [entry] if outcome.state in (SENT, FAILED, DOUBTFUL) else [])
 
 
 def _set(connection: Any, message_id: str, state: str, **more: Any) -> None:

@@ -7,15 +7,19 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from quiebra.delivery.deadline import Deadline
 from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, Outcome
 from quiebra.errors import DeliveryError
 from quiebra.settings import SMTP_URL, without_secrets
 
 TIMEOUT = 60.0
+LIMIT = 300.0
+"""Seconds for a whole conversation: five minutes take a mail of 10 MB over a slow line."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -58,59 +62,98 @@ def server(url: str) -> Server:
 
 
 def send(
-    to: Server, sender: str, recipient: str, message: bytes, doubtful: Callable[[], None], timeout: float = TIMEOUT
+    to: Server,
+    sender: str,
+    recipient: str,
+    message: bytes,
+    doubtful: Callable[[], None],
+    timeout: float = TIMEOUT,
+    limit: float = LIMIT,
 ) -> Outcome:
     """Send a message and return what became of it. ``doubtful`` is called just before the end of the message goes out: until then
-    the server cannot have taken it; what happens between that and its answer nobody knows."""
-    ended, link = False, None
-    try:
-        link = _connected(to, timeout)
-        _accepted(link.mail(sender))
-        _accepted(link.rcpt(recipient))
-        _accepted(link.docmd("DATA"), 354)
-        lines = message.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-        link.send(b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines) + b"\r\n")
-        doubtful()
-        ended = True
-        link.send(b".\r\n")
-        _accepted(link.getreply())
-        return Outcome(SENT)
-    except smtplib.SMTPResponseException as error:
-        said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
-        answer = without_secrets(f"{to.host} answered {error.smtp_code} {said}")[:500]
-        return Outcome(FAILED, answer, retry=400 <= error.smtp_code < 500)
-    except ssl.SSLCertVerificationError as error:
-        return Outcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
-    except smtplib.SMTPNotSupportedError:
-        return Outcome(FAILED, f"{to.host} offers no TLS or no login; on a network that you trust add ?tls=none to {SMTP_URL}")
-    except (OSError, smtplib.SMTPException) as error:
-        why = f"{to.host}:{to.port}: {error or type(error).__name__}"
-        return (
-            Outcome(DOUBTFUL, f"cut off before it was known whether it arrived: {why}")
-            if ended
-            else Outcome(FAILED, why, retry=True)
-        )
-    finally:
-        if link is not None:
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                link.quit()
-            link.close()
+    the server cannot have taken it; what happens between that and its answer nobody knows.
+
+    timeout: seconds for each answer; limit: for the whole conversation, however the server drips.
+    """
+    ended = False
+    with Deadline(limit) as deadline:
+        try:
+            with _connected(to, timeout, deadline) as link:
+                _accepted(link.mail(sender))
+                _accepted(link.rcpt(recipient))
+                _accepted(link.docmd("DATA"), 354)
+                lines = message.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+                link.send(b"\r\n".join(b"." + line if line.startswith(b".") else line for line in lines) + b"\r\n")
+                doubtful()
+                ended = True
+                link.send(b".\r\n")
+                _accepted(link.getreply())
+                return Outcome(SENT)
+        except smtplib.SMTPResponseException as error:
+            said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
+            answer = without_secrets(f"{to.host} answered {error.smtp_code} {said}")[:500]
+            return Outcome(FAILED, answer, retry=400 <= error.smtp_code < 500)
+        except ssl.SSLCertVerificationError as error:
+            return Outcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
+        except smtplib.SMTPNotSupportedError:
+            return Outcome(
+                FAILED, f"{to.host} offers no TLS or no login; on a network that you trust add ?tls=none to {SMTP_URL}"
+            )
+        except (OSError, smtplib.SMTPException) as error:
+            slow = f"the conversation was not over after {limit:g} seconds"
+            why = f"{to.host}:{to.port}: {slow if deadline.over else error or type(error).__name__}"
+            if ended:
+                return Outcome(DOUBTFUL, f"cut off before it was known whether it arrived: {why}")
+            return Outcome(FAILED, why, retry=True)
 
 
-def _connected(to: Server, timeout: float) -> smtplib.SMTP:
+@contextlib.contextmanager
+def _connected(to: Server, timeout: float, deadline: Deadline) -> Iterator[smtplib.SMTP]:
+    """Give a connection that is greeted, encrypted and logged in as the server's address says, and part from it politely where
+    the server waits for a command."""
     context = ssl.create_default_context()
     name = socket.gethostname().split(".")[0] or "localhost"
-    if to.tls == "whole":
-        link: smtplib.SMTP = smtplib.SMTP_SSL(to.host, to.port, local_hostname=name, timeout=timeout, context=context)
-    else:
-        link = smtplib.SMTP(to.host, to.port, local_hostname=name, timeout=timeout)
-    link.ehlo()
-    if to.tls == "start":
-        link.starttls(context=context)
+    more = {"context": context} if to.tls == "whole" else {}
+    link = (_OverTls if to.tls == "whole" else _Watched)(deadline, to.host, to.port, name, timeout=timeout, **more)
+    try:
         link.ehlo()
-    if to.user is not None:
-        _login(link, to.user, to.password or "")
-    return link
+        if to.tls == "start":
+            link.starttls(context=context)
+            link.ehlo()
+        if to.user is not None:
+            _login(link, to.user, to.password or "")
+        yield link
+        polite = True
+    except smtplib.SMTPResponseException:
+        polite = True
+        raise
+    except BaseException:
+        polite = False
+        raise
+    finally:
+        if polite:
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                link.quit()
+        link.close()
+
+
+class _Watched(smtplib.SMTP):
+    """A connection that is watched from its first byte."""
+
+    def __init__(self, deadline: Deadline, *where: Any, **more: Any) -> None:
+        self._deadline = deadline
+        super().__init__(*where, **more)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return self._deadline.watch(super()._get_socket(host, port, timeout))  # type: ignore[misc]
+
+
+class _OverTls(smtplib.SMTP_SSL, _Watched):
+    """One that is encrypted from its first byte."""
+
+    def __init__(self, deadline: Deadline, *where: Any, **more: Any) -> None:
+        self._deadline = deadline
+        smtplib.SMTP_SSL.__init__(self, *where, **more)
 
 
 def _login(link: smtplib.SMTP, user: str, password: str) -> None:

@@ -3,9 +3,9 @@ twice."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,13 +20,14 @@ from sqlalchemy import Engine, insert, select, update
 from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
-from quiebra.errors import QuiebraError, StageError
+from quiebra.errors import QuiebraError, StageError, WorkspaceError
 from quiebra.files import append_line, private_folder, read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
 from quiebra.settings import database_url, person, without_secrets
 from quiebra.store.audit import Entry, append, verify
-from quiebra.store.engine import alone, answering, reading
+from quiebra.store.engine import answering, reading
+from quiebra.store.lease import Lease, LeaseLost, Taken, alone
 from quiebra.store.tables import Cycle
 from quiebra.tear_sheets import tear_sheets
 from quiebra.workspace import Workspace
@@ -34,7 +35,7 @@ from quiebra.workspace import Workspace
 STEPS = ("score", "alerts", "report", "deliver")
 """score: all stages up to the database; alerts: rules against the scores, and messages to the channels; report: both reports,
 in every language that is wanted; deliver: the mail with the report, and whatever else waits in the outbox."""
-RUNNING, DONE, FAILED = "running", "done", "failed"
+RUNNING, DONE, FAILED, LOST = "running", "done", "failed", "lost"
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -52,35 +53,56 @@ def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
     """Run one cycle, or complete the last one if it was killed, and return how it ended. ``say`` is given each line of the log.
 
     Each step looks at what there is to do and does only that, so that a step that was finished before is soon done. Where reports
-    cannot be made alerts are delivered all the same. A step that fails is told to the owner. StoreError where another cycle is
-    running on this database; where the parameters or the database are out of order, the owner is told without them.
+    cannot be made alerts are delivered all the same. A step that fails is told to the owner: through the outbox, or straight to
+    the mail server where parameters, database or disk are out of order. StoreError where another cycle is running on this
+    database, or has taken this one's place since it gave no sign of life: then nothing more is done, told or recorded.
     """
+    cycle = None
     try:
         params = load(workspace)
         engine = store.connect(database_url(workspace.root))
         store.upgrade(engine)
-    except QuiebraError as error:
-        _log(workspace, say, {"step": "start", "state": FAILED, "error": str(error)})
-        letters.last_resort(workspace, str(error))
+        with alone(engine, "cycle") as lease, lease.passed_on():
+            cycle = _Cycle(workspace, params, say, lease)
+            return cycle.run()
+    except Taken:
         raise
-    with alone(engine, "cycle"):
-        return _Cycle(workspace, params, say, engine).run()
+    except Exception as error:
+        lost = isinstance(error, LeaseLost)
+        step = "cycle" if cycle else "start"
+        _log(workspace, say, {"step": step, "state": LOST if lost else FAILED, "error": _said(error)})
+        if not lost:
+            letters.last_resort(workspace, "\n".join([*(cycle.untold if cycle else ()), _said(error)]), began=cycle is not None)
+        raise
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, QuiebraError) else f"{type(error).__name__}: {error}"
 
 
 @dataclass
 class _Cycle:
+    """untold: failures that could not be put into the outbox."""
+
     workspace: Workspace
     params: Params
     say: Say
-    engine: Engine
+    lease: Lease
+    untold: list[str] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Engine:
+        return self.lease.engine
 
     def run(self) -> Finished:
         began = time.monotonic()
-        self.ended = Finished(_begin(self.engine))
+        self.ended = Finished(_begin(self.lease))
         for step in STEPS:
             if not self._blocked(step):
                 self._step(step)
         self._end(began)
+        if self.untold:
+            letters.last_resort(self.workspace, "\n".join(self.untold), began=True)
         return self.ended
 
     def _blocked(self, step: str) -> bool:
@@ -90,14 +112,27 @@ class _Cycle:
     def _step(self, step: str) -> None:
         began = time.monotonic()
         try:
+            self.lease.check()
             getattr(self, f"_{step}")()
-            _mark(self.engine, self.ended.cycle_id, step)
+            _mark(self.lease, self.ended.cycle_id, step)
             self._log(step, DONE, began)
+        except LeaseLost:
+            raise
         except Exception as error:  # whatever it was: the next steps are tried, and the owner is told
-            known = isinstance(error, QuiebraError)
-            self.ended.errors[step] = without_secrets(str(error) if known else f"{type(error).__name__}: {error}")
+            self.ended.errors[step] = without_secrets(_said(error))
             self._log(step, FAILED, began, error=self.ended.errors[step])
+            self._tell(step)
+
+    def _tell(self, step: str) -> None:
+        """Put the notice to the owner into the outbox; where it cannot be, it is told in the end without. LeaseLost where another
+        has this cycle's place, and the step failed for that."""
+        try:
+            self.lease.check()
             outbox.queue(self.engine, letters.notice(self.params, self.ended.cycle_id, step, self.ended.errors[step]))
+        except LeaseLost:
+            raise
+        except Exception:
+            self.untold.append(f"{step}: {self.ended.errors[step]}")
 
     def _score(self) -> None:
         reproduce(self.workspace, "publish", log=sys.stderr)
@@ -145,6 +180,7 @@ class _Cycle:
             self._send_notice()
         state, error = (FAILED, json.dumps(self.ended.errors)) if self.ended.errors else (DONE, None)
         with answering(self.engine), self.engine.begin() as connection:
+            self.lease.confirm(connection)
             values = {"state": state, "run_id": self.ended.run_id, "ended_at": _now(), "error": error}
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
             action, why = f"cycle {state}", error or "all steps"
@@ -165,10 +201,13 @@ class _Cycle:
 
 
 def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
+    """Write a line of the log and say it; where the disk takes no more the cycle goes on, so that its owner is told."""
     line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
-    path = private_folder(workspace.root / "data" / "logs") / "schedule.jsonl"
-    append_line(path, without_secrets(json.dumps(line, ensure_ascii=False)))
-    say(line)
+    path = workspace.root / "data" / "logs" / "schedule.jsonl"
+    with contextlib.suppress(OSError, WorkspaceError):
+        append_line(private_folder(path.parent) / path.name, without_secrets(json.dumps(line, ensure_ascii=False)))
+    with contextlib.suppress(OSError):
+        say(line)
 
 
 def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.Outcome]]:
@@ -182,20 +221,25 @@ def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[
     return outbox.dispatch(engine, sends(options, workspace.root / "data" / "outbox"), options.attempts, later)
 
 
-def _begin(engine: Engine) -> str:
-    """Return the id of the cycle to be done: the last one where it was killed, a new one otherwise."""
-    with answering(engine), engine.begin() as connection:
-        last = connection.execute(select(Cycle).order_by(Cycle.started_at.desc()).limit(1)).first()
-        if last is not None and last.state == RUNNING:
-            return last.cycle_id
+def _begin(lease: Lease) -> str:
+    """Return the id of the cycle to be done: one that was killed, whatever the clock said then, or a new one. Of several the
+    latest is completed, and the others with it."""
+    with answering(lease.engine), lease.engine.begin() as connection:
+        lease.confirm(connection)
+        killed = connection.scalars(select(Cycle.cycle_id).where(Cycle.state == RUNNING).order_by(Cycle.started_at.desc())).all()
+        if killed:
+            over = {"state": FAILED, "ended_at": _now(), "error": f"completed by {killed[0]}"}
+            connection.execute(update(Cycle).where(Cycle.cycle_id.in_(killed[1:])).values(**over))
+            return killed[0]
         now = _now()
-        cycle_id = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}"
+        cycle_id = f"{now:%Y%m%dT%H%M%S}-{lease.token}"
         connection.execute(insert(Cycle).values(cycle_id=cycle_id, state=RUNNING, steps=[], started_at=now))
     return cycle_id
 
 
-def _mark(engine: Engine, cycle_id: str, step: str) -> None:
-    with answering(engine), engine.begin() as connection:
+def _mark(lease: Lease, cycle_id: str, step: str) -> None:
+    with answering(lease.engine), lease.engine.begin() as connection:
+        lease.confirm(connection)
         steps = connection.scalar(select(Cycle.steps).where(Cycle.cycle_id == cycle_id))
         done = [name for name in STEPS if name in (*steps, step)]
         connection.execute(update(Cycle).where(Cycle.cycle_id == cycle_id).values(steps=done))

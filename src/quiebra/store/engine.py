@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from filelock import FileLock, Timeout
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound
 
 from quiebra.errors import StoreError
@@ -36,7 +34,8 @@ def connect(url: str | URL) -> Engine:
         if address.get_backend_name() == "sqlite" and _file(address):
             Path(_file(address)).parent.mkdir(parents=True, exist_ok=True)
             keep_private(Path(_file(address)))
-        engine = create_engine(address, **({"connect_args": {"connect_timeout": 10}} if "psycopg" in address.drivername else {}))
+        remote = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}  # a server that was restarted is found again
+        engine = create_engine(address, **(remote if "psycopg" in address.drivername else {}))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
             event.listen(engine, "begin", _begin)
@@ -109,41 +108,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def alone(engine: Engine, what: str, wait: float = 0.0) -> Iterator[None]:
-    """Be the only one who does ``what`` with this database, whatever machine the others are on; a killed holder frees it.
-
-    StoreError where somebody else is still at it after ``wait`` seconds.
-    """
-    taken = StoreError(f"another {what} is running on this database: nothing was done")
-    if engine.dialect.name == "sqlite":
-        lock = FileLock(f"{engine.url.database}.{what}.lock")
-        try:
-            lock.acquire(timeout=wait)
-        except Timeout:
-            raise taken from None
-        try:
-            yield
-        finally:
-            lock.release()
-        return
-    with answering(engine), engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        key, until = func.hashtext(f"quiebra {what}"), time.monotonic() + wait
-        while not connection.scalar(select(func.pg_try_advisory_lock(key))):
-            if time.monotonic() >= until:
-                raise taken
-            time.sleep(0.5)
-        try:
-            yield
-        finally:
-            connection.execute(select(func.pg_advisory_unlock(key)))
-
-
-@contextlib.contextmanager
-def answering(engine: Engine) -> Iterator[None]:
+def answering(engine: Engine, but: type[DBAPIError] | tuple[()] = ()) -> Iterator[None]:
     """Turn what the database refuses (no right, no space, not a database, a lock), or holds that nobody can read, into a
-    StoreError."""
+    StoreError, all ``but`` one kind."""
     try:
         yield
+    except but:
+        raise
     except NoResultFound:
         raise StoreError(f"the database at {shown(engine.url)} lacks a row that it must have: {RESTORE}") from None
     except (DBAPIError, sqlite3.Error, Garbled) as error:

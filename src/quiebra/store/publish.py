@@ -14,6 +14,7 @@ from quiebra.settings import person
 from quiebra.store.audit import Entry, append
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import answering
+from quiebra.store.lease import guard
 from quiebra.store.register import compare, enter
 from quiebra.store.tables import Company, Finding, MacroObservation, Prediction, Run, Statement
 
@@ -48,6 +49,7 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
     """
     run_id = what.run["run_id"]
     with answering(engine), engine.begin() as connection:
+        guard(connection)
         append(connection, [])
         before = connection.scalar(select(Run.run_id).where(Run.is_current))
         counts = {

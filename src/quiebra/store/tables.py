@@ -251,7 +251,8 @@ class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 
     about: what it says; with channel and recipient it makes the id, and the same id is queued once. state: queued, sending,
-    doubtful, sent, written (to the folder, for want of a server), failed or dropped (by a person).
+    doubtful, sent, written (to the folder, for want of a server), failed or dropped (by a person). sender: the token of the lease
+    under which it is being sent, or was last.
     """
 
     __tablename__ = "bandeja_salida"
@@ -269,6 +270,20 @@ class Message(Base):
     error: Mapped[str | None] = mapped_column(Text)
     queued_at: Mapped[dt.datetime] = mapped_column(DateTime)
     changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    sender: Mapped[int | None] = mapped_column(Integer)
+
+
+class LeaseRow(Base):
+    """Who alone may do something with this database; see `quiebra.store.lease`. token: how many have held it; holder: the process
+    that does, NULL for none; beats: its signs of life."""
+
+    __tablename__ = "turnos"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    token: Mapped[int] = mapped_column(Integer)
+    holder: Mapped[str | None] = mapped_column(Text)
+    beats: Mapped[int] = mapped_column(Integer)
+    renewed_at: Mapped[dt.datetime] = mapped_column(DateTime)
 
 
 class Cycle(Base):
