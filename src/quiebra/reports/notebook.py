@@ -138,4 +138,4 @@ def _text(markdown: str, choices: Mapping[str, Any], numbers: Numbers) -> str:
     label = choices.get("label", "")
     if not label.startswith("tbl-"):
         return markdown
-    return f"{markdown}\n\n: {numbers.next(label)}: {choices.get('tbl-cap', '')}"
+    return f"{markdown}\n\n: {numbers.next(label)}: {choices.get('tbl-cap', '')} {{#{label}}}"

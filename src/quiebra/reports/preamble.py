@@ -1,0 +1,25 @@
+"""What every PDF begins with: its colours, watermark and footer, and the rules of `assets/look.typ`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+
+from quiebra.brand import palette
+
+
+def typst_preamble(metadata: Mapping[str, str]) -> str:
+    """Return the Typst that the fallback's template and Quarto's both put before a report, so that both look alike.
+
+    metadata: ``status`` is the watermark; ``subtitle`` (what, as of when, which run, whether simulated) stands at the foot of
+    every page.
+    """
+    colours = ", ".join(f"{name}: rgb({_text(value)})" for name, value in palette().items())
+    said = f"#let colour = ({colours})\n#let status = {_text(metadata['status'])}\n#let running = {_text(metadata['subtitle'])}\n"
+    return said + (files("quiebra.reports") / "assets" / "look.typ").read_text(encoding="utf-8")
+
+
+def _text(value: str) -> str:
+    """Return a Typst string: text that no sign in it can leave."""
+    return json.dumps(" ".join(value.split()), ensure_ascii=False)
