@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT
 from IPython.core.display import SVG
 
-from quiebra.reports.notebook import finish, options
+from quiebra.reports.notebook import PAGE_BREAK, finish, options
 
 HEAD = {"title": "A report", "subtitle": "SIMULATED · Invented · as of June 30, 2025 · run 0123456789ab · DRAFT", "lang": "en", "status": "DRAFT"}
 
@@ -99,7 +99,8 @@ def set_as_by_quarto(executed: Path, pdf: Path) -> Path:
     chosen, parts = front["format"]["typst"], []
     for place, cell in enumerate(nbformat.read(executed, as_version=4).cells[1:]):
         if cell.cell_type == "markdown":
-            parts.append(_typst(re.sub(r"@((?:fig|tbl)-[\w-]+)", r"`@\1`{=typst}", cell.source)).replace("{{\\< pagebreak >}}", "#pagebreak(weak: true)"))
+            source = re.sub(r"@((?:fig|tbl)-[\w-]+)", r"`@\1`{=typst}", cell.source)
+            parts.append("#pagebreak()" if source.strip() == PAGE_BREAK else _typst(source))
         elif cell.cell_type == "code" and options(cell.source).get("include") is not False:
             parts += [_shown(output["data"], options(cell.source), pdf.parent / f"cell-{place}.svg", front["lang"])
                 for output in cell.outputs if "data" in output]  # fmt: skip

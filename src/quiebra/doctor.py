@@ -71,7 +71,8 @@ def _quarto() -> Finding:
     found = find_publisher()
     if found.program:
         return Finding("ok", f"Quarto {found.version} at {found.program}")
-    return Finding("note", f"no Quarto {'.'.join(map(str, OLDEST))} or newer: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
+    oldest = ".".join(map(str, OLDEST))
+    return Finding("note", f"no Quarto {oldest} or newer: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
 
 
 def _database(workspace: Workspace) -> Finding:

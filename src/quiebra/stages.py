@@ -63,7 +63,8 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     Parameters are checked before the kernel starts. A stage already running in this workspace is waited for. The executed
     notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
     stage is kept in ``data/failed``. ``lang``: of a report that is also wanted in another language than that of params; it goes
-    into a folder of that name. The stage ``publisher`` has no notebook: it records who sets the reports' pages. Raises ParamsError, and StageError with the failed cell's message.
+    into a folder of that name. The stage ``publisher`` has no notebook: it records who sets the reports' pages. Raises
+    ParamsError, and StageError with the failed cell's message.
     """
     if name == "publisher":
         from quiebra.reports.publisher import record_publisher
