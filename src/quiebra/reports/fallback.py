@@ -58,7 +58,8 @@ def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> 
 
 def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> None:
     source, look = folder / "report.typ", folder / "look.typ"
-    look.write_text(typst_preamble(metadata), encoding="utf-8")
+    note = Words(metadata.get("lang", "en"))(FOOTER)
+    look.write_text(typst_preamble({**metadata, "note": note}), encoding="utf-8")
     text = _convert(
         markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}", f"--include-in-header={look}"
     )  # fmt: skip

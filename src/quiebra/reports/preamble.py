@@ -13,11 +13,12 @@ def typst_preamble(metadata: Mapping[str, str]) -> str:
     """Return the Typst that the fallback's template and Quarto's both put before a report, so that both look alike.
 
     metadata: ``status`` is the watermark; ``subtitle`` (what, as of when, which run, whether simulated) stands at the foot of
-    every page.
+    every page, ``note``, where there is one, at that of the last.
     """
     colours = ", ".join(f"{name}: rgb({_text(value)})" for name, value in palette().items())
-    said = f"#let colour = ({colours})\n#let status = {_text(metadata['status'])}\n#let running = {_text(metadata['subtitle'])}\n"
-    return said + (files("quiebra.reports") / "assets" / "look.typ").read_text(encoding="utf-8")
+    said = {"status": metadata["status"], "running": metadata["subtitle"], "note": metadata.get("note", "")}
+    lets = [f"#let colour = ({colours})", *(f"#let {name} = {_text(value)}" for name, value in said.items())]
+    return "\n".join(lets) + "\n" + (files("quiebra.reports") / "assets" / "look.typ").read_text(encoding="utf-8")
 
 
 def _text(value: str) -> str:
