@@ -83,7 +83,7 @@ def test_the_heads_of_the_back_test_and_every_other_table_of_the_run_keep_to_the
         rows = [word for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs
             for line in output.get("data", {}).get("text/markdown", "").splitlines() if line.startswith("| ")
             for word in line.split("|")[1].split()]  # fmt: skip
-        shown = " ".join(words_per_page(tmp_path / f"{name}.pdf")).replace("- ", "").replace("-", "")
+        shown = " ".join(words_per_page(tmp_path / f"{name}.pdf")).translate({ord("’"): "'"}).replace("- ", "").replace("-", "")
         lost = [word for word in rows if re.sub(r"[\\`-]", "", word) not in shown]
         assert len(rows) > 60
         assert lost == []

@@ -55,6 +55,8 @@ STAGES: dict[str, Stage] = {
 
 
 REPORTS = ("report", "validation_report")
+PUBLISHER = "publisher"
+"""The stage without a notebook: it records which program sets the reports' pages."""
 
 
 def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progress: bool = True) -> Path:
@@ -66,13 +68,13 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     into a folder of that name. The stage ``publisher`` has no notebook: it records who sets the reports' pages. Raises
     ParamsError, and StageError with the failed cell's message.
     """
-    if name == "publisher":
+    if name == PUBLISHER:
         from quiebra.reports.publisher import record_publisher
 
         record_publisher(workspace)
         return workspace.build / "publisher.json"
     if name not in STAGES:
-        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join(STAGES)}")
+        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join((*STAGES, PUBLISHER))}")
     stage = STAGES[name]
     other = {} if lang is None else {"report": {"lang": lang}}
     params = for_stage(workspace, name, other)
