@@ -154,6 +154,7 @@ def test_what_a_page_would_fetch_is_seen(page: str, asked: list[str]) -> None:
 def test_pages_of_the_run_and_the_sheets_of_companies_with_hostile_names_fetch_nothing(finished: Path, tmp_path: Path) -> None:
     for path in (finished / "reports/build").rglob("*.html"):
         assert outside_addresses(path.read_text(encoding="utf-8")) == []
+        assert path.stat().st_size < 1_000_000  # light enough for a mail
     hostile = "![x](http://a.example/x.png) <img src=http://b.example/y.png> [z]: http://c.example"
     publish(tmp_path, title=hostile, subtitle=hostile)
     page = (tmp_path / "risk_report.html").read_text(encoding="utf-8")
