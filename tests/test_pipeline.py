@@ -68,11 +68,13 @@ def test_a_run_killed_at_its_start_completes_when_repeated_with_the_same_bytes(f
 def test_a_run_killed_at_its_end_completes_when_repeated(workspace: Path) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"report": {"watch_list": 5}}), sort_keys=False))
+    before = (workspace / "reports/build/risk_report.pdf").read_bytes()
     kill_during(workspace, "report", "data/running/risk_report.ipynb")
-    assert not (workspace / "reports/build/risk_report.pdf").exists()
+    assert (workspace / "reports/build/risk_report.pdf").read_bytes() == before
     again = command(workspace, "quiebra", "run")
     assert again.returncode == 0, again.stdout + again.stderr
     assert (workspace / "reports/build/risk_report.pdf").read_bytes()[:5] == b"%PDF-"
+    assert (workspace / "reports/build/risk_report.pdf").read_bytes() != before
     assert leftovers(workspace) == []
 
 

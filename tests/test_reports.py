@@ -1,13 +1,9 @@
-"""Published pages: self-contained, the same figures in page and PDF, and Quarto called as its manual says."""
+"""Published pages: self-contained, and the same figures in page and PDF."""
 
-import json
 import re
-import stat
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from conftest import ROOT, command
 from pypdf import PdfReader
 
@@ -113,72 +109,6 @@ def test_references_follow_labels(finished: Path, tmp_path: Path) -> None:
     text = as_markdown(finished / "reports/build/risk_report.ipynb", tmp_path)
     assert "The line in Figure 1 is" in text
     assert (tmp_path / "fig-pd.svg").read_text().lstrip().startswith("<svg")
-
-
-STAND_IN = """#!/bin/sh
-echo "$PWD|$*" >> "{log}"
-for word in "$@"; do
-  case "$last" in --output) printf 'made' > "$word";; esac
-  last="$word"
-done
-exit {code}
-"""
-
-
-def stand_in(folder: Path, code: int = 0) -> Path:
-    """An executable called quarto that records how it was called and makes the files that it was asked for."""
-    folder.mkdir()
-    program = folder / "quarto"
-    program.write_text(STAND_IN.format(log=folder / "calls", code=code))
-    program.chmod(program.stat().st_mode | stat.S_IEXEC)
-    return program
-
-
-def run_with(program: Path, workspace: Path, which: str = "risk") -> subprocess.CompletedProcess[str]:
-    import os
-    import sys
-
-    path = os.pathsep.join([str(program.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return command(workspace, "sh", "-c", f'PATH="{path}" quiebra report {which}')
-
-
-@pytest.mark.parametrize(("which", "title"), [("risk", "Bankruptcy risk report"), ("validation", "Validation report")])
-def test_quarto_is_called_once_a_format_and_does_not_run_the_notebook(which: str, title: str, workspace: Path, tmp_path: Path) -> None:
-    program = stand_in(tmp_path / "bin")
-    done = run_with(program, workspace, which)
-    assert done.returncode == 0, done.stderr
-    calls = [line.split("|", 1) for line in (tmp_path / "bin/calls").read_text().splitlines()]
-    assert [Path(where).resolve() for where, _ in calls] == [(workspace / "reports/build").resolve()] * 2
-    html, pdf = (words for _, words in calls)
-    name = f"{which}_report"
-    assert html == f"render {name}.ipynb --no-execute --to html --output {name}.html"
-    assert pdf == f"render {name}.ipynb --no-execute --to typst --output {name}.pdf"
-    first = json.loads((workspace / f"reports/build/{name}.ipynb").read_text())["cells"][0]
-    said = yaml.safe_load("".join(first["source"]).strip().strip("-"))
-    assert (first["cell_type"], said["title"], said["lang"]) == ("raw", title, "en")
-    assert said["subtitle"].startswith("SIMULATED · ")
-    assert (workspace / f"reports/build/{name}.html").read_text() == "made"
-
-
-def test_a_failing_quarto_is_reported(workspace: Path, tmp_path: Path) -> None:
-    done = run_with(stand_in(tmp_path / "bin", code=3), workspace)
-    assert done.returncode == 1
-    assert "quarto failed on risk_report.ipynb" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("name", ["risk_report", "validation_report"])
-def test_the_report_tells_quarto_to_hold_everything_in_the_page(name: str, finished: Path) -> None:
-    import json
-
-    import yaml
-
-    first = json.loads((finished / f"reports/build/{name}.ipynb").read_text())["cells"][0]
-    front = yaml.safe_load("".join(first["source"]).strip().strip("-"))
-    assert first["cell_type"] == "raw"
-    assert front["execute"] == {"echo": False}
-    assert front["format"]["html"]["embed-resources"] is True
-    assert set(front["format"]) == {"html", "typst"}
 
 
 def test_the_brand_has_one_place() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from quiebra.errors import QuiebraError
 from quiebra.params import load
-from quiebra.reports.publisher import QUARTO_HELP, quarto
+from quiebra.reports.publisher import OLDEST, QUARTO_HELP, find_publisher
 from quiebra.settings import database_url
 from quiebra.sources.american import how_to_get
 from quiebra.store import connect, current_run
@@ -68,10 +68,11 @@ def _american(path: Path, needed: bool) -> Finding:
 
 
 def _quarto() -> Finding:
-    program = quarto()
-    if program:
-        return Finding("ok", f"Quarto at {program}")
-    return Finding("note", "no Quarto: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
+    found = find_publisher()
+    if found.program:
+        return Finding("ok", f"Quarto {found.version} at {found.program}")
+    oldest = ".".join(map(str, OLDEST))
+    return Finding("note", f"no Quarto {oldest} or newer: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
 
 
 def _database(workspace: Workspace) -> Finding:

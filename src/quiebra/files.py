@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,28 @@ def append_line(path: Path, line: str) -> None:
         finally:
             os.close(handle)
     keep_private(path)
+
+
+def replace_together(sources: Mapping[Path, Path]) -> None:
+    """Put copies of files (target → source) in their places: all of them, or none where the disk refuses one of them.
+
+    Raises WorkspaceError, naming the path, where the disk cannot be written.
+    """
+    partials = {target: target.with_name(f".{target.name}.{os.getpid()}.partial") for target in sources}
+    target = next(iter(sources))
+    try:
+        for target, source in sources.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, partials[target])
+            with partials[target].open("rb+") as handle:
+                os.fsync(handle.fileno())
+        for target, partial in partials.items():
+            partial.replace(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str, *, private: bool = False) -> Path:

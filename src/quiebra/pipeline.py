@@ -15,6 +15,7 @@ from quiebra.files import read_json, read_table
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
 from quiebra.recovery import mend
+from quiebra.reports.publisher import record_publisher
 from quiebra.sources.macro_files import macro_hash
 from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
@@ -33,6 +34,7 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
             command = [sys.executable, "-m", "dvc", "repro", *words]
             _run(command, cwd=workspace.root, env={**os.environ, "PATH": path}, log=log, held=held)
 
+        record_publisher(workspace)
         if _changed_unseen(workspace, params):
             repro("--single-item", "--force", "ingest")
         every = [target] if target else []

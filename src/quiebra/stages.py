@@ -58,6 +58,8 @@ STAGES: dict[str, Stage] = {
 
 
 REPORTS = ("report", "validation_report")
+PUBLISHER = "publisher"
+"""The stage without a notebook: it records which program sets the reports' pages."""
 
 
 def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progress: bool = True) -> Path:
@@ -66,10 +68,16 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     Parameters are checked before the kernel starts. A stage already running in this workspace is waited for. The executed
     notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
     stage is kept in ``data/failed``. ``lang``: of a report that is also wanted in another language than that of params; it goes
-    into a folder of that name. Raises ParamsError, and StageError with the failed cell's message.
+    into a folder of that name. The stage ``publisher`` has no notebook: it records who sets the reports' pages. Raises
+    ParamsError, and StageError with the failed cell's message.
     """
+    if name == PUBLISHER:
+        from quiebra.reports.publisher import record_publisher
+
+        record_publisher(workspace)
+        return workspace.build / "publisher.json"
     if name not in STAGES:
-        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join(STAGES)}")
+        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join((*STAGES, PUBLISHER))}")
     stage = STAGES[name]
     other = {} if lang is None else {"report": {"lang": lang}}
     params = for_stage(workspace, name, other)
@@ -84,10 +92,9 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
             _execute(workspace, stage, partial, overrides, progress)
         normalise(partial, workspace)
         if name in REPORTS:
-            _finish(workspace, name, partial, params)
-        partial.replace(evidence)
-        if name in REPORTS:
-            _publish(workspace, name, evidence, params)
+            _publish(workspace, name, partial, evidence, params)
+        else:
+            partial.replace(evidence)
         _failed(workspace, stage).unlink(missing_ok=True)
     return evidence
 
@@ -156,20 +163,15 @@ def _failed(workspace: Workspace, stage: Stage) -> Path:
     return workspace.root / "data" / "failed" / f"{stage.name}.ipynb"
 
 
-def _finish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
-    """Put the executed report into its language; imported here, as below."""
+def _publish(workspace: Workspace, stage: str, executed: Path, page: Path, params: StageParams) -> None:
+    """Put the executed report into its language and format it; imported here, since other stages need none of it."""
     from quiebra.reports.front import page_metadata
     from quiebra.reports.notebook import finish
+    from quiebra.reports.publisher import publish_report, record_publisher
 
-    finish(executed, page_metadata(workspace, stage, params))
-
-
-def _publish(workspace: Workspace, stage: str, executed: Path, params: StageParams) -> None:
-    """Format the executed report; imported here, since other stages need none of it."""
-    from quiebra.reports.front import page_metadata
-    from quiebra.reports.publisher import publish_report
-
-    publish_report(executed, executed.parent, page_metadata(workspace, stage, params))
+    head = page_metadata(workspace, stage, params)
+    finish(executed, head)
+    publish_report(executed, page, record_publisher(workspace), head)
 
 
 def kernel_config() -> Any:

@@ -14,7 +14,7 @@ from quiebra.provenance import digest
 from quiebra.recovery import scratch_folder
 from quiebra.reports.front import page_metadata
 from quiebra.reports.notebook import finish
-from quiebra.reports.publisher import Published, publish_report
+from quiebra.reports.publisher import Published, publish_report, record_publisher
 from quiebra.stages import kernel_config, normalise, one_at_a_time
 from quiebra.workspace import Workspace
 
@@ -27,17 +27,18 @@ def tear_sheets(workspace: Workspace, companies: Sequence[str], lang: str | None
     params = for_stage(workspace, "report", {} if lang is None else {"report": {"lang": lang}})
     names = _names(workspace, companies)
     own = lang if lang != for_stage(workspace, "report").report.lang else None
-    with one_at_a_time(workspace, "stage"), scratch_folder(workspace), _kernel(workspace) as kernel:
+    publisher = record_publisher(workspace)
+    with one_at_a_time(workspace, "stage"), scratch_folder(workspace) as scratch, _kernel(workspace) as kernel:
         for company in companies:
             folder = workspace.build / "companies" / _folder(company) / (own or "")
             folder.mkdir(parents=True, exist_ok=True)
-            executed = folder / "tear_sheet.ipynb"
+            executed = scratch / "tear_sheet.ipynb"
             _execute(workspace, executed, company, {"report": {"lang": params.report.lang}}, kernel)
             normalise(executed, workspace)
             head = page_metadata(workspace, "tear_sheet", params)
             head["title"] = f"{names[company]} · {head['title']}"
             finish(executed, head)
-            yield publish_report(executed, folder, head)
+            yield publish_report(executed, folder / "tear_sheet.ipynb", publisher, head)
 
 
 def _names(workspace: Workspace, companies: Sequence[str]) -> dict[str, str]:

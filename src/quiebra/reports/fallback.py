@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from quiebra.brand import palette
 from quiebra.errors import WorkspaceError
 from quiebra.files import write_atomically, write_text
 from quiebra.reports.notebook import as_markdown
+from quiebra.reports.preamble import typst_preamble
 from quiebra.words import Words, mark
 
 FOOTER = mark("Formatted without Quarto; with Quarto installed the same report is set by it.")
@@ -57,19 +57,18 @@ def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> 
 
 
 def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> None:
-    source = folder / "report.typ"
-    text = _convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}")
-    write_text(source, re.sub(r"(?m)^(\s*)columns: (\d+),$", _across, text))
+    source, look = folder / "report.typ", folder / "look.typ"
+    note = Words(metadata.get("lang", "en"))(FOOTER)
+    write_text(look, typst_preamble({**metadata, "note": note}))
+    text = _convert(
+        markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}", f"--include-in-header={look}"
+    )  # fmt: skip
+    write_text(source, text)
     try:
-        data = typst.compile(str(source), root=str(folder), sys_inputs=palette(), timestamp=0)
+        data = typst.compile(str(source), root=str(folder), timestamp=0)
     except RuntimeError as error:
         raise WorkspaceError(f"Typst could not set the report: {error}") from error
     write_atomically(pdf, lambda path: path.write_bytes(data))
-
-
-def _across(found: re.Match[str]) -> str:
-    """Return a table's columns so that it fills the page's width, as on the screen: the first as wide as it needs, the others alike."""
-    return f"{found[1]}columns: (auto, {'1fr, ' * (int(found[2]) - 1)}),"
 
 
 def _asset(name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from quiebra.files import write_text
+from quiebra.reports.preamble import typst_preamble
 from quiebra.words import Words, escaped, mark
 
 OPTION = re.compile(r"^#\|\s?(.*)$")
@@ -33,6 +34,9 @@ def finish(executed: Path, metadata: Mapping[str, str]) -> None:
 
     notebook, words = nbformat.read(executed, as_version=4), Words(metadata["lang"])
     notebook.cells[0].source = _front_matter(notebook.cells[0].source, metadata)
+    for cell in notebook.cells:
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]  # Papermill's empty ones, of which Quarto makes attributes
     for cell in notebook.cells[1:]:
         if cell.cell_type == "markdown":
             cell.source = words(cell.source)
@@ -51,11 +55,9 @@ def _translated(source: str, words: Words) -> str:
 def _front_matter(source: str, metadata: Mapping[str, str]) -> str:
     content = yaml.safe_load(source.strip().strip("-"))
     content |= {"title": escaped(metadata["title"]), "subtitle": escaped(metadata["subtitle"]), "lang": metadata["lang"]}
-    status = metadata["status"]
-    css = f"body::before {{ content: '{status}'; {WATERMARK} }}"
+    css = f"body::before {{ content: '{metadata['status']}'; {WATERMARK} }}"
     content["format"]["html"]["include-in-header"] = {"text": f"<style>{css}</style>"}
-    typst = f'#set page(background: rotate(-35deg, text(96pt, weight: "bold", fill: rgb("#1c273310"))[{status}]))'
-    content["format"]["typst"]["include-in-header"] = {"text": typst}
+    content["format"]["typst"]["include-in-header"] = {"text": typst_preamble(metadata)}
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)}---"
 
 
@@ -139,4 +141,4 @@ def _text(markdown: str, choices: Mapping[str, Any], numbers: Numbers) -> str:
     label = choices.get("label", "")
     if not label.startswith("tbl-"):
         return markdown
-    return f"{markdown}\n\n: {numbers.next(label)}: {choices.get('tbl-cap', '')}"
+    return f"{markdown}\n\n: {numbers.next(label)}: {choices.get('tbl-cap', '')} {{#{label}}}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,13 @@ import polars as pl
 from quiebra.words import MISSING, Words, escaped
 
 ENGLISH = Words()
-NARROWEST, WIDEST = 10, 60
+LINE = 104
+"""Characters in the line of a table as wide as a page, with the blanks between its columns."""
+BETWEEN, LONGEST = 2, 60
+UNBROKEN = re.compile(r" |(?<=[-/])(?!\d)")
+"""Where a line of a cell may end."""
+
+
 
 
 def percent(value: float | None, decimals: int = 2) -> str:
@@ -52,11 +59,24 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
         [formats[name](value) if name in formats else escaped(value) for name, value in record.items()]
         for record in frame.iter_rows(named=True)
     ]
-    # the dashes under the header set the columns' relative widths where lines are long
-    widths = [min(WIDEST, max(NARROWEST, *(len(row[i]) for row in (frame.columns, *body)))) for i in range(frame.width)]
+    widths = _widths([frame.columns, *body])
     rule = ["-" * (w - 1) + ":" if r else ":" + "-" * (w - 1) for w, r in zip(widths, right, strict=True)]
     lines = [f"| {' | '.join(row)} |" for row in (frame.columns, rule, *body)]
     return "\n".join(lines)
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return each column's share of a page's width, in dashes: what its longest cell wants, and never less than its longest word.
+
+    All of them make a line longer than 72, so that readers of pipe tables set the table as wide as the page.
+    """
+    columns = [[text.replace("\\", "") for text in column] for column in zip(*rows, strict=True)]
+    needed = [BETWEEN + max(len(word) for text in column for word in UNBROKEN.split(text)) for column in columns]
+    wanted = [max(need, min(BETWEEN + max(map(len, column)), LONGEST)) for need, column in zip(needed, columns, strict=True)]
+    spare, more = LINE - sum(needed), sum(wanted) - sum(needed)
+    if sum(wanted) <= LINE or spare <= 0:
+        return [round(want * LINE / sum(wanted)) for want in wanted]
+    return [round(need + spare * (want - need) / more) for want, need in zip(wanted, needed, strict=True)]
 
 
 __all__ = ["ENGLISH", "MISSING", "amount", "escaped", "interval", "percent", "table"]
