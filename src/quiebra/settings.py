@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 from pathlib import Path
 
 DATABASE_URL = "QUIEBRA_DATABASE_URL"
 USER = "QUIEBRA_USER"
+WORKSPACE = "QUIEBRA_WORKSPACE"
+RESULTS = "QUIEBRA_RESULTS"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL = "QUIEBRA_CHANNEL_"
 
@@ -28,6 +31,11 @@ def person() -> str:
         return os.environ.get(USER, "").strip() or getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
+
+
+def workspace_name(root: Path) -> str:
+    """Return what a shared database knows this workspace by: QUIEBRA_WORKSPACE, or machine and folder."""
+    return os.environ.get(WORKSPACE, "").strip() or f"{socket.gethostname()}:{root}"
 
 
 def database_url(root: Path) -> str:

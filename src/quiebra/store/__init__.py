@@ -4,7 +4,7 @@ from quiebra.store.audit import Entry, Verdict, entries, last_entry, record, ver
 from quiebra.store.engine import connect, upgrade
 from quiebra.store.publish import Publication, publish
 from quiebra.store.queries import current_run, current_source, earlier_month, trace
-from quiebra.store.register import models, promote, roll_back
+from quiebra.store.register import mirror_register, models
 from quiebra.store.retention import prune
 from quiebra.store.studies import study_storage
 
@@ -18,12 +18,11 @@ __all__ = [
     "earlier_month",
     "entries",
     "last_entry",
+    "mirror_register",
     "models",
-    "promote",
     "prune",
     "publish",
     "record",
-    "roll_back",
     "study_storage",
     "trace",
     "upgrade",
