@@ -29,6 +29,8 @@ BASE = {
     "publishing",
     "pipeline",
     "doctor",
+    "kernel",
+    "raw_files",
     "cli",
 }
 

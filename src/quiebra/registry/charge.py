@@ -25,8 +25,8 @@ known on the date scored, or this is an experiment."""
 
 @dataclass(frozen=True)
 class InCharge:
-    """The model that scores: its id, source and standing (champion, none, past or experiment), and the gates that it failed, in words
-    of `quiebra.validation.verdict`."""
+    """The model that scores: its id, source and standing (champion, none, past or experiment), and the gates that it failed, in
+    words of `quiebra.validation.verdict`."""
 
     model_id: str
     model_sha256: str

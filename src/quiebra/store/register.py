@@ -37,7 +37,7 @@ def _row(folder: Kept, status: str, comparison: dict[str, Any] | None) -> dict[s
 def mirror(
     connection: Connection, rows: list[dict[str, Any]], *, who: str, why: str, action: str = "model promoted"
 ) -> None:
-    """Bring `modelos` to the given rows of all sources in them; a change of champion is in the audit table with ``who``.
+    """Bring `modelos` to the given rows of all sources in them; a change from one champion to another is in the audit table.
 
     A model that only the database knows, from another workspace or an earlier version, is retired where it was champion.
     """
@@ -48,7 +48,7 @@ def mirror(
             _enter(connection, row)
         if before not in (None, after):
             _set(connection, before, RETIRED)  # type: ignore[arg-type]
-        if after is not None and after != before:
+        if after is not None and before not in (None, after):
             append(connection, [Entry(who, action, after, before, after, why)])
 
 
