@@ -111,12 +111,13 @@ def test_a_copy_and_a_worktree_run_their_own_code_and_are_not_declared(committed
     for folder in (clone, worktree):
         edit_feature(folder)
         assert "Cash as stock" in ran(folder, "quiebra", "dictionary"), folder.name
-        assert "run` in" in str(why_not_published(Workspace(folder)))
+        declare(Workspace(folder))
+        assert f"it is {committed} that publishes" in str(why_not_published(Workspace(folder)))
     assert "Cash as stock" not in ran(committed, "quiebra", "dictionary")
     assert why_not_published(Workspace(committed)) is None
     moved = Path(shutil.copytree(committed, tmp_path / "copy", symlinks=True))
     url = f"sqlite:///{tmp_path / 'shared.db'}"
-    ran(moved, "quiebra", "run", "publish", QUIEBRA_DATABASE_URL=url)
+    ran(moved, "dvc", "repro", "--single-item", "--force", "publish", QUIEBRA_DATABASE_URL=url)
     assert json.loads((moved / "data/published/published.json").read_text())["published"] is False
     assert not (tmp_path / "shared.db").exists()
 

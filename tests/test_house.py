@@ -31,6 +31,7 @@ BASE = {
     "doctor",
     "kernel",
     "raw_files",
+    "checkouts",
     "cli",
 }
 

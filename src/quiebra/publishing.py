@@ -6,14 +6,13 @@ import json
 import os
 from pathlib import Path
 
+from quiebra.checkouts import EXPERIMENTS, origins
 from quiebra.errors import Said
 from quiebra.files import write_json
 from quiebra.workspace import Workspace
 
 EXPERIMENT_NAMES = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 """Set by DVC for the commands of an experiment, in the workspace, a temporary folder or a queue."""
-EXPERIMENTS = (".dvc", "tmp", "exps")
-"""Where DVC makes the temporary folders of experiments."""
 
 
 def is_experiment(root: Path) -> bool:
@@ -27,10 +26,12 @@ def _record(workspace: Workspace) -> Path:
     return workspace.root / "data" / "publisher.json"
 
 
-def declare(workspace: Workspace) -> None:
-    """Record, outside git, that the workspace at this root publishes. An experiment is not declared; a copy of a workspace is
-    another root, and has to be declared itself."""
-    if not is_experiment(workspace.root) and not is_declared(workspace):
+def declare(workspace: Workspace, *, asked: bool = False) -> None:
+    """Record, outside git, that the workspace at this root publishes. A copy of a workspace is another root, and has to be
+    declared itself. Not an experiment, and, unless a person ``asked`` for it, no worktree or clone of a checkout that publishes itself."""
+    if is_experiment(workspace.root) or is_declared(workspace):
+        return
+    if asked or not any(is_declared(Workspace(home)) for home in origins(workspace.root)):
         write_json(_record(workspace), {"root": str(workspace.root)})
 
 
@@ -47,5 +48,8 @@ def why_not_published(workspace: Workspace) -> Said | None:
     if is_experiment(workspace.root):
         return Said("this is an experiment: it publishes to no database, raises no alert and mails nobody")
     if not is_declared(workspace):
+        for home in origins(workspace.root):
+            if is_declared(Workspace(home)):
+                return Said("it is {home} that publishes; `quiebra publish` has this workspace do so", {"home": home})
         return Said("this workspace was not declared to publish: `quiebra run` in {root} declares it", {"root": workspace.root})
     return None

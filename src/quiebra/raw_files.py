@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from quiebra.checkouts import origins
 from quiebra.workspace import Workspace
 
 RAW = "data/raw"
-DVC_ROOT = "DVC_ROOT"
-"""Set by DVC for the commands of an experiment: the checkout that it was started in."""
 
 
 def bring_raw_files(workspace: Workspace) -> list[str]:
@@ -26,9 +23,9 @@ def bring_raw_files(workspace: Workspace) -> list[str]:
     Only where the other folder has the very hash that dvc.lock records for it, so that an experiment never runs on other data
     than its baseline; where it has not, that is said and nothing is copied.
     """
-    came_from = [home for home in origins(workspace.root) if (home / RAW).is_dir()]
-    wanted = _recorded(workspace.root)
-    if not came_from or folder_hash(workspace.root / RAW) == (wanted or _recorded(came_from[0])):
+    here, wanted = {*_files(workspace.root / RAW)}, _recorded(workspace.root)
+    came_from = [home for home in origins(workspace.root) if {*_files(home / RAW)} - here]
+    if not came_from or folder_hash(workspace.root / RAW) == wanted:
         return []
     for home in came_from:
         if folder_hash(home / RAW) == (wanted or _recorded(home)):
@@ -46,28 +43,6 @@ def _copy_missing(source: Path, target: Path) -> list[str]:
             shutil.copyfile(source / name, target / name)
             copied.append(name)
     return copied
-
-
-def origins(root: Path) -> list[Path]:
-    """Return the other checkouts that this one may have come from: the one that DVC started the experiment in, the one that its
-    temporary folder lies in, the main worktree, and a clone's origin on this machine."""
-    found = [Path(os.environ[DVC_ROOT])] if os.environ.get(DVC_ROOT) else []
-    found += [parent.parents[2] for parent in root.parents if parent.parts[-3:] == (".dvc", "tmp", "exps")]
-    common = _git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
-    found += [Path(common).parent] if common else []
-    origin = _git(root, "config", "--get", "remote.origin.url")
-    found += [Path(origin)] if origin and Path(origin).is_dir() else []
-    return [home for home in dict.fromkeys(path.resolve() for path in found) if home != root.resolve()]
-
-
-def _git(root: Path, *words: str) -> str:
-    if not (root / ".git").exists():
-        return ""
-    try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _recorded(root: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -52,8 +53,11 @@ def run(
 
     workspace = Workspace.find()
     if stage:
+        from quiebra.publishing import declare
         from quiebra.stages import run_stage
 
+        if "DVC_STAGE" not in os.environ:  # a person gave the command
+            declare(workspace)
         run_stage(workspace, stage, progress=sys.stderr.isatty())
         return
     from quiebra.pipeline import reproduce, result_lines
@@ -83,7 +87,7 @@ def publish(
 
     workspace = Workspace.find()
     what = publication(workspace)
-    declare(workspace)
+    declare(workspace, asked=True)
     if reason := why_not_published(workspace):
         raise StoreError("{why}", why=reason)
     engine = store.connect(database_url(workspace.root))

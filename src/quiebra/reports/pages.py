@@ -11,6 +11,7 @@ import polars as pl
 from quiebra.banners import banners
 from quiebra.files import read_json
 from quiebra.params import StageParams
+from quiebra.registry import challenger, waiting
 from quiebra.reports.tables import escaped, table
 from quiebra.risk import FinishedRun
 from quiebra.words import Words
@@ -67,4 +68,6 @@ class Report(FinishedRun):
             (words("code, SHA-256"), self.run["code_sha256"]),
             (words("learnt from"), words("fiscal years {years}", years=self.model_record["card"]["trained_on"])),
         ]
+        if (newer := challenger(self.workspace, self.source["source"])) is not None:
+            rows.append((words("newer model"), escaped(words.say(waiting(newer)))))
         return table([{"": name, words("value"): value} for name, value in rows])

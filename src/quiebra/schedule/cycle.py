@@ -20,13 +20,14 @@ from sqlalchemy import Engine, insert, select, update
 from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
-from quiebra.errors import QuiebraError, StageError
+from quiebra.errors import DeliveryError, QuiebraError, StageError
 from quiebra.files import read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
 from quiebra.settings import database_url, person
 from quiebra.store.audit import Entry, append, verify
 from quiebra.store.engine import alone, answering, reading
+from quiebra.store.ownership import why_not_delivered
 from quiebra.store.tables import Cycle
 from quiebra.tear_sheets import tear_sheets
 from quiebra.workspace import Workspace
@@ -63,6 +64,7 @@ def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
         _log(workspace, say, {"step": "start", "state": FAILED, "error": str(error)})
         letters.last_resort(workspace, str(error))
         raise
+    _refuse_to_send(engine, workspace)
     with alone(engine, "cycle"):
         return _Cycle(workspace, params, say, engine).run()
 
@@ -171,8 +173,15 @@ def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
     say(line)
 
 
+def _refuse_to_send(engine: Engine, workspace: Workspace) -> None:
+    """Raise DeliveryError in an experiment, and where the database is of another workspace: nobody is told anything twice."""
+    if reason := why_not_delivered(engine, workspace):
+        raise DeliveryError("nothing is sent: {why}", why=reason)
+
+
 def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.Outcome]]:
     """Send what waits in the outbox and is due, but to no channel in its quiet hours; see `quiebra.delivery.outbox.dispatch`."""
+    _refuse_to_send(engine, workspace)
     options = params.delivery
 
     def later(channel: str) -> dt.datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, make_url, select
 
 from quiebra.errors import Said
-from quiebra.publishing import why_not_published
+from quiebra.publishing import is_experiment, why_not_published
 from quiebra.settings import database_url, person, workspace_name
 from quiebra.store.audit import Entry, append
 from quiebra.store.engine import answering, connect, reading, upgrade
@@ -66,6 +66,13 @@ def claim(engine: Engine, workspace: Workspace, *, take_over: bool = False) -> S
             append(connection, [Entry(person(), DECLARED, me, owner, me, "this workspace publishes to the database")])
             return None
     return _taken(owner)
+
+
+def why_not_delivered(engine: Engine, workspace: Workspace) -> Said | None:
+    """Return why this workspace sends no messages: it is an experiment, or the database, with its outbox, is another's."""
+    if is_experiment(workspace.root):
+        return why_not_published(workspace)
+    return belongs_to_another(engine, workspace)
 
 
 def belongs_to_another(engine: Engine, workspace: Workspace) -> Said | None:
