@@ -22,6 +22,7 @@ from quiebra.delivery.letters import report_letters
 from quiebra.errors import WorkspaceError
 from quiebra.params import load
 from quiebra.provenance import sha256
+from quiebra.publishing import declare
 from quiebra.registry import challenger, in_charge, promote, roll_back
 from quiebra.registry.state import read_registers, write_registers
 from quiebra.risk.subject import known
@@ -88,6 +89,7 @@ def test_a_model_that_failed_a_gate_scores_nothing_over_a_good_champion(governed
 def test_promote_roll_back_and_back_give_the_same_scores_to_the_last_digit(governed: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(governed, tmp_path / "workspace", symlinks=True))
     workspace, old = Workspace(folder), scores(folder)
+    declare(workspace)
     change(folder, validate={"gates": {"auc": {"pass": 0.8, "watch": 0.5}}}, registry={"promote": "by_hand"})
     ran(folder, "dvc", "repro", "score")
     first, new = in_charge(workspace).model_id, challenger(workspace, "demo")["model_id"]

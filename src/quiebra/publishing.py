@@ -28,7 +28,7 @@ def _record(workspace: Workspace) -> Path:
 
 def declare(workspace: Workspace, *, asked: bool = False) -> None:
     """Record, outside git, that the workspace at this root publishes. A copy of a workspace is another root, and has to be
-    declared itself. Not an experiment, and, unless a person ``asked`` for it, no worktree or clone of a checkout that publishes itself."""
+    declared itself. Not an experiment, and, unless a person ``asked`` for it, no worktree or clone of one that publishes."""
     if is_experiment(workspace.root) or is_declared(workspace):
         return
     if asked or not any(is_declared(Workspace(home)) for home in origins(workspace.root)):
