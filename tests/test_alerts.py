@@ -288,6 +288,30 @@ def test_an_alert_closes_by_itself_and_says_why(engine: Engine, rules: dict[str,
     assert why in states.history(engine, row["alert_id"])[-1]["reason"]
 
 
+def test_an_alert_closed_by_a_change_of_its_rule_opens_again_with_it(engine: Engine) -> None:
+    """Taken away or raised out of reach, then brought back: the same alert is there again, and no cool-down holds it back."""
+    cooling = rule(cool_down_days=180)
+    states.settle(engine, hit(0.2), {"r": cooling}, RUN)
+    (alert_id,) = states.alerts(engine)["alert_id"]
+    months = [states.Run(f"{n:012d}", "demo", DAY + dt.timedelta(days=31 * n)) for n in range(1, 9)]
+    stricter = rule(high=0.5, low=0.4, cool_down_days=180)
+    for without, back in ((months[0], months[1]), (months[2], months[3])):
+        rules = {} if without is months[0] else {"r": stricter}
+        assert states.settle(engine, hit(0.2).clear(), rules, without, {"x"}, hit(0.2)).closed == 1
+        assert states.settle(engine, hit(0.2), {"r": cooling}, back, {"x"}).standing == 1
+        assert states.alerts(engine).row(0, named=True)["alert_id"] == alert_id
+    assert [e["action"] for e in states.history(engine, alert_id)][-2:] == ["alert closed", "alert opened again"]
+    assert states.settle(engine, hit(0.2).clear(), {"r": stricter}, months[4], {"x"}, hit(0.2).clear()).closed == 1, "a real one"
+    assert states.settle(engine, hit(0.2, "next"), {"r": cooling}, months[5], {"x"}).standing == 0, "it cools down from there"
+
+
+def test_a_cool_down_counts_no_closing_by_a_change_of_rule(engine: Engine) -> None:
+    states.settle(engine, hit(0.2), {"r": rule(cool_down_days=180)}, RUN)
+    gone, back = (states.Run(f"{n:012d}", "demo", DAY + dt.timedelta(days=31 * n)) for n in (1, 2))
+    states.settle(engine, hit(0.2).clear(), {}, gone)
+    assert states.settle(engine, hit(0.3, "next statement"), {"r": rule(cool_down_days=180)}, back).standing == 1
+
+
 def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) -> None:
     states.settle(engine, hit(0.2), {"r": rule()}, RUN)
     before = states.alerts(engine, closed=True)
@@ -327,7 +351,7 @@ def test_the_stage_raised_alerts_that_its_rules_explain(finished: Path, params: 
     assert sorted(high["subject"]) == sorted(run.scores.filter(pl.col("pd_12m") >= 0.15)["company_id"])
     twentieth = standing.filter(pl.col("rule") == "riskiest twentieth")
     assert twentieth.height == pytest.approx(0.05 * run.scores.height, abs=2)
-    again = evaluation.hits(engine, run, params.alerts, params.score).filter("broken")
+    again = evaluation.hits(engine, run, evaluation.rules_of(params.alerts, params.score), params.score).filter("broken")
     assert sorted(again.select("rule", "subject").rows()) == sorted(standing.select("rule", "subject").rows())
 
 

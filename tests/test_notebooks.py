@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, command
 from nbclient import NotebookClient
 
+from quiebra.provenance import sha256
 from quiebra.stages import STAGES
 
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "reports").glob("*.ipynb")])
@@ -20,6 +21,13 @@ NAMES = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
 
 def cells(name: str) -> list[dict]:
     return json.loads((ROOT / name).read_text(encoding="utf-8"))["cells"]
+
+
+def written(workspace: Path) -> dict[str, str]:
+    """Path → SHA-256 of everything that stages wrote, the database among it."""
+    files = [path for top in ("data", "models") for path in (workspace / top).rglob("*") if path.is_file()]
+    kept = [path for path in files if "scratch" not in path.parts and path.suffix not in (".lock", ".log")]
+    return {str(path.relative_to(workspace)): sha256(path) for path in kept}
 
 
 def test_there_is_one_for_each_stage() -> None:
@@ -42,22 +50,28 @@ def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: 
 @pytest.mark.parametrize("folder", ["notebooks", "reports", "dashboards"])
 def test_run_by_nbval(folder: str, workspace: Path) -> None:
     names = [name for name in (*NAMES, *PAGES) if name.startswith(folder)]
-    done = command(workspace, sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", *names)
+    before = written(workspace)
+    words = ["-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", *names]
+    done = command(workspace, sys.executable, *words, PYTHONPATH=str(workspace / "src"))
     assert done.returncode == 0, done.stdout[-3000:]
+    assert written(workspace) == before, "run by hand a notebook writes over nothing, and changes no table of the database"
     count = sum(cell["cell_type"] == "code" for name in names for cell in cells(name))
     assert re.search(rf"^{count} passed", done.stdout, flags=re.M)
 
 
 def test_runs_by_plain_papermill(workspace: Path) -> None:
     words = ["papermill", "notebooks/04_validate.ipynb", "out.ipynb", "-y", "overrides: {validate: {bootstrap: 20}}"]
-    done = command(workspace, *words)
+    before = written(workspace)
+    done = command(workspace, *words, PYTHONPATH=str(workspace / "src"))
     assert done.returncode == 0, done.stderr[-2000:]
+    assert written(workspace) == before
+    assert (workspace / "data/scratch/data/validation/metrics.json").exists()
     assert '"bootstrap": 20' in (workspace / "out.ipynb").read_text().replace("\\", "")
 
 
 def test_runs_from_its_own_folder_as_jupyterlab_does(workspace: Path) -> None:
     folder = workspace / "notebooks"
-    done = command(folder, "jupyter", "execute", "02_features.ipynb")
+    done = command(folder, "jupyter", "execute", "02_features.ipynb", PYTHONPATH=str(workspace / "src"))
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from quiebra.errors import QuiebraError
+from quiebra.kernel import foreign_kernel
 from quiebra.params import load
+from quiebra.publishing import why_not_published
 from quiebra.reports.publisher import OLDEST, QUARTO_HELP, find_publisher
 from quiebra.settings import database_url
 from quiebra.sources.american import how_to_get
@@ -46,9 +48,33 @@ def examine() -> Iterator[Finding]:
     for command in ("dvc", "git"):
         here = shutil.which(command) or (Path(sys.executable).parent / command).exists()
         yield Finding("ok" if here else "FAIL", f"command {command}", "" if here else "make setup; git from your system")
+    yield from _repositories(workspace)
+    yield _kernel()
     yield _american(workspace.root / params.ingest.american.path, params.ingest.source == "american")
     yield _quarto()
     yield _database(workspace)
+
+
+def _repositories(workspace: Workspace) -> Iterator[Finding]:
+    """git and DVC repositories of the workspace itself: one that it merely lies in knows nothing of its code."""
+    if not (workspace.root / ".git").exists():
+        remedy = "git init there: DVC needs it, and without it runs have no code revision"
+        yield Finding("FAIL", f"no git repository at {workspace.root}", remedy)
+    if not (workspace.root / ".dvc").is_dir():
+        yield Finding("FAIL", f"no DVC repository at {workspace.root}", "dvc init there, or clone the repository again")
+    reason = why_not_published(workspace)
+    yield Finding("ok", "this workspace publishes") if reason is None else Finding("note", f"nothing is published: {reason}")
+
+
+def _kernel() -> Finding:
+    other = foreign_kernel()
+    if other is None:
+        return Finding("ok", "the python3 kernel is this environment's")
+    return Finding(
+        "note",
+        f"the python3 kernel on the path is another environment's: {other}",
+        "stages and reports use this environment's; for JupyterLab take it out of JUPYTER_PATH",
+    )
 
 
 def _packages() -> Iterator[Finding]:

@@ -10,12 +10,18 @@ from collections import deque
 from pathlib import Path
 from typing import IO
 
-from quiebra.errors import StageError
+from quiebra.banners import banners
+from quiebra.errors import Said, StageError
 from quiebra.files import read_json, read_table
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
+from quiebra.publishing import declare, why_not_published
 from quiebra.recovery import mend
+from quiebra.registry import challenger, in_charge, waiting
+from quiebra.registry.charge import EXPERIMENT, charge_path
+from quiebra.registry.kept import RECORD
 from quiebra.reports.publisher import record_publisher
+from quiebra.risk import FinishedRun
 from quiebra.sources.macro_files import macro_hash
 from quiebra.stages import one_at_a_time
 from quiebra.workspace import Workspace
@@ -29,6 +35,8 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
 
     with one_at_a_time(workspace, "run") as held:
         mend(workspace)
+        declare(workspace)
+        _undo_experiment(workspace)
 
         def repro(*words: str) -> None:
             command = [sys.executable, "-m", "dvc", "repro", *words]
@@ -40,6 +48,9 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
         every = [target] if target else []
         repro(*every)
         if target not in (None, "publish", "alerts"):  # what the database shows comes after it
+            return
+        if reason := _unpublished(workspace):
+            print(f"not published: {reason}", file=sys.stderr)
             return
         anew = _not_in_database(workspace)
         if anew:  # DVC took files of a former run from its cache, or the database is another one
@@ -65,6 +76,30 @@ def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | N
         said = "".join(line for line in last if line.startswith("error: ")) or "".join(last)
         why = f": {said.strip()}" if said.strip() else ": see the message above"
         raise StageError(f"the run stopped{why}; mend it and run again, finished stages are kept")
+
+
+def _undo_experiment(workspace: Workspace) -> None:
+    """Have it decided anew who is in charge where an experiment in this very folder left its own model, or where the model in
+    charge is not kept any more."""
+    path = charge_path(workspace)
+    if not path.is_file():
+        return
+    charge = in_charge(workspace)
+    if charge.standing == EXPERIMENT or not (workspace.registry / charge.model_id / RECORD).is_file():
+        path.unlink()
+
+
+def _unpublished(workspace: Workspace) -> Said | None:
+    """Return why this workspace may not publish what it made; None where it may."""
+    if reason := why_not_published(workspace):
+        return reason
+    from quiebra import store
+    from quiebra.settings import database_url
+    from quiebra.store.ownership import belongs_to_another
+
+    engine = store.connect(database_url(workspace.root))
+    store.upgrade(engine)
+    return belongs_to_another(engine, workspace)
 
 
 def _changed_unseen(workspace: Workspace, params: Params) -> bool:
@@ -109,22 +144,26 @@ def _not_in_database(workspace: Workspace) -> bool:
 
 
 def result_lines(workspace: Workspace) -> list[str]:
-    """Return seven lines of result and the path of the report."""
+    """Return seven lines of result and the path of the report; before them what must be said of the model behind them, and a line
+    on a newer model that is not in charge."""
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
-    scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
+    scores, quality = read_table(workspace.scores / "scores.parquet"), FinishedRun(workspace).metrics
     w = quality["walk_forward"]
     low, high = w["interval"]["auc"]
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
     gates = quality["failed_gates"]
     verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
     status = read_table(workspace.monitoring / "findings.parquet")["status"]
+    newer = challenger(workspace, run["data"]["source"])
     return [
+        *(f"{heading}: {said}" for heading, said in banners(run)),
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         f"gates       {verdict}",
+        *([] if newer is None else [f"challenger  {waiting(newer)}"]),
         f"monitoring  {(status == 'alarm').sum()} of {len(status)} measures in alarm, {(status == 'watch').sum()} on watch",
         f"report      {workspace.build / 'risk_report.html'}",
     ]

@@ -29,10 +29,10 @@ def hash_files(paths: Iterable[Path]) -> dict[str, str]:
     return {path.name: sha256(path) for path in sorted(paths)}
 
 
-def code_hash() -> str:
-    """Return one hash over the source of every package that decides a number."""
+def code_hash(packages: Iterable[str] = NUMBERS) -> str:
+    """Return one hash over the source of every package that decides a number, or of those named."""
     package = Path(__file__).parent
-    files = sorted(p for name in NUMBERS for p in (package / name).rglob("*.py"))
+    files = sorted(p for name in packages for p in (package / name).rglob("*.py"))
     files += [package / "items.py", package / "canonical.py"]
     return digest({p.relative_to(package).as_posix(): sha256(p) for p in files})
 
@@ -43,7 +43,10 @@ def run_id(parts: dict[str, Any]) -> str:
 
 
 def git_revision(root: Path) -> str:
-    """Return the checkout's commit, with ``+`` appended where files differ from it, or ``unknown`` outside git."""
+    """Return the checkout's commit, with ``+`` appended where files differ from it, or ``unknown`` where the workspace is no git
+    repository of its own: a repository that it lies in says nothing of its code."""
+    if not (root / ".git").exists():
+        return "unknown"
     try:
         head = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         dirty = subprocess.run(["git", "-C", str(root), "status", "--porcelain", "-uno"], capture_output=True, text=True)
@@ -53,11 +56,13 @@ def git_revision(root: Path) -> str:
 
 
 def run_record(
-    *, source: dict[str, Any], panel: dict[str, str], params: dict[str, Any], model_sha256: str, as_of: str
+    *, source: dict[str, Any], panel: dict[str, str], params: dict[str, Any], model_sha256: str, as_of: str,
+    charge: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the record of a scoring run: what it read, with what parameters, code and model, and the id made from them.
 
-    source: the content of source.json; panel: file → SHA-256 of the canonical tables.
+    source: the content of source.json; panel: file → SHA-256 of the canonical tables. charge: standing of the model and the
+    gates that it failed, which pages must say; it is no part of the id, since it changes no score.
     """
     parts = {
         "data": {"source": source["source"], "sha256": source["sha256"], "panel": panel},
@@ -66,4 +71,4 @@ def run_record(
         "model_sha256": model_sha256,
         "as_of": as_of,
     }
-    return {"run_id": run_id(parts), "simulated": source["simulated"], **parts}
+    return {"run_id": run_id(parts), "simulated": source["simulated"], **(charge or {}), **parts}

@@ -1,4 +1,4 @@
-"""Scoring a person's file of statements with the trained model."""
+"""Scoring a person's file of statements with the model that is in charge."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from quiebra.banners import banners
 from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError, Said
 from quiebra.features import feature_table
@@ -18,6 +19,7 @@ from quiebra.models.term import COLUMNS
 from quiebra.panel import read_panel_table
 from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
 from quiebra.params import Score, load
+from quiebra.registry import in_charge, kept
 from quiebra.risk import reasons_in_words, score_statements
 from quiebra.risk.subject import BLIND
 from quiebra.sources.table import statements_from
@@ -39,18 +41,21 @@ class Scored:
 
 
 def score_file(workspace: Workspace, path: Path) -> Scored:
-    """Score each company's latest statement in the file; columns, units and currency as ``ingest.table`` says.
+    """Score each company's latest statement in the file with the model in charge; columns, units and currency as
+    ``ingest.table`` says.
 
     Rows that break a quality rule are left out with a warning. Raises SourceError (the file), PanelError (no row can be used)
-    and WorkspaceError (no trained model yet).
+    and WorkspaceError (no model in charge yet).
     """
     params = load(workspace)
-    model = PdModel.load(workspace.models)
+    charge = in_charge(workspace)
+    model = kept(workspace, charge.model_id).load()
     companies = read_panel_table(workspace.panel, "companies")
     peers = read_table(workspace.features / "features.parquet")
     rows, notes = statements_from(path, params.ingest.table)
     scored = score_rows(rows, model, companies, peers, params.score, path.name)
-    return replace(scored, warnings=[*notes, *scored.warnings])
+    marks = [Said("{heading}: {text}", {"heading": heading, "text": said}) for heading, said in banners(charge.as_record())]
+    return replace(scored, warnings=[*marks, *notes, *scored.warnings])
 
 
 def score_rows(

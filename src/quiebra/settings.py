@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 DATABASE_URL = "QUIEBRA_DATABASE_URL"
 USER = "QUIEBRA_USER"
+WORKSPACE = "QUIEBRA_WORKSPACE"
+RESULTS = "QUIEBRA_RESULTS"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL = "QUIEBRA_CHANNEL_"
 AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
@@ -44,6 +47,11 @@ def person() -> str:
         return person_name(getpass.getuser(), "the name of who is logged in")
     except (OSError, KeyError):
         return "unknown"
+
+
+def workspace_name(root: Path) -> str:
+    """Return what a shared database knows this workspace by: QUIEBRA_WORKSPACE, or machine and folder."""
+    return os.environ.get(WORKSPACE, "").strip() or f"{socket.gethostname()}:{root}"
 
 
 def audit_folder() -> Path | None:

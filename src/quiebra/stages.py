@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,10 @@ from filelock import FileLock, Timeout
 from quiebra.errors import QuiebraError, StageError, WorkspaceError, nearest
 from quiebra.files import write_text, writing
 from quiebra.params import StageParams, for_stage, plain
+from quiebra.publishing import is_experiment
+from quiebra.raw_files import bring_raw_files
 from quiebra.recovery import scratch_folder
+from quiebra.settings import RESULTS
 from quiebra.workspace import Workspace
 
 try:
@@ -58,8 +60,8 @@ STAGES: dict[str, Stage] = {
 
 
 REPORTS = ("report", "validation_report")
-PUBLISHER = "publisher"
-"""The stage without a notebook: it records which program sets the reports' pages."""
+CHAMPION, PUBLISHER = "champion", "publisher"
+"""Stages without a notebook: who is in charge is decided in a moment, and which program sets the reports' pages is recorded."""
 
 
 def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progress: bool = True) -> Path:
@@ -68,7 +70,7 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     Parameters are checked before the kernel starts. A stage already running in this workspace is waited for. The executed
     notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
     stage is kept in ``data/failed``. ``lang``: of a report that is also wanted in another language than that of params; it goes
-    into a folder of that name. The stage ``publisher`` has no notebook: it records who sets the reports' pages. Raises
+    into a folder of that name. The stages `CHAMPION` and `PUBLISHER` have no notebook. Raises
     ParamsError, and StageError with the failed cell's message.
     """
     if name == PUBLISHER:
@@ -76,8 +78,11 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
 
         record_publisher(workspace)
         return workspace.build / "publisher.json"
+    if name == CHAMPION:
+        return _decide(workspace)
     if name not in STAGES:
-        raise StageError(f"no stage '{name}'{nearest(name, STAGES)}; there are {', '.join((*STAGES, PUBLISHER))}")
+        every = (*STAGES, CHAMPION, PUBLISHER)
+        raise StageError(f"no stage '{name}'{nearest(name, every)}; there are {', '.join(every)}")
     stage = STAGES[name]
     other = {} if lang is None else {"report": {"lang": lang}}
     params = for_stage(workspace, name, other)
@@ -86,6 +91,8 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None, progr
     if lang is not None and lang != for_stage(workspace, name).report.lang:
         evidence = evidence.parent / lang / evidence.name
     with one_at_a_time(workspace, "stage"), scratch_folder(workspace) as scratch:
+        if name == "ingest":
+            bring_raw_files(workspace)
         partial = scratch / evidence.name
         with writing(evidence):
             evidence.parent.mkdir(parents=True, exist_ok=True)
@@ -137,16 +144,46 @@ def under_way(workspace: Workspace, what: str = "run") -> bool:
     return False
 
 
+def _decide(workspace: Workspace) -> Path:
+    """Run the stage that decides who is in charge; imported here, since other stages need none of it."""
+    from quiebra.registry.charge import charge_path, decide
+
+    params = for_stage(workspace, CHAMPION)
+    with one_at_a_time(workspace, "stage"):
+        decide(workspace, params.registry, experiment=is_experiment(workspace.root))
+    return charge_path(workspace)
+
+
+@contextlib.contextmanager
+def own_surroundings(workspace: Workspace) -> Iterator[None]:
+    """Have the kernels that are started meanwhile run the workspace's own code and write to the pipeline's folders."""
+    path = os.pathsep.join(filter(None, (str(workspace.root / "src"), os.environ.get("PYTHONPATH", ""))))
+    before = {name: os.environ.get(name) for name in (RESULTS, "PYTHONPATH")}
+    os.environ.update({RESULTS: str(workspace.root), "PYTHONPATH": path})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any], progress: bool) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    from quiebra.kernel import OwnAsyncKernelManager, kernel_config
+
     try:
-        papermill.execute_notebook(
-            str(workspace.root / stage.notebook), str(output), {"overrides": overrides}, cwd=str(workspace.root),
-            progress_bar={"desc": stage.name} if progress else False, kernel_name="python3",
-            shutdown_kernel="immediate", record_timing=False, log_output=False, config=kernel_config(),
-        )  # fmt: skip
+        with own_surroundings(workspace):
+            papermill.execute_notebook(
+                str(workspace.root / stage.notebook), str(output), {"overrides": overrides}, cwd=str(workspace.root),
+                progress_bar={"desc": stage.name} if progress else False, kernel_name="python3",
+                shutdown_kernel="immediate", record_timing=False, log_output=False, config=kernel_config(),
+                kernel_manager_class=OwnAsyncKernelManager,
+            )  # fmt: skip
     except PapermillExecutionError as error:
         failed = _failed(workspace, stage)
         with contextlib.suppress(OSError):  # on a full disk what went wrong is said all the same
@@ -172,15 +209,6 @@ def _publish(workspace: Workspace, stage: str, executed: Path, page: Path, param
     head = page_metadata(workspace, stage, params)
     finish(executed, head)
     publish_report(executed, page, record_publisher(workspace), head)
-
-
-def kernel_config() -> Any:
-    """Talk to the kernel over files of this user, not over network ports, where the system can; see `scratch_folder`."""
-    from traitlets.config import Config
-
-    if os.name != "posix":
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{tempfile.gettempdir()}/kernel.json"}})
 
 
 def normalise(path: Path, workspace: Workspace) -> None:

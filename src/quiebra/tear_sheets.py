@@ -15,7 +15,7 @@ from quiebra.recovery import scratch_folder
 from quiebra.reports.front import page_metadata
 from quiebra.reports.notebook import finish
 from quiebra.reports.publisher import Published, publish_report, record_publisher
-from quiebra.stages import kernel_config, normalise, one_at_a_time
+from quiebra.stages import normalise, one_at_a_time, own_surroundings
 from quiebra.workspace import Workspace
 
 
@@ -62,12 +62,13 @@ def _kernel(workspace: Workspace):  # type: ignore[no-untyped-def]
     """Return one kernel for all sheets, so that what it imports is imported once."""
     import contextlib
 
-    from jupyter_client.manager import KernelManager
+    from quiebra.kernel import OwnKernelManager, kernel_config
 
     @contextlib.contextmanager
-    def running() -> Iterator[KernelManager]:
-        manager = KernelManager(kernel_name="python3", config=kernel_config())
-        manager.start_kernel(cwd=str(workspace.root))
+    def running() -> Iterator[OwnKernelManager]:
+        manager = OwnKernelManager(kernel_name="python3", config=kernel_config())
+        with own_surroundings(workspace):
+            manager.start_kernel(cwd=str(workspace.root))
         try:
             yield manager
         finally:

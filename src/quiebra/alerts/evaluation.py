@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from quiebra.alerts.analysts import outcomes, overrides, watched
 from quiebra.alerts.backtest import Past, back_test
 from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
 from quiebra.alerts.rules import found
-from quiebra.alerts.states import Run, Settled, alerts, settle
+from quiebra.alerts.states import Run, Settled, alerts, former_rules, settle
 from quiebra.params import Score
 from quiebra.params.operations import Alerts, Rule
 from quiebra.provenance import digest
@@ -24,11 +25,14 @@ KEYS = ["company_id", "fiscal_year", "available_at"]
 
 def evaluate(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> Settled:
     """Raise, keep and close alerts by what the finished run says; see `quiebra.alerts.states.settle`."""
-    scored = {*run.scores["company_id"]}
-    return settle(engine, hits(engine, run, options, score), _rules(options, score), which(run), scored)
+    scored, rules = {*run.scores["company_id"]}, rules_of(options, score)
+    before = [hits(engine, run, former, score) for former in former_rules(engine, rules, which(run).source)]
+    now = hits(engine, run, rules, score)
+    return settle(engine, now, rules, which(run), scored, pl.concat(before) if before else None)
 
 
-def _rules(options: Alerts, score: Score) -> dict[str, Rule]:
+def rules_of(options: Alerts, score: Score) -> dict[str, Rule]:
+    """Return the rules of params with their grades named."""
     return {name: rule.resolved(score.watch_from) for name, rule in options.rules.items()}
 
 
@@ -36,7 +40,7 @@ def which(run: FinishedRun) -> Run:
     return Run(run.run["run_id"], run.run["data"]["source"], run.as_of)
 
 
-def hits(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> pl.DataFrame:
+def hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:
     """Return who is at a rule's threshold or beyond; see `quiebra.alerts.rules.found`."""
     now = run.dated(run.scores.select(pl.exclude("name", "sector", "region")))
     today = now.select(KEYS).join(run.features, on=KEYS, how="left", maintain_order="left")
@@ -44,7 +48,7 @@ def hits(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> pl.
     companies = company_measures(now, earlier(run.history, now), run.companies, score.grades, run.as_of)
     on_watch = {*run.scores.filter("watch")["company_id"], *watched(engine, which(run).source)["company_id"]}
     return found(
-        _rules(options, score),
+        rules,
         score.grades,
         {
             "company": companies,
@@ -59,7 +63,7 @@ def judged(run: FinishedRun, options: Alerts, score: Score, how: Resampling) -> 
     """Return the back-test of the rules over the years that validation judged; see `quiebra.alerts.backtest.back_test`."""
     first, last = map(int, run.metrics["walk_forward"]["test_years"].split("-"))
     past = Past(run.dated(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
-    return back_test(past, _rules(options, score), first, last, options.back_test, how)
+    return back_test(past, rules_of(options, score), first, last, options.back_test, how)
 
 
 def standing(engine: Engine, run: FinishedRun, score: Score) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -84,28 +84,36 @@ def _in_scope(rule: Rule, members: Mapping[str, set[str]]) -> pl.Expr:
 
 @dataclass(frozen=True)
 class Change:
-    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value, cause) and closed (alert_id)."""
+    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value, cause), closed (alert_id) and
+    reopened (as kept)."""
 
     raised: pl.DataFrame
     kept: pl.DataFrame
     closed: pl.DataFrame
+    reopened: pl.DataFrame
 
 
-def change(hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date) -> Change:
+def change(
+    hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date, by_rule: Collection[str] = ()
+) -> Change:
     """Compare what rules found with the alerts that there are (`ALERTS`), open and closed.
 
     An alert that is not closed stays while its subject is at ``clear`` or beyond, and closes otherwise, also where the subject
-    is no longer looked at, or the rule is gone. A broken rule raises an alert, unless one is open on it, or one was raised or
-    stood on the same cause already, or the last one on it was closed less than its cool-down ago.
+    is no longer looked at, or the rule is gone. One that closed since its rule was changed or taken away (ids in ``by_rule``)
+    opens again once a rule of that name holds it again. A broken rule raises an alert, unless one is open on it, or one was
+    raised or stood on the same cause already, or the last one on it was closed (not so) less than its cool-down ago.
     """
     keys = ["rule", "subject"]
     live = alerts.filter(pl.col("state") != "closed")
     kept = live.drop("cause").join(hits.select(*keys, "value", "cause"), on=keys)
     closed = live.join(hits, on=keys, how="anti")
-    broken = hits.filter("broken").join(live, on=keys, how="anti")
+    no_real_closing = pl.col("alert_id").is_in(list(by_rule))
+    latest = alerts.join(live, on=keys, how="anti").sort("closed_on", "alert_id").unique(keys, keep="last")
+    reopened = latest.filter(no_real_closing).drop("cause").join(hits.select(*keys, "value", "cause"), on=keys)
+    broken = hits.filter("broken").join(live, on=keys, how="anti").join(reopened, on=keys, how="anti")
     for cause in ("cause", "seen_cause"):
         broken = broken.join(alerts, left_on=[*keys, "cause"], right_on=[*keys, cause], how="anti")
-    cooling = alerts.drop_nulls("closed_on").group_by(keys).agg(last=pl.col("closed_on").max())
+    cooling = alerts.filter(~no_real_closing).drop_nulls("closed_on").group_by(keys).agg(last=pl.col("closed_on").max())
     days = pl.DataFrame(
         {"rule": list(rules), "days": [rule.cool_down_days for rule in rules.values()]},
         schema={"rule": pl.String, "days": pl.Int64},
@@ -115,4 +123,5 @@ def change(hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], 
         broken.join(cooling, on=keys, how="anti").sort(keys),
         kept.select("alert_id", "value", "cause").sort("alert_id"),
         closed.select("alert_id").sort("alert_id"),
+        reopened.select("alert_id", "value", "cause").sort("alert_id"),
     )

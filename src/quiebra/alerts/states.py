@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from quiebra.store.lease import guard
 from quiebra.store.tables import Alert, AuditEntry
 
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
+RAISED, SHUT = "alert raised", "alert closed"
+RULE_GONE, RULE_CHANGED = "its rule is no longer in params", "its rule was changed"
+"""Why an alert was closed without anything having happened to its subject: it opens again when the rule comes back."""
 SYSTEM = "quiebra"
 """Who raises alerts, and closes those whose reason is gone."""
 _KINDS = {str: pl.String, float: pl.Float64, dt.date: pl.Date, dt.datetime: pl.Datetime("us")}
@@ -49,12 +53,15 @@ class Settled:
 
 
 def settle(
-    engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run, scored: Collection[str] | None = None
-) -> Settled:
+    engine: Engine, hits: pl.DataFrame, rules: Mapping[str, Rule], run: Run, scored: Collection[str] | None = None,
+    under_former: pl.DataFrame | None = None,
+) -> Settled:  # fmt: skip
     """Raise, keep and close alerts as the rules found (see `quiebra.alerts.rules.found`), all or none. The same run again
     changes nothing, and neither does one of an earlier date than the last evaluated: alerts do not go back in time.
 
-    scored: ids of the companies that have a score, for the reason an alert is closed with; None: not known.
+    scored: ids of the companies that have a score, for the reason an alert is closed with; None: not known. under_former: what
+    rules as they were when alerts were raised would find today (`former_rules`): an alert that they still hold is closed by the
+    change of its rule, not by anything that happened. None: every alert of a changed rule that closes is.
     """
     with answering(engine), engine.begin() as connection:
         guard(connection)
@@ -64,12 +71,15 @@ def settle(
         if latest is not None and latest > run.as_of:  # type: ignore[operator]
             standing = alerts.filter(pl.col("state") != CLOSED).height
             return Settled(0, 0, standing, later=latest)  # type: ignore[arg-type]
-        found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of)
-        _raise(connection, found.raised, run)
+        changed = {alert for alert, raised_by in _raised_by(connection, run.source).items() if _differs(raised_by, rules)}
+        gone = _closed_by_rule(connection, run.source)
+        found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of, gone)
+        _reopen(connection, found.reopened, run)
+        _raise(connection, found.raised, rules, run)
         _keep(connection, found.kept, run)
         of = {row["alert_id"]: row for row in alerts.to_dicts()}
         for (alert_id,) in found.closed.iter_rows():
-            why = _reason(of[alert_id], rules, scored)
+            why = _reason(of[alert_id], rules, scored, alert_id in changed, under_former)
             values = {
                 "state": CLOSED,
                 "closed_on": run.as_of,
@@ -77,7 +87,7 @@ def settle(
                 "seen_on": run.as_of,
                 "seen_run": run.run_id,
             }
-            _alter(connection, alert_id, values, SYSTEM, "alert closed", why, run.run_id)
+            _alter(connection, alert_id, values, SYSTEM, SHUT, why, run.run_id)
         after = _table(connection, run.source)
     mine = pl.col("closed_by").eq_missing(pl.lit(SYSTEM)) & (pl.col("seen_run") == run.run_id)
     return Settled(
@@ -87,16 +97,83 @@ def settle(
     )
 
 
-def _reason(alert: Mapping[str, Any], rules: Mapping[str, Rule], scored: Collection[str] | None) -> str:
+def _reason(
+    alert: Mapping[str, Any], rules: Mapping[str, Rule], scored: Collection[str] | None, changed: bool,
+    under_former: pl.DataFrame | None,
+) -> str:  # fmt: skip
     """Return why an alert that no rule holds any more is closed."""
     if alert["rule"] not in rules:
-        return "its rule is no longer in params"
+        return RULE_GONE
     if scored is not None and alert["kind"] == "company" and alert["subject"] not in scored:
         return "no longer scored"
+    same = (pl.col("rule") == alert["rule"]) & (pl.col("subject") == alert["subject"])
+    if changed and (under_former is None or not under_former.filter(same).is_empty()):
+        return RULE_CHANGED
     return "below its threshold again, or outside its rule's scope"
 
 
-def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
+def _definition(rule: Rule) -> dict[str, Any]:
+    return rule.model_dump(mode="json", by_alias=True)
+
+
+def _differs(raised_by: tuple[str, dict[str, Any]], rules: Mapping[str, Rule]) -> bool:
+    name, definition = raised_by
+    return name in rules and definition != _definition(rules[name])
+
+
+def _raised_by(connection: Connection, source: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the id of each alert that is not closed → its rule's name and what the rule was when it was raised, where that is on
+    record."""
+    asked = (
+        select(AuditEntry.subject, AuditEntry.after)
+        .join(Alert, Alert.alert_id == AuditEntry.subject)
+        .where(AuditEntry.action == RAISED, Alert.source == source, Alert.state != CLOSED)
+    )
+    rows = connection.execute(asked).all()
+    return {alert: (after["rule"], after["definition"]) for alert, after in rows if "definition" in (after or {})}
+
+
+def former_rules(engine: Engine, rules: Mapping[str, Rule], source: str) -> list[dict[str, Rule]]:
+    """Return rules as they were when alerts that stand were raised, where they are others now; several of one name in several
+    dicts. One that this version cannot read is left out."""
+    with reading(engine) as connection:
+        raised_by = _raised_by(connection, source).values()
+    found: list[dict[str, Rule]] = []
+    seen = set()
+    for name, definition in (one for one in raised_by if _differs(one, rules)):
+        if (key := digest([name, definition])) in seen:
+            continue
+        seen.add(key)
+        with contextlib.suppress(ValueError):
+            rule = Rule.model_validate(definition)
+            free = next((one for one in found if name not in one), None)
+            if free is None:
+                found.append({name: rule})
+            else:
+                free[name] = rule
+    return found
+
+
+def _closed_by_rule(connection: Connection, source: str) -> set[str]:
+    """Return the ids of the closed alerts whose last closing was the change of a rule, and nothing that happened."""
+    asked = (
+        select(AuditEntry.subject, AuditEntry.reason)
+        .join(Alert, Alert.alert_id == AuditEntry.subject)
+        .where(AuditEntry.action == SHUT, Alert.source == source, Alert.state == CLOSED, Alert.closed_by == SYSTEM)
+        .order_by(AuditEntry.entry_id)
+    )
+    last = {row.subject: row.reason for row in connection.execute(asked)}
+    return {alert for alert, reason in last.items() if reason in (RULE_GONE, RULE_CHANGED)}
+
+
+def _reopen(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
+    for alert_id, value, cause in rows.select("alert_id", "value", "cause").iter_rows():
+        values = {"state": OPEN, "closed_on": None, "closed_by": None, "seen_on": run.as_of, "seen_run": run.run_id}
+        values |= {"seen_cause": cause} | ({} if value is None else {"latest": value})
+        _alter(connection, alert_id, values, SYSTEM, "alert opened again", "its rule is back", run.run_id)
+
+
+def _raise(connection: Connection, rows: pl.DataFrame, rules: Mapping[str, Rule], run: Run) -> None:
     if rows.is_empty():
         return
     named = rows.drop("broken").to_dicts()
@@ -115,10 +192,13 @@ def _raise(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
     entries = [
         Entry(
             SYSTEM,
-            "alert raised",
+            RAISED,
             row["alert_id"],
             None,
-            {"rule": row["rule"], "subject": row["subject"], "value": row["value"]},
+            {
+                "rule": row["rule"], "subject": row["subject"], "value": row["value"],
+                "definition": _definition(rules[row["rule"]]),
+            },
             row["cause"],
             run.run_id,
         )
@@ -173,7 +253,7 @@ def close(engine: Engine, identifier: str, who: str, note: str) -> str:
         append(connection, [])
         row = _one(connection, identifier)
         values = {"state": CLOSED, "note": note, "closed_on": row.seen_on, "closed_by": who}
-        _alter(connection, row.alert_id, values, who, "alert closed", note, row.seen_run)
+        _alter(connection, row.alert_id, values, who, SHUT, note, row.seen_run)
     return row.alert_id
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from quiebra.cli import operations, terminal
+from quiebra.cli.own_code import run_own_code
 from quiebra.cli.terminal import say
-from quiebra.errors import PanelError
+from quiebra.errors import PanelError, StoreError
 
 app = typer.Typer(
     help="Corporate bankruptcy risk: from raw statements to a published report.",
@@ -52,8 +54,11 @@ def run(
 
     workspace = Workspace.find()
     if stage:
+        from quiebra.publishing import declare
         from quiebra.stages import run_stage
 
+        if "DVC_STAGE" not in os.environ:  # a person gave the command
+            declare(workspace)
         run_stage(workspace, stage, progress=sys.stderr.isatty())
         return
     from quiebra.pipeline import reproduce, result_lines
@@ -64,20 +69,32 @@ def run(
 
 
 @app.command()
-def publish() -> None:
-    """Load the finished run into the database again (the same run twice leaves the same rows).
+def publish(
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="also where another workspace published to this database so far")
+    ] = False,
+) -> None:
+    """Load the finished run into the database again (the same run twice leaves the same rows). From then on this workspace
+    publishes to it.
 
     Example: QUIEBRA_DATABASE_URL=postgresql://user:password@host/name quiebra publish
     """
     from quiebra import store
+    from quiebra.publishing import declare, why_not_published
     from quiebra.settings import database_url
     from quiebra.store.files import publication
+    from quiebra.store.ownership import claim
     from quiebra.workspace import Workspace
 
     workspace = Workspace.find()
     what = publication(workspace)
+    declare(workspace, asked=True)
+    if reason := why_not_published(workspace):
+        raise StoreError("{why}", why=reason)
     engine = store.connect(database_url(workspace.root))
     store.upgrade(engine)
+    if reason := claim(engine, workspace, take_over=take_over):
+        raise StoreError("{why}", why=reason)
     for table, rows in store.publish(engine, what).items():
         say(f"{table:<24} {rows:>9,}")
     say(f"run {what.run['run_id']} is current")
@@ -142,11 +159,14 @@ def trace(identifier: Annotated[str, typer.Argument(help="a run's id, or a model
 
 @app.command()
 def models() -> None:
-    """List every published model: version, status, what it learnt from, and the gates that it failed.
+    """List every registered model: version, status, what it learnt from, and the gates that it failed.
 
     Example: quiebra models
     """
-    for model in _register().models(operations.database()):
+    from quiebra.registry import against, entries
+    from quiebra.workspace import Workspace
+
+    for model in entries(Workspace.find()):
         say(
             f"{model['model_id']}  v{model['version']}  {model['status']:<10}  {model['source']:<9} {model['trained_on']:<10} "
             f"AUC {model['auc']:.3f}"
@@ -154,7 +174,7 @@ def models() -> None:
         for sentence in model["failed"]:
             say(f"    failed: {sentence}")
         if model["comparison"]:
-            say(f"    {_register().against(model['comparison'])}")
+            say(f"    {against(model['comparison'])}")
 
 
 @app.command()
@@ -163,12 +183,19 @@ def promote(
     despite: Annotated[bool, typer.Option("--despite", help="even where it ranks worse than the champion")] = False,
     who: operations.Who = None,
 ) -> None:
-    """Make a model the champion. One that failed a gate, or ranks worse than the champion, is refused, and the message says why.
+    """Put a model in charge: from the next run on, scores come from it. One that failed a gate, or ranks worse than the champion,
+    is refused, and the message says why.
 
     Example: quiebra promote 1a2b3c4d5e6f
     """
-    made = _register().promote(operations.database(), model, who=operations.decider(who), despite=despite)
-    say(f"{made} is the champion")
+    from quiebra.registry import promote as put_in_charge
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace.find()
+    done = put_in_charge(workspace, model, despite=despite)
+    why = "although it ranks worse than the champion" if despite else "no gate failed"
+    operations.mirror(workspace, who, "model promoted", why)
+    say(f"{done.after} is the champion: `quiebra run` scores with it")
 
 
 @app.command()
@@ -176,18 +203,17 @@ def rollback(
     source: Annotated[str | None, typer.Option(help="of models, where several have a champion")] = None,
     who: operations.Who = None,
 ) -> None:
-    """Put the champion before this one in charge again.
+    """Put the champion before this one in charge again: the next run restores its scores. Asked twice, the later one is back.
 
     Example: quiebra rollback
     """
-    again = _register().roll_back(operations.database(), source, who=operations.decider(who))
-    say(f"{again} is the champion again")
+    from quiebra.registry import roll_back
+    from quiebra.workspace import Workspace
 
-
-def _register() -> Any:
-    from quiebra.store import register
-
-    return register
+    workspace = Workspace.find()
+    done = roll_back(workspace, source)
+    operations.mirror(workspace, who, "model rolled back", f"rolled back from {done.before}")
+    say(f"{done.after} is the champion again: `quiebra run` scores with it")
 
 
 @app.command()
@@ -195,7 +221,7 @@ def score(
     file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, columns as ingest.table says")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="where to write the scores; default: standard output")] = None,
 ) -> None:
-    """Score a file of statements with the trained model: PD, grade, Altman zones and reasons, one row a company.
+    """Score a file of statements with the model in charge: PD, grade, Altman zones and reasons, one row a company.
 
     The latest fiscal year of each company is scored; earlier years in the file serve its changes and trends.
 
@@ -281,5 +307,10 @@ def dictionary() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    terminal.run(app)
+    """Run the command line, with the code of the workspace around the current folder."""
+    terminal.run(_run)
+
+
+def _run() -> None:
+    run_own_code()
+    app()

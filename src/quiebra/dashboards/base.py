@@ -28,8 +28,7 @@ T = TypeVar("T")
 FILES = (
     "data/panel/source.json",
     "data/features/features.parquet",
-    "models/model.json",
-    "data/validation/metrics.json",
+    "models/champion.json",
     "data/scores/run.json",
     "data/stress/portfolio.json",
     "data/monitoring/findings.parquet",

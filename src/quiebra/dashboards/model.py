@@ -12,9 +12,9 @@ from quiebra.alerts.wording import MONITORED
 from quiebra.dashboards.base import Base
 from quiebra.errors import StoreError
 from quiebra.features import FEATURES_BY_NAME
+from quiebra.registry import CHAMPION, against, challenger, entries, previous, waiting
 from quiebra.risk.subject import feature_words
 from quiebra.settings import database_url
-from quiebra.store.register import CHAMPION, against, models, previous
 from quiebra.words import Words
 
 Point = tuple[int, float, float | None, float | None]
@@ -26,7 +26,7 @@ def auc_by_year(base: Base, words: Words) -> dict[str, list[Point]]:
     """Return series → (year, AUC, low, high): the model, Altman alone, and the model before it, where there is one."""
     series = {words("model"): base.metrics["by_year"], words("Altman alone"): base.metrics.get("altman_by_year", {})}
     if (before := earlier(base)) is not None:
-        series[words("model before, v{version}", version=before["version"])] = before["metrics"].get("by_year", {})
+        series[words("model before, v{version}", version=before["version"])] = before["kept"].metrics.get("by_year", {})
     return {
         name: [(int(y), m["auc"], *m["interval"]["auc"]) for y, m in sorted(years.items()) if m.get("auc") is not None]
         for name, years in series.items()
@@ -34,12 +34,8 @@ def auc_by_year(base: Base, words: Words) -> dict[str, list[Point]]:
 
 
 def earlier(base: Base) -> dict[str, Any] | None:
-    """Return the model that the run's is measured against; see `quiebra.store.register.previous`."""
-    try:
-        engine = store.connect(database_url(base.workspace.root))
-        return previous(engine, base.run["data"]["source"], base.run["model_sha256"][:12])
-    except StoreError:  # as in `executive.month_before`
-        return None
+    """Return the model that the run's is measured against; see `quiebra.registry.previous`."""
+    return previous(base.workspace, base.run["data"]["source"], base.run["model_sha256"][:12])
 
 
 def importance(base: Base, words: Words, count: int = 15) -> list[tuple[str, str, float]]:
@@ -80,9 +76,10 @@ def verdict(base: Base) -> list[dict[str, Any]]:
 
 
 def compared(base: Base, words: Words) -> str:
-    """Return the model against the champion before it, in words."""
-    found = base.published["comparison"]
-    return words("This is the first model of its source, or the champion itself.") if found is None else against(found)
+    """Return the model against the champion before it, and the one that waits to take over, in words."""
+    found, newer = base.published["comparison"], challenger(base.workspace, base.run["data"]["source"])
+    said = words("This is the first model of its source, or the champion itself.") if found is None else words.say(against(found))
+    return said if newer is None else f"{said} · {words.say(waiting(newer))}"
 
 
 def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
@@ -114,8 +111,5 @@ def failed(gates: list[dict[str, Any]], words: Words) -> str:
 
 
 def register(base: Base) -> list[dict[str, Any]]:
-    """Return every published model, newest first."""
-    try:
-        return models(store.connect(database_url(base.workspace.root)))
-    except StoreError:
-        return []
+    """Return every registered model, newest first; see `quiebra.registry.entries`."""
+    return entries(base.workspace)

@@ -18,6 +18,7 @@ from IPython import get_ipython
 from IPython.display import HTML, display
 from ipywidgets import VBox, Widget
 
+from quiebra.banners import banners
 from quiebra.dashboards.base import NEWER, Base
 from quiebra.dashboards.controls import ASSETS, Table, html
 from quiebra.dashboards.markup import Markup, escape
@@ -192,7 +193,7 @@ def frame_html(page: Page, words: Words) -> str:
             if page.needs_run:
                 raise
             return f"<div class='q-first'>{page.first(words)}</div>"
-        banner = f"<p class='q-simulated'>{words('SIMULATED: these companies do not exist.')}</p>" if base.simulated else ""
+        banner = marks(base, words)
         first = page.first(words)
         foot = footer(base, words)
     except QuiebraError as error:
@@ -200,6 +201,13 @@ def frame_html(page: Page, words: Words) -> str:
     except Exception:  # as in Page.draw
         return f"<div class='q-first'>{failure(log_failure(base.workspace, page.name), words)}</div>"
     return f"{banner}<div class='q-first'>{first}</div><footer class='q-foot'>{foot}</footer>"
+
+
+def marks(base: Base, words: Words) -> str:
+    """Return what must stand over every page: that its model is not in charge or failed a gate, that companies are simulated."""
+    said = [f"{words(heading)}: {words.say(text)}" for heading, text in banners(base.run)]
+    said += [words("SIMULATED: these companies do not exist.")] if base.simulated else []
+    return "".join(f"<p class='q-simulated'>{escape(text)}</p>" for text in said)
 
 
 def footer(base: Base, words: Words) -> Markup:

@@ -6,7 +6,7 @@ from quiebra.dashboards import company
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.look import brand_css
 from quiebra.dashboards.markup import Markup, chip, escape, items, table
-from quiebra.dashboards.page import footer
+from quiebra.dashboards.page import footer, marks
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
 from quiebra.risk import subject as subject_of
@@ -52,9 +52,7 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
         words("The data behind it"): items(subject_of.flags(base, subject, words) or [words("Nothing to remark.")]),
     }
     place = " · ".join(dict.fromkeys(part for part in (subject.company_id, subject.sector) if part))
-    simulated = (
-        Markup('<p class="sim">{}</p>').format(words("SIMULATED: these companies do not exist.")) if base.simulated else ""
-    )
+    simulated = Markup(marks(base, words).replace("q-simulated", "sim"))
     body = Markup("<h1>{} {}</h1><p>{}</p>{}{}<p class='foot'>{}</p>").format(
         subject.name,
         chip(score["rating"]),

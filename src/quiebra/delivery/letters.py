@@ -20,6 +20,7 @@ from quiebra import plots
 from quiebra.alerts.evaluation import which
 from quiebra.alerts.states import alerts as standing
 from quiebra.alerts.wording import SEVERITY, by_subject, overdue, sentence, subject
+from quiebra.banners import banners
 from quiebra.delivery import smtp
 from quiebra.delivery.channels import ready
 from quiebra.delivery.mail import letter
@@ -69,20 +70,20 @@ def _summary(workspace: Workspace, params: Params, lang: str, end: tuple[int, st
     parts = [report.changed(), report.who(reasons=2), late, report.sure(), report.glance(brief=True)]
     markdown = "\n\n".join(filter(None, parts))
     html = (
-        _head(words, head["title"], head["subtitle"], report.simulated)
+        _head(words, head["title"], head["subtitle"], report.run)
         + _pandoc(markdown, "html5")
         + f'<img src="cid:pd" width="592" alt="{words("Mean PD of the portfolio over time, and the failures that followed.")}">'
         + _link(params, words("Open the dashboards"), "executive")
         + _foot(words, run_id, *_sealed(words, end))
     )
-    simulated = f"{words('SIMULATED')}: " if report.simulated else ""
     dated = words("{title}, {date}", title=title("report", options), date=words.date(report.run["as_of"]))
     link = _plain_link(params, "executive")
-    text = f"{head['title']}\n{head['subtitle']}\n\n{_pandoc(markdown, 'plain')}\n{link}\n{_signed(words, run_id)}\n"
+    marks = "".join(f"{line}\n" for line in _marks(words, report.run))
+    text = f"{head['title']}\n{head['subtitle']}\n{marks}\n{_pandoc(markdown, 'plain')}\n{link}\n{_signed(words, run_id)}\n"
     text += "".join(f"{line}\n" for line in _sealed(words, end))
     return {
         "about": f"report {run_id} {lang} {params.report.status}",
-        "subject": simulated + (params.delivery.subject or dated),
+        "subject": _first_words(words, report.run) + (params.delivery.subject or dated),
         "html": html,
         "text": text,
         "lang": lang,
@@ -154,7 +155,8 @@ class _Post:
         """Return a message for chat or a webhook."""
         lines, more = self._lines(group)
         link, run_id = _plain_link(self.params, self._target(group)), self.report.run["run_id"]
-        text = "\n".join([*(f"• {line}" for line in lines), *more, *filter(None, [link]), _signed(self.words, run_id)])
+        marks = _marks(self.words, self.report.run)
+        text = "\n".join([*marks, *(f"• {line}" for line in lines), *more, *filter(None, [link]), _signed(self.words, run_id)])
         kind = "failure" if any(alert["severity"] == "high" for alert in group) else "warning"
         subject = _subject(group, self.report, self.words)
         body = json.dumps({"title": subject, "body": text, "type": kind}, ensure_ascii=False).encode()
@@ -169,11 +171,12 @@ class _Post:
         rest = "".join(f"<p>{_html(line)}</p>" for line in more)
         subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", report.params)["subtitle"]
         html = (
-            f"{_head(words, words('Alerts'), subtitle, report.simulated)}<ul>{items}</ul>{rest}"
+            f"{_head(words, words('Alerts'), subtitle, report.run)}<ul>{items}</ul>{rest}"
             f"{_link(self.params, words('Open the dashboards'), target)}{_foot(words, run_id)}"
         )
         link = _plain_link(self.params, target)
-        text = "\n".join([subject, "", *(f"* {line}" for line in lines), *more, "", link, _signed(words, run_id)])
+        head = [subject, *_marks(words, report.run), ""]
+        text = "\n".join([*head, *(f"* {line}" for line in lines), *more, "", link, _signed(words, run_id)])
         with_sheet = sheet is not None and company is not None and not self.params.delivery.dashboards
         attached = [sheet(company, words.language)] if with_sheet else []  # type: ignore[misc, arg-type]
         ids = tuple(alert["alert_id"] for alert in group)
@@ -205,13 +208,13 @@ def _line(alerts: list[Mapping[str, Any]], report: RiskReport, words: Words) -> 
 
 
 def _subject(group: list[dict[str, Any]], report: RiskReport, words: Words) -> str:
-    simulated = f"{words('SIMULATED')}: " if report.simulated else ""
+    first = _first_words(words, report.run)
     if len(group) > 1:
         high = sum(alert["severity"] == "high" for alert in group)
-        return simulated + words("{n} alerts, {high} of high severity", n=len(group), high=high)
+        return first + words("{n} alerts, {high} of high severity", n=len(group), high=high)
     names = dict(report.companies.select("company_id", "name").iter_rows())
     of = " ".join(str(names.get(group[0]["subject"], group[0]["subject"])).split())  # in one line, whatever a name holds
-    return simulated + words(
+    return first + words(
         "{severity} alert: {rule}, {name}",
         severity=words(SEVERITY[group[0]["severity"]]),
         rule=words(group[0]["rule"]),
@@ -290,9 +293,21 @@ def quiet_until(channel: Channel, timezone: str, now: dt.datetime) -> dt.datetim
     return dt.datetime.combine(day, end, local.tzinfo).astimezone(dt.UTC).replace(tzinfo=None)
 
 
-def _head(words: Words, heading: str, subtitle: str, simulated: bool) -> str:
-    banner = f'<p class="simulated">{words("SIMULATED: these companies do not exist.")}</p>' if simulated else ""
+def _head(words: Words, heading: str, subtitle: str, run: Mapping[str, Any]) -> str:
+    said = _marks(words, run) + ([words("SIMULATED: these companies do not exist.")] if run["simulated"] else [])
+    banner = "".join(f'<p class="simulated">{_html(text)}</p>' for text in said)
     return f'<p class="brand">QUIEBRA</p><h1>{_html(heading)}</h1><p class="subtitle">{_html(subtitle)}</p>{banner}'
+
+
+def _first_words(words: Words, run: Mapping[str, Any]) -> str:
+    """Return what a subject begins with: that the model is not in charge, failed a gate, or that companies are simulated."""
+    headings = [words(heading) for heading, _ in banners(run)] + ([words("SIMULATED")] if run["simulated"] else [])
+    return "".join(f"{heading}: " for heading in headings)
+
+
+def _marks(words: Words, run: Mapping[str, Any]) -> list[str]:
+    """Return what a message must say first of the model behind it; mostly nothing."""
+    return [f"{words(heading)}: {words.say(text)}" for heading, text in banners(run)]
 
 
 def _foot(words: Words, run_id: str, *more: str) -> str:

@@ -90,6 +90,17 @@ def walk(
     return Chain(model, pl.concat(history).sort(KEYS), pl.concat(looked_at), chain)
 
 
+def continued(history: pl.DataFrame, model: PdModel, features: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
+    """Return out-of-time scores with those of what was published since the model was made and by ``as_of``, scored by itself: it
+    has seen none of their outcomes. One row a firm-year, as first published, as in `Chain`."""
+    made_on = dt.date.fromisoformat(str(model.card["as_of"]))
+    since = features.filter(pl.col("available_at") > made_on, pl.col("available_at") <= as_of)
+    fresh = since.join(history, on=KEYS[:2], how="anti").sort(KEYS).unique(KEYS[:2], keep="first", maintain_order=True)
+    if fresh.is_empty():
+        return history
+    return pl.concat([history, _score(model, fresh).select(history.columns).cast(dict(history.schema))]).sort(KEYS)
+
+
 def _last_year(features: pl.DataFrame, as_of: dt.date) -> int:
     if features.is_empty():
         raise TrainingError(f"no statement was published by {as_of}: set run.as_of later")

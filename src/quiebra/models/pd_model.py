@@ -98,8 +98,13 @@ class PdModel:
         content = read_json(folder / CARD)
         scorers = {}
         for kind, record in content["scorers"].items():
-            if not set(record["features"]) <= set(feature_names(kind)):
-                raise WorkspaceError(f"{folder / CARD} was made with other features: run `dvc repro` to train again")
+            if gone := sorted(set(record["features"]) - set(feature_names(kind))):
+                raise WorkspaceError(
+                    "{path} takes features that this code does not make: {features}. Bring them back, or train again with "
+                    "`quiebra run`",
+                    path=folder / CARD,
+                    features=", ".join(gone),
+                )
             near, later = (_read_trees(folder / TREES / f"{kind}_{part}.ubj") for part in ("near", "later"))
             scorers[kind] = Scorer.from_record(kind, record, near, later)
         return cls(scorers, content["confidence"], content["typical"], content["card"])

@@ -233,6 +233,11 @@ class Report(Section):
     watch_list: Annotated[int, Field(ge=1, le=200)]
 
 
+class Registry(Section):
+    promote: Literal["when_gates_pass", "by_hand"]
+    keep: Annotated[int, Field(ge=1, le=10_000)]
+
+
 class Dashboards(Section):
     language: Literal["en", "es"]
     open_pages: Annotated[int, Field(ge=1, le=1000)]
@@ -250,6 +255,7 @@ class Params(Section):
     score: Score
     stress: Stress
     portfolio: Portfolio
+    registry: Registry
     monitor: Monitor
     report: Report
     alerts: Alerts

@@ -8,8 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.banners import banners
 from quiebra.files import read_json
 from quiebra.params import StageParams
+from quiebra.registry import challenger, waiting
 from quiebra.reports.tables import escaped, table
 from quiebra.risk import FinishedRun
 from quiebra.words import Words
@@ -31,11 +33,14 @@ class Report(FinishedRun):
 
     @cached_property
     def tenths(self) -> pl.DataFrame:
-        return pl.read_csv(self.workspace.validation / "tenths.csv")
+        return pl.read_csv(self.kept.validation / "tenths.csv")
 
     def banners(self) -> str:
-        """Return the callouts that the page must carry, as Markdown: that its companies are simulated, that it is a draft."""
+        """Return the callouts that the page must carry, as Markdown: that its model is not in charge or failed a gate, that its
+        companies are simulated, that it is a draft."""
         found, words = [], self.words
+        for heading, said in banners(self.run):
+            found.append(f"::: {{.callout-warning}}\n**{words(heading)}.** {escaped(words.say(said))}\n:::")
         if self.run["simulated"]:
             notes = words(self.source["notes"]).removeprefix("SIMULATED: ").removeprefix("SIMULADO: ")
             found.append(f"::: {{.callout-warning}}\n**{words('SIMULATED')}.** {escaped(notes)}\n:::")
@@ -63,4 +68,6 @@ class Report(FinishedRun):
             (words("code, SHA-256"), self.run["code_sha256"]),
             (words("learnt from"), words("fiscal years {years}", years=self.model_record["card"]["trained_on"])),
         ]
+        if (newer := challenger(self.workspace, self.source["source"])) is not None:
+            rows.append((words("newer model"), escaped(words.say(waiting(newer)))))
         return table([{"": name, words("value"): value} for name, value in rows])

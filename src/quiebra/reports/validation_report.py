@@ -15,7 +15,8 @@ from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.model_card import FIGURES, weak_points
 from quiebra.reports.pages import Report
-from quiebra.reports.tables import interval, table
+from quiebra.registry import against, challenger, waiting
+from quiebra.reports.tables import escaped, interval, table
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.words import mark
 from quiebra.workspace import Workspace
@@ -36,7 +37,7 @@ class ValidationReport(Report):
 
     @cached_property
     def pack(self) -> dict[str, Any]:
-        return read_json(self.workspace.validation / "pack.json")
+        return self.read(read_json, self.kept.validation / "pack.json")
 
     @cached_property
     def alerts_judged(self) -> dict[str, Any]:
@@ -237,7 +238,11 @@ class ValidationReport(Report):
         )  # fmt: skip
 
     def champion(self) -> str:
-        """This model against the last approved one."""
+        """This model against the last approved one, and the one trained since that is not in charge."""
+        newer = challenger(self.workspace, self.source["source"])
+        return self._compared() + ("" if newer is None else f"\n\n{escaped(self.words.say(waiting(newer)))}.")
+
+    def _compared(self) -> str:
         words, c = self.words, self.comparison
         if c is None and self.published["status"] == "champion":
             return words("This model is the approved one of its source, and none was before it.")
@@ -245,7 +250,7 @@ class ValidationReport(Report):
             return words("No model of this source has been approved yet: there is none to compare this one with.")
         champion = words("champion {id}", id=c["champion"])
         if c["difference"] is None:
-            return words("This model and the {champion} share no failure to be judged on.", champion=champion)
+            return escaped(words.say(against(c)))
         names = {words("this model"): c["figures"]["model"], champion: c["figures"]["champion"], words("difference"): c["difference"]}
         return table([{"": title, **{words(t): interval(f, key, d, words) for t, key, d in FIGURES}} for title, f in names.items()])
 

@@ -13,9 +13,10 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import read_json, read_table
-from quiebra.models import PdModel, model_hash
+from quiebra.models import PdModel
 from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
+from quiebra.registry import Kept, kept
 from quiebra.risk.portfolio import by_year, reasons_in_words, standing_at
 from quiebra.workspace import Workspace
 
@@ -24,11 +25,12 @@ KEYS = ["company_id", "fiscal_year", "available_at"]
 
 
 def read_run(workspace: Workspace) -> dict[str, Any]:
-    """Return run.json. WorkspaceError where panel or model changed since, so that no page or table mixes two runs."""
+    """Return run.json. WorkspaceError where the panel changed since, so that no page or table mixes two runs, or where the model
+    that scored is not kept."""
     run = read_json(workspace.scores / "run.json")
-    same_panel = run["data"]["panel"] == hash_files(workspace.panel.glob("*.parquet"))
-    if not same_panel or run["model_sha256"] != model_hash(workspace.models):
-        raise WorkspaceError("the panel or the model changed after the scores were made: run `quiebra run` to score again")
+    if run["data"]["panel"] != hash_files(workspace.panel.glob("*.parquet")):
+        raise WorkspaceError("the panel changed after the scores were made: run `quiebra run` to score again")
+    kept(workspace, run["model_sha256"])
     return run
 
 
@@ -54,12 +56,18 @@ class FinishedRun:
         return self.read(read_json, self.workspace.panel / "source.json")
 
     @cached_property
+    def kept(self) -> Kept:
+        """The model that made the scores, as the register keeps it."""
+        return kept(self.workspace, self.run["model_sha256"])
+
+    @cached_property
     def metrics(self) -> dict[str, Any]:
-        return self.read(read_json, self.workspace.validation / "metrics.json")
+        """What validation said of the model that made the scores, which may not be the one that was trained last."""
+        return self.read(read_json, self.kept.validation / "metrics.json")
 
     @cached_property
     def calibration(self) -> dict[str, Any]:
-        return self.read(read_json, self.workspace.validation / "calibration.json")
+        return self.read(read_json, self.kept.validation / "calibration.json")
 
     @cached_property
     def published(self) -> dict[str, Any]:
@@ -67,8 +75,8 @@ class FinishedRun:
 
     @cached_property
     def model_record(self) -> dict[str, Any]:
-        """The saved model's JSON: card, scorers, confidence."""
-        return self.read(read_json, self.workspace.models / "model.json")
+        """The model's JSON: card, scorers, confidence."""
+        return self.read(read_json, self.kept.folder / "model.json")
 
     @cached_property
     def companies(self) -> pl.DataFrame:
@@ -140,8 +148,8 @@ class FinishedRun:
 
     @cached_property
     def model(self) -> PdModel:
-        """The trained model, for what a reader asks to be scored."""
-        return self.read(PdModel.load, self.workspace.models)
+        """The model that made the scores, for what a reader asks to be scored."""
+        return self.read(lambda folder: Kept(folder).load(), self.kept.folder)
 
     @cached_property
     def as_of(self) -> dt.date:

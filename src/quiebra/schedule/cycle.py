@@ -20,14 +20,16 @@ from sqlalchemy import Engine, insert, select, update
 from quiebra import store
 from quiebra.delivery import letters, outbox
 from quiebra.delivery.channels import ready, sends
-from quiebra.errors import QuiebraError, StageError, WorkspaceError
+from quiebra.errors import DeliveryError, QuiebraError, StageError, WorkspaceError
 from quiebra.files import append_line, private_folder, read_json
 from quiebra.params import Params, load
 from quiebra.pipeline import reproduce
+from quiebra.publishing import is_experiment, why_not_published
 from quiebra.settings import database_url, person, without_secrets
 from quiebra.store.audit import Entry, append, verify
 from quiebra.store.engine import answering, reading
 from quiebra.store.lease import Lease, LeaseLost, Taken, alone
+from quiebra.store.ownership import why_not_delivered
 from quiebra.store.tables import Cycle
 from quiebra.tear_sheets import tear_sheets
 from quiebra.workspace import Workspace
@@ -49,6 +51,10 @@ class Finished:
     sent: dict[str, int] = field(default_factory=dict)
 
 
+class NotSent(DeliveryError):
+    """This workspace sends no messages, not even to the owner: it is an experiment, or another workspace does."""
+
+
 def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
     """Run one cycle, or complete the last one if it was killed, and return how it ended. ``say`` is given each line of the log.
 
@@ -58,14 +64,17 @@ def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
     database, or has taken this one's place since it gave no sign of life: then nothing more is done, told or recorded.
     """
     cycle = None
+    if is_experiment(workspace.root):
+        raise NotSent("nothing is sent: {why}", why=why_not_published(workspace))
     try:
         params = load(workspace)
         engine = store.connect(database_url(workspace.root))
         store.upgrade(engine)
+        _refuse_to_send(engine, workspace)
         with alone(engine, "cycle") as lease, lease.passed_on():
             cycle = _Cycle(workspace, params, say, lease)
             return cycle.run()
-    except Taken:
+    except (Taken, NotSent):
         raise
     except Exception as error:
         lost = isinstance(error, LeaseLost)
@@ -210,8 +219,15 @@ def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
         say(line)
 
 
+def _refuse_to_send(engine: Engine, workspace: Workspace) -> None:
+    """Raise NotSent in an experiment, and where the database is of another workspace: nobody is told anything twice."""
+    if reason := why_not_delivered(engine, workspace):
+        raise NotSent("nothing is sent: {why}", why=reason)
+
+
 def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.Outcome]]:
     """Send what waits in the outbox and is due, but to no channel in its quiet hours; see `quiebra.delivery.outbox.dispatch`."""
+    _refuse_to_send(engine, workspace)
     options = params.delivery
 
     def later(channel: str) -> dt.datetime | None:

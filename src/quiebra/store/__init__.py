@@ -4,7 +4,7 @@ from quiebra.store.audit import Entry, Verdict, entries, head, last_entry, recor
 from quiebra.store.engine import connect, upgrade
 from quiebra.store.publish import Publication, publish
 from quiebra.store.queries import current_run, current_source, earlier_month, trace
-from quiebra.store.register import models, promote, roll_back
+from quiebra.store.register import mirror_register, models
 from quiebra.store.retention import prune
 from quiebra.store.studies import study_storage
 
@@ -19,13 +19,12 @@ __all__ = [
     "entries",
     "head",
     "last_entry",
+    "mirror_register",
     "models",
-    "promote",
     "prune",
     "publish",
     "record",
     "restored",
-    "roll_back",
     "study_storage",
     "trace",
     "upgrade",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
-from quiebra.files import read_json, read_table
+from quiebra.errors import WorkspaceError
+from quiebra.files import read_table
 from quiebra.models.term import COLUMNS
-from quiebra.panel import label, read_panel_table, read_source
+from quiebra.panel import read_panel_table, read_source
 from quiebra.provenance import git_revision
+from quiebra.registry import in_charge
 from quiebra.risk import read_run, reasons_in_words
 from quiebra.store.publish import Publication
+from quiebra.store.register import register_rows
 from quiebra.workspace import Workspace
 
 SHARED = [
@@ -30,10 +31,11 @@ SHARED = [
 
 
 def publication(workspace: Workspace) -> Publication:
-    """Read a finished run: panel, scores with reasons, model card and metrics. WorkspaceError where a file is missing."""
+    """Read a finished run: panel, scores with reasons, the register of models. WorkspaceError where a file is missing, or where
+    another model was put in charge after the scores were made."""
     run = read_run(workspace)
-    card = read_json(workspace.models / "model.json")["card"]
-    metrics = read_json(workspace.validation / "metrics.json")
+    if in_charge(workspace).model_sha256 != run["model_sha256"]:
+        raise WorkspaceError("another model was put in charge after the scores were made: run `quiebra run` to score again")
     return Publication(
         info=read_source(workspace.panel),
         companies=read_panel_table(workspace.panel, "companies"),
@@ -41,19 +43,10 @@ def publication(workspace: Workspace) -> Publication:
         macro=read_panel_table(workspace.panel, "macro"),
         scores=_scores(workspace, run["as_of"]),
         monitoring=read_table(workspace.monitoring / "findings.parquet"),
-        outcomes=_outcomes(workspace, card, metrics),
+        models=register_rows(workspace, run["model_sha256"]),
         run=run,
-        card=card,
-        metrics=metrics,
         code_revision=git_revision(workspace.root),
     )
-
-
-def _outcomes(workspace: Workspace, card: dict[str, Any], metrics: dict[str, Any]) -> pl.DataFrame:
-    statements, events = (read_panel_table(workspace.panel, name) for name in ("statements", "events"))
-    labels = label(statements, events, window_months=card["params"]["labels"]["window_months"])
-    first, last = map(int, metrics["walk_forward"]["test_years"].split("-"))
-    return labels.filter(pl.col("fiscal_year").is_between(first, last)).select("company_id", "fiscal_year", "failed")
 
 
 def _scores(workspace: Workspace, as_of: str) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from quiebra.store.audit import Entry, append
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import answering
 from quiebra.store.lease import guard
-from quiebra.store.register import compare, enter
+from quiebra.store.register import mirror
 from quiebra.store.tables import Company, Finding, MacroObservation, Prediction, Run, Statement
 
 
@@ -24,8 +24,7 @@ class Publication:
     """Everything that a run puts into the database.
 
     scores: columns of `predicciones` but run_id and score_month. monitoring: columns of `monitoreo` but run_id.
-    outcomes: company_id, fiscal_year and failed of the years that validation judged. run: the run's record (see
-    `quiebra.provenance`).
+    models: the rows of `modelos`, see `quiebra.store.register.register_rows`. run: the run's record (see `quiebra.provenance`).
     """
 
     info: SourceInfo
@@ -34,10 +33,8 @@ class Publication:
     macro: pl.DataFrame
     scores: pl.DataFrame
     monitoring: pl.DataFrame
-    outcomes: pl.DataFrame
+    models: list[dict[str, Any]]
     run: dict[str, Any]
-    card: dict[str, Any]
-    metrics: dict[str, Any]
     code_revision: str
 
 
@@ -62,7 +59,6 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
         _register(connection, what)
         counts["predicciones"] = _replace_scores(connection, what)
         counts["monitoreo"] = _replace_findings(connection, what)
-        compare(connection, what.run["model_sha256"][:12], what.info.source, what.scores, what.outcomes)
         if before != run_id:
             append(connection, [Entry(person(), "run published", run_id, before, run_id, "what tables and views show", run_id)])
     return counts
@@ -77,19 +73,14 @@ def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
 
 
 def _register(connection: Connection, what: Publication) -> None:
-    """Enter the model into the register, insert the run where it is new, and mark it as current."""
-    run, card = what.run, what.card
-    model = {
-        "model_id": run["model_sha256"][:12], "model_sha256": run["model_sha256"], "source": what.info.source,
-        "trained_on": card["trained_on"], "rows": card["rows"], "failures": card["failures"], "params": card["params"],
-        "metrics": what.metrics, "card": card, "gates": what.metrics.get("verdict"), "data_sha256": run["data"]["sha256"],
-    }  # fmt: skip
-    enter(connection, model, what.metrics.get("failed_gates", []))
+    """Bring the register of models up to date, insert the run where it is new, and mark it as current."""
+    run = what.run
+    mirror(connection, what.models, who=person(), why="as models/register.json says")
     if connection.scalar(select(Run.run_id).where(Run.run_id == run["run_id"])) is None:
         connection.execute(
             _table(Run).insert(),
             {
-                "run_id": run["run_id"], "model_id": model["model_id"], "as_of": dt.date.fromisoformat(run["as_of"]),
+                "run_id": run["run_id"], "model_id": run["model_sha256"][:12], "as_of": dt.date.fromisoformat(run["as_of"]),
                 "source": what.info.source, "simulated": what.info.simulated, "data_sha256": run["data"]["sha256"],
                 "code_sha256": run["code_sha256"], "code_revision": what.code_revision, "record": run, "is_current": False,
                 "published_at": dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0),

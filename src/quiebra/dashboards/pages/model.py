@@ -68,7 +68,7 @@ class Model(Page):
             card(
                 words("Drift"), self._drift(), note=words("Stability indices and monitored quality, with the limits in params.")
             ),
-            card(words("Published models"), self._register()),
+            card(words("Registered models"), self._register()),
         ]
 
     def _verdict(self) -> str:

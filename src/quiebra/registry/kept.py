@@ -1,0 +1,135 @@
+"""Kept models: each in a folder of models/registry that is named by its content, with all that it takes to score again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from quiebra.errors import WorkspaceError
+from quiebra.files import read_json, write_atomically, write_json
+from quiebra.models import PdModel, model_hash
+from quiebra.panel import read_panel_table
+from quiebra.provenance import sha256
+from quiebra.registry import reference
+from quiebra.registry.comparison import write_row_values
+from quiebra.workspace import Workspace
+
+RECORD = "record.json"
+TRAINED = ("model.json", "history.parquet", "importance.parquet")
+VALIDATED = ("metrics.json", "calibration.json", "pack.json", "tenths.csv", "by_year.csv", "model_card.md")
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept model's folder. ``record``: model_id, model_sha256, source, what features it learnt from, and its files' hashes."""
+
+    folder: Path
+
+    @property
+    def model_id(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        return read_json(self.folder / RECORD)
+
+    @property
+    def validation(self) -> Path:
+        """The folder with what validation said of it: metrics.json, calibration.json, pack.json and so on."""
+        return self.folder / VALIDATION
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        return read_json(self.validation / "metrics.json")
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        return read_json(self.folder / "model.json")["card"]
+
+    @property
+    def failed(self) -> list[str]:
+        """A sentence for each gate that it failed when it was last validated."""
+        return self.metrics.get("failed_gates", [])
+
+    def load(self) -> PdModel:
+        """Return the model. WorkspaceError where its files were damaged, or where it learnt from other features than this code
+        makes; the message names them."""
+        self._refuse_damage()
+        model = PdModel.load(self.folder)
+        reference.refuse_other_features(self.model_id, self.folder / reference.FOLDER, model, self.record["features"])
+        return model
+
+    def _refuse_damage(self) -> None:
+        wrong = [name for name, hashed in self.record["files"].items() if not _is(self.folder / name, hashed)]
+        if wrong or model_hash(self.folder) != self.record["model_sha256"]:
+            raise WorkspaceError(
+                "the kept model {model} is damaged ({files}): restore models/registry/{model}, or put another model in charge",
+                model=self.model_id,
+                files=", ".join(wrong) or "model.json, trees",
+            )
+
+
+def _is(path: Path, hashed: str) -> bool:
+    return path.is_file() and sha256(path) == hashed
+
+
+def kept(workspace: Workspace, model_id: str) -> Kept:
+    """Return a kept model by its id, or by its SHA-256. WorkspaceError where it is not in the register."""
+    folder = workspace.registry / model_id[:12]
+    if not (folder / RECORD).is_file():
+        raise WorkspaceError(
+            "model {model} is not kept in models/registry: run `quiebra run`, which keeps what is trained, or put another model "
+            "in charge",
+            model=model_id[:12],
+        )
+    return Kept(folder)
+
+
+def keep(workspace: Workspace) -> Kept:
+    """Keep the model that training left, with a reference set and what validation said of it, and return it.
+
+    What was kept of the same model before is replaced, where anything differs; a kill leaves the former or the new one whole.
+    """
+    hashed = model_hash(workspace.models)
+    target = workspace.registry / hashed[:12]
+    record = _record(workspace, hashed)
+    if not (target / RECORD).is_file() or read_json(target / RECORD) != record:
+        _make(workspace, target, record)
+    for name in VALIDATED:
+        text = (workspace.validation / name).read_bytes()
+        if not (target / VALIDATION / name).is_file() or (target / VALIDATION / name).read_bytes() != text:
+            write_atomically(target / VALIDATION / name, lambda path, text=text: path.write_bytes(text))  # type: ignore[misc]
+    return Kept(target)
+
+
+def _record(workspace: Workspace, hashed: str) -> dict[str, Any]:
+    return {
+        "model_id": hashed[:12], "model_sha256": hashed, "source": read_json(workspace.panel / "source.json")["source"],
+        "data_sha256": read_json(workspace.panel / "source.json")["sha256"], "features": reference.feature_code(),
+        "files": {name: sha256(workspace.models / name) for name in TRAINED},
+    }  # fmt: skip
+
+
+def _make(workspace: Workspace, target: Path, record: dict[str, Any]) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        shutil.copytree(workspace.models / "trees", partial / "trees")
+        for name in TRAINED:
+            shutil.copyfile(workspace.models / name, partial / name)
+        statements, companies = (read_panel_table(workspace.panel, name) for name in ("statements", "companies"))
+        reference.write_reference(partial / reference.FOLDER, PdModel.load(partial), statements, companies)
+        write_row_values(partial, statements)
+        write_json(partial / RECORD, record)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.replace(target)
+    except OSError as error:
+        why = error.strerror or error
+        raise WorkspaceError("cannot write {path}: {why}. Check the disk and its permissions.", path=target, why=why) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""A small reference set beside each model: statements, the features made of them, and their scores. Where the code that makes
+features has changed since, a model scores only if it still gives these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from quiebra.errors import WorkspaceError
+from quiebra.features import FEATURES_BY_NAME, feature_table
+from quiebra.features.dictionary import dictionary
+from quiebra.files import read_table, write_table
+from quiebra.models import PdModel
+from quiebra.provenance import code_hash, digest
+
+FOLDER = "reference"
+COMPANIES = 40
+"""Companies whose statements are kept, spread evenly over the panel's ids."""
+TOLERANCE = 1e-9
+"""How far features (relative) and log-odds (absolute) may be from what was kept."""
+MAKES_SCORES = ("features", "models")
+"""The packages that turn a statement into a score."""
+
+
+def feature_code() -> dict[str, str]:
+    """Return the hashes of the code that turns statements into scores, and of the data dictionary."""
+    return {"code_sha256": code_hash(MAKES_SCORES), "dictionary_sha256": digest(dictionary())}
+
+
+def write_reference(folder: Path, model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame) -> None:
+    """Keep the statements of some companies, and what this code and the model make of them."""
+    ids = statements["company_id"].unique().sort()
+    some = ids.gather_every(max(1, len(ids) // COMPANIES)).head(COMPANIES).implode()
+    ours = statements.filter(pl.col("company_id").is_in(some)).sort("company_id", "fiscal_year", "available_at")
+    theirs = companies.filter(pl.col("company_id").is_in(some)).sort("company_id")
+    write_table(folder / "statements.parquet", ours)
+    write_table(folder / "companies.parquet", theirs)
+    write_table(folder / "expected.parquet", _made(model, ours, theirs))
+
+
+def _made(model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame) -> pl.DataFrame:
+    features = feature_table(statements, companies)
+    keys = features.select("company_id", "fiscal_year", "available_at")
+    taken = features.select(name for name in FEATURES_BY_NAME if name in used(model))
+    return pl.concat([keys, taken, model.predict(features).select("log_odds")], how="horizontal")
+
+
+def used(model: PdModel) -> set[str]:
+    """Return the features that some tree of the model splits on."""
+    return {
+        name for scorer in model.scorers.values() for trees in (scorer.near, scorer.later)
+        for name in trees.get_score(importance_type="weight")
+    }  # fmt: skip
+
+
+def refuse_other_features(model_id: str, folder: Path, model: PdModel, learnt_from: dict[str, str]) -> None:
+    """Raise WorkspaceError where today's code makes other features or scores of the reference set than the model learnt from.
+
+    learnt_from: `feature_code` when the model was kept. Where it is that of today nothing is computed.
+    """
+    if learnt_from == feature_code():
+        return
+    statements, companies, expected = (read_table(folder / f"{name}.parquet") for name in ("statements", "companies", "expected"))
+    now = _made(model, statements, companies)
+    names = [name for name in expected.columns if name in FEATURES_BY_NAME and _differ(expected[name], now[name])]
+    if names or _differ(expected["log_odds"], now["log_odds"]):
+        what = ", ".join(names) or "none of them alone"
+        raise WorkspaceError(
+            "model {model} is not used: it learnt from features that this code makes otherwise. On its reference set these "
+            "differ: {features}. Take the change of src/quiebra/features back, or put a model in charge that was trained after "
+            "it (`quiebra models` lists them)",
+            model=model_id,
+            features=what,
+        )
+
+
+def _differ(before: pl.Series, now: pl.Series) -> bool:
+    """Whether two columns of numbers are not the same within `TOLERANCE`, or not missing in the same rows."""
+    pair = pl.DataFrame({"before": before.fill_nan(None), "now": now.fill_nan(None)})
+    if (pair["before"].is_null() != pair["now"].is_null()).any():
+        return True
+    gap = (pl.col("now") - pl.col("before")).abs() > TOLERANCE * pl.max_horizontal(pl.lit(1.0), pl.col("before").abs())
+    infinite = pl.col("before").is_infinite() | pl.col("now").is_infinite()
+    other = pl.when(infinite).then(pl.col("before") != pl.col("now")).otherwise(gap)
+    return bool(pair.drop_nulls().select(other.any()).item())

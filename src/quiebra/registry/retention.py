@@ -1,0 +1,19 @@
+"""How many models are kept: all that were ever in charge, and the newest of the others."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from quiebra.registry.state import CHALLENGER, Register
+from quiebra.workspace import Workspace
+
+
+def forget(workspace: Workspace, register: Register, most: int) -> Register:
+    """Delete the oldest challengers beyond ``most``, and return the register without them. The model trained last stays."""
+    last = (register.trained or {}).get("model")
+    never = [name for name in register.models if register.status(name) == CHALLENGER and name != last]
+    gone = sorted(never, key=lambda name: register.models[name].version)[: max(0, len(never) - most)]
+    for name in gone:
+        shutil.rmtree(workspace.registry / name, ignore_errors=True)
+    return replace(register, models={name: entry for name, entry in register.models.items() if name not in gone})

@@ -1,0 +1,162 @@
+"""The register's files: damage, other features, other data, dates before the champion, and what is kept."""
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import quiebra.features.build as build
+from quiebra.errors import WorkspaceError
+from quiebra.files import read_json, read_table, write_json
+from quiebra.models import continued
+from quiebra.params import Registry
+from quiebra.registry import against, entries, in_charge, kept, promote, roll_back
+from quiebra.registry.charge import decide
+from quiebra.registry.comparison import VALUES, compare
+from quiebra.registry.state import Register, read_registers, write_registers
+from quiebra.workspace import Workspace
+
+BY_GATES, BY_HAND = Registry(promote="when_gates_pass", keep=3), Registry(promote="by_hand", keep=3)
+
+
+def retrained(workspace: Workspace, name: str, *, failed: list[str] | None = None, **card: str) -> str:
+    """Have training leave a model that differs in its card alone; return its id."""
+    model, metrics = read_json(workspace.models / "model.json"), read_json(workspace.validation / "metrics.json")
+    model["card"] |= {"name": name, **card}
+    write_json(workspace.models / "model.json", model)
+    write_json(workspace.validation / "metrics.json", {**metrics, "failed_gates": failed or []})
+    return name
+
+
+def decided(workspace: Workspace, name: str, options: Registry = BY_GATES, **changes) -> tuple[str, str]:  # type: ignore[no-untyped-def]
+    """Return id and standing of the model that scores after another was trained, and the id of that one."""
+    retrained(workspace, name, **changes)
+    charge = decide(workspace, options)
+    return charge.model_id, charge.standing
+
+
+def test_who_takes_over_by_itself_and_what_people_decided_stands(workspace: Path) -> None:
+    w = Workspace(workspace)
+    first = in_charge(w).model_id
+    second, standing = decided(w, "second")
+    assert second != first and standing == "champion"
+    assert decided(w, "second") == (second, "champion"), "the same again decides nothing"
+    assert roll_back(w).after == first
+    assert decided(w, "second") == (first, "champion"), "a model that people took out of charge does not come back by itself"
+    assert decided(w, "third", failed=["too low"]) == (first, "champion")
+    with pytest.raises(WorkspaceError, match="is not promoted: too low"):
+        promote(w, entries(w)[0]["model_id"])
+    third, _ = decided(w, "third")
+    assert third not in (first, second), "once it passes it takes over"
+    assert decided(w, "fourth", BY_HAND) == (third, "champion")
+    fourth = entries(w)[0]["model_id"]
+    assert promote(w, fourth[:8]).before == third
+    assert [(m["version"], m["status"]) for m in entries(w)] == [(4, "champion"), (3, "retired"), (2, "retired"), (1, "retired")]
+    with pytest.raises(WorkspaceError, match="no model has an id starting 'x'"):
+        promote(w, "x")
+
+
+def test_an_experiment_scores_with_its_own_model_and_changes_no_register(workspace: Path) -> None:
+    w = Workspace(workspace)
+    before = (w.models / "register.json").read_bytes()
+    retrained(w, "tried")
+    charge = decide(w, BY_GATES, experiment=True)
+    assert charge.standing == "experiment" and charge.model_id not in read_registers(w)["demo"].models
+    assert (w.models / "register.json").read_bytes() == before
+
+
+def test_a_date_before_the_champion_is_not_scored_by_what_it_learnt_later(workspace: Path) -> None:
+    w = Workspace(workspace)
+    first = in_charge(w).model_id
+    model_id, standing = decided(w, "of another day", as_of="2019-06-30")
+    assert (standing, model_id == first) == ("past", False)
+    assert read_registers(w)["demo"].champion == first
+
+
+def test_a_model_whose_features_are_made_otherwise_is_refused_by_the_feature(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the code's text differs the reference set is made again and holds; where a value differs it does not."""
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    champion.load()
+    champion.record["features"]["code_sha256"] = "of another day"
+    champion.load()
+    table = build.features_of
+    monkeypatch.setattr(
+        "quiebra.features.build.features_of", lambda *a, **k: table(*a, **k).with_columns(pl.col("liabilities_to_assets") * 1.01)
+    )
+    with pytest.raises(WorkspaceError, match=r"these differ: liabilities_to_assets\."):
+        champion.load()
+
+
+def test_a_damaged_or_lost_model_is_named(workspace: Path) -> None:
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    path = champion.folder / "history.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(WorkspaceError, match=rf"{champion.model_id} is damaged \(history\.parquet\)"):
+        champion.load()
+    shutil.rmtree(champion.folder)
+    with pytest.raises(WorkspaceError, match=f"model {champion.model_id} is not kept"):
+        kept(w, champion.model_id)
+
+
+def test_a_comparison_refuses_other_data_and_leaves_changed_rows_out(workspace: Path) -> None:
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    other = w.registry / "other"
+    shutil.copytree(champion.folder, other)
+    values = read_table(other / VALUES)
+    scored = values.join(read_table(w.panel / "statements.parquet"), on=["company_id", "fiscal_year"])
+    outcomes = scored.select("company_id", "fiscal_year", failed=pl.col("company_id").hash(1) % 7 == 0).unique().cast({"failed": pl.Int8})
+    same = compare(champion.folder, other, outcomes)
+    assert (same["changed"], same["difference"]["auc"]) == (0, 0)
+
+    def with_changed(rows: int) -> dict:
+        edited = values.with_columns(values=pl.when(pl.int_range(pl.len()) < rows).then(pl.lit("x")).otherwise("values"))
+        edited.write_parquet(other / VALUES)
+        return compare(champion.folder, other, outcomes)
+
+    few = with_changed(3)
+    assert few["difference"]["rows"] == same["difference"]["rows"] - few["changed"] and 0 < few["changed"] <= 3
+    most = with_changed(values.height // 2)
+    assert most["difference"] is None
+    assert "not compared, since the data are others" in str(against(most))
+
+
+def test_scores_since_the_champion_was_made_go_on_in_its_history(workspace: Path) -> None:
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    history, model = read_table(champion.folder / "history.parquet"), champion.load()
+    features = read_table(w.features / "features.parquet")
+    assert continued(history, model, features, dt.date(2023, 6, 30)).equals(history), "nothing was published since"
+    model.card["as_of"] = "2021-12-31"
+    old = history.filter(pl.col("available_at") <= pl.date(2021, 12, 31))
+    now = continued(old, model, features, dt.date(2023, 6, 30))
+    assert now.height == history.height
+    assert now.join(old, on=["company_id", "fiscal_year", "pd_12m"], how="semi").height == old.height
+    late = continued(old, model, features, dt.date(2021, 12, 31))
+    assert late.equals(old)
+
+
+def test_challengers_are_forgotten_and_former_champions_are_not(workspace: Path) -> None:
+    w = Workspace(workspace)
+    first = in_charge(w).model_id
+    for name in "abcdef":
+        decided(w, name, BY_HAND)
+    names = [model["model_id"] for model in entries(w)]
+    assert len(names) == 1 + 3 + 1, "the champion, three challengers, and the one trained last"
+    assert first in names
+    assert {path.name for path in w.registry.iterdir()} == set(names)
+
+
+def test_a_damaged_register_is_named(tmp_path: Path) -> None:
+    w = Workspace(tmp_path)
+    write_registers(w, {"demo": Register("a", ("b",))})
+    assert read_registers(w)["demo"].status("b") == "retired"
+    (w.models / "register.json").write_text("{")
+    with pytest.raises(WorkspaceError, match=r"register\.json is damaged"):
+        read_registers(w)
