@@ -7,17 +7,20 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
+from quiebra.canonical import COMPANIES, EVENTS, FIRST_DAY, LAST_DAY, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import Said, SourceError, closest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
+from quiebra.sources.amounts import about_units, with_currency
+from quiebra.sources.events import events_of
 from quiebra.sources.reading import ROW, as_text, cast, cast_rows, read_file, require
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
 DATES = ("period_end", "available_at", "event_date")
-KNOWN = (*REQUIRED[:2], *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+KNOWN = (*REQUIRED[:2], "currency", *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+MOST_YEARS_APART = 5
 KINDS = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
 
 
@@ -28,13 +31,9 @@ def load(path: Path, options: Table) -> Source:
     ``available_at`` is ``filing_lag_days`` after it. Raises SourceError: see `quiebra.sources.reading`.
     """
     statements = statements_from(path, options)
-    events = (
-        statements.filter(pl.col("event_date").is_not_null())
-        .group_by("company_id")
-        .agg(pl.col("event_date").min())
-        .with_columns(kind=pl.lit("bankruptcy"), source=pl.lit("table"))
-    )
-    latest = statements.sort("company_id", "fiscal_year").group_by("company_id", maintain_order=True)
+    events, warnings = events_of(statements)
+    versions = ["company_id", "fiscal_year", "period_end", "available_at"]
+    latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
     first, last = _span(statements, path)
     info = SourceInfo(
@@ -43,6 +42,7 @@ def load(path: Path, options: Table) -> Source:
         outcomes_through=options.outcomes_through or last - 1,
         as_of=_latest_date(statements, last), sha256=sha256(path),
         notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
+        assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )  # fmt: skip
     return Source(
         info,
@@ -50,16 +50,22 @@ def load(path: Path, options: Table) -> Source:
         conform(statements, STATEMENTS),
         conform(events, EVENTS),
         pl.DataFrame(schema=MACRO),
+        (*about_units(statements, options.units), *warnings),
     )
 
 
-def statements_from(path: Path, options: Table) -> pl.DataFrame:
-    """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has."""
+def statements_from(path: Path, options: Table, learnt: str | None = None) -> pl.DataFrame:
+    """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has.
+
+    learnt: the currency of the panel behind the model that will score them; see `quiebra.sources.amounts.with_currency`.
+    """
     frame = named(read_file(path, options.sheet), options, path)
-    return _in_millions(cast(frame, KINDS, path), options)
+    return _in_millions(cast(frame, KINDS, path), options, path, learnt)
 
 
-def statement_rows(frame: pl.DataFrame, path: Path, options: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+def statement_rows(
+    frame: pl.DataFrame, path: Path, options: Table, learnt: str | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a file's firm-years (frame: as read) as `statements_from` does, with ``row`` (the header is row 1), and the values
     that do not fit (row, column, value, company_id, fiscal_year). A row with such a value is not among the firm-years.
 
@@ -67,7 +73,7 @@ def statement_rows(frame: pl.DataFrame, path: Path, options: Table) -> tuple[pl.
     """
     frame = named(frame, options, path)
     done, faults = cast_rows(frame, KINDS, path)
-    rows = _in_millions(done, options).with_columns(row=pl.col(ROW))
+    rows = _in_millions(done, options, path, learnt).with_columns(row=pl.col(ROW))
     faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
     return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults
 
@@ -92,10 +98,9 @@ def named(frame: pl.DataFrame, options: Table, path: Path) -> pl.DataFrame:
     return frame.with_columns(as_text(name, frame).alias(name) for name in ("company_id", *DESCRIPTIVE))
 
 
-def _in_millions(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
-    return _with_dates(frame, options).with_columns(
+def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | None) -> pl.DataFrame:
+    return with_currency(_with_dates(frame, options), options.currency, path, learnt).with_columns(
         *(pl.col(name) * options.units for name in ITEM_NAMES),
-        currency=pl.lit(options.currency),
         source=pl.lit("table"),
     )
 
@@ -104,17 +109,24 @@ def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
     plausible = pl.col("fiscal_year").is_between(1, 9998)
     year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
     frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
-    lagged = pl.col("period_end") + pl.duration(days=options.filing_lag_days)
-    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged))
+    day = pl.col("period_end")
+    lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=options.filing_lag_days))
+    assumed = pl.col("available_at").is_null()  # from a day that is none nothing is worked out: the row goes to quarantine
+    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged).fill_null(day), assumed=assumed)
 
 
 def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
-    """Return first and last fiscal year of the file; years with hardly any rows (under 1 % of the fullest) are mistakes."""
+    """Return first and last fiscal year of the file. Years with hardly any rows (under 1 % of the fullest) are mistakes, and so
+    are those at an end that lie more than `MOST_YEARS_APART` from the next and have fewer rows than the fullest."""
     counts = statements.filter(pl.col("fiscal_year").is_between(1900, 2200))["fiscal_year"].value_counts()
     if counts.is_empty():
         raise SourceError("{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in", path=path)
-    years = counts.filter(pl.col("count") >= 0.01 * pl.col("count").max())["fiscal_year"]
-    return int(years.min()), int(years.max())  # type: ignore[arg-type]
+    most = counts["count"].max()
+    likely = counts.filter(pl.col("count") >= 0.01 * most).sort("fiscal_year").rows()
+    for end, beside in ((-1, -2), (0, 1)):
+        while len(likely) > 1 and likely[end][1] < most and abs(likely[end][0] - likely[beside][0]) > MOST_YEARS_APART:
+            del likely[end]
+    return likely[0][0], likely[-1][0]
 
 
 def _latest_date(statements: pl.DataFrame, last_year: int) -> dt.date:
