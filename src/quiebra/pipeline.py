@@ -11,6 +11,7 @@ from typing import IO
 
 from quiebra.errors import StageError
 from quiebra.files import read_json, read_table
+from quiebra.panel.quality import summary_lines
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
 from quiebra.sources.macro_files import macro_hash
@@ -102,8 +103,13 @@ def _not_in_database(workspace: Workspace) -> bool:
     return store.current_run(engine) != read_json(workspace.scores / "run.json")["run_id"]
 
 
+def ingest_lines(workspace: Workspace) -> list[str]:
+    """Return what came in, was kept and was set aside by rule, and a line for each doubt about the data as a whole."""
+    return summary_lines(read_json(workspace.panel / "quality.json"))
+
+
 def result_lines(workspace: Workspace) -> list[str]:
-    """Return seven lines of result and the path of the report."""
+    """Return eight lines of result, one for each doubt about the data, and the path of the report."""
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
     w = quality["walk_forward"]
@@ -114,6 +120,7 @@ def result_lines(workspace: Workspace) -> list[str]:
     status = read_table(workspace.monitoring / "findings.parquet")["status"]
     return [
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
+        *ingest_lines(workspace),
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",

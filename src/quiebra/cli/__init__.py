@@ -54,6 +54,11 @@ def run(
         from quiebra.stages import run_stage
 
         run_stage(workspace, stage, progress=sys.stderr.isatty())
+        if stage == "ingest":
+            from quiebra.pipeline import ingest_lines
+
+            for line in ingest_lines(workspace):
+                typer.echo(line)
         return
     from quiebra.pipeline import reproduce, result_lines
 

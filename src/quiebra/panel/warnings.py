@@ -22,10 +22,9 @@ LOST_SHARE = 0.1
 MEANINGS = {rule.name: Said(rule.meaning) for rule in RULES}
 
 
-def percent(count: int, of: int) -> str:
-    """Return a share as a percentage, with one decimal below ten."""
-    share = 100 * count / of
-    return f"{share:.0f}" if share >= 10 else f"{share:.1f}"
+def percent(count: int, of: int) -> int:
+    """Return a share as a whole percentage."""
+    return round(100 * count / of)
 
 
 def refuse_damaged(statements: pl.DataFrame) -> None:
@@ -35,8 +34,8 @@ def refuse_damaged(statements: pl.DataFrame) -> None:
         if of >= FEWEST_ROWS and rows > STOP_SHARE * of:
             raise PanelError(
                 "'{identity}' is broken in {rows} of {all} rows ({share} %): the columns are not what they are called. Compare "
-                "them with the source and correct ingest.table.columns; an item that means something else there must not be "
-                "given under this name.",
+                "them with the source and correct ingest.table.columns, or get the file again; an item that means something "
+                "else in the source must not be given under this name.",
                 identity=name, rows=rows, all=of, share=percent(rows, of),
             )  # fmt: skip
 
@@ -56,7 +55,7 @@ def about_items(statements: pl.DataFrame, blanked: dict[str, int]) -> list[Said]
         of = statements[name].count() + rows
         if rows > NEGATIVE_SHARE * of:
             values = {"item": name, "rows": rows, "all": of, "share": percent(rows, of)}
-            said.append(Said("{rows} of {all} values of {item} ({share} %) are negative and count as missing: where the source "
+            said.append(Said("negative values of {item}, which count as missing: {rows} of {all} ({share} %); where the source "
                              "writes expenses or debts with a minus, turn the sign", values))  # fmt: skip
     return [*said, *_about_scales(statements)]
 
@@ -65,12 +64,17 @@ def _about_scales(statements: pl.DataFrame) -> list[Said]:
     names = [name for name in ITEM_NAMES if name != "total_assets"]
     shares = statements.select(pl.col(name).abs() / pl.col("total_assets") for name in names)
     medians = shares.select(pl.col(name).filter(pl.col(name) > 0).median() for name in names).row(0, named=True)
-    return [
-        Said("{item} is {share} times total assets in the median row: is it in another unit than total assets?",
-             {"item": name, "share": f"{value:.6f}".rstrip("0") if value < 1 else f"{value:.0f}"})
-        for name, value in medians.items()
-        if value is not None and (shares[name] > 0).sum() >= FEWEST_ROWS and not SCALE[0] <= value <= SCALE[1]
-    ]  # fmt: skip
+    said = []
+    for name, value in medians.items():
+        if value is None or (shares[name] > 0).sum() < FEWEST_ROWS or SCALE[0] <= value <= SCALE[1]:
+            continue
+        if value > 1:
+            said.append(Said("{item} is {times} times total assets in the median row: is it in another unit?",
+                             {"item": name, "times": round(value)}))  # fmt: skip
+        else:
+            said.append(Said("total assets are {times} times {item} in the median row: is it in another unit?",
+                             {"item": name, "times": round(1 / value)}))  # fmt: skip
+    return said
 
 
 def dated_after(statements: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
@@ -84,15 +88,15 @@ def about_dates(statements: pl.DataFrame, as_of: dt.date) -> list[Said]:
     if later.is_empty():
         return []
     values = {"rows": later.height, "as_of": str(as_of), "latest": str(later["date"].max())}
-    return [Said("{rows} statement(s) dated after {as_of}, the date of the run, the latest {latest}: are fiscal_year, "
-                 "period_end and available_at right?", values)]  # fmt: skip
+    return [Said("statements dated after {as_of}, the date of the run: {rows}, the latest {latest}; are fiscal_year, period_end "
+                 "and available_at right?", values)]  # fmt: skip
 
 
 def about_versions(kept: pl.DataFrame, aside: pl.DataFrame) -> list[Said]:
     """Return what is said of rows that repeat a version with other amounts."""
     rows = conflicts(kept, aside)
     return [
-        Said("{rows} row(s) repeat company, fiscal year and publication date of another with other amounts; the fuller row was "
+        Said("rows that repeat company, fiscal year and publication date of another with other amounts: {rows}; the fullest was "
              "kept. Give available_at, so that each version counts from the day it came out", {"rows": rows})
     ] if rows else []  # fmt: skip
 
@@ -102,7 +106,7 @@ def about_rows(rows_in: int, aside: pl.DataFrame) -> list[Said]:
     if aside.height <= LOST_SHARE * rows_in:
         return []
     values = {"rows": aside.height, "all": rows_in, "share": percent(aside.height, rows_in), "rules": _by_rule(aside)}
-    return [Said("{rows} of {all} rows ({share} %) are set aside: {rules}", values)]
+    return [Said("rows set aside: {rows} of {all} ({share} %). {rules}", values)]
 
 
 def _by_rule(aside: pl.DataFrame) -> list[Said]:
@@ -111,12 +115,14 @@ def _by_rule(aside: pl.DataFrame) -> list[Said]:
 
 
 def lost_failures(kept: pl.DataFrame, aside: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Return company_id, rule and lag (days from period_end to available_at) of each failed company's last accounts, where they
-    were set aside and no later ones were kept."""
+    """Return company_id, rule and lag (days from period_end to available_at) of each failed company's last accounts of a period
+    before the failure, where they were set aside and no later ones were kept."""
     known = kept.group_by("company_id").agg(known=pl.col("fiscal_year").max())
     gone = aside.filter(~pl.col("rule").is_in(["bad_year", "bad_date", "year_and_date_differ"]))
+    gone = gone.join(events.select("company_id", "event_date"), on="company_id")
+    gone = gone.filter(pl.col("period_end") <= pl.col("event_date"))
     last = gone.sort("company_id", "fiscal_year", "available_at", "rule").unique("company_id", keep="last", maintain_order=True)
-    rows = last.join(events.select("company_id"), on="company_id", how="semi").join(known, on="company_id", how="left")
+    rows = last.join(known, on="company_id", how="left")
     rows = rows.filter(pl.col("known").is_null() | (pl.col("fiscal_year") > pl.col("known")))
     return rows.select("company_id", "rule", lag=(pl.col("available_at") - pl.col("period_end")).dt.total_days())
 
@@ -127,11 +133,11 @@ def about_failures(lost: pl.DataFrame, failed: int, assumed_lag_days: int | None
     by_lag, others, said = lost.filter(assumed), lost.filter(~assumed), []
     if by_lag.height:
         values = {"n": by_lag.height, "all": failed, "days": assumed_lag_days}
-        said.append(Said("the last accounts of {n} of {all} failed companies are set aside: with the assumed lag of {days} days "
-                         "they came out after the failure. Give available_at, or lower ingest.table.filing_lag_days",
+        said.append(Said("failed companies whose last accounts are set aside: {n} of {all}, since with the assumed lag of {days} "
+                         "days they came out after the failure. Give available_at, or lower ingest.table.filing_lag_days",
                          values))  # fmt: skip
     if others.height > LOST_SHARE * failed:
         values = {"n": others.height, "all": failed, "rules": _by_rule(others)}
-        said.append(Said("the last accounts of {n} of {all} failed companies are set aside, so that older ones stand for the "
-                         "failure: {rules}", values))  # fmt: skip
+        said.append(Said("failed companies whose last accounts are set aside, so that older ones stand for the failure: {n} of "
+                         "{all}. {rules}", values))  # fmt: skip
     return said

@@ -8,6 +8,7 @@ import polars as pl
 
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
+from quiebra.sources.amounts import one_currency
 from quiebra.sources.reading import ROW, as_text, cast, read_file, require
 
 
@@ -23,6 +24,7 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     path = root / options.file
     frame = read_file(path)
     require(frame, ["company_id", "exposure"], path)
+    one_currency(frame, path)
     frame = frame if "lgd" in frame.columns else frame.with_columns(lgd=pl.lit(None, pl.Float64))
     frame = frame.with_columns(as_text("company_id", frame).alias("company_id"))
     frame = cast(frame, {"exposure": pl.Float64, "lgd": pl.Float64}, path).select("company_id", "exposure", "lgd", ROW)

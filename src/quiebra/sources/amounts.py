@@ -99,18 +99,16 @@ def about_known(statements: pl.DataFrame, known: pl.DataFrame, units: float) -> 
     if factor is None:
         return []
     values = {"n": both["company_id"].n_unique(), "times": plain(1 / factor), "units": plain(units * factor)}
-    return [Said("the total assets of {n} companies of the panel are {times} times what the panel has: set ingest.table.units to "
+    return [Said("total assets are {times} times those of the panel, in companies that it knows ({n}): set ingest.table.units to "
                  "{units}", values)]  # fmt: skip
 
 
 def _remedy(median: float, units: float | None) -> Said | str:
-    mending = [factor for factor in FACTORS if USUAL[0] <= median * factor <= USUAL[1]]
-    if units is None or not mending:
-        return ""
     shown = [
-        Said("{units} (median {median})", {"units": plain(units * factor), "median": plain(median * factor)})
-        for factor in mending
+        Said("{units} (median {median})", {"units": plain(units * factor), "median": plain(round(mended) or mended)})
+        for factor in FACTORS
+        if units is not None and USUAL[0] <= (mended := median * factor) <= USUAL[1]
     ]
-    if len(shown) == 1:
-        return Said(" Set ingest.table.units to {units}.", {"units": shown[0]})
-    return Said(" Set ingest.table.units to {one} or {other}.", {"one": shown[0], "other": shown[1]})
+    if len(shown) == 2:
+        return Said(" Set ingest.table.units to {one} or {other}.", {"one": shown[0], "other": shown[1]})
+    return Said(" Set ingest.table.units to {units}.", {"units": shown[0]}) if shown else ""

@@ -22,8 +22,8 @@ def events_of(statements: pl.DataFrame) -> tuple[pl.DataFrame, list[Said]]:
     if none.height:
         example = none.select(pl.col("event_date").cast(pl.String).min()).item()
         values = {"rows": none.height, "example": example}
-        said.append(Said("{rows} row(s) have an event_date before 1900 or after 2200 ({example}): it is no failure", values))
+        said.append(Said("values of event_date before 1900 or after 2200, which are no failure: {rows} ({example})", values))
     several = dates.filter(pl.col("different") > 1).height
     if several:
-        said.append(Said("{n} companies have several dates in event_date: the earliest counts", {"n": several}))
+        said.append(Said("companies with several dates in event_date, of which the earliest counts: {n}", {"n": several}))
     return dates.select("company_id", "event_date", kind=pl.lit("bankruptcy"), source=pl.lit("table")).sort("company_id"), said
