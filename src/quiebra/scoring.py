@@ -36,7 +36,7 @@ BESIDE = ("name", "sector", "exposure", "lgd")
 class Scored:
     """table: one row a company, riskiest first. left_out: how many rows could not be used, and why; aside: those (row, rule).
     warnings: what else a reader should know. versions: the statement that each company is scored by (company_id, fiscal_year,
-    available_at, and row where rows are numbered)."""
+    available_at, period_end, and row where rows are numbered)."""
 
     table: pl.DataFrame
     left_out: list[Said]
@@ -83,7 +83,7 @@ def score_rows(
     usable, blanked = blank_negatives(kept.sort(VERSION))
     warnings = [Said("{n} negative value(s) of {item} taken as missing", {"n": n, "item": item}) for item, n in blanked.items()]
     warnings += doubts(statements, usable, aside, peers, dt.date.fromisoformat(model.card["as_of"]), currency, units)
-    versions = usable.unique("company_id", keep="last", maintain_order=True).select(*VERSION, *numbered)
+    versions = usable.unique("company_id", keep="last", maintain_order=True).select(*VERSION, "period_end", *numbered)
     features = feature_table(usable.select(*STATEMENTS), _with_sectors(usable, known), peers, versions.select(VERSION))
     progress(0.2)
     blind = int((model.blind_share(features) > BLIND).sum())

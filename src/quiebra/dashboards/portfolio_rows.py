@@ -61,7 +61,7 @@ def scored_statements(base: Base, frame: pl.DataFrame, path: Path, progress: Cal
         .join(named, on="company_id", how="left")
         .with_columns(name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"))
     )
-    left = raw.join(scored.aside, on="row", how="semi").select("company_id", "fiscal_year", "available_at")
+    left = raw.join(scored.aside, on="row", how="semi").select("company_id", "fiscal_year", "available_at", "period_end")
     notes = _outdated(pl.concat([wrong, left], how="diagonal"), scored)
     return table, faults, [*notes, *scored.warnings]
 
@@ -92,10 +92,9 @@ def _held(scored: Scored, raw: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.Data
 
 def _outdated(left: pl.DataFrame, scored: Scored) -> list[Said]:
     """Say how many companies are scored by an older statement, since a newer one of theirs was left out."""
-    used = scored.versions.select("company_id", used="fiscal_year", since="available_at")
-    newer = (pl.col("fiscal_year") > pl.col("used")) | (
-        (pl.col("fiscal_year") == pl.col("used")) & (pl.col("available_at") > pl.col("since"))
-    )
+    used = scored.versions.select("company_id", used="fiscal_year", since="available_at", end="period_end")
+    later = (pl.col("available_at") > pl.col("since")) & (pl.col("period_end") >= pl.col("end"))
+    newer = (pl.col("fiscal_year") > pl.col("used")) | ((pl.col("fiscal_year") == pl.col("used")) & later)
     count = left.join(used, on="company_id").filter(newer)["company_id"].n_unique()
     older = mark("Companies scored by an older statement, since their latest was left out: {n}.")
     return [Said(older, {"n": count})] if count else []

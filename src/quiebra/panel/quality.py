@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.errors import Said
 from quiebra.items import ITEM_NAMES
-from quiebra.panel.identities import count_broken
+from quiebra.panel.identities import any_broken, count_broken
 
 
 def quality_report(
@@ -35,6 +35,7 @@ def quality_report(
         "rows_by_year": {str(year): rows for year, rows in years.value_counts().sort("fiscal_year").iter_rows()},
         "missing_by_item": {name: round(statements[name].null_count() / statements.height, 6) for name in ITEM_NAMES},
         "missing_by_item_and_year": _missing_by_year(statements),
+        "statements_broken": statements.filter(any_broken()).height,
         "identities_broken": {name: rows for name, (rows, _) in count_broken(statements).items()},
         "outliers_by_item": _outliers(statements),
         "warnings": [_record(said) for said in warnings],

@@ -361,7 +361,7 @@ class RiskReport(Report):
             (words("Dated after the data's own date, among the kept"), q["dated_after_as_of"]),
             (words("Failed companies whose last accounts were set aside"), q["last_accounts_set_aside"]),
             (words("Amounts set to missing because negative"), sum(q["negatives_set_missing"].values())),
-            (words("Statements whose totals do not add up"), sum(q["identities_broken"].values())),
+            (words("Statements whose totals do not add up"), q["statements_broken"]),
             (words("Companies"), q["companies"]),
         ]
         return table([{words("what"): what, words("count"): n} for what, n in rows], {words("count"): words.number})

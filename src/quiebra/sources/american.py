@@ -10,6 +10,7 @@ import polars as pl
 from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import SourceError
 from quiebra.provenance import sha256
+from quiebra.sources.amounts import about_units
 from quiebra.sources.reading import cast, read_file, require
 
 KAGGLE = "utkarshx27/american-companies-bankruptcy-prediction-dataset"
@@ -80,4 +81,5 @@ def _canonical(frame: pl.DataFrame, file_hash: str) -> Source:
         conform(statements, STATEMENTS),
         conform(events, EVENTS),
         pl.DataFrame(schema=MACRO),
+        tuple(about_units(statements, None)),
     )

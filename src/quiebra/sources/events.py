@@ -20,7 +20,7 @@ def events_of(statements: pl.DataFrame) -> tuple[pl.DataFrame, list[Said]]:
     dates = dates.agg(pl.col("event_date").min(), different=pl.col("event_date").n_unique())
     said = []
     if none.height:
-        example = none.select(pl.col("event_date").cast(pl.String).min()).item()
+        example = none.select(pl.col("event_date").min().cast(pl.String)).item()
         values = {"rows": none.height, "example": example}
         said.append(Said("values of event_date before 1900 or after 2200, which are no failure: {rows} ({example})", values))
     several = dates.filter(pl.col("different") > 1).height

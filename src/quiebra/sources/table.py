@@ -40,7 +40,7 @@ def load(path: Path, options: Table) -> Source:
         source="table", title=path.stem, simulated=False, currency=options.currency,
         first_label_year=first,
         outcomes_through=options.outcomes_through or last - 1,
-        as_of=_latest_date(statements, last), sha256=sha256(path),
+        as_of=_latest_date(statements, last, options.filing_lag_days), sha256=sha256(path),
         notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
         assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )  # fmt: skip
@@ -129,10 +129,10 @@ def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
     return likely[0][0], likely[-1][0]
 
 
-def _latest_date(statements: pl.DataFrame, last_year: int) -> dt.date:
-    """Return the last day on which a statement of the last year or before came out; two years late is a mistake."""
-    plausible = statements.filter(
-        (pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= dt.date(last_year + 2, 12, 31))
-    )
+def _latest_date(statements: pl.DataFrame, last_year: int, lag_days: int) -> dt.date:
+    """Return the last day on which a statement of the last year or before came out; two years late, or later than the assumed lag
+    allows, is a mistake."""
+    limit = dt.date(last_year + 1, 12, 31) + dt.timedelta(days=max(365, lag_days))
+    plausible = statements.filter((pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= limit))
     latest = plausible["available_at"].max()
     return latest if isinstance(latest, dt.date) else dt.date(last_year + 1, 12, 31)
