@@ -93,7 +93,8 @@ def about_known(statements: pl.DataFrame, known: pl.DataFrame, units: float) -> 
 
     statements: company_id, fiscal_year and total_assets; known: company_id, fiscal_year and log_assets (of millions).
     """
-    both = statements.join(known.unique(["company_id", "fiscal_year"]), on=["company_id", "fiscal_year"])
+    year = ["company_id", "fiscal_year"]
+    both = statements.join(known.unique(year, keep="first", maintain_order=True), on=year)
     ratio = both.select((pl.col("total_assets").log() - pl.col("log_assets")).median().exp()).item()
     factor = next((f for f in FACTORS if ratio is not None and 0.5 < ratio * f < 2), None)
     if factor is None:
