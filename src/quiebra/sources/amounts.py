@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -13,8 +14,8 @@ LOWEST, HIGHEST = 0.005, 50_000.0
 LARGEST = 1_000_000.0
 """The same of a few companies, which may be the largest that there are."""
 FEW = 5
-USUAL = (0.05, 20_000.0)
-"""Where the median must come to lie by a factor for it to be named as the remedy."""
+USUAL = 300.0
+"""Median of a usual panel: of two remedies the one that comes nearer to it is named first."""
 WRITTEN = {"€": "EUR", "EURO": "EUR", "EUROS": "EUR", "US$": "USD", "£": "GBP"}
 """Other ways to write a currency."""
 FACTORS = (0.001, 0.000001, 1000.0, 1000000.0)
@@ -105,10 +106,13 @@ def about_known(statements: pl.DataFrame, known: pl.DataFrame, units: float) -> 
 
 
 def _remedy(median: float, units: float | None) -> Said | str:
+    """Return the values of ingest.table.units that bring the median to where it can be, the most usual size first."""
+    if units is None:
+        return ""
+    mended = [(factor, median * factor) for factor in FACTORS if LOWEST <= median * factor <= LARGEST]
     shown = [
-        Said("{units} (median {median})", {"units": plain(units * factor), "median": plain(round(mended) or mended)})
-        for factor in FACTORS
-        if units is not None and USUAL[0] <= (mended := median * factor) <= USUAL[1]
+        Said("{units} (median {median})", {"units": plain(units * factor), "median": plain(round(size) or size)})
+        for factor, size in sorted(mended, key=lambda pair: abs(math.log(pair[1] / USUAL)))
     ]
     if len(shown) == 2:
         return Said(" Set ingest.table.units to {one} or {other}.", {"one": shown[0], "other": shown[1]})
