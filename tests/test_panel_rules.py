@@ -298,11 +298,11 @@ def test_names_and_sectors_of_a_panel_are_the_latest_versions(tmp_path: Path) ->
 
 
 def test_of_two_rows_for_one_day_the_fuller_is_kept_and_the_conflict_said(tmp_path: Path) -> None:
-    rows = ["A,2020,100,60,", "A,2020,101,60,5", "B,2020,7,3,1", "B,2020,7,3,1"]
+    rows = ["A,2020,100,60,", "A,2020,101,60,5", "B,2020,7,3,1", "B,2020,7,3,1", "C,2020,7,-3,1", "C,2020,7,-3,1"]
     for order in (rows, rows[::-1]):
         panel = read(tmp_path / "t.csv", "\n".join([f"{HEAD},ebit", *order]))
-        assert panel.statements["total_assets"].to_list() == [101, 7]
-        assert panel.quality["duplicates"] == 2
+        assert panel.statements["total_assets"].to_list() == [101, 7, 7]
+        assert panel.quality["duplicates"] == 3
         assert "publication date of another with other amounts: 1;" in told(warnings_of(panel.quality))
 
 

@@ -82,7 +82,8 @@ def score_rows(
         raise PanelError("{name}: no row can be scored. {list}", name=name, list=[*left_out, *doubtful])
     usable, blanked = blank_negatives(kept.sort(VERSION))
     warnings = [Said("{n} negative value(s) of {item} taken as missing", {"n": n, "item": item}) for item, n in blanked.items()]
-    warnings += doubts(statements, usable, aside, peers, dt.date.fromisoformat(model.card["as_of"]), currency, units)
+    warnings += doubts(statements, usable, peers, dt.date.fromisoformat(model.card["as_of"]), currency, units)
+    warnings += about_versions(kept, aside)
     versions = usable.unique("company_id", keep="last", maintain_order=True).select(*VERSION, "period_end", *numbered)
     features = feature_table(usable.select(*STATEMENTS), _with_sectors(usable, known), peers, versions.select(VERSION))
     progress(0.2)
@@ -115,12 +116,12 @@ def _table(model: PdModel, features: pl.DataFrame, options: Score, progress: Cal
 
 
 def doubts(
-    statements: pl.DataFrame, usable: pl.DataFrame, aside: pl.DataFrame, peers: pl.DataFrame, as_of: dt.date,
-    currency: str | None, units: float | None,
+    statements: pl.DataFrame, usable: pl.DataFrame, peers: pl.DataFrame, as_of: dt.date, currency: str | None,
+    units: float | None,
 ) -> list[Said]:  # fmt: skip
-    """Return what is doubtful about a file of statements as a whole: its unit, currency, items, versions and dates.
+    """Return what is doubtful about a file of statements as a whole: its unit, currency, items and dates.
 
-    statements: all rows; usable: those kept; aside: the others, with ``rule``. as_of: of the run that made the model.
+    statements: all rows; usable: those kept. as_of: of the run that made the model.
     """
     said = about_known(usable, peers, units) if units is not None else []
     said = said or about_units(statements, units)
@@ -128,7 +129,7 @@ def doubts(
     if currency is not None and own != currency:
         values = {"own": own, "currency": currency}
         said.append(Said("amounts are in {own}, and the model learnt from amounts in {currency}: sizes are not alike", values))
-    return [*said, *about_items(usable, {}), *about_versions(usable, aside), *about_dates(usable, as_of)]
+    return [*said, *about_items(usable, {}), *about_dates(usable, as_of)]
 
 
 def _with_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from quiebra.canonical import Source, SourceInfo
-from quiebra.errors import PanelError
+from quiebra.errors import PanelError, Said
 from quiebra.panel.quality import quality_report
 from quiebra.panel.quarantine import blank_negatives, quarantine
 from quiebra.panel.schemas import validate_panel
@@ -58,17 +58,13 @@ def build(source: Source) -> Panel:
     companies = source.companies.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
     events = happened.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
     lost = lost_failures(kept, set_aside, happened)
-    later = pl.col("period_end") > source.info.as_of
-    warnings = [
-        *source.warnings,
-        *about_rows(source.statements.height, set_aside),
-        *about_items(statements, blanked),
-        *about_dates(statements.filter(later | (pl.col("available_at") > source.info.as_of + LATE)), source.info.as_of),
+    doubts = [
+        *_doubts(source, statements, set_aside, blanked),
         *about_versions(kept, set_aside),
         *about_failures(lost, happened.height, source.info.assumed_lag_days),
     ]
     quality = {
-        **quality_report(source.statements.height, statements, set_aside, blanked, warnings),
+        **quality_report(source.statements.height, statements, set_aside, blanked, doubts),
         "as_of": str(source.info.as_of),
         "dated_after_as_of": dated_after(statements, source.info.as_of).height,
         "failed_companies": happened.height,
@@ -85,3 +81,15 @@ def build(source: Source) -> Panel:
         quarantined=set_aside.sort(order),
         quality=quality,
     )
+
+
+def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]) -> list[Said]:
+    """Return what is doubtful about the source as a whole; a source may hold statements published soon after its own date."""
+    as_of = source.info.as_of
+    later = (pl.col("period_end") > as_of) | (pl.col("available_at") > as_of + LATE)
+    return [
+        *source.warnings,
+        *about_rows(source.statements.height, set_aside),
+        *about_items(statements, blanked),
+        *about_dates(statements.filter(later), as_of),
+    ]
