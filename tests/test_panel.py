@@ -77,6 +77,7 @@ def test_broken_identities_are_counted(simulation: Simulation) -> None:
     assert broken["ebitda = ebit + depreciation_amortization"] == 1
     assert broken["current_assets <= total_assets"] == 1
     assert sum(broken.values()) == 2
+    assert build(replace(simulation.source, statements=rows, events=events())).quality["statements_broken"] == 1
 
 
 def test_nothing_left_says_why(simulation: Simulation) -> None:

@@ -84,8 +84,9 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
-    lines = done.stdout.strip().splitlines()[-8:]
+    lines = done.stdout.strip().splitlines()[-9:]
     assert lines[0].startswith("SIMULATED")
+    assert re.match(r"statements  [\d,]+ rows in, [\d,]+ kept, \d+ set aside \(", lines[1])
     assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-2])
     assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.errors import Said
 from quiebra.items import ITEM_NAMES, STATEMENT_KEYS
+
+FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2200, 12, 31)
+"""Days outside are no dates of statements or failures: 9999-12-31, or 1899-12-30 for an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class SourceInfo:
     outcomes_through: last fiscal year whose one-year outcome is known.
     as_of: the date the tables show the world at; the default scoring date.
     sha256: of the file, or of the parameters that simulated it. macro_sha256: of the macro files beside it; None: none.
+    assumed_lag_days: after period_end, where available_at was not given and is assumed; None: nothing was assumed.
     """
 
     source: str
@@ -31,6 +36,7 @@ class SourceInfo:
     sha256: str
     notes: str
     macro_sha256: str | None = None
+    assumed_lag_days: int | None = None
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self)
@@ -38,13 +44,17 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class Source:
-    """Companies, statements, events and macro series of one source, in canonical columns and millions."""
+    """Companies, statements, events and macro series of one source, in canonical columns and millions.
+
+    warnings: what a reader should know of how the source was read.
+    """
 
     info: SourceInfo
     companies: pl.DataFrame
     statements: pl.DataFrame
     events: pl.DataFrame
     macro: pl.DataFrame
+    warnings: tuple[Said, ...] = ()
 
 
 COMPANIES = {"company_id": pl.String, "name": pl.String, "country": pl.String, "region": pl.String, "sector": pl.String}

@@ -13,6 +13,7 @@ from typing import IO
 from quiebra.banners import banners
 from quiebra.errors import Said, StageError
 from quiebra.files import read_json, read_table
+from quiebra.panel.quality import summary_lines
 from quiebra.params import Params, load
 from quiebra.provenance import sha256
 from quiebra.publishing import declare, why_not_published
@@ -143,9 +144,14 @@ def _not_in_database(workspace: Workspace) -> bool:
     return store.current_run(engine) != read_json(workspace.scores / "run.json")["run_id"]
 
 
+def ingest_lines(workspace: Workspace) -> list[str]:
+    """Return what came in, was kept and was set aside by rule, and a line for each doubt about the data as a whole."""
+    return summary_lines(read_json(workspace.panel / "quality.json"))
+
+
 def result_lines(workspace: Workspace) -> list[str]:
-    """Return seven lines of result and the path of the report; before them what must be said of the model behind them, and a line
-    on a newer model that is not in charge."""
+    """Return eight lines of result, one for each doubt about the data, and the path of the report; before them what must be said
+    of the model behind them, and a line on a newer model that is not in charge."""
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), FinishedRun(workspace).metrics
     w = quality["walk_forward"]
@@ -158,6 +164,7 @@ def result_lines(workspace: Workspace) -> list[str]:
     return [
         *(f"{heading}: {said}" for heading, said in banners(run)),
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
+        *ingest_lines(workspace),
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",

@@ -60,6 +60,11 @@ def run(
         if "DVC_STAGE" not in os.environ:  # a person gave the command
             declare(workspace)
         run_stage(workspace, stage, progress=sys.stderr.isatty())
+        if stage == "ingest":
+            from quiebra.pipeline import ingest_lines
+
+            for line in ingest_lines(workspace):
+                typer.echo(line)
         return
     from quiebra.pipeline import reproduce, result_lines
 

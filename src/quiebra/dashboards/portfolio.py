@@ -11,15 +11,13 @@ from typing import Any
 import polars as pl
 
 from quiebra.dashboards.base import Base
+from quiebra.dashboards.portfolio_rows import FAULTS, exposures, fault, scored_statements
 from quiebra.errors import PanelError, Said, SourceError
 from quiebra.exports import as_excel
 from quiebra.items import ITEM_NAMES
-from quiebra.panel.quarantine import RULES
 from quiebra.risk.losses import loss_report
-from quiebra.scoring import Scored, score_rows
-from quiebra.sources.cells import ROW, RawTable, as_text, cast_rows, require
 from quiebra.sources.reading import read_rows
-from quiebra.sources.table import header_names, statement_rows
+from quiebra.sources.table import header_names
 from quiebra.words import Words, mark
 
 KINDS = [".csv", ".xlsx"]
@@ -27,8 +25,6 @@ LARGEST = 60_000_000
 SIMULATIONS = 30_000_000
 """Companies times simulated years at most, so that a large portfolio does not keep its reader waiting."""
 TOO_LARGE = mark("The file has {size} MB, and {most} MB is the most. Split it, or leave columns out.")
-FIT = (pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False)
-"""Whether a row's exposure and LGD can be used."""
 SAVED = "data/raw/portfolios"
 SHOWN = [
     "company_id",
@@ -64,18 +60,10 @@ class Portfolio:
     notes: list[Said]
 
 
-FAULTS = {"row": pl.Int64, "text": pl.String, "of": pl.String}
-"""Rows with a fault: what is wrong (English, ``{of}`` in it stands for the value), and the value."""
-
-
 def problems(faults: pl.DataFrame, words: Words) -> pl.DataFrame:
     """Return row and problem, in the reader's language."""
     said = [words(text, of=of) for text, of in faults.select("text", "of").iter_rows()]
     return faults.select("row", problem=pl.Series(said, dtype=pl.String))
-
-
-def _fault(text: str, of: pl.Expr | None = None) -> dict[str, pl.Expr]:
-    return {"text": pl.lit(text), "of": pl.lit(None, pl.String) if of is None else of}
 
 
 def saved(base: Base) -> list[str]:
@@ -141,10 +129,10 @@ def of_path(base: Base, path: Path, progress: Callable[[float], None] = lambda s
             "{name} has neither exposures (company_id, exposure) nor statements (company_id, fiscal_year, total_assets, …): "
             "take the template.", name=path.name,
         )  # fmt: skip
-    scores, faults, notes = _scored_statements(base, raw, progress) if statements else _exposures(base, raw)
+    scores, faults, notes = scored_statements(base, raw, progress) if statements else exposures(base, raw)
     notes = [*raw.notes, *notes]
     too_long = pl.DataFrame({"row": list(raw.long)}, schema={"row": pl.Int64})
-    faults = pl.concat([faults, too_long.with_columns(**_fault(mark("more cells than the header")))]).sort("row")
+    faults = pl.concat([faults, too_long.with_columns(**fault(mark("more cells than the header")))]).sort("row")
     losses = base.params.portfolio
     draws = max(1000, min(losses.draws, SIMULATIONS // max(1, scores.height)))
     if draws < losses.draws:
@@ -156,86 +144,6 @@ def of_path(base: Base, path: Path, progress: Callable[[float], None] = lambda s
     return Portfolio(path.name, _sorted(table), report, faults, notes)
 
 
-Read = tuple[pl.DataFrame, pl.DataFrame, list[Said]]
-"""Scored companies with exposure and lgd, faults (`FAULTS`), notes."""
-UNUSABLE = mark("exposure must be zero or more, lgd from 0 to 1")
-MONEY = {"exposure": pl.Float64, "lgd": pl.Float64}
-
-
-def _scored_statements(base: Base, table: RawTable, progress: Callable[[float], None]) -> Read:
-    raw, wrong = statement_rows(table, base.params.ingest.table, beside=MONEY)
-    faults = [wrong.select("row", **_fault("{of}", pl.format("{} = {}", "column", "value")))]
-    if "exposure" not in raw.columns:
-        raw = raw.with_columns(exposure=pl.lit(1.0))
-    lgd = pl.col("lgd") if "lgd" in raw.columns else pl.lit(None, pl.Float64)
-    raw = raw.with_columns(lgd=lgd.fill_null(base.params.portfolio.lgd))
-    unusable = ~FIT
-    faults.append(raw.filter(unusable).select("row", **_fault(UNUSABLE)))
-    keys = ["row", "company_id", "fiscal_year"]
-    left, every = raw.filter(unusable).select(keys), raw.select(keys)
-    raw = raw.filter(~unusable)
-    if raw.is_empty() or not raw["exposure"].sum():
-        raise _nothing_usable(pl.concat(faults))
-    scored = score_rows(
-        raw, base.model, base.companies, base.features, base.params.score, table.path.name, lambda share: progress(0.9 * share)
-    )
-    left = pl.concat([left, every.join(scored.aside, on="row", how="semi")])
-    for rule in RULES:
-        faults.append(scored.aside.filter(pl.col("rule") == rule.name).select("row", **_fault(rule.meaning)))
-    latest = (
-        raw.sort("fiscal_year")
-        .group_by("company_id")
-        .agg(pl.col("exposure", "lgd").last(), pl.col("name", "sector").drop_nulls().last())
-    )
-    named = base.companies.select("company_id", known="name", known_sector="sector")
-    table = (
-        scored.table.join(latest, on="company_id")
-        .join(named, on="company_id", how="left")
-        .with_columns(name=pl.coalesce("name", "known", "company_id"), sector=pl.coalesce("sector", "known_sector"))
-    )
-    notes = _outdated(pl.concat([wrong, left], how="diagonal"), scored)
-    return table, pl.concat(faults), [*notes, *scored.warnings]
-
-
-def _outdated(left: pl.DataFrame, scored: Scored) -> list[Said]:
-    """Say how many companies are scored by an older statement, since a newer one of theirs was left out."""
-    used = scored.table.select("company_id", used="fiscal_year")
-    newer = left.join(used, on="company_id").filter(pl.col("fiscal_year") > pl.col("used"))
-    count = newer["company_id"].n_unique()
-    older = mark("Companies scored by an older statement, since their latest was left out: {n}.")
-    return [Said(older, {"n": count})] if count else []
-
-
-def _exposures(base: Base, table: RawTable) -> Read:
-    require(table, ["company_id", "exposure"])
-    if "lgd" not in table.columns:
-        table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
-    table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))
-    rows, wrong = cast_rows(table, MONEY)
-    rows = rows.with_columns(row=pl.col(ROW), lgd=pl.col("lgd").fill_null(base.params.portfolio.lgd))
-    known = base.scores.select("company_id", scored=pl.lit(True))
-    rows = rows.join(known, on="company_id", how="left", maintain_order="left")
-    broken = {
-        mark("not a number ({of})"): pl.col("row").is_in(wrong["row"].implode()),
-        mark("company_id is missing"): pl.col("company_id").is_null(),
-        mark("the company is there twice ({of})"): pl.int_range(pl.len()).over("company_id") > 0,
-        UNUSABLE: ~FIT,
-        mark("no company with this id was scored ({of})"): pl.col("scored").is_null(),
-    }
-    rows = rows.with_columns(text=pl.coalesce(pl.when(where).then(pl.lit(text)) for text, where in broken.items()))
-    faults = rows.filter(pl.col("text").is_not_null()).select("row", "text", of="company_id")
-    good = rows.filter(pl.col("text").is_null()).select("company_id", *MONEY)
-    if good.is_empty() or not good["exposure"].sum():
-        raise _nothing_usable(faults)
-    return good.join(base.scores, on="company_id"), faults, []
-
-
-def _nothing_usable(faults: pl.DataFrame, count: int = 5) -> SourceError:
-    rows = faults.head(count).iter_rows()
-    listed = [Said("{row}: {problem}", {"row": row, "problem": Said(text, {"of": of})}) for row, text, of in rows]
-    return SourceError("No row of the file can be used: {list}", list=listed)
-
-
 def template(base: Base) -> bytes:
     """Return an Excel file with the columns of a portfolio, and two rows that show them, in the names and units of params."""
     example: dict[str, list[Any]] = {
@@ -243,6 +151,7 @@ def template(base: Base) -> bytes:
         "name": ["First company", "Second company"],
         "sector": ["C Manufacturing", "G Trade"],
         "fiscal_year": [2024, 2024],
+        "currency": [base.source["currency"]] * 2,
         "exposure": [1.5, 0.8],
         "lgd": [0.45, 0.6],
     }

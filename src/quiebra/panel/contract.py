@@ -8,10 +8,22 @@ from typing import Any
 import polars as pl
 
 from quiebra.canonical import Source, SourceInfo
-from quiebra.errors import PanelError
+from quiebra.errors import PanelError, Said
 from quiebra.panel.quality import quality_report
-from quiebra.panel.quarantine import RULES, blank_negatives, quarantine
+from quiebra.panel.quarantine import blank_negatives, quarantine
 from quiebra.panel.schemas import validate_panel
+from quiebra.panel.warnings import (
+    LATE,
+    MEANINGS,
+    about_dates,
+    about_failures,
+    about_items,
+    about_rows,
+    about_versions,
+    dated_after,
+    lost_failures,
+    refuse_damaged,
+)
 
 
 @dataclass(frozen=True)
@@ -28,23 +40,56 @@ class Panel:
 
 
 def build(source: Source) -> Panel:
-    """Apply the contract to a source. PanelError, with the counts by rule, where no statement is left."""
-    kept, set_aside = quarantine(source.statements, source.events)
+    """Apply the contract to a source. What comes out does not depend on the order of its rows.
+
+    PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that the
+    columns cannot be what they are called (see `quiebra.panel.identities`).
+    """
+    first = pl.all().sort_by("event_date", "kind").first()
+    happened = source.events.group_by("company_id").agg(first).select(source.events.columns)
+    kept, set_aside = quarantine(source.statements, happened, source.info.currency)
     if kept.is_empty():
-        meanings = {rule.name: rule.meaning for rule in RULES}
-        why = "; ".join(f"{count} rows: {meanings[name]}" for name, count in set_aside["rule"].value_counts().iter_rows())
-        raise PanelError(f"no statement is left after the quality rules ({why or 'the table was empty'})")
+        counts = set_aside["rule"].value_counts().sort("rule").iter_rows()
+        why = [*(f"{count} rows: {MEANINGS[name]}" for name, count in counts), *map(str, source.warnings)]
+        raise PanelError(f"no statement is left after the quality rules ({'; '.join(why) or 'the table was empty'})")
+    refuse_damaged(kept)
     statements, blanked = blank_negatives(kept.sort("company_id", "fiscal_year", "available_at"))
     known = statements["company_id"].unique()
     companies = source.companies.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
-    events = source.events.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
-    order = [name for name in set_aside.columns if name != "rule"][:4]
+    events = happened.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
+    lost = lost_failures(kept, set_aside, happened)
+    doubts = [
+        *_doubts(source, statements, set_aside, blanked),
+        *about_versions(kept, set_aside),
+        *about_failures(lost, happened.height, source.info.assumed_lag_days),
+    ]
+    quality = {
+        **quality_report(source.statements.height, statements, set_aside, blanked, doubts),
+        "as_of": str(source.info.as_of),
+        "dated_after_as_of": dated_after(statements, source.info.as_of).height,
+        "failed_companies": happened.height,
+        "failed_companies_kept": events.height,
+        "last_accounts_set_aside": lost.height,
+    }
+    order = ["rule", *(name for name in set_aside.columns if name != "rule")]
     return Panel(
         info=source.info,
         companies=validate_panel("companies", companies),
         statements=validate_panel("statements", statements),
         events=validate_panel("events", events),
         macro=validate_panel("macro", source.macro.sort("series", "date", "available_at")),
-        quarantined=set_aside.sort("rule", *order, "total_assets"),
-        quality=quality_report(source.statements.height, statements, set_aside, blanked),
+        quarantined=set_aside.sort(order),
+        quality=quality,
     )
+
+
+def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]) -> list[Said]:
+    """Return what is doubtful about the source as a whole; a source may hold statements published soon after its own date."""
+    as_of = source.info.as_of
+    later = (pl.col("period_end") > as_of) | (pl.col("available_at") > as_of + LATE)
+    return [
+        *source.warnings,
+        *about_rows(source.statements.height, set_aside),
+        *about_items(statements, blanked),
+        *about_dates(statements.filter(later), as_of),
+    ]

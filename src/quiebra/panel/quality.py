@@ -6,26 +6,18 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.errors import Said
 from quiebra.items import ITEM_NAMES
-
-TOLERANCE = 0.02
-"""An identity counts as broken where it misses by more than this share of total assets."""
-
-IDENTITIES: dict[str, tuple[pl.Expr, pl.Expr]] = {
-    "ebitda = ebit + depreciation_amortization": (pl.col("ebitda"), pl.col("ebit") + pl.col("depreciation_amortization")),
-    "gross_profit = revenue - cost_of_goods_sold": (pl.col("gross_profit"), pl.col("revenue") - pl.col("cost_of_goods_sold")),
-    "current_assets <= total_assets": (pl.max_horizontal("current_assets", "total_assets"), pl.col("total_assets")),
-    "current_liabilities <= total_liabilities": (
-        pl.max_horizontal("current_liabilities", "total_liabilities"),
-        pl.col("total_liabilities"),
-    ),
-}
+from quiebra.panel.identities import any_broken, count_broken
 
 
 def quality_report(
-    rows_in: int, statements: pl.DataFrame, quarantined: pl.DataFrame, blanked: dict[str, int]
+    rows_in: int, statements: pl.DataFrame, quarantined: pl.DataFrame, blanked: dict[str, int], warnings: list[Said]
 ) -> dict[str, Any]:
-    """Return the report as plain JSON values. Counts are rows; missing shares are of kept rows, by item and fiscal year."""
+    """Return the report as plain JSON values. Counts are rows; missing shares are of kept rows, by item and fiscal year.
+
+    warnings: text and values apart, for `warnings_of`.
+    """
     by_rule = dict(quarantined["rule"].value_counts().sort("rule").iter_rows())
     years = statements["fiscal_year"]
     revisions = statements.height - statements.select("company_id", "fiscal_year").n_unique()
@@ -43,21 +35,44 @@ def quality_report(
         "rows_by_year": {str(year): rows for year, rows in years.value_counts().sort("fiscal_year").iter_rows()},
         "missing_by_item": {name: round(statements[name].null_count() / statements.height, 6) for name in ITEM_NAMES},
         "missing_by_item_and_year": _missing_by_year(statements),
-        "identities_broken": _identities(statements),
+        "statements_broken": statements.filter(any_broken()).height,
+        "identities_broken": {name: rows for name, (rows, _) in count_broken(statements).items()},
         "outliers_by_item": _outliers(statements),
+        "warnings": [_record(said) for said in warnings],
     }
+
+
+def warnings_of(quality: dict[str, Any]) -> list[Said]:
+    """Return the warnings of a report, as they can be said in any language."""
+    return [_said(record) for record in quality["warnings"]]
+
+
+def summary_lines(quality: dict[str, Any]) -> list[str]:
+    """Return what came in, what was kept and what was set aside by rule in one line, and a line for each warning."""
+    rules = ", ".join(f"{rule} {rows:,}" for rule, rows in quality["quarantined_by_rule"].items())
+    aside = f"{quality['rows_quarantined']:,} set aside" + (f" ({rules})" if rules else "")
+    line = f"statements  {quality['rows_in']:,} rows in, {quality['rows_kept']:,} kept, {aside}"
+    if quality["dated_after_as_of"]:
+        line += f"; {quality['dated_after_as_of']:,} of the kept are dated after {quality['as_of']}, the date of the source"
+    return [line, *(f"WARNING     {said}" for said in warnings_of(quality))]
+
+
+def _record(value: Any) -> Any:
+    """Return what is said as plain JSON values."""
+    if isinstance(value, Said):
+        return {"text": value.text, "values": {name: _record(part) for name, part in value.values.items()}}
+    return [_record(part) for part in value] if isinstance(value, list) else value
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Said(value["text"], {name: _said(part) for name, part in value["values"].items()})
+    return [_said(part) for part in value] if isinstance(value, list) else value
 
 
 def _missing_by_year(statements: pl.DataFrame) -> dict[str, dict[str, float]]:
     shares = statements.group_by("fiscal_year").agg(pl.col(ITEM_NAMES).is_null().mean().round(6)).sort("fiscal_year")
     return {str(row.pop("fiscal_year")): row for row in shares.to_dicts()}
-
-
-def _identities(statements: pl.DataFrame) -> dict[str, int]:
-    misses = {
-        name: ((left - right).abs() > TOLERANCE * pl.col("total_assets")).sum() for name, (left, right) in IDENTITIES.items()
-    }
-    return statements.select(**misses).row(0, named=True)
 
 
 def _outliers(statements: pl.DataFrame) -> dict[str, int]:

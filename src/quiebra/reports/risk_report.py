@@ -12,7 +12,9 @@ import polars as pl
 from quiebra import risk
 from quiebra.alerts.measures import lights
 from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, by_subject, sentence, subject
+from quiebra.errors import Said
 from quiebra.files import read_json
+from quiebra.panel.quality import warnings_of
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
@@ -83,7 +85,10 @@ class RiskReport(Report):
 
     def summary(self) -> str:
         """The banners, and in four paragraphs what changed, who, why, and how sure that is."""
-        return "\n\n".join([self.banners(), self.changed(), self.who(), self.sure()])
+        parts = [self.banners(), self.changed(), self.who(), self.sure()]
+        if doubts := len(self.data_doubts):
+            parts.append(self.words("**The data.** Doubts about them as a whole: {n}; see the section on the data.", n=doubts))
+        return "\n\n".join(parts)
 
     def changed(self) -> str:
         words, now, then = self.words, self.scores["pd_12m"].mean(), self.before["pd_12m"].mean()
@@ -332,15 +337,31 @@ class RiskReport(Report):
         ]
         return table(rows)
 
+    @cached_property
+    def data_quality(self) -> dict[str, Any]:
+        return read_json(self.workspace.panel / "quality.json")
+
+    @property
+    def data_doubts(self) -> list[Said]:
+        return warnings_of(self.data_quality)
+
+    def data_warnings(self) -> str:
+        """What is doubtful about the data as a whole; empty where nothing is."""
+        head = self.words("Doubts about the data as a whole:")
+        lines = [f"- {escaped(self.words.say(said))}" for said in self.data_doubts]
+        return "\n".join([head, "", *lines]) if lines else ""
+
     def data_rows(self) -> str:
-        words, q = self.words, read_json(self.workspace.panel / "quality.json")
+        words, q = self.words, self.data_quality
         rows = [
             (words("Rows in the source"), q["rows_in"]),
             (words("Rows kept"), q["rows_kept"]),
             *((words("Quarantined: {rule}", rule=words(rule.replace("_", " "))), n) for rule, n in q["quarantined_by_rule"].items()),
             (words("Restatements among the kept"), q["restatements"]),
+            (words("Dated after the data's own date, among the kept"), q["dated_after_as_of"]),
+            (words("Failed companies whose last accounts were set aside"), q["last_accounts_set_aside"]),
             (words("Amounts set to missing because negative"), sum(q["negatives_set_missing"].values())),
-            (words("Statements whose totals do not add up"), sum(q["identities_broken"].values())),
+            (words("Statements whose totals do not add up"), q["statements_broken"]),
             (words("Companies"), q["companies"]),
         ]
         return table([{words("what"): what, words("count"): n} for what, n in rows], {words("count"): words.number})

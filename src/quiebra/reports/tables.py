@@ -54,6 +54,8 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
     """Return a Markdown pipe table. Columns with a format, and numbers, stand to the right; text is escaped."""
     frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows))
     formats = formats or {}
+    dates = [name for name in frame.columns if frame[name].dtype == pl.Date and name not in formats]
+    frame = frame.with_columns(pl.col(dates).cast(pl.String))  # Python knows no date after 9999
     right = [name in formats or frame[name].dtype.is_numeric() for name in frame.columns]
     body = [
         [formats[name](value) if name in formats else escaped(value) for name, value in record.items()]

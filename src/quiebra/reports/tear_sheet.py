@@ -126,7 +126,8 @@ class TearSheet(Report):
     def statement(self) -> str:
         words, labels = self.words, {item.name: item.label for item in ITEMS}
         year = self.subject.score["fiscal_year"]
-        past = self.statements.filter((pl.col("company_id") == self.company_id) & (pl.col("fiscal_year") < year))
+        known = (pl.col("company_id") == self.company_id) & (pl.col("available_at") <= self.as_of)
+        past = self.statements.filter(known & (pl.col("fiscal_year") < year))
         past = past.sort("fiscal_year", "available_at").unique("fiscal_year", keep="last", maintain_order=True).tail(2)
         columns = {str(row["fiscal_year"]): row for row in [*past.to_dicts(), self.subject.statement]}
         rows = [

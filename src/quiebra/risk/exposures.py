@@ -8,6 +8,7 @@ import polars as pl
 
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
+from quiebra.sources.amounts import one_currency
 from quiebra.sources.cells import ROW, as_text, cast, require
 from quiebra.sources.reading import read_file
 
@@ -24,6 +25,7 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     path = root / options.file
     table = read_file(path, options, wanted=[("company_id", "exposure")])
     require(table, ["company_id", "exposure"])
+    one_currency(table.frame, path)
     if "lgd" not in table.columns:
         table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
     table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))

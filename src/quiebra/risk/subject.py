@@ -16,7 +16,7 @@ from quiebra.features.spanish import CONCEPTS, label
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS, concepts
 from quiebra.models.term import COLUMNS
-from quiebra.panel.quality import IDENTITIES, TOLERANCE
+from quiebra.panel.identities import IDENTITIES
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import KEYS, Desk
 from quiebra.words import Words, mark
@@ -132,6 +132,8 @@ IDENTITY_WORDS = {
     "gross_profit = revenue - cost_of_goods_sold": mark("gross profit is not revenue less cost of goods sold"),
     "current_assets <= total_assets": mark("current assets are above total assets"),
     "current_liabilities <= total_liabilities": mark("current liabilities are above total liabilities"),
+    "cash + receivables + inventory <= current_assets": mark("cash, receivables and inventory are above current assets"),
+    "long_term_debt <= total_liabilities": mark("long-term debt is above total liabilities"),
 }
 
 
@@ -148,9 +150,8 @@ def flags(run: FinishedRun, subject: Subject, words: Words) -> list[str]:
     if months > 18:
         found.append(words("The statement is {n} months old.", n=words.number(months)))
     row = pl.DataFrame([subject.statement], infer_schema_length=None)
-    for name, (left, right) in IDENTITIES.items():
-        gap = row.select((left.cast(pl.Float64) - right.cast(pl.Float64)).abs() > TOLERANCE * pl.col("total_assets")).item()
-        if gap:
+    for name, identity in IDENTITIES.items():
+        if row.select(identity.broken).item():
             found.append(words("The statement does not add up: {rule}.", rule=words(IDENTITY_WORDS[name])))
     if subject.score["scorer"] == "accounting" and "market" in run.model_record["scorers"]:
         found.append(words("Without a market value, the model that uses accounts alone has scored it."))

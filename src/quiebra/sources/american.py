@@ -10,6 +10,7 @@ import polars as pl
 from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import SourceError
 from quiebra.provenance import sha256
+from quiebra.sources.amounts import about_units
 from quiebra.sources.cells import cast, require
 from quiebra.sources.reading import read_file
 
@@ -81,4 +82,5 @@ def _canonical(frame: pl.DataFrame, file_hash: str) -> Source:
         conform(statements, STATEMENTS),
         conform(events, EVENTS),
         pl.DataFrame(schema=MACRO),
+        tuple(about_units(statements, None)),
     )

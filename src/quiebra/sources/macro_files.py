@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.canonical import MACRO
+from quiebra.canonical import LAST_DAY, MACRO
 from quiebra.errors import SourceError
 from quiebra.params import MacroSeries
 from quiebra.provenance import digest, sha256
@@ -29,6 +29,9 @@ def read_macro(series: dict[str, MacroSeries], root: Path) -> pl.DataFrame:
             raise SourceError(f"{path} must have two columns, date and value; it has {table.columns}")
         date, value = table.columns[:2]
         frame = cast(table, {date: pl.Date, value: pl.Float64}).drop_nulls([date, value])
+        beyond = frame.filter(pl.col(date) > LAST_DAY)[date]
+        if len(beyond):
+            raise SourceError(f"{path} has the date {beyond.cast(pl.String)[0]}, which is none: correct or remove its row")
         if frame[date].is_duplicated().any():
             raise SourceError(f"{path} has the date {frame.filter(frame[date].is_duplicated())[date][0]} twice: remove one row")
         tables.append(

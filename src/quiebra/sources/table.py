@@ -9,20 +9,23 @@ from types import MappingProxyType
 
 import polars as pl
 
-from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
+from quiebra.canonical import COMPANIES, EVENTS, FIRST_DAY, LAST_DAY, MACRO, STATEMENTS, Source, SourceInfo, conform
 from quiebra.errors import Said, SourceError, closest
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
+from quiebra.sources.amounts import about_units, with_currency
 from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, require
+from quiebra.sources.events import events_of
 from quiebra.sources.reading import read_file
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
 DATES = ("period_end", "available_at", "event_date")
-GROUPS = ("region", "sector")
+GROUPS = ("region", "sector", "currency")
 """Where a mark of a missing value is no name; a company, or a country, may be called NA."""
-KNOWN = (*REQUIRED[:2], *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+KNOWN = (*REQUIRED[:2], "currency", *DESCRIPTIVE, *DATES, *ITEM_NAMES)
+MOST_YEARS_APART = 5
 KINDS = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
 
 
@@ -33,22 +36,19 @@ def load(path: Path, options: Table) -> Source:
     ``available_at`` is ``filing_lag_days`` after it. Raises SourceError: see `quiebra.sources.reading`.
     """
     statements, notes = statements_from(path, options)
-    events = (
-        statements.filter(pl.col("event_date").is_not_null())
-        .group_by("company_id")
-        .agg(pl.col("event_date").min())
-        .with_columns(kind=pl.lit("bankruptcy"), source=pl.lit("table"))
-    )
-    latest = statements.sort("company_id", "fiscal_year").group_by("company_id", maintain_order=True)
+    events, warnings = events_of(statements)
+    versions = ["company_id", "fiscal_year", "period_end", "available_at"]
+    latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
     first, last = _span(statements, path)
-    said = f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}."
+    guessed = (Said(note.text, {**note.values, "path": path.name}) for note in notes)
     info = SourceInfo(
         source="table", title=path.stem, simulated=False, currency=options.currency,
         first_label_year=first,
         outcomes_through=options.outcomes_through or last - 1,
-        as_of=_latest_date(statements, last), sha256=sha256(path),
-        notes=" ".join([said, *map(_sentence, notes)]),
+        as_of=_latest_date(statements, last, options.filing_lag_days), sha256=sha256(path),
+        notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
+        assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )  # fmt: skip
     return Source(
         info,
@@ -56,12 +56,8 @@ def load(path: Path, options: Table) -> Source:
         conform(statements, STATEMENTS),
         conform(events, EVENTS),
         pl.DataFrame(schema=MACRO),
+        (*guessed, *about_units(statements, options.units), *warnings),
     )
-
-
-def _sentence(note: Said) -> str:
-    values = {name: value.name if isinstance(value, Path) else value for name, value in note.values.items()}
-    return f"{Said(note.text, values)}."
 
 
 def header_names(options: Table) -> frozenset[str]:
@@ -69,27 +65,32 @@ def header_names(options: Table) -> frozenset[str]:
     return frozenset(options.columns.get(name, name) for name in REQUIRED)
 
 
-def statements_from(path: Path, options: Table) -> tuple[pl.DataFrame, tuple[Said, ...]]:
+def statements_from(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, tuple[Said, ...]]:
     """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has; and what was
-    guessed in reading them."""
+    guessed in reading them.
+
+    learnt: the currency of the panel behind the model that will score them; see `quiebra.sources.amounts.with_currency`.
+    """
     table = named(read_file(path, options, wanted=[header_names(options)]), options)
-    return _in_millions(cast(table, KINDS), options), table.notes
+    return _in_millions(cast(table, KINDS), options, path, learnt), table.notes
 
 
 def statement_rows(
-    table: RawTable, options: Table, beside: Mapping[str, Kind] = MappingProxyType({})
+    table: RawTable, options: Table, learnt: str | None = None, beside: Mapping[str, Kind] = MappingProxyType({})
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a file's firm-years (table: as read) as `statements_from` does, with ``row`` (as in the file), and the values
-    that do not fit (row, column, value, company_id, fiscal_year). A row with such a value is not among the firm-years.
+    that do not fit (row, column, value, company_id, fiscal_year). A row with such a value is not among the firm-years, unless
+    it is in a column of ``beside``: other numbers that are wanted where the file has them.
 
-    beside: other columns of numbers that are wanted, where the file has them. SourceError where the file as a whole is wrong.
+    SourceError where the file as a whole is wrong.
     """
     table = named(table, options)
     kinds = {**KINDS, **{name: kind for name, kind in beside.items() if name in table.columns}}
     done, faults = cast_rows(table, kinds)
-    rows = _in_millions(done, options).with_columns(row=pl.col(ROW))
+    rows = _in_millions(done, options, table.path, learnt).with_columns(row=pl.col(ROW))
     faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
-    return rows.filter(~pl.col("row").is_in(faults["row"].implode())), faults
+    left_out = faults.filter(pl.col("column").is_in(list(KINDS)))["row"]
+    return rows.filter(~pl.col("row").is_in(left_out.implode())), faults
 
 
 def named(table: RawTable, options: Table) -> RawTable:
@@ -108,14 +109,13 @@ def named(table: RawTable, options: Table) -> RawTable:
     table = table.with_frame(frame)
     require(table, REQUIRED)
     table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in KNOWN if name not in frame.columns))
-    texts = [as_text(table, name, marks=name in GROUPS).alias(name) for name in ("company_id", *DESCRIPTIVE)]
+    texts = [as_text(table, name, marks=name in GROUPS).alias(name) for name in ("company_id", "currency", *DESCRIPTIVE)]
     return table.with_frame(table.frame.with_columns(texts))
 
 
-def _in_millions(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
-    return _with_dates(frame, options).with_columns(
+def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | None) -> pl.DataFrame:
+    return with_currency(_with_dates(frame, options), options.currency, path, learnt).with_columns(
         *(pl.col(name) * options.units for name in ITEM_NAMES),
-        currency=pl.lit(options.currency),
         source=pl.lit("table"),
     )
 
@@ -124,24 +124,30 @@ def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
     plausible = pl.col("fiscal_year").is_between(1, 9998)
     year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
     frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
-    dated = pl.col("period_end").dt.year().is_between(1900, 2200)  # others go to quarantine; a lag could lead beyond all dates
-    lagged = pl.when(dated).then(pl.col("period_end")) + pl.duration(days=options.filing_lag_days)
-    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged))
+    day = pl.col("period_end")
+    lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=options.filing_lag_days))
+    assumed = pl.col("available_at").is_null()  # from a day that is none nothing is worked out: the row goes to quarantine
+    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged).fill_null(day), assumed=assumed)
 
 
 def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
-    """Return first and last fiscal year of the file; years with hardly any rows (under 1 % of the fullest) are mistakes."""
+    """Return first and last fiscal year of the file. Years with hardly any rows (under 1 % of the fullest) are mistakes, and so
+    are those at an end that lie more than `MOST_YEARS_APART` from the next and have fewer rows than the fullest."""
     counts = statements.filter(pl.col("fiscal_year").is_between(1900, 2200))["fiscal_year"].value_counts()
     if counts.is_empty():
         raise SourceError("{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in", path=path)
-    years = counts.filter(pl.col("count") >= 0.01 * pl.col("count").max())["fiscal_year"]
-    return int(years.min()), int(years.max())  # type: ignore[arg-type]
+    most = counts["count"].max()
+    likely = counts.filter(pl.col("count") >= 0.01 * most).sort("fiscal_year").rows()
+    for end, beside in ((-1, -2), (0, 1)):
+        while len(likely) > 1 and likely[end][1] < most and abs(likely[end][0] - likely[beside][0]) > MOST_YEARS_APART:
+            del likely[end]
+    return likely[0][0], likely[-1][0]
 
 
-def _latest_date(statements: pl.DataFrame, last_year: int) -> dt.date:
-    """Return the last day on which a statement of the last year or before came out; two years late is a mistake."""
-    plausible = statements.filter(
-        (pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= dt.date(last_year + 2, 12, 31))
-    )
+def _latest_date(statements: pl.DataFrame, last_year: int, lag_days: int) -> dt.date:
+    """Return the last day on which a statement of the last year or before came out; two years late, or later than the assumed lag
+    allows, is a mistake."""
+    limit = dt.date(last_year + 1, 12, 31) + dt.timedelta(days=max(365, lag_days))
+    plausible = statements.filter((pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= limit))
     latest = plausible["available_at"].max()
     return latest if isinstance(latest, dt.date) else dt.date(last_year + 1, 12, 31)

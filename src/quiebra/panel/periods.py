@@ -1,0 +1,75 @@
+"""One period a fiscal year: which of several period ends a company's fiscal year has, and which are set aside."""
+
+from __future__ import annotations
+
+import polars as pl
+
+SAME_PERIOD_DAYS = 15
+"""Period ends no further apart are one period: 52/53-week years, which some sources round to the month's end."""
+SHORT_DAYS = 300
+"""A period that ends sooner than this after the one before is short: the stub of a changed year end, or interim accounts."""
+
+_YEAR = ["company_id", "fiscal_year"]
+_PERIOD = ["company_id", "period"]
+
+
+def misplaced(statements: pl.DataFrame) -> pl.Series:
+    """Return, for each row, the rule that its period breaks, or missing: ``other_period`` or ``other_year``.
+
+    statements: company_id, fiscal_year and period_end, none of them missing.
+
+    - ``other_period``: the company's fiscal year has another period end, which is the better one. Whole years go before short
+      periods; one that belongs to another fiscal year (a comparative) comes last; of the others the latest counts. Where all
+      are short, the one that ends when the company's fiscal years usually do.
+    - ``other_year``: the period stands under two fiscal years of the company, and the other one fits it better.
+
+    Versions of one period (restatements) are never told apart here.
+    """
+    ends = statements.select(*_YEAR, "period_end").unique()
+    of_end = _periods(ends)
+    candidates = _candidates(of_end)
+    if candidates.select(_YEAR).is_unique().all() and candidates.select(_PERIOD).is_unique().all():
+        return pl.Series("rule", [None] * statements.height, dtype=pl.String)
+    judged = _judged(candidates)
+    ruled = of_end.select(*_YEAR, "period_end", "period").join(judged.select(*_YEAR, "period", "rule"), on=[*_YEAR, "period"])
+    return statements.join(ruled, on=[*_YEAR, "period_end"], how="left", maintain_order="left")["rule"]
+
+
+def _periods(ends: pl.DataFrame) -> pl.DataFrame:
+    """Add ``period``, a number within the company, and ``gap``, days since the period before (missing: the first one)."""
+    ends = ends.sort("company_id", "period_end", "fiscal_year")
+    days = (pl.col("period_end") - pl.col("period_end").shift().over("company_id")).dt.total_days()
+    ends = ends.with_columns(days=days)
+    apart = (pl.col("days") > SAME_PERIOD_DAYS).fill_null(True)
+    ends = ends.with_columns(period=apart.cum_sum().over("company_id"))
+    return ends.with_columns(gap=pl.col("days").first().over(_PERIOD))
+
+
+def _candidates(of_end: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a company, fiscal year and period: its end, whether it is short, and how far the end lies from 31 December
+    of the fiscal year, in days."""
+    rows = of_end.group_by(*_YEAR, "period").agg(pl.col("period_end").max(), pl.col("gap").first()).sort(*_YEAR, "period")
+    short = pl.col("gap") < SHORT_DAYS
+    follows = short.shift(-1).over(_YEAR).fill_null(False)  # the first period's length is not known: as short as what follows it
+    off = (pl.col("period_end") - pl.date("fiscal_year", 12, 31)).dt.total_days()
+    return rows.with_columns(short=short.fill_null(follows), off=off)
+
+
+def _judged(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Add ``rule`` to candidates."""
+    alone = pl.len().over(_YEAR) == 1
+    whole = ~pl.col("short") | pl.col("short").all().over(_YEAR)
+    latest = pl.col("off") == pl.col("off").filter(whole).max().over(_YEAR)
+    by_latest = pl.col("off").filter(latest).median().over("company_id")
+    usual = pl.coalesce(pl.col("off").filter(alone).median().over("company_id"), by_latest)
+    rows = candidates.with_columns(alone=alone).with_columns(miss=(pl.col("off") - usual).abs())
+    rows = rows.with_columns(claimed=pl.col("miss") > pl.col("miss").min().over(_PERIOD))
+    order = pl.struct("short", "claimed", pl.when("short").then("miss").otherwise(0.0).alias("far"), -pl.col("off"))
+    rows = rows.with_columns(second=order.rank("ordinal").over(_YEAR) > 1)
+    kept = rows.filter(~pl.col("second"))
+    order = pl.struct("miss", "fiscal_year")
+    elsewhere = kept.filter(order.rank("ordinal").over(_PERIOD) > 1).select(*_YEAR, "period", elsewhere=pl.lit(True))
+    rows = rows.join(elsewhere, on=[*_YEAR, "period"], how="left")
+    return rows.with_columns(
+        rule=pl.when("second").then(pl.lit("other_period")).when("elsewhere").then(pl.lit("other_year"))
+    )
