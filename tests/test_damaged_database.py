@@ -132,3 +132,24 @@ def _put_back(database: Path, kept: Path) -> None:
     for end in ("-wal", "-shm", "-journal"):
         database.with_name(f"quiebra.db{end}").unlink(missing_ok=True)
     shutil.copy(kept, database)
+
+
+def test_a_database_that_another_program_holds_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(store_engine, "BUSY_MILLISECONDS", 100)
+    with contextlib.closing(sqlite3.connect(place / "data/quiebra.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        for words in ("audit verify", "alerts list", "publish", "models", "outbox list", "schedule"):
+            code, out = said(capsys, words)
+            assert code == 1
+            assert "is locked (another program holds it: try again when that has ended)" in out
+
+
+def test_a_fault_of_the_program_itself_keeps_its_trace(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["quiebra", "models"])
+    monkeypatch.setattr(cli, "_register", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
