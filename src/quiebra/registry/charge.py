@@ -44,8 +44,14 @@ def charge_path(workspace: Workspace) -> Path:
 
 
 def in_charge(workspace: Workspace) -> InCharge:
-    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided yet."""
-    return InCharge(**read_json(charge_path(workspace)))
+    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided, or the file is damaged."""
+    path = charge_path(workspace)
+    try:
+        return InCharge(**read_json(path))
+    except (ValueError, TypeError) as error:
+        raise WorkspaceError(
+            "{path} is damaged: run `quiebra run`, which writes it anew from models/register.json", path=path
+        ) from error
 
 
 def decide(workspace: Workspace, options: Registry, *, experiment: bool = False) -> InCharge:
