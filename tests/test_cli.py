@@ -97,7 +97,7 @@ def test_score_explains_bad_files(workspace: Path, tmp_path: Path, content: str 
 
 def test_score_and_publish_before_a_run_say_what_to_do(workspace: Path, tmp_path: Path) -> None:
     export(workspace, tmp_path / "mine.csv", companies=2)
-    (workspace / "models/model.json").unlink()
+    (workspace / "models/champion.json").unlink()
     (workspace / "data/scores/run.json").unlink()
     for words in (["score", str(tmp_path / "mine.csv")], ["publish"]):
         done = command(workspace, "quiebra", *words)

@@ -153,6 +153,14 @@ def test_challengers_are_forgotten_and_former_champions_are_not(workspace: Path)
     assert {path.name for path in w.registry.iterdir()} == set(names)
 
 
+def test_a_damaged_choice_is_named(workspace: Path) -> None:
+    w = Workspace(workspace)
+    for text in ("{", '{"model_id": "a"}'):
+        (w.models / "champion.json").write_text(text)
+        with pytest.raises(WorkspaceError, match=r"champion\.json is damaged: run `quiebra run`"):
+            in_charge(w)
+
+
 def test_a_damaged_register_is_named(tmp_path: Path) -> None:
     w = Workspace(tmp_path)
     write_registers(w, {"demo": Register("a", ("b",))})

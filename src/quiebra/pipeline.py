@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from quiebra.banners import banners
-from quiebra.errors import Said, StageError
+from quiebra.errors import Said, StageError, WorkspaceError
 from quiebra.files import read_json, read_table
 from quiebra.panel.quality import summary_lines
 from quiebra.params import Params, load
@@ -81,12 +81,16 @@ def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | N
 
 def _undo_experiment(workspace: Workspace) -> None:
     """Have it decided anew who is in charge where an experiment in this very folder left its own model, or where the model in
-    charge is not kept any more."""
+    charge is not kept any more, or the file is damaged."""
     path = charge_path(workspace)
     if not path.is_file():
         return
-    charge = in_charge(workspace)
-    if charge.standing == EXPERIMENT or not (workspace.registry / charge.model_id / RECORD).is_file():
+    try:
+        charge = in_charge(workspace)
+        usable = charge.standing != EXPERIMENT and (workspace.registry / charge.model_id / RECORD).is_file()
+    except WorkspaceError:
+        usable = False
+    if not usable:
         path.unlink()
 
 

@@ -100,8 +100,8 @@ class PdModel:
         for kind, record in content["scorers"].items():
             if gone := sorted(set(record["features"]) - set(feature_names(kind))):
                 raise WorkspaceError(
-                    "{path} takes features that this code does not make: {features}. Bring them back, or train again with "
-                    "`quiebra run`",
+                    "{path} takes features that this code does not make: {features}. Bring them back, or run `dvc repro` to "
+                    "train again",
                     path=folder / CARD,
                     features=", ".join(gone),
                 )

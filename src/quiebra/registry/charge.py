@@ -25,13 +25,14 @@ known on the date scored, or this is an experiment."""
 
 @dataclass(frozen=True)
 class InCharge:
-    """The model that scores: its id, source and standing (champion, none, past or experiment), and the gates that it failed, in
-    words of `quiebra.validation.verdict`."""
+    """The model that scores: its id, source and standing (champion, none, past or experiment), the date that it scores as of, and
+    the gates that it failed, in words of `quiebra.validation.verdict`."""
 
     model_id: str
     model_sha256: str
     source: str
     standing: str
+    as_of: str
     failed: list[str] = field(default_factory=list)
 
     def as_record(self) -> dict[str, Any]:
@@ -43,8 +44,14 @@ def charge_path(workspace: Workspace) -> Path:
 
 
 def in_charge(workspace: Workspace) -> InCharge:
-    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided yet."""
-    return InCharge(**read_json(charge_path(workspace)))
+    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided, or the file is damaged."""
+    path = charge_path(workspace)
+    try:
+        return InCharge(**read_json(path))
+    except (ValueError, TypeError) as error:
+        raise WorkspaceError(
+            "{path} is damaged: run `quiebra run`, which writes it anew from models/register.json", path=path
+        ) from error
 
 
 def decide(workspace: Workspace, options: Registry, *, experiment: bool = False) -> InCharge:
@@ -62,13 +69,13 @@ def decide(workspace: Workspace, options: Registry, *, experiment: bool = False)
     if experiment:
         if not register_path(workspace).is_file():
             write_registers(workspace, registers)
-        return _write(workspace, _standing(trained, source, EXPERIMENT))
+        return _write(workspace, _standing(trained, source, EXPERIMENT, trained.card["as_of"]))
     found = None
     if register.champion not in (None, trained.model_id):
         champion = kept(workspace, register.champion)  # type: ignore[arg-type]
         if champion.card["as_of"] > trained.card["as_of"]:
             write_registers(workspace, {**registers, source: register.entered(trained.model_id, None)})
-            return _write(workspace, _standing(trained, source, PAST))
+            return _write(workspace, _standing(trained, source, PAST, trained.card["as_of"]))
         found = compare(champion.folder, trained.folder, _outcomes(workspace, trained))
     register = register.entered(trained.model_id, found)
     news = {"model": trained.model_id, "failed": trained.failed}
@@ -78,7 +85,7 @@ def decide(workspace: Workspace, options: Registry, *, experiment: bool = False)
         register = register.succeeded(trained.model_id)
     register = forget(workspace, replace(register, trained=news), options.keep)
     write_registers(workspace, {**registers, source: register})
-    return _write(workspace, _chosen(workspace, source, register))
+    return _write(workspace, _chosen(workspace, source, register, trained.card["as_of"]))
 
 
 def _outcomes(workspace: Workspace, trained: Kept) -> pl.DataFrame:
@@ -89,15 +96,15 @@ def _outcomes(workspace: Workspace, trained: Kept) -> pl.DataFrame:
     return labels.filter(pl.col("fiscal_year").is_between(first, last)).select("company_id", "fiscal_year", "failed")
 
 
-def _chosen(workspace: Workspace, source: str, register: Register) -> InCharge:
+def _chosen(workspace: Workspace, source: str, register: Register, as_of: str) -> InCharge:
     """Return the champion, or the model that was trained last where there is none."""
     model_id = register.champion or (register.trained or {})["model"]
-    return _standing(kept(workspace, model_id), source, CHAMPION if register.champion else NONE)
+    return _standing(kept(workspace, model_id), source, CHAMPION if register.champion else NONE, as_of)
 
 
-def _standing(folder: Kept, source: str, standing: str) -> InCharge:
+def _standing(folder: Kept, source: str, standing: str, as_of: str) -> InCharge:
     failed = [row["words"] for row in folder.metrics.get("verdict", []) if row["verdict"] == "fail"]
-    return InCharge(folder.model_id, folder.record["model_sha256"], source, standing, failed)
+    return InCharge(folder.model_id, folder.record["model_sha256"], source, standing, as_of, failed)
 
 
 def _write(workspace: Workspace, chosen: InCharge) -> InCharge:
@@ -163,6 +170,6 @@ def _succeed(workspace: Workspace, registers: dict[str, Register], source: str, 
     kept(workspace, model_id)  # it is there
     register = registers[source].succeeded(model_id)
     write_registers(workspace, {**registers, source: register})
-    if charge_path(workspace).is_file() and in_charge(workspace).source == source:
-        _write(workspace, _chosen(workspace, source, register))
+    if charge_path(workspace).is_file() and (now := in_charge(workspace)).source == source:
+        _write(workspace, _chosen(workspace, source, register, now.as_of))
     return Succession(source, registers[source].champion, model_id)
