@@ -68,11 +68,16 @@ def with_ratios(statements: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
 
 
-def features_of(rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None) -> pl.DataFrame:
-    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`."""
-    table = rows
-    for group in (_CHANGES, _DISTANCE):
-        table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
+def features_of(
+    rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None, given: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`.
+
+    given: features of the same rows that are taken as they are instead of being worked out.
+    """
+    table, fixed = (rows, []) if given is None else (rows.with_columns(given), given.columns)
+    for group in (_CHANGES, *((feature,) for feature in _DISTANCE)):  # the distance reads the volatility
+        table = table.with_columns(feature.expr.alias(feature.name) for feature in group if feature.name not in fixed)
     reference = table if peers is None else peers
     table = with_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
     return altman_scores(table).select(
