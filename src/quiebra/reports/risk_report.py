@@ -16,6 +16,8 @@ from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
+from quiebra.risk.directions import ABOUT
+from quiebra.risk.economy import Economy
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -265,27 +267,35 @@ class RiskReport(Report):
     # Stress
 
     @cached_property
+    def economy(self) -> Economy:
+        return Economy.of(self.losses["economy"])
+
+    def about_scenarios(self) -> str:
+        """What scenarios rest on, or why there are none."""
+        return escaped(self.economy.about(self.words))
+
+    @cached_property
     def scenario_means(self) -> pl.DataFrame:
-        """scenario (in words) and mean pd_12m … pd_60m, in the order of params."""
-        rows = pl.DataFrame(self.losses["scenarios"]).with_columns(
-            scenario=pl.col("scenario").map_elements(self.words, return_dtype=pl.String)
-        )
-        return rows.select("scenario", "^pd_.*m$")
+        """scenario (in words) and mean pd_12m … pd_60m, in the order of params; no rows where no scenario can be shown."""
+        return pl.DataFrame([{**row, "scenario": self.words(row["scenario"])} for row in self.losses["scenarios"]])
 
     def scenarios(self) -> str:
-        words, exposure = self.words, self.losses["exposure"]
+        words = self.words
         rows = [
             {
                 words("scenario"): words(s["scenario"]), words("mean PD"): words.percent(s["pd_12m"]),
                 words("over five years"): words.percent(s["pd_60m"], 1), words("on watch"): words.number(s["watch"]),
-                words("expected loss, of the exposure"): words(
-                    "{value} ({low} to {high})", value=words.percent(s["loss_expected"] / exposure),
-                    low=words.percent(s["loss_low"] / exposure), high=words.percent(s["loss_high"] / exposure),
-                ),
+                words("expected loss, of the exposure"): self._loss(s),
             }
             for s in self.losses["scenarios"]
         ]  # fmt: skip
         return table(rows)
+
+    def _loss(self, scenario: Mapping[str, Any]) -> str:
+        """Return the expected loss of a scenario, with its interval where there is one."""
+        words, ends = self.words, ("expected", "low", "high")
+        value, low, high = (None if (v := scenario[f"loss_{end}"]) is None else words.percent(v / self.losses["exposure"]) for end in ends)
+        return str(value) if low is None else words("{value} ({low} to {high})", value=value, low=low, high=high)
 
     def firm_shocks(self) -> str:
         words = self.words
@@ -295,6 +305,12 @@ class RiskReport(Report):
             for shock, pd, n in means.iter_rows()
         ]
         return table(rows)
+
+    def about_shocks(self) -> str:
+        """How shocks move PDs, and those that nothing could be worked out for."""
+        words = self.words
+        idle = [words("{shock}: cannot be worked out, since no statement has it.", shock=words(name)) for name in self.losses["idle_shocks"]]
+        return escaped(" ".join([words(ABOUT), *idle]))
 
     def losses_in_words(self) -> str:
         words, found = self.words, self.losses

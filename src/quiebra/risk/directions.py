@@ -12,7 +12,13 @@ import polars as pl
 
 from quiebra.features import FEATURES
 from quiebra.features.altman import SCORES, zone
+from quiebra.words import mark
 
+ABOUT = mark(
+    "Only ratios of whose sign economics is sure follow a shock, and only the way that it goes: volatility, what several years "
+    "together say, and the kind of scorer stay as they are."
+)
+"""What a page that shows shocks has to say about them."""
 VOLATILITY = ("asset_volatility",)
 """Features that others are worked out from and that no shock moves."""
 SIGNS = {
@@ -26,9 +32,9 @@ sure, or it says what several years have been (volatility, loss years, the mean 
 def held(before: pl.DataFrame, worse: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Return feature tables of the same rows ``after`` a shock, in which what moved against it is as it was.
 
-    before: without the shock. worse: after that part of it which is for the worse, and after: after all of it. First what the worse
-    part moves to the riskier side moves; then, from there, what the rest moves to the safer side. A value that is missing before
-    or after stays as it was: a tree has no direction for it. Keys are those of ``before``, and zones follow their scores.
+    before: without the shock. worse: after that part of it which is for the worse, and after: after all of it. First what the
+    worse part moves to the riskier side moves; then, from there, what the rest moves to the safer side. A value that is missing
+    before or after stays as it was: a tree has no direction for it. Keys are those of ``before``, and zones follow their scores.
     """
     names, signs = list(SIGNS), np.array(list(SIGNS.values()))
     start, bad, end = (table.select(names).cast(pl.Float64).to_numpy() for table in (before, worse, after))

@@ -26,6 +26,10 @@ WORSE = {"revenue": -1, "rates": 1, "margin": -1, "leverage": 1, "market_value":
 """Lever of a `Shock` → the way in which it makes a company riskier."""
 
 
+NEEDS = {"revenue": "revenue", "rates": "long_term_debt", "margin": "revenue", "market_value": "market_value"}
+"""Lever of a `Shock` → the item without which it does nothing to a statement."""
+
+
 @dataclass(frozen=True)
 class Shock:
     """A change that comes over a company within a year; all zero: none.
@@ -191,6 +195,17 @@ class Desk:
         return features(partly), whole
 
 
+def idle_levers(desk: Desk) -> dict[str, str]:
+    """Return lever → the item that it needs and that no current statement has."""
+    return {lever: item for lever, item in NEEDS.items() if not desk.rows[item].is_not_null().any()}
+
+
+def idle(desk: Desk, shock: Shock) -> list[str]:
+    """Return the items that a shock needs where no current statement has any of them, so that it would do nothing."""
+    levers, missing = [lever for lever, size in asdict(shock).items() if size], idle_levers(desk)
+    return sorted({missing[lever] for lever in levers}) if levers and missing.keys() >= set(levers) else []
+
+
 def tornado(desk: Desk, company: str, sizes: dict[str, float]) -> pl.DataFrame:
     """Return lever, pd_down, pd_now, pd_up and swing, widest first: each lever of a `Shock` moved alone, either way."""
     shocks = {"now": Shock()}
@@ -222,23 +237,33 @@ def _walked(desk: Desk, company: str, furthest: dict[str, float], steps: int) ->
     return {n: (all_, table.slice(place * (steps + 1), steps + 1)) for place, (n, all_) in enumerate(sizes.items())}
 
 
-HINTS = {"leverage": ("liabilities_to_assets", -0.6), "margin": ("ebitda_to_assets", 0.3)}
-"""Levers of a counterfactual: the ratio that shows the change, and how far it is tried."""
+HINTS = {
+    "leverage": (("liabilities_to_assets",), -0.6),
+    "margin": (("ebitda_to_assets", "ebit_to_assets", "net_income_to_assets"), 0.3),
+}
+"""Lever of a counterfactual → ratios that can show the change, of which the first that is known does, and how far it is tried."""
 
 
 def hints(desk: Desk, company: str, share: float = 0.5, steps: int = 24) -> pl.DataFrame:
     """Return lever, change, ratio, now, then and pd_12m: the least change of one lever that brings the PD to ``share`` of itself.
 
-    A lever that cannot do it within reason has no row. It says what the model would say, not what would cause it.
+    A lever that cannot do it within reason has no row, nor has one whose ratios are all missing. It says what the model would
+    say, not what would cause it.
     """
     found = []
     walked = _walked(desk, company, {lever: furthest for lever, (_, furthest) in HINTS.items()}, steps)
     for lever, (sizes, table) in walked.items():
-        ratio = HINTS[lever][0]
         reached = (table["pd_12m"] <= share * table["pd_12m"][0]).to_list()
-        if True in reached:
-            place = reached.index(True)
+        place = reached.index(True) if True in reached else 0
+        ratio = next((name for name in HINTS[lever][0] if table[name][0] is not None and table[name][place] is not None), None)
+        if place and ratio is not None:
             found.append((lever, sizes[place], ratio, table[ratio][0], table[ratio][place], table["pd_12m"][place]))
     numbers = dict.fromkeys(("now", "then", "pd_12m"), pl.Float64)
     schema = {"lever": pl.String, "change": pl.Float64, "ratio": pl.String, **numbers}
     return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def without_item(desk: Desk, company: str) -> dict[str, str]:
+    """Return lever → the item that it needs and that the company's statement lacks, so that nothing can be worked out for it."""
+    row = desk.rows.filter(pl.col("company_id") == company)
+    return {lever: item for lever, item in NEEDS.items() if row[item].is_null().all()}
