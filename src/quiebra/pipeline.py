@@ -104,6 +104,8 @@ def _not_in_database(workspace: Workspace) -> bool:
 
 def result_lines(workspace: Workspace) -> list[str]:
     """Return seven lines of result and the path of the report."""
+    from quiebra.validation.monitoring import lights
+
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), read_json(workspace.validation / "metrics.json")
     w = quality["walk_forward"]
@@ -111,7 +113,7 @@ def result_lines(workspace: Workspace) -> list[str]:
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
     gates = quality["failed_gates"]
     verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
-    status = read_table(workspace.monitoring / "findings.parquet")["status"]
+    status = [light.status for light in lights(read_table(workspace.monitoring / "findings.parquet"))]
     return [
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         f"companies   {scores.height:,} scored, mean one-year PD {scores['pd_12m'].mean():.2%}, {scores['watch'].sum()} on watch",
@@ -119,6 +121,6 @@ def result_lines(workspace: Workspace) -> list[str]:
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         f"gates       {verdict}",
-        f"monitoring  {(status == 'alarm').sum()} of {len(status)} measures in alarm, {(status == 'watch').sum()} on watch",
+        f"monitoring  {status.count('alarm')} of {len(status)} measures in alarm, {status.count('watch')} on watch",
         f"report      {workspace.build / 'risk_report.html'}",
     ]

@@ -7,13 +7,13 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.measures import lights
 from quiebra.alerts.wording import overdue, sentence, subject
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
+from quiebra.validation.monitoring import lights
 from quiebra.words import Words
 
 STANDING = {

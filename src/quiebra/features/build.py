@@ -25,6 +25,21 @@ FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
 
+AGES = ("years_published",)
+"""Features that count years: a panel that grows older moves them by itself."""
+
+
+def years_back() -> dict[str, int]:
+    """Return feature → how many years before its own statement it looks back, directly or through another feature; 0 for none."""
+    found: dict[str, int] = {}
+    for feature in FEATURES:
+        ranked = feature.name.removeprefix("sector_").removeprefix("rank_")
+        roots = [ranked] if ranked != feature.name else feature.expr.meta.root_names()
+        parted = [(root, lag) for root, _, lag in (root.partition("_lag") for root in roots)]
+        found[feature.name] = max((max(int(lag or 0), found.get(root, 0)) for root, lag in parted), default=0)
+    return found
+
+
 def market_based() -> frozenset[str]:
     """Return the names of the features that need a market value, directly or through another feature."""
     found: set[str] = {"market_value"}

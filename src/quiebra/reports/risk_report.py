@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.measures import lights
+from quiebra.validation.monitoring import lights, not_compared
 from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, by_subject, sentence, subject
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
@@ -18,6 +18,7 @@ from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
 from quiebra.risk.directions import ABOUT
 from quiebra.risk.economy import Economy
+from quiebra.risk.subject import left_out
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -347,6 +348,10 @@ class RiskReport(Report):
             for light in lights(self.findings)
         ]
         return table(rows)
+
+    def not_monitored(self) -> str:
+        """The features whose drift could not be judged; nothing where all could."""
+        return escaped(left_out(self.findings, self.words)) if not_compared(self.findings) else ""
 
     def data_rows(self) -> str:
         words, q = self.words, read_json(self.workspace.panel / "quality.json")

@@ -102,8 +102,8 @@ class Economy:
                 "many companies fail ({low} to {high}).", times=times, low=low, high=high,
             )  # fmt: skip
         stated = words(
-            "Scenarios rest on a stated figure: in a bad year, one in six, {rate} of companies fail (source: {source}). Its error "
-            "is not known.", rate=words.percent(self.spread.rate), source=self.spread.source,
+            "Scenarios rest on a stated figure: in a bad year, one in six, {rate} of companies fail (source: {source}). Its "
+            "error is not known.", rate=words.percent(self.spread.rate), source=self.spread.source,
         )  # fmt: skip
         return stated if self.reason is None else stated + " " + words("It cannot be estimated here: {reason}.", reason=reason)
 

@@ -19,6 +19,7 @@ from quiebra.models.term import COLUMNS
 from quiebra.panel.quality import IDENTITIES, TOLERANCE
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import KEYS, Desk
+from quiebra.validation.monitoring import not_compared
 from quiebra.words import Words, mark
 
 BLIND = 0.4
@@ -88,6 +89,18 @@ def feature_words(name: str, words: Words) -> str:
     if words.language == "es":
         return label(name)
     return ALTMAN_WORDS.get(name) or FEATURES_BY_NAME[name].label
+
+
+def left_out(findings: pl.DataFrame, words: Words) -> str:
+    """Return the sentence on the features whose drift could not be judged; empty where all could."""
+    names = not_compared(findings)
+    if not names:
+        return ""
+    text = mark(
+        "Not compared, since they count years or too few companies have as many years of statements as they look back: {names}."
+    )
+    shown = ", ".join(feature_words(name, words) for name in names[:3])
+    return words(text, names=shown if len(names) <= 3 else words("{first} and {n} more", first=shown, n=len(names) - 3))
 
 
 def altman(subject: Subject) -> list[tuple[str, float | None, str | None, tuple[float, float]]]:
