@@ -111,8 +111,8 @@ def portfolio_measures(losses: Mapping[str, Any], shares: pl.DataFrame, as_of: d
 
 
 def model_measures(findings: pl.DataFrame) -> pl.DataFrame:
-    """Return subject (a measure of monitoring), cause and drift: the status of its light; the cause is the year that it is of. See
-    `quiebra.validation.monitoring.lights`."""
+    """Return subject (a measure of monitoring), cause and drift: the status of its light; the cause is the year that it is of.
+    See `quiebra.validation.monitoring.lights`."""
     place = {status: float(i) for i, status in enumerate(STATUSES)}
     rows = [(light.measure, str(light.fiscal_year), place.get(light.status)) for light in lights(findings)]
     schema = {"subject": pl.String, "cause": pl.String, "drift": pl.Float64}

@@ -43,12 +43,18 @@ def later_target(table: pl.DataFrame) -> Target:
     return Target(failed / periods, periods.astype(np.float64))
 
 
+def features_learnt(kind: str, rows: pl.DataFrame, train: Train) -> tuple[str, ...]:
+    """Return the features that a kind learns from: those it may take, without what params drop and what no row has."""
+    dropped = set(train.drop_features)
+    return tuple(name for name in feature_names(kind) if name not in dropped and rows[name].null_count() < rows.height)
+
+
 def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer | None:
     """Fit a kind's trees and Altman lines, uncalibrated. rows: features with outcomes (see `quiebra.panel.outlook`).
 
     None where there are too few failures to learn from. With too few later failures the near trees stand in for the later.
     """
-    names = tuple(name for name in feature_names(kind) if rows[name].null_count() < rows.height)
+    names = features_learnt(kind, rows, train)
     first = rows.filter(pl.col("years_known") >= 1)
     target = near_target(first)
     if target.failures < MIN_LEARNT or target.rate >= 1:

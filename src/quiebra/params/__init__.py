@@ -105,6 +105,7 @@ class Train(Section):
     near_decay: Share
     interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
+    drop_features: list[str]
     search: Search
 
 
@@ -143,6 +144,7 @@ class Validate(Section):
     last_test_year: Year | None
     bootstrap: Annotated[int, Field(ge=20, le=100_000)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    accept_features: list[str]
     gates: Gates
 
 

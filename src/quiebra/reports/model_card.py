@@ -29,7 +29,7 @@ def model_card(
         *simulated,
         _what(model, card),
         "## Made from",
-        table([{"": name, "value": value} for name, value in _made_from(model, card, source)]),
+        table([{"": name, "value": value} for name, value in _made_from(model, card, source, metrics)]),
         "## Quality, out of time",
         _quality(metrics),
         table([{"test": r["words"], "value": amount(r["value"], 3), "verdict": r["verdict"]} for r in metrics["verdict"]]),
@@ -55,7 +55,9 @@ def _what(model: dict[str, Any], card: dict[str, Any]) -> str:
     )
 
 
-def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo) -> list[tuple[str, str]]:
+def _made_from(
+    model: dict[str, Any], card: dict[str, Any], source: SourceInfo, metrics: dict[str, Any]
+) -> list[tuple[str, str]]:
     labels = card["params"]["labels"]
     spread = next(iter(model["scorers"].values()))["spread"]["year"]
     return [
@@ -66,7 +68,20 @@ def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo) 
         ("companies that left alive", labels["alive_exits"]),
         ("embargo", f"{card['embargo_years']} year(s)"),
         ("years differ by", f"{spread:.2f} in log-odds"),
+        ("features left out (train.drop_features)", ", ".join(card["params"]["train"].get("drop_features", [])) or "none"),
+        ("suspected of leakage, and accepted (validate.accept_features)", _accepted(metrics)),
     ]
+
+
+def _accepted(metrics: dict[str, Any]) -> str:
+    """Return the features that rank failures suspiciously well and that somebody accepted, with their AUC alone."""
+    rows = metrics.get("leakage", {}).get("accepted", [])
+    texts = [
+        f"{row['feature']}{' where it is missing' if row['missing'] else ''} (AUC {row['auc']:.3f}, {row['interval'][0]:.3f} to "
+        f"{row['interval'][1]:.3f})"
+        for row in rows
+    ]
+    return ", ".join(texts) or "none"
 
 
 def _quality(metrics: dict[str, Any]) -> str:
