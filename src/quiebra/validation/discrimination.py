@@ -21,13 +21,13 @@ def accuracy_ratio(auc: float | None) -> float | None:
     return None if auc is None else 2 * auc - 1
 
 
-def cap(failed: np.ndarray, pd: np.ndarray, points: int = 100) -> pl.DataFrame:
+def cap(failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None, points: int = 100) -> pl.DataFrame:
     """Return the cumulative accuracy profile: share of companies, riskiest first, and the share of failures among them.
 
-    Companies with one PD are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1). Source: Sobehart, Keenan and
-    Stein (2000).
+    place: see `Judged.rank`. Companies of one place are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1).
+    Source: Sobehart, Keenan and Stein (2000).
     """
-    ranked = Judged.rank(failed, pd)
+    ranked = Judged.rank(failed, pd, place)
     ends = np.unique(ranked.tie_end)
     caught = np.r_[0.0, np.cumsum(ranked.failed)[ends] / failed.sum()]
     seen = np.r_[0.0, (ends + 1) / len(pd)]
