@@ -129,8 +129,8 @@ class RiskReport(Report):
         words, quality = self.words, self.metrics["walk_forward"]
         return words(
             "**How sure.** Over fiscal years {years} the model, scoring each year from earlier years alone, ranked a company that failed "
-            "above one that did not in {auc} of pairs; the riskiest tenth of companies held {tenth} of all {events} failures, and mean "
-            "PD was {ratio} times the rate that was observed. {health}",
+            "above one of the same year that did not in {auc} of pairs; the riskiest tenth of each year's companies held {tenth} of all "
+            "{events} failures, and mean PD was {ratio} times the rate that was observed. {health}",
             years=quality["test_years"], auc=words.percent(quality["auc"], 1), events=quality["events"],
             tenth=words.percent(quality["top_decile_capture"], 0), ratio=words.number(quality["pd_over_observed"], 2),
             health=self._health(),
