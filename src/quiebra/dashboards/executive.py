@@ -144,9 +144,10 @@ def health(base: Base, words: Words) -> str:
         if not base.metrics["failed_gates"]
         else words("gates failed: {n}", n=len(base.metrics["failed_gates"]))
     )
-    return words(
+    said = words(
         "AUC {auc} over {years}, riskiest tenth holds {tenth} of failures, "
         "mean PD / observed {ratio}; {state}; model is {status}.",
         auc=words.number(w["auc"], 3), years=w["test_years"], tenth=words.percent(w["top_decile_capture"], 0),
         ratio=words.number(w["pd_over_observed"], 2), state=state, status=words(base.published["status"]),
     )  # fmt: skip
+    return " ".join(filter(None, [said, base.few_failures(words)]))

@@ -13,7 +13,7 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_links
 from quiebra.models.blend import MIN_FAILURES, Blend, fit_blend
-from quiebra.models.interval import fit_spread, level_trust
+from quiebra.models.interval import assumed_spread, fit_spread, level_shift, level_trust
 from quiebra.models.scorer import Scorer, feature_names, later_log_odds
 from quiebra.models.term import HORIZONS, fit_term
 from quiebra.models.trees import MIN_FAILURES as MIN_LEARNT
@@ -71,18 +71,25 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
     altman = altman_log_odds(first, links, market=kind == "market")
     base = float(np.nanmean(altman)) if np.isfinite(altman).any() else 0.0
     weight = 1.0 if train.blend_weight is None else train.blend_weight
-    return Scorer(kind, near, later, links, base, train.near_share, train.near_decay, Blend(weight, 0.0, 1.0, 0))
+    return Scorer(
+        kind, near, later, links, base, train.near_share, train.near_decay, Blend(weight, 0.0, 1.0, 0),
+        spread=assumed_spread(target.failures),
+    )  # fmt: skip
 
 
 def calibrate(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer:
-    """Fit blend, calibration of each horizon and spread on out-of-time parts of earlier years with their outcomes."""
+    """Fit blend, calibration of each horizon and spread on out-of-time parts of earlier years with their outcomes.
+
+    With fewer than ten failures only the level moves, by as much as so few speak for, and the spread stays as it was assumed.
+    """
     first = past.filter(pl.col("years_known") >= 1)
     failed = near_target(first).share
     model, altman = (first[name].fill_null(np.nan).to_numpy() for name in ("log_odds_model", "log_odds_altman"))
     blend = fit_blend(model, altman, failed, train.blend_weight)
     calibrated = replace(scorer, blend=blend, term=fit_term(*_later_pairs(past, train)))
     if failed.sum() < MIN_FAILURES:
-        return calibrated
+        shift = level_shift(failed.sum(), expit(blend.log_odds(model, altman)).sum())
+        return replace(calibrated, blend=replace(blend, intercept=shift))
     company, year = first["company_id"].to_numpy(), first["fiscal_year"].to_numpy()
     mixed, log_odds = blend.mixed(model, altman), blend.log_odds(model, altman)
     spread = fit_spread(mixed, log_odds, failed, company, year)

@@ -9,6 +9,7 @@ from typing import Any
 
 from quiebra.canonical import SourceInfo
 from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
+from quiebra.risk.runs import FEW_FAILURES
 from quiebra.words import Words, mark
 
 FIGURES = (
@@ -107,6 +108,9 @@ def weak_points(
         worst = min(groups, key=lambda group: group["auc"])
         group, auc = escaped(words(worst["group"])), interval(worst, "auc", 3, words)
         lines.append(words("Worst group of companies: {group}, AUC {auc}.", group=group, auc=auc))
+    judged = metrics["walk_forward"]["events"]
+    if judged < FEW_FAILURES:
+        lines.append(words("Only {n} failures could be judged, so that every figure of quality is rough.", n=judged))
     off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
     lines.append(
         words("Mean PD outside Jeffreys' interval in grade(s) {grades}.", grades=", ".join(off)) if off

@@ -127,7 +127,7 @@ class RiskReport(Report):
 
     def sure(self) -> str:
         words, quality = self.words, self.metrics["walk_forward"]
-        return words(
+        said = words(
             "**How sure.** Over fiscal years {years} the model, scoring each year from earlier years alone, ranked a company that failed "
             "above one of the same year that did not in {auc} of pairs; the riskiest tenth of each year's companies held {tenth} of all "
             "{events} failures, and mean PD was {ratio} times the rate that was observed. {health}",
@@ -135,6 +135,7 @@ class RiskReport(Report):
             tenth=words.percent(quality["top_decile_capture"], 0), ratio=words.number(quality["pd_over_observed"], 2),
             health=self._health(),
         )  # fmt: skip
+        return " ".join(filter(None, [said, self.few_failures(words)]))
 
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
@@ -373,7 +374,7 @@ class RiskReport(Report):
             words("Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
                   weight=words.number(blend["weight"], 2), n=words.number(blend["fitted_on"]))
             if blend["fitted_on"]
-            else words("There were too few out-of-time failures to fit weight and calibration; the model stands as it is.")
+            else words("There were too few out-of-time failures to fit weight and calibration; only the level was moved, in part.")
         )  # fmt: skip
         counted = {
             "survived": words("Companies that left without failing count as survivors of their last year;"),

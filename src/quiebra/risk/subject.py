@@ -154,6 +154,8 @@ def flags(run: FinishedRun, subject: Subject, words: Words) -> list[str]:
     missing = [item.label for item in ITEMS if subject.statement[item.name] is None]
     if missing:
         found.append(words("Missing in the statement: {items}.", items=", ".join(words(name) for name in missing)))
+    if few := run.few_failures(words):
+        found.append(few)
     blind = float(run.model.blind_share(subject.features)[0])
     if blind > BLIND:
         found.append(words("The model lacks {share} of what it relies on: do not trust this PD.", share=words.percent(blind, 0)))
