@@ -11,6 +11,7 @@ from quiebra.alerts.wording import overdue, sentence, subject
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
+from quiebra.risk.subject import few_failures
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
 from quiebra.validation.monitoring import lights
@@ -150,4 +151,4 @@ def health(base: Base, words: Words) -> str:
         auc=words.number(w["auc"], 3), years=w["test_years"], tenth=words.percent(w["top_decile_capture"], 0),
         ratio=words.number(w["pd_over_observed"], 2), state=state, status=words(base.published["status"]),
     )  # fmt: skip
-    return " ".join(filter(None, [said, base.few_failures(words)]))
+    return " ".join(filter(None, [said, few_failures(base, words)]))

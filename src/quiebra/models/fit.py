@@ -13,7 +13,7 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_links
 from quiebra.models.blend import MIN_FAILURES, Blend, fit_blend
-from quiebra.models.interval import assumed_spread, fit_spread, level_shift, level_trust
+from quiebra.models.interval import assumed_spread, fit_spread, level_trust
 from quiebra.models.scorer import Scorer, feature_names, later_log_odds
 from quiebra.models.term import HORIZONS, fit_term
 from quiebra.models.trees import MIN_FAILURES as MIN_LEARNT
@@ -80,7 +80,7 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
 def calibrate(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer:
     """Fit blend, calibration of each horizon and spread on out-of-time parts of earlier years with their outcomes.
 
-    With fewer than ten failures only the level moves, by as much as so few speak for, and the spread stays as it was assumed.
+    With fewer than ten failures the model stands as it is, and so does the spread that was assumed for it.
     """
     first = past.filter(pl.col("years_known") >= 1)
     failed = near_target(first).share
@@ -88,8 +88,7 @@ def calibrate(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer:
     blend = fit_blend(model, altman, failed, train.blend_weight)
     calibrated = replace(scorer, blend=blend, term=fit_term(*_later_pairs(past, train)))
     if failed.sum() < MIN_FAILURES:
-        shift = level_shift(failed.sum(), expit(blend.log_odds(model, altman)).sum())
-        return replace(calibrated, blend=replace(blend, intercept=shift))
+        return calibrated
     company, year = first["company_id"].to_numpy(), first["fiscal_year"].to_numpy()
     mixed, log_odds = blend.mixed(model, altman), blend.log_odds(model, altman)
     spread = fit_spread(mixed, log_odds, failed, company, year)

@@ -11,6 +11,8 @@ PRIOR_YEARS, PRIOR_SPREAD = 2.0, 0.25
 """Before years are seen their failures are taken to differ by a quarter, with the weight of two years."""
 FEW = 20.0
 """Failures at which the doubt that there is without any has fallen to a quarter."""
+FEW_FAILURES = 50
+"""Below this many failures learnt from or judged, pages say how little figures rest on."""
 YEARS_APART = 0.7
 """Log-odds by which years differ where nothing is known of them: about as the failure rates of rated companies have worldwide."""
 
@@ -74,15 +76,6 @@ def assumed_spread(failures: float) -> Spread:
     """Return what is assumed where there are too few out-of-time failures to judge: years as far apart as unknown ones, and a
     base rate learnt from so many failures, whose logarithm has a variance of 1 / (failures + ½)."""
     return Spread([[1 / (failures + 0.5), 0.0], [0.0, 0.0]], YEARS_APART)
-
-
-def level_shift(observed: float, expected: float) -> float:
-    """Return the shift of log-odds that few out-of-time failures speak for: ln((observed + k) / (expected + k)), k = 1 / 0.7².
-
-    A gamma prior of mean one and the years' variance on the ratio of observed to expected failures (Bühlmann and Gisler, 2005).
-    """
-    weight = 1 / YEARS_APART**2
-    return float(np.log((observed + weight) / (expected + weight)))
 
 
 def error_within(pd: np.ndarray, high: np.ndarray, confidence: float) -> np.ndarray:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from quiebra.canonical import SourceInfo
+from quiebra.models.interval import FEW_FAILURES
 from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
-from quiebra.risk.runs import FEW_FAILURES
 from quiebra.words import Words, mark
 
 FIGURES = (

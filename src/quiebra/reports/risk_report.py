@@ -18,7 +18,7 @@ from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
 from quiebra.risk.directions import ABOUT
 from quiebra.risk.economy import Economy
-from quiebra.risk.subject import left_out
+from quiebra.risk.subject import few_failures, left_out
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -135,7 +135,7 @@ class RiskReport(Report):
             tenth=words.percent(quality["top_decile_capture"], 0), ratio=words.number(quality["pd_over_observed"], 2),
             health=self._health(),
         )  # fmt: skip
-        return " ".join(filter(None, [said, self.few_failures(words)]))
+        return " ".join(filter(None, [said, few_failures(self, words)]))
 
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
@@ -374,7 +374,7 @@ class RiskReport(Report):
             words("Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
                   weight=words.number(blend["weight"], 2), n=words.number(blend["fitted_on"]))
             if blend["fitted_on"]
-            else words("There were too few out-of-time failures to fit weight and calibration; only the level was moved, in part.")
+            else words("There were too few out-of-time failures to fit weight and calibration; the model stands as it is.")
         )  # fmt: skip
         counted = {
             "survived": words("Companies that left without failing count as survivors of their last year;"),

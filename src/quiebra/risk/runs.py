@@ -17,12 +17,9 @@ from quiebra.models import PdModel, model_hash
 from quiebra.panel import label, read_panel_table
 from quiebra.provenance import hash_files
 from quiebra.risk.portfolio import by_year, reasons_in_words, standing_at
-from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
-FEW_FAILURES = 50
-"""Below this many failures learnt from, a page says how little the level of PDs rests on."""
 KEYS = ["company_id", "fiscal_year", "available_at"]
 
 
@@ -153,18 +150,6 @@ class FinishedRun:
     @property
     def simulated(self) -> bool:
         return bool(self.run["simulated"])
-
-    def few_failures(self, words: Words) -> str:
-        """Return the sentence on PDs whose level rests on few failures, with how far it can be off; empty with many."""
-        failures = int(self.model_record["card"]["failures"])
-        if failures >= FEW_FAILURES:
-            return ""
-        times = float((self.scores["pd_12m_high"] / self.scores["pd_12m"]).median())  # type: ignore[arg-type]
-        return words(
-            "The model learnt from {n} failures only: the level of all PDs can be {times} times as high, or as low, by their "
-            "interval of {confidence}.", n=failures, times=words.number(times, 1),
-            confidence=words.percent(self.model_record["confidence"], 0),
-        )  # fmt: skip
 
     def judged_years(self, window_months: int) -> pl.DataFrame:
         """Return PD by fiscal year from the first year that validation judged; see `quiebra.risk.by_year`."""

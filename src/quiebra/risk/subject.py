@@ -14,6 +14,7 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES, ZONES
 from quiebra.features.spanish import CONCEPTS, label
 from quiebra.items import ITEMS
+from quiebra.models.interval import FEW_FAILURES
 from quiebra.models.reasons import ALTMAN_WORDS, concepts
 from quiebra.models.term import COLUMNS
 from quiebra.panel.quality import IDENTITIES, TOLERANCE
@@ -148,13 +149,28 @@ IDENTITY_WORDS = {
 }
 
 
+def few_failures(run: FinishedRun, words: Words) -> str:
+    """Return the sentence on PDs whose level rests on few failures, with how far it can be off; empty where there were many."""
+    failures = int(run.model_record["card"]["failures"])
+    if failures >= FEW_FAILURES:
+        return ""
+    times = float((run.scores["pd_12m_high"] / run.scores["pd_12m"]).median())  # type: ignore[arg-type]
+    return words(
+        "The model learnt from {n} failures only: the level of all PDs can be {times} times as high, or as low, by their "
+        "interval of {confidence}.",
+        n=failures,
+        times=words.number(times, 1),
+        confidence=words.percent(run.model_record["confidence"], 0),
+    )
+
+
 def flags(run: FinishedRun, subject: Subject, words: Words) -> list[str]:
     """Return what a reader should know about the data behind the score."""
     found = []
     missing = [item.label for item in ITEMS if subject.statement[item.name] is None]
     if missing:
         found.append(words("Missing in the statement: {items}.", items=", ".join(words(name) for name in missing)))
-    if few := run.few_failures(words):
+    if few := few_failures(run, words):
         found.append(few)
     blind = float(run.model.blind_share(subject.features)[0])
     if blind > BLIND:
