@@ -13,6 +13,8 @@ from quiebra.params import Demo, check
 from quiebra.risk.subject import few_failures
 from quiebra.sources.demo import simulate
 from quiebra.validation.calibration import coverage
+from quiebra.validation.discrimination import by_group
+from quiebra.validation.judging import Resampling
 from quiebra.words import Words
 
 
@@ -68,3 +70,14 @@ def test_a_page_says_that_few_failures_were_learnt_from(base: Base) -> None:
     said = few_failures(few, Words("en"))
     assert said.startswith("The model learnt from 7 failures only") and f"{times:.1f} times" in said
     assert few_failures(few, Words("es")).startswith("El modelo aprendió de solo 7 quiebras")
+
+
+def test_a_group_with_hardly_a_failure_is_not_judged() -> None:
+    rng = np.random.default_rng(0)
+    rows = pl.DataFrame({
+        "company_id": [str(i) for i in range(400)], "fiscal_year": 2015, "sector": ["Health"] * 200 + ["Trade"] * 200,
+        "failed": [1] + [0] * 199 + [1] * 8 + [0] * 192, "pd_12m": rng.random(400) / 10,
+    })  # fmt: skip
+    health, trade = by_group(rows, "sector", Resampling(30, 0.95, 1))
+    assert (health["events"], health["auc"], health["interval"]["auc"]) == (1, None, [None, None])
+    assert trade["auc"] is not None and trade["interval"]["auc"][0] is not None

@@ -10,6 +10,7 @@ from typing import Any
 from quiebra.canonical import SourceInfo
 from quiebra.models.interval import FEW_FAILURES
 from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
+from quiebra.validation.judging import FAILURES_TO_TEST
 from quiebra.words import Words, mark
 
 FIGURES = (
@@ -99,11 +100,15 @@ def _quality(metrics: dict[str, Any]) -> str:
 def weak_points(
     metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any], words: Words = ENGLISH
 ) -> list[str]:
-    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed."""
-    years = {year: m for year, m in metrics["by_year"].items() if m.get("auc") is not None}
-    worst_year = min(years, key=lambda year: years[year]["auc"])
-    lines = [words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words))]
-    groups = [g for rows in (pack["groups"]["by_size"], pack["groups"]["by_sector"]) for g in rows if g.get("auc") is not None]
+    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed. Years and groups
+    with fewer than five failures say nothing about it."""
+    years = {year: m for year, m in metrics["by_year"].items() if m["events"] >= FAILURES_TO_TEST}
+    lines = []
+    if years:
+        worst_year = min(years, key=lambda year: years[year]["auc"])
+        lines.append(words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words)))
+    sized = (pack["groups"]["by_size"], pack["groups"]["by_sector"])
+    groups = [g for rows in sized for g in rows if g["events"] >= FAILURES_TO_TEST]
     if groups:
         worst = min(groups, key=lambda group: group["auc"])
         group, auc = escaped(words(worst["group"])), interval(worst, "auc", 3, words)

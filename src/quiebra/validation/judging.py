@@ -15,6 +15,10 @@ from quiebra.validation.bootstrap import Figures, firm_bootstrap
 from quiebra.validation.metrics import FIGURES, Judged
 
 
+FAILURES_TO_TEST = 5
+"""Below this many failures no group or grade is judged: resampling one failure gives an interval of its survivors' luck alone."""
+
+
 @dataclass(frozen=True)
 class Resampling:
     """How intervals are made: how many resamples of whole companies, at which confidence, from which seed."""

@@ -10,10 +10,10 @@ import polars as pl
 from quiebra.errors import TrainingError
 from quiebra.params import Validate
 from quiebra.validation.calibration import brier_parts, by_grade, coverage, hosmer_lemeshow, spiegelhalter
-from quiebra.validation.judging import Resampling, judge, paired, rounded, with_place
+from quiebra.validation.judging import FAILURES_TO_TEST, Resampling, judge, paired, rounded, with_place
 from quiebra.validation.stability import psi
 
-DEFAULT_TEST_YEARS, FAILURES_TO_TEST = 6, 5
+DEFAULT_TEST_YEARS = 6
 SCORES = {"blend": "pd_12m", "model": "pd_model", "altman": "pd_altman"}
 
 
