@@ -14,7 +14,6 @@ from quiebra.params import Validate
 from quiebra.validation.bootstrap import Figures, firm_bootstrap
 from quiebra.validation.metrics import FIGURES, Judged
 
-
 FAILURES_TO_TEST = 5
 """Below this many failures no group or grade is judged: resampling one failure gives an interval of its survivors' luck alone."""
 
