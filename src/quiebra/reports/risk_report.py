@@ -311,7 +311,7 @@ class RiskReport(Report):
     def about_shocks(self) -> str:
         """How shocks move PDs, and those that nothing could be worked out for."""
         words = self.words
-        idle = [words("{shock}: cannot be worked out, since no statement has it.", shock=words(name)) for name in self.losses["idle_shocks"]]
+        idle = [words("Not worked out, since no statement has what it moves: {shock}.", shock=words(name)) for name in self.losses["idle_shocks"]]
         return escaped(" ".join([words(ABOUT), *idle]))
 
     def losses_in_words(self) -> str:

@@ -141,7 +141,7 @@ class Stress(Page):
             levers = words("The economy in standard deviations of failure rates between years; to the right it is worse.")
         else:
             levers = ""
-        no_item = mark("{shock}: cannot be worked out, since no statement has it.")
+        no_item = mark("Not worked out, since no statement has what it moves: {shock}.")
         idle = [words(no_item, shock=words(name)) for name in self.base.losses["idle_shocks"]]
         parts = (economy.about(words), levers, words("Shocks hit every company’s statements, which go on adding up."),
                  words(directions.ABOUT), *idle)  # fmt: skip
