@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from quiebra.models import Chain, PdModel, walk
-from quiebra.models.interval import UNSEEN
 from quiebra.panel import Panel, label
 from quiebra.params import Params
 from quiebra.risk import with_grades
@@ -70,7 +69,7 @@ def other_ways(panel: Panel, features: pl.DataFrame, chain: Chain, params: Param
     scored = with_grades(chain.history, params.score).join(labels.select(*KEYS, "failed"), on=KEYS)
     recent = scored.filter(pl.col("fiscal_year").is_in(YEARS))
     grades = by_grade(recent, list(params.score.grades), 0.95)
-    fitted = [year for year, scorers in chain.scorers.items() if scorers["accounting"].spread != UNSEEN]
+    fitted = [year for year, scorers in chain.scorers.items() if scorers["accounting"].spread.fitted_on]
     known = scored.filter(pl.col("fiscal_year").is_in(fitted) & (pl.col("fiscal_year") <= panel.info.outcomes_through))
     pooled = two.history.filter(pl.col("fiscal_year").is_in(YEARS))
     judged = [table.join(labels.select(*KEYS, "failed"), on=KEYS) for table in (pooled, single)]

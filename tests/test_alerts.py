@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 
 from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
-from quiebra.alerts.measures import Light, company_measures, earlier, lights, model_measures, portfolio_measures
+from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
 from quiebra.alerts.rules import ALERTS, FOUND, change, found
 from quiebra.alerts.wording import MEASURES, overdue, said, sentence
 from quiebra.errors import AlertError, ParamsError
@@ -24,6 +24,7 @@ from quiebra.params import Params, check
 from quiebra.params.operations import KINDS, Rule
 from quiebra.risk import FinishedRun
 from quiebra.store.files import publication
+from quiebra.validation.monitoring import Light, lights
 from quiebra.words import Words, escaped
 from quiebra.workspace import Workspace
 
@@ -101,13 +102,17 @@ def test_measures_of_portfolio_and_model() -> None:
     assert row["cause"] == "2020-06"
     findings = pl.DataFrame(
         {
-            "measure": ["score_psi", "auc_shortfall", "auc_shortfall", "feature_csi"], "subject": ["scores"] * 3 + ["x"],
-            "fiscal_year": [2019, 2017, 2018, 2019], "status": ["watch", "alarm", "unknown", "alarm"],
+            "measure": ["score_psi", "auc_shortfall", "auc_shortfall", *["feature_csi"] * 4, "features_alarmed"],
+            "subject": ["scores"] * 3 + [*"wxyz"] + ["scores"],
+            "fiscal_year": [2019, 2017, 2018, *[2019] * 5],
+            "status": ["watch", "alarm", "unknown", "alarm", "watch", "ok", "unknown", "alarm"],
         }
     )  # fmt: skip
-    assert model_measures(findings).rows() == [("auc_shortfall", "2018", None), ("score_psi", "2019", 1.0)]
-    one_feature_off = Light("feature_csi", "ok", 1, 1)  # which is no alarm of the model
-    assert lights(findings) == [Light("score_psi", "watch", 1, 1), one_feature_off, Light("auc_shortfall", "unknown", 0, 1)]
+    assert model_measures(findings).rows() == [("auc_shortfall", "2018", None), ("features_alarmed", "2019", 2.0), ("score_psi", "2019", 1.0)]
+    assert lights(findings) == [
+        Light("score_psi", "watch", 1, 1, 2019), Light("auc_shortfall", "unknown", 0, 1, 2018),
+        Light("features_alarmed", "alarm", 1, 3, 2019),
+    ]  # fmt: skip
 
 
 def test_every_measure_has_words_in_both_languages() -> None:

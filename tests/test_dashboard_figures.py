@@ -17,6 +17,7 @@ from quiebra.errors import PanelError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
 from quiebra.risk import subject as subject_of
+from quiebra.risk.economy import Economy, YearSpread
 from quiebra.risk.shocks import KEYS, Desk, Shock
 from quiebra.settings import database_url
 from quiebra.words import LANGUAGES, Words
@@ -166,8 +167,8 @@ def test_scenarios_and_shocks_of_params_give_what_the_stage_wrote(base: Base) ->
 def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(finished: Path, with_series: bool) -> None:
     base = Base(Workspace(finished))
     if not with_series:
-        vars(base)["satellite"] = None
-    (lever,), worse_way = stress.economy(base), -1.0 if with_series else 1.0  # less growth, or years that are worse
+        vars(base)["economy"] = Economy(None, YearSpread(0.4, 0.2, 0.8), None, {}, 0.9)
+    (lever,), worse_way = base.economy.levers, -1.0 if with_series else 1.0  # less growth, or years that are worse
     assert lever == ("GDP_GROWTH" if with_series else "years")
     bad = Case({lever: 2.0 * worse_way}, Shock(revenue=-0.1))
     calm, worse = stress.under(base, Case({lever: worse_way})), stress.under(base, bad)

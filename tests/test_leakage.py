@@ -5,27 +5,66 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from conftest import default_params, walk_on
+from conftest import SMALL, default_params, merged, walk_on
+from scipy.stats import norm
 
-from quiebra.errors import LeakageError
+from quiebra.errors import LeakageError, ParamsError
 from quiebra.panel import Panel, label
 from quiebra.params import check
-from quiebra.validation.leakage import refuse_leaks
+from quiebra.validation.leakage import auc_interval, check_names, refuse_leaks
 from quiebra.validation.metrics import figures
 
 
-def test_a_planted_leaking_column_is_caught_by_name(features: pl.DataFrame, panel: Panel) -> None:
+def test_a_planted_leaking_column_is_suspected_by_name_and_has_two_ways_out(features: pl.DataFrame, panel: Panel) -> None:
     labels = label(panel.statements, panel.events)
-    assert refuse_leaks(features, labels)["auc_value"].max() < 0.97
+    table, found = refuse_leaks(features, labels)
+    assert table["auc"].max() < 0.97 and found == []
     outcome = features.join(
         labels.select("company_id", "fiscal_year", "failed"), on=["company_id", "fiscal_year"], maintain_order="left"
     )
     rng = np.random.default_rng(0)
     noisy = outcome["failed"].cast(pl.Float64) + rng.normal(0, 0.2, outcome.height)
-    with pytest.raises(LeakageError, match="court_flag"):
-        refuse_leaks(features.with_columns(court_flag=noisy), labels)
-    with pytest.raises(LeakageError, match="closing_note"):
+    planted = features.with_columns(court_flag=noisy)
+    with pytest.raises(LeakageError, match=r"suspicion.*court_flag: AUC \d\.\d+ \(\d\.\d+ to \d\.\d+\).*train\.drop_features.*validate\.accept_features"):
+        refuse_leaks(planted, labels)
+    with pytest.raises(LeakageError, match="where closing_note is missing"):
         refuse_leaks(features.with_columns(closing_note=pl.when(outcome["failed"] == 0).then(1.0)), labels)
+    table, found = refuse_leaks(planted, labels, accepted=["court_flag"])
+    assert [(suspicion.feature, suspicion.missing) for suspicion in found] == [("court_flag", False)]
+    assert 0.97 < found[0].low <= found[0].auc <= found[0].high
+    assert refuse_leaks(planted, labels, names=["current_ratio"])[1] == [], "what no model learns from is not looked at"
+
+
+def test_few_failures_raise_no_suspicion_by_luck() -> None:
+    """Of honest figures with an AUC of 0.93, looked at 130 at a time with 20 failures, some have 0.97 and more by chance."""
+    rng = np.random.default_rng(3)
+    failed = np.r_[np.ones(20), np.zeros(10_000)]
+    honest = rng.standard_normal((400, len(failed))) + 2.09 * failed
+    found = [auc_interval(failed, values, 0.025 / 130) for values in honest]
+    assert sum(auc > 0.97 for auc, _, _ in found) >= 3
+    assert max(low for _, low, _ in found) < 0.97
+    more = np.r_[np.ones(20), failed]
+    perfect, low, _ = auc_interval(more, more + 0.0, 0.025 / 130)
+    assert perfect == 1 and low > 0.97, "what tells all of 40 from all others is suspected all the same"
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(1.2, 1.0), (2.0, 1.5)])
+def test_the_interval_of_an_auc_holds_the_true_one(shift: float, spread: float) -> None:
+    rng = np.random.default_rng(7)
+    failed, true = np.r_[np.ones(30), np.zeros(600)], norm.cdf(shift / np.sqrt(1 + spread**2))
+    draws = [np.where(failed == 1, shift + spread * z, z) for z in rng.standard_normal((400, len(failed)))]
+    held = [low <= true <= high for _, low, high in (auc_interval(failed, values, 0.025) for values in draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_a_feature_that_is_dropped_is_not_learnt_and_a_misspelt_one_is_refused(small_panel: Panel) -> None:
+    dropped = ["liabilities_to_assets", "rank_ohlson_o"]
+    chain = walk_on(small_panel, check(default_params(**merged(SMALL, {"train": {"drop_features": dropped, "trees": 5, "later_trees": 5}}))))
+    for scorer in chain.model.scorers.values():
+        assert not set(dropped) & set(scorer.names)
+    check_names(dropped, "train.drop_features")
+    with pytest.raises(ParamsError, match=r"train\.drop_features: 'ohlson' is not a feature \(did you mean 'ohlson_o'\?\)"):
+        check_names(["ohlson"], "train.drop_features")
 
 
 def test_shuffled_labels_predict_nothing(panel: Panel, features: pl.DataFrame) -> None:

@@ -11,13 +11,14 @@ from conftest import SMALL, command, default_params
 
 from quiebra.errors import ParamsError, SourceError
 from quiebra.files import read_json
-from quiebra.models import Chain, PdModel
+from quiebra.models import Chain
 from quiebra.models.term import COLUMNS
 from quiebra.params import Portfolio, check
+from quiebra.risk.economy import Economy, Scenario, YearSpread
 from quiebra.risk.exposures import exposures
 from quiebra.risk.losses import loss_report
 from quiebra.risk.macro import Satellite, outcome_years
-from quiebra.risk.scenarios import scenario, scenario_scores
+from quiebra.risk.scenarios import scenario_scores
 
 PARAMS = check(default_params(**SMALL))
 SCORES = pl.DataFrame({"company_id": ["A", "B", "C"], "pd_12m": [0.01, 0.02, 0.10]})
@@ -81,14 +82,19 @@ def test_macro_of_the_year_that_outcomes_fall_in() -> None:
 SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.array([0.0, -0.4]), np.diag([0.0, 0.04]))
 
 
+ECONOMIES = {
+    "macro": Economy(SATELLITE, None, None, {}, 0.9), "years": Economy(None, YearSpread(0.3, 0.1, 0.6), None, {}, 0.9),
+}  # fmt: skip
+
+
 def test_scenarios_move_in_standard_deviations() -> None:
     options = PARAMS.stress.scenarios
-    severe = scenario(options["severe"], SATELLITE, 0.3)
-    assert severe.shift == pytest.approx(0.8) and severe.error == pytest.approx(0.4)
-    assert severe.ends(0.9) == pytest.approx((0.8 - 1.6449 * 0.4, 0.8 + 1.6449 * 0.4), abs=1e-4)
-    assert scenario(options["baseline"], SATELLITE, 0.3).shift == 0
-    adverse = scenario(options["adverse"], None, 0.3)
-    assert adverse.shift == pytest.approx(0.3) and adverse.source == "years"
+    severe = ECONOMIES["macro"].scenario(options["severe"])
+    assert severe.shift == pytest.approx(0.8)
+    assert severe.ends == pytest.approx((0.8 - 1.6449 * 0.4, 0.8 + 1.6449 * 0.4), abs=1e-4)
+    assert ECONOMIES["macro"].scenario(options["baseline"]) == Scenario(0.0), "nothing is moved, so that nothing has an interval"
+    assert ECONOMIES["years"].scenario(options["severe"]) == Scenario(0.6, 0.2, 1.2)
+    assert ECONOMIES["years"].scenario({"years": -1.0}) == Scenario(-0.3, -0.6, -0.1)
 
 
 def test_a_satellite_is_read_back_as_it_was_written() -> None:
@@ -97,11 +103,10 @@ def test_a_satellite_is_read_back_as_it_was_written() -> None:
     assert again.shift(again.state({"GDP_GROWTH": -2.0})) == pytest.approx((0.8, 0.4))
 
 
-@pytest.mark.parametrize("satellite", [SATELLITE, None])
-def test_worse_scenarios_give_higher_pds_at_every_horizon(small_chain: Chain, satellite: Satellite | None) -> None:
-    model: PdModel = small_chain.model
+@pytest.mark.parametrize("economy", ECONOMIES.values(), ids=ECONOMIES)
+def test_worse_scenarios_give_higher_pds_at_every_horizon(small_chain: Chain, economy: Economy) -> None:
     last = small_chain.history.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max())
-    moved = scenario_scores(last, model, PARAMS.stress, satellite, PARAMS.score)
+    moved = scenario_scores(last, PARAMS.stress, economy, PARAMS.score)
     assert moved.height == 3 * last.height
     mean = moved.group_by("scenario", maintain_order=True).agg(pl.col(COLUMNS).mean())
     assert mean["scenario"].to_list() == ["baseline", "adverse", "severe"]
@@ -109,6 +114,9 @@ def test_worse_scenarios_give_higher_pds_at_every_horizon(small_chain: Chain, sa
         assert mean[name].is_sorted() and mean[name].n_unique() == 3
     base = moved.filter(pl.col("scenario") == "baseline").join(last.select("company_id", now="pd_12m"), on="company_id")
     assert base["pd_12m"].to_list() == pytest.approx(base["now"].to_list())
+    assert base["pd_12m_low"].null_count() == base.height
+    moved = moved.filter(pl.col("scenario") != "baseline")
+    assert moved["pd_12m_low"].null_count() == 0
     assert moved.select((pl.col("pd_12m_low") <= pl.col("pd_12m") + 1e-12).all() & (pl.col("pd_12m") <= pl.col("pd_12m_high") + 1e-12).all()).item()
 
 

@@ -18,7 +18,7 @@ from quiebra.params import check
 from quiebra.risk import with_grades, yearly_migration
 from quiebra.validation.challengers import contest, walk_challengers
 from quiebra.validation.discrimination import accuracy_ratio, cap, size_group
-from quiebra.validation.judging import Resampling, judge, paired
+from quiebra.validation.judging import Resampling, judge, paired, with_place
 from quiebra.validation.metrics import Judged, figures
 from quiebra.validation.pack import blend_weights, groups, horizons, stability
 from quiebra.validation.sensitivity import sensitivity
@@ -117,7 +117,22 @@ def test_the_contest_is_on_the_same_rows(judged: pl.DataFrame, table: pl.DataFra
 def test_a_score_does_not_differ_from_itself(judged: pl.DataFrame) -> None:
     gap = paired(judged, "pd_12m", "pd_12m", HOW)
     assert gap["auc"] == 0 and gap["interval"]["auc"] == [0, 0]
-    assert judge(judged, "pd_12m", HOW)["auc"] == pytest.approx(Judged.rank(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy()).figures()["auc"], abs=1e-6)
+    one_year = judged.drop("fiscal_year")
+    assert judge(one_year, "pd_12m", HOW)["auc"] == pytest.approx(Judged.rank(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy()).figures()["auc"], abs=1e-6)
+
+
+def test_scores_of_each_years_own_model_are_compared_within_the_year() -> None:
+    """As yearly links of Altman's score do: each year ranks without fault, and the year without failures has the higher PDs."""
+    rows = pl.DataFrame({
+        "company_id": [f"{y}{i}" for y in (2015, 2016) for i in range(100)], "fiscal_year": [2015] * 100 + [2016] * 100,
+        "failed": [0] * 98 + [1] * 2 + [0] * 99 + [1], "pd_12m": [*(np.arange(100) / 1000), *(0.5 + np.arange(100) / 1000)],
+    })  # fmt: skip
+    found = judge(rows, "pd_12m", HOW)
+    assert (found["auc"], found["ks"], found["top_decile_capture"]) == pytest.approx((1.0, 1.0, 1.0), abs=0.006)
+    assert figures(rows["failed"].to_numpy(), rows["pd_12m"].to_numpy())["auc"] < 0.7, "pooled, it would look poor"
+    assert found["pd_over_observed"] == pytest.approx(rows["pd_12m"].sum() / 3), "levels are those of all years"
+    some = with_place(rows, "pd_12m").filter(pl.col("fiscal_year") == 2015).head(99)
+    assert some["pd_12m_place"].to_list() == pytest.approx([(i + 0.5) / 100 for i in range(99)]), "a group keeps its places among all"
 
 
 def test_blend_weights_have_intervals_between_nothing_and_all(small_chain: Chain, labels: pl.DataFrame, small_panel: Panel) -> None:

@@ -156,6 +156,8 @@ def ingest_lines(workspace: Workspace) -> list[str]:
 def result_lines(workspace: Workspace) -> list[str]:
     """Return eight lines of result, one for each doubt about the data, and the path of the report; before them what must be said
     of the model behind them, and a line on a newer model that is not in charge."""
+    from quiebra.validation.monitoring import lights
+
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
     scores, quality = read_table(workspace.scores / "scores.parquet"), FinishedRun(workspace).metrics
     w = quality["walk_forward"]
@@ -163,7 +165,7 @@ def result_lines(workspace: Workspace) -> list[str]:
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
     gates = quality["failed_gates"]
     verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
-    status = read_table(workspace.monitoring / "findings.parquet")["status"]
+    status = [light.status for light in lights(read_table(workspace.monitoring / "findings.parquet"))]
     newer = challenger(workspace, run["data"]["source"])
     return [
         *(f"{heading}: {said}" for heading, said in banners(run)),
@@ -175,6 +177,6 @@ def result_lines(workspace: Workspace) -> list[str]:
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         f"gates       {verdict}",
         *([] if newer is None else [f"challenger  {waiting(newer)}"]),
-        f"monitoring  {(status == 'alarm').sum()} of {len(status)} measures in alarm, {(status == 'watch').sum()} on watch",
+        f"monitoring  {status.count('alarm')} of {len(status)} measures in alarm, {status.count('watch')} on watch",
         f"report      {workspace.build / 'risk_report.html'}",
     ]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from quiebra.alerts.wording import MONITORED
 from quiebra.features.altman import SCORES
 from quiebra.models.term import COLUMNS
 from quiebra.params.operations import FLOORS, STATUSES
+from quiebra.validation.monitoring import lights
 
 ZONE_ORDER = ("safe", "grey", "distress")
 FEWEST_PEERS = 10
 """A sector of fewer companies is no measure of anything: its companies are compared with all."""
 COMPANY = tuple(FLOORS["company"])
-ORDER = ("ok", "unknown", "watch", "alarm")
-"""Statuses of monitoring, the worst last."""
 
 
 def company_measures(
@@ -113,42 +110,10 @@ def portfolio_measures(losses: Mapping[str, Any], shares: pl.DataFrame, as_of: d
     )
 
 
-@dataclass(frozen=True)
-class Light:
-    """Where something that monitoring measures stands in its latest year: its status, the worst of its subjects', and how many of
-    them are on watch or in alarm."""
-
-    measure: str
-    status: str
-    off: int
-    subjects: int
-
-
-def lights(findings: pl.DataFrame) -> list[Light]:
-    """Return one light for each thing that monitoring measures; see `quiebra.validation.monitoring.FINDINGS`.
-
-    What an old year showed is no news. One of many features in alarm is no alarm of the model: the share of them has a measure of
-    its own, so that ``feature_csi`` is always ok.
-    """
-    latest, found = _latest(findings), []
-    for measure in MONITORED:
-        rows = latest.filter(pl.col("measure") == measure)
-        if rows.height:
-            worst = max(rows["status"].to_list(), key=ORDER.index)
-            off = rows.filter(pl.col("status").is_in(["watch", "alarm"])).height
-            found.append(Light(measure, "ok" if measure == "feature_csi" else worst, off, rows.height))
-    return found
-
-
-def _latest(findings: pl.DataFrame) -> pl.DataFrame:
-    return findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure"))
-
-
 def model_measures(findings: pl.DataFrame) -> pl.DataFrame:
-    """Return subject (a measure of monitoring), cause and drift: its status in the latest year, of which there are several for
-    features; the cause is that year. See `quiebra.validation.monitoring.FINDINGS`."""
-    latest = _latest(findings).filter(pl.col("measure") != "feature_csi")
-    status = pl.col("status").replace_strict(
-        {s: float(i) for i, s in enumerate(STATUSES)}, return_dtype=pl.Float64, default=None
-    )
-    return latest.select(subject="measure", cause=pl.col("fiscal_year").cast(pl.String), drift=status).sort("subject")
+    """Return subject (a measure of monitoring), cause and drift: the status of its light; the cause is the year that it is of.
+    See `quiebra.validation.monitoring.lights`."""
+    place = {status: float(i) for i, status in enumerate(STATUSES)}
+    rows = [(light.measure, str(light.fiscal_year), place.get(light.status)) for light in lights(findings)]
+    schema = {"subject": pl.String, "cause": pl.String, "drift": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("subject")

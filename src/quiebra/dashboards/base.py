@@ -15,7 +15,7 @@ from quiebra.alerts.states import ALERTS, alerts
 from quiebra.errors import StoreError, WorkspaceError
 from quiebra.features.peers import Peers
 from quiebra.params import Labels, Params, Portfolio, Score, Stress, load
-from quiebra.risk.macro import Satellite
+from quiebra.risk.economy import Economy
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import Desk, recent_peers, recent_statements
 from quiebra.settings import database_url
@@ -107,10 +107,9 @@ class Base(FinishedRun):
         return table.join(given, on="company_id", how="left", maintain_order="left")
 
     @cached_property
-    def satellite(self) -> Satellite | None:
-        """The relation of failures to macro series that the run's scenarios were made with; None where it could fit none."""
-        plain = self.losses.get("satellite")
-        return Satellite.of(plain) if plain else None
+    def economy(self) -> Economy:
+        """What the run's scenarios were made with."""
+        return Economy.of(self.losses["economy"])
 
     @cached_property
     def peers(self) -> pl.DataFrame:
@@ -133,5 +132,6 @@ class Base(FinishedRun):
         """Raise WorkspaceError unless the run is whole: every page rests on these."""
         for name in ("run", "metrics", "published", "findings", "losses"):
             getattr(self, name)
-        if not {"options", "satellite"} <= self.losses.keys() or not (self.workspace.scores / "contributions.parquet").exists():
+        kept = {"options", "economy", "idle_shocks"} <= self.losses.keys()
+        if not kept or not (self.workspace.scores / "contributions.parquet").exists():
             raise WorkspaceError("the scores were made by an earlier version: run `quiebra run` to score again")

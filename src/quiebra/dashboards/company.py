@@ -19,7 +19,7 @@ from quiebra.items import ITEMS
 from quiebra.models import reasons
 from quiebra.risk import score_statements
 from quiebra.risk import subject as of_base
-from quiebra.risk.shocks import KEYS, Desk, hints, tornado
+from quiebra.risk.shocks import KEYS, Desk, hints, tornado, without_item
 from quiebra.risk.subject import Subject, texts
 from quiebra.words import Words, mark
 
@@ -144,19 +144,27 @@ def what_moves(subject: Subject, words: Words) -> list[tuple[str, float, float, 
     return [(words(LEVER_WORDS[lever]), down, now, up) for lever, down, now, up in rows]
 
 
+HALVED = {
+    "liabilities_to_assets": mark("Liabilities from {now} to {then} of assets would halve the PD, to {pd}."),
+    "ebitda_to_assets": mark("EBITDA from {now} to {then} of assets would halve the PD, to {pd}."),
+    "ebit_to_assets": mark("EBIT from {now} to {then} of assets would halve the PD, to {pd}."),
+    "net_income_to_assets": mark("Net income from {now} to {then} of assets would halve the PD, to {pd}."),
+}
+"""Ratio that shows a change → what is said of it."""
+UNKNOWN = {
+    "revenue": mark("What a change of revenue would do cannot be worked out: the statement has no revenue."),
+    "margin": mark("What a better margin would do cannot be worked out: the statement has no revenue."),
+    "rates": mark("What a change of rates would do cannot be worked out: the statement has no long-term debt."),
+    "market_value": mark("What a change of market value would do cannot be worked out: there is none."),
+}
+"""Lever → what is said where the statement lacks the item that it needs."""
+
+
 def halving(subject: Subject, words: Words) -> list[str]:
-    """Return sentences: the least change of one thing that halves the PD, by the model."""
-    said = {
-        "leverage": words(
-            "Liabilities from {now} to {then} of assets would halve the PD, to {pd}.", now="{now}", then="{then}", pd="{pd}"
-        ),
-        "margin": words(
-            "EBITDA from {now} to {then} of assets would halve the PD, to {pd}.", now="{now}", then="{then}", pd="{pd}"
-        ),
-    }
-    return [
-        said[lever].format(now=words.percent(now, 0), then=words.percent(then, 0), pd=words.percent(pd))
-        for lever, now, then, pd in hints(subject.desk, subject.company_id, steps=12)
-        .select("lever", "now", "then", "pd_12m")
-        .iter_rows()
-    ]
+    """Return sentences: the least change of one thing that halves the PD, by the model, and what could not be worked out."""
+    said = []
+    found = hints(subject.desk, subject.company_id, steps=12).select("ratio", "now", "then", "pd_12m")
+    for ratio, now, then, pd in found.iter_rows():
+        ends = next(e for d in range(4) if len(set(e := (words.percent(now, d), words.percent(then, d)))) > 1 or d == 3)
+        said.append(words(HALVED[ratio], now=ends[0], then=ends[1], pd=words.percent(pd)))
+    return said + [words(UNKNOWN[lever]) for lever in without_item(subject.desk, subject.company_id)]

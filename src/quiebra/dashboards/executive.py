@@ -7,13 +7,14 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.measures import lights
 from quiebra.alerts.wording import overdue, sentence, subject
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
+from quiebra.risk.subject import few_failures
 from quiebra.settings import database_url
 from quiebra.store import connect, earlier_month
+from quiebra.validation.monitoring import lights
 from quiebra.words import Words
 
 STANDING = {
@@ -144,9 +145,10 @@ def health(base: Base, words: Words) -> str:
         if not base.metrics["failed_gates"]
         else words("gates failed: {n}", n=len(base.metrics["failed_gates"]))
     )
-    return words(
+    said = words(
         "AUC {auc} over {years}, riskiest tenth holds {tenth} of failures, "
         "mean PD / observed {ratio}; {state}; model is {status}.",
         auc=words.number(w["auc"], 3), years=w["test_years"], tenth=words.percent(w["top_decile_capture"], 0),
         ratio=words.number(w["pd_over_observed"], 2), state=state, status=words(base.published["status"]),
     )  # fmt: skip
+    return " ".join(filter(None, [said, few_failures(base, words)]))

@@ -62,12 +62,18 @@ def swarm(base: Base, words: Words, count: int = 12) -> list[tuple[str, np.ndarr
 
 
 def drift(base: Base, words: Words) -> pl.DataFrame:
-    """Return measure, subject, year, value, limits and status of what is monitored, the worst first; only the latest year's."""
-    latest = base.findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure"))
+    """Return measure, subject, year, value, limits and status of what is monitored, the worst first; of the latest year, and
+    without what has no value."""
+    newest = pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure")
+    latest = base.findings.filter(newest, pl.col("value").is_not_null())
     order = {"alarm": 0, "watch": 1, "unknown": 2, "ok": 3}
     table = latest.sort(pl.col("status").replace_strict(order, default=4), "value", descending=[False, True])
     said = {name: words(title) for name, title in MONITORED.items()}
-    subject = [feature_words(s, words) if s in FEATURES_BY_NAME else words(s) for s in table["subject"]]
+    none_seen = words("{subject}; no failure was seen, so that it is at least this", subject=words("scores"))
+    subject = [
+        feature_words(s, words) if s in FEATURES_BY_NAME else none_seen if m == "pd_over_observed" and high is None else words(s)
+        for m, s, high in table.select("measure", "subject", "high").iter_rows()
+    ]
     return table.with_columns(measure=pl.col("measure").replace(said), subject=pl.Series(subject, dtype=pl.String))
 
 

@@ -12,9 +12,8 @@ from quiebra.models.term import COLUMNS
 from quiebra.risk.losses import expected_loss
 from quiebra.risk.macro import under_scenario
 from quiebra.risk.rating import migration
-from quiebra.risk.scenarios import Scenario, scenario
 from quiebra.risk.scoring import with_grades
-from quiebra.risk.shocks import Shock, reverse_stress
+from quiebra.risk.shocks import Shock, idle_levers, reverse_stress
 from quiebra.words import Words, mark
 
 LEVERS = {
@@ -45,11 +44,6 @@ def to_start_with(base: Base) -> str:
     return (calm if calm.height else base.scores).sort("pd_12m", "company_id", descending=[True, False])["company_id"][0]
 
 
-def economy(base: Base) -> list[str]:
-    """Return what the economy is moved by: the series that the run's scenarios rest on, or ``years`` where it had none."""
-    return list(base.satellite.series) if base.satellite else ["years"]
-
-
 def reach(base: Base, lever: str) -> tuple[float, float]:
     """Return how far a lever of the economy can be moved: at least as far as the scenarios of params go."""
     moves = [scenario.get(lever, 0.0) for scenario in base.params.stress.scenarios.values()]
@@ -59,21 +53,12 @@ def reach(base: Base, lever: str) -> tuple[float, float]:
 def in_scenario(base: Base, name: str) -> dict[str, float]:
     """Return the moves of a scenario in params."""
     moves = base.params.stress.scenarios[name]
-    return {lever: moves[lever] for lever in economy(base) if lever in moves}
+    return {lever: moves[lever] for lever in base.economy.levers if lever in moves}
 
 
-def _effects(base: Base, moves: dict[str, float]) -> dict[str, Scenario]:
-    """Return what moves of the economy do to the companies of each scorer."""
-    return {kind: scenario(moves, base.satellite, scorer.spread.year) for kind, scorer in base.model.scorers.items()}
-
-
-def _moved(base: Base, table: pl.DataFrame, shifts: dict[str, float]) -> pl.DataFrame:
-    """Return the table with its PDs after shifts by scorer."""
-    path = base.params.stress.path
-    return pl.concat(
-        under_scenario(rows, [share * shifts[str(kind)] for share in path])
-        for (kind,), rows in table.group_by("scorer", maintain_order=True)
-    ).sort("company_id")
+def _moved(base: Base, table: pl.DataFrame, shift: float) -> pl.DataFrame:
+    """Return the table with its PDs after a shift of the log-odds."""
+    return under_scenario(table, [share * shift for share in base.params.stress.path])
 
 
 def now(base: Base) -> pl.DataFrame:
@@ -89,9 +74,9 @@ def under(base: Base, case: Case) -> pl.DataFrame:
         table = table.select("company_id", "scorer").join(
             hit.select("company_id", *COLUMNS), on="company_id", maintain_order="left"
         )
-    effects = _effects(base, case.moves)
-    if any(effect.shift for effect in effects.values()):
-        table = _moved(base, table, {kind: effect.shift for kind, effect in effects.items()})
+    effect = base.economy.scenario(case.moves)
+    if effect.shift:
+        table = _moved(base, table, effect.shift)
     return with_grades(table, score).sort("company_id").select("company_id", "scorer", *COLUMNS, "rating", "watch")
 
 
@@ -111,11 +96,10 @@ def _loss(base: Base, table: pl.DataFrame) -> float:
 def loss_range(base: Base, case: Case) -> tuple[float, float] | None:
     """Return the portfolio's expected loss at both ends of the interval of what the economy does; None where it moves nothing,
     where that is not known, and with a shock, of whose error nothing is known."""
-    effects = _effects(base, case.moves)
-    if case.shock != Shock() or not any(effect.error for effect in effects.values()):
+    effect = base.economy.scenario(case.moves)
+    if case.shock != Shock() or effect.low is None:
         return None
-    ends = zip(*(effect.ends(base.model.confidence) for effect in effects.values()), strict=True)
-    low, high = (_loss(base, _moved(base, now(base), dict(zip(effects, end, strict=True)))) for end in ends)
+    low, high = (_loss(base, _moved(base, now(base), end)) for end in effect.ends)
     return low, high
 
 
@@ -143,9 +127,20 @@ def hit_hardest(base: Base, after: pl.DataFrame, words: Words) -> pl.DataFrame:
     return rows.with_columns(rise=pl.col("pd_12m") - pl.col("pd_before")).sort("rise", "company_id", descending=[True, False])
 
 
+def levers(base: Base) -> list[str]:
+    """Return the levers of a shock that move any company at all."""
+    return [lever for lever in LEVERS if lever not in idle_levers(base.desk)]
+
+
+def presets(base: Base) -> list[str]:
+    """Return the shocks of params that move any company at all."""
+    return [name for name in base.params.stress.shocks if name not in base.losses["idle_shocks"]]
+
+
 def reverse(base: Base, company_id: str, grade: str) -> list[tuple[str, float | None]]:
     """Return each lever and the least change of it alone that brings the company to ``grade`` or worse; None: none does."""
-    return list(reverse_stress(base.desk, company_id, WORST, grade, steps=20).items())
+    furthest = {lever: WORST[lever] for lever in WORST if lever in levers(base)}
+    return list(reverse_stress(base.desk, company_id, furthest, grade, steps=20).items())
 
 
 def shock_of(values: dict[str, float]) -> Shock:

@@ -25,6 +25,21 @@ FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
 
+AGES = ("years_published",)
+"""Features that count years: a panel that grows older moves them by itself."""
+
+
+def years_back() -> dict[str, int]:
+    """Return feature → how many years before its own statement it looks back, directly or through another feature; 0 for none."""
+    found: dict[str, int] = {}
+    for feature in FEATURES:
+        ranked = feature.name.removeprefix("sector_").removeprefix("rank_")
+        roots = [ranked] if ranked != feature.name else feature.expr.meta.root_names()
+        parted = [(root, lag) for root, _, lag in (root.partition("_lag") for root in roots)]
+        found[feature.name] = max((max(int(lag or 0), found.get(root, 0)) for root, lag in parted), default=0)
+    return found
+
+
 def market_based() -> frozenset[str]:
     """Return the names of the features that need a market value, directly or through another feature."""
     found: set[str] = {"market_value"}
@@ -68,11 +83,16 @@ def with_ratios(statements: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
 
 
-def features_of(rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None) -> pl.DataFrame:
-    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`."""
-    table = rows
-    for group in (_CHANGES, _DISTANCE):
-        table = table.with_columns(feature.expr.alias(feature.name) for feature in group)
+def features_of(
+    rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None, given: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`.
+
+    given: features of the same rows that are taken as they are instead of being worked out.
+    """
+    table, fixed = (rows, []) if given is None else (rows.with_columns(given), given.columns)
+    for group in (_CHANGES, *((feature,) for feature in _DISTANCE)):  # the distance reads the volatility
+        table = table.with_columns(feature.expr.alias(feature.name) for feature in group if feature.name not in fixed)
     reference = table if peers is None else peers
     table = with_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
     return altman_scores(table).select(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from quiebra.features.feature import Feature, log_million, mean_known, ratio
@@ -99,7 +101,7 @@ def _volatility(name: str, years: int) -> pl.Expr:
     return mean_known(steps).sqrt()
 
 
-_HISTORY = (
+_HISTORY = tuple(replace(feature, history=True) for feature in (
     made("loss_years", "Loss years of the last three", "profitability", "count of net_income < 0 in this year and the two before",
          OHLSON, "losses that last", pl.when(_c("net_income").is_not_null()).then(
              pl.sum_horizontal((value < 0).cast(pl.Float64) for value in _years("net_income", 3))), 1, "years"),
@@ -123,7 +125,7 @@ _HISTORY = (
          _c("log_market_value") - pl.max_horizontal(_years("log_market_value", 4)), -1, "ln"),
     made("years_published", "Years of published statements", "size", "fiscal_year minus the first one published, at most five",
          SHUMWAY, "the young fail more often", _c("years_published_raw"), unit="years"),
-)  # fmt: skip
+))  # fmt: skip
 
 
 def with_lags(table: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,8 @@ import polars as pl
 class Feature:
     """One model input: its definition, its words, why it is there and where it comes from. A missing input makes it missing.
 
-    sign: what economics is sure of: +1 a higher value is never safer, -1 never riskier, 0 not sure.
+    sign: what economics is sure of: +1 a higher value is never safer, -1 never riskier, 0 not sure. history: it says what several
+    years have been, and not what one statement says.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Feature:
     source: str
     expr: pl.Expr
     sign: int = 0
+    history: bool = False
 
 
 def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:

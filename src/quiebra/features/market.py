@@ -54,12 +54,13 @@ MARKET: tuple[Feature, ...] = (
 
 def distance_to_default() -> tuple[Feature, ...]:
     """Return the naive Merton distance and the asset volatility behind it. They read ``market_value_volatility`` and the
-    one-year change of the market value, so that they come after those."""
+    one-year change of the market value, so that they come after those; the distance reads the volatility's column."""
     equity = _c("market_value_volatility").clip(0.1, 1.5)
     share = _value / _market_assets
     volatility = share * equity + (1 - share) * (0.05 + 0.25 * equity)
     drift = _c("log_market_value_change1").clip(-1, 1)
-    distance = (ratio(_market_assets, _c("total_liabilities")).log() + drift - 0.5 * volatility**2) / volatility
+    moves = _c("asset_volatility")
+    distance = (ratio(_market_assets, _c("total_liabilities")).log() + drift - 0.5 * moves**2) / moves
     return (
         made("asset_volatility", "Volatility of the market value of assets", "market",
              "E/V s + (1 - E/V)(0.05 + 0.25 s), s = market_value_volatility in [0.1, 1.5]", MERTON,

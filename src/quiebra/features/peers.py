@@ -47,6 +47,7 @@ def _rank(feature: Feature, prefix: str, whom: str) -> Feature:
         source=SOURCE,
         expr=pl.col(f"{prefix}_{feature.name}"),
         sign=feature.sign,
+        history=feature.history,
     )
 
 

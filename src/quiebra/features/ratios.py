@@ -14,6 +14,8 @@ _assets, _liabilities, _current = _c("total_assets"), _c("total_liabilities"), _
 _working_capital = _c("current_assets") - _current
 LIQUID = _c("current_assets") - _c("inventory") - _c("receivables")
 """Current assets that are neither stock nor claims: cash and its like, where a source does not give cash itself."""
+LIABILITIES_ABOVE_ASSETS = -1.72
+"""What Ohlson's score adds once liabilities exceed assets: a step back, which corrects for the weight of leverage."""
 FUNDS = _c("net_income") + _c("depreciation_amortization")
 
 
@@ -110,7 +112,8 @@ RATIOS: tuple[Feature, ...] = (
          "-1.32 - 0.407 ln(TA) + 6.03 TL/TA - 1.43 WC/TA + 0.0757 CL/CA - 1.72 [TL > TA] - 2.37 NI/TA - 1.83 (NI + D&A)/TL",
          OHLSON, "nine signs of distress in one; the price index, FFO's tax and the NI terms over time are left out",
          -1.32 - 0.407 * log_million(_assets) + 6.03 * ratio(_liabilities, _assets) - 1.43 * ratio(_working_capital, _assets)
-         + 0.0757 * ratio(_current, _c("current_assets")).clip(0, 20) - 1.72 * (_liabilities > _assets).cast(pl.Float64)
+         + 0.0757 * ratio(_current, _c("current_assets")).clip(0, 20)
+         + LIABILITIES_ABOVE_ASSETS * (_liabilities > _assets).cast(pl.Float64)
          - 2.37 * ratio(_c("net_income"), _assets) - 1.83 * ratio(FUNDS, _liabilities).clip(-20, 20), 1, "score"),
     made("zmijewski", "Zmijewski's score", "composite", "-4.336 - 4.513 NI/TA + 5.679 TL/TA + 0.004 CA/CL", ZMIJEWSKI,
          "losses and leverage in one", -4.336 - 4.513 * ratio(_c("net_income"), _assets)

@@ -13,7 +13,7 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_links
 from quiebra.models.blend import MIN_FAILURES, Blend, fit_blend
-from quiebra.models.interval import fit_spread, level_trust
+from quiebra.models.interval import assumed_spread, fit_spread, level_trust
 from quiebra.models.scorer import Scorer, feature_names, later_log_odds
 from quiebra.models.term import HORIZONS, fit_term
 from quiebra.models.trees import MIN_FAILURES as MIN_LEARNT
@@ -43,12 +43,18 @@ def later_target(table: pl.DataFrame) -> Target:
     return Target(failed / periods, periods.astype(np.float64))
 
 
+def features_learnt(kind: str, rows: pl.DataFrame, train: Train) -> tuple[str, ...]:
+    """Return the features that a kind learns from: those it may take, without what params drop and what no row has."""
+    dropped = set(train.drop_features)
+    return tuple(name for name in feature_names(kind) if name not in dropped and rows[name].null_count() < rows.height)
+
+
 def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer | None:
     """Fit a kind's trees and Altman lines, uncalibrated. rows: features with outcomes (see `quiebra.panel.outlook`).
 
     None where there are too few failures to learn from. With too few later failures the near trees stand in for the later.
     """
-    names = tuple(name for name in feature_names(kind) if rows[name].null_count() < rows.height)
+    names = features_learnt(kind, rows, train)
     first = rows.filter(pl.col("years_known") >= 1)
     target = near_target(first)
     if target.failures < MIN_LEARNT or target.rate >= 1:
@@ -65,11 +71,17 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
     altman = altman_log_odds(first, links, market=kind == "market")
     base = float(np.nanmean(altman)) if np.isfinite(altman).any() else 0.0
     weight = 1.0 if train.blend_weight is None else train.blend_weight
-    return Scorer(kind, near, later, links, base, train.near_share, train.near_decay, Blend(weight, 0.0, 1.0, 0))
+    return Scorer(
+        kind, near, later, links, base, train.near_share, train.near_decay, Blend(weight, 0.0, 1.0, 0),
+        spread=assumed_spread(target.failures),
+    )  # fmt: skip
 
 
 def calibrate(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer:
-    """Fit blend, calibration of each horizon and spread on out-of-time parts of earlier years with their outcomes."""
+    """Fit blend, calibration of each horizon and spread on out-of-time parts of earlier years with their outcomes.
+
+    With fewer than ten failures the model stands as it is, and so does the spread that was assumed for it.
+    """
     first = past.filter(pl.col("years_known") >= 1)
     failed = near_target(first).share
     model, altman = (first[name].fill_null(np.nan).to_numpy() for name in ("log_odds_model", "log_odds_altman"))

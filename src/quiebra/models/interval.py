@@ -9,14 +9,24 @@ from scipy.special import expit, logit, ndtri
 
 PRIOR_YEARS, PRIOR_SPREAD = 2.0, 0.25
 """Before years are seen their failures are taken to differ by a quarter, with the weight of two years."""
+FEW = 20.0
+"""Failures at which the doubt that there is without any has fallen to a quarter."""
+FEW_FAILURES = 50
+"""Below this many failures learnt from or judged, pages say how little figures rest on."""
+YEARS_APART = 0.7
+"""Log-odds by which years differ where nothing is known of them: about as the failure rates of rated companies have worldwide."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard error of log-odds: sqrt(x' covariance x + year²), x = (1, blended log-odds before calibration)."""
+    """Standard error of log-odds: sqrt(x' covariance x + year²), x = (1, blended log-odds before calibration).
+
+    fitted_on: out-of-time failures that it was estimated on; 0: too few, so that it is assumed.
+    """
 
     covariance: list[list[float]]
     year: float
+    fitted_on: int = 0
 
     def standard_error(self, blended: np.ndarray) -> np.ndarray:
         x = np.column_stack([np.ones(len(blended)), blended])
@@ -39,10 +49,17 @@ def fit_spread(blended: np.ndarray, log_odds: np.ndarray, failed: np.ndarray, co
     covariance = bread @ (scores.T @ scores) @ bread
     _, when = np.unique(year, return_inverse=True)
     observed, expected = np.bincount(when, failed), np.bincount(when, pd)
-    prior = PRIOR_YEARS * expected.mean() ** 2
-    excess = float(np.sum((observed - expected) ** 2 - expected)) + prior * PRIOR_SPREAD**2
+    prior, failures = PRIOR_YEARS * expected.mean() ** 2, int(failed.sum())
+    excess = float(np.sum((observed - expected) ** 2 - expected)) + prior * _prior_variance(failures)
     variance = max(excess, 0.0) / float(np.sum(expected**2) + prior)
-    return Spread(covariance.tolist(), float(np.sqrt(variance)))
+    return Spread(covariance.tolist(), float(np.sqrt(variance)), failures)
+
+
+def _prior_variance(failures: int) -> float:
+    """Return the variance of a level's error before years are looked at: as between unknown years without failures, and soon as
+    PRIOR_SPREAD says."""
+    doubt = (FEW / (FEW + failures)) ** 2
+    return PRIOR_SPREAD**2 + (YEARS_APART**2 - PRIOR_SPREAD**2) * doubt
 
 
 def level_trust(spread: Spread, centre: float, years: int) -> float:
@@ -51,11 +68,14 @@ def level_trust(spread: Spread, centre: float, years: int) -> float:
     Rows of one year share its luck, so that many failures in few years say little about the years to come.
     """
     own = float(spread.standard_error(np.array([centre]))[0] ** 2 - spread.year**2)
-    return PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + own + spread.year**2 / years)
+    prior = _prior_variance(spread.fitted_on)
+    return prior / (prior + own + spread.year**2 / years)
 
 
-UNSEEN = Spread([[0.0, 0.0], [0.0, 0.0]], 0.5)
-"""What is assumed where there are too few out-of-time failures to judge: half a unit of log-odds."""
+def assumed_spread(failures: float) -> Spread:
+    """Return what is assumed where there are too few out-of-time failures to judge: years as far apart as unknown ones, and a
+    base rate learnt from so many failures, whose logarithm has a variance of 1 / (failures + ½)."""
+    return Spread([[1 / (failures + 0.5), 0.0], [0.0, 0.0]], YEARS_APART)
 
 
 def error_within(pd: np.ndarray, high: np.ndarray, confidence: float) -> np.ndarray:

@@ -75,7 +75,8 @@ class PdModel:
         """
         result = np.zeros(table.height)
         for scorer, rows in self._rows(table):
-            usual = [name for name, share in self.card["missing_share"][scorer.kind].items() if share < USUALLY_THERE]
+            shares = self.card["missing_share"][scorer.kind]
+            usual = [name for name in scorer.names if shares[name] < USUALLY_THERE]
             result[rows] = table[rows].select(pl.mean_horizontal(pl.col(name).is_null() for name in usual)).to_series()
         return pl.Series("blind_share", result)
 

@@ -11,7 +11,7 @@ import polars as pl
 from quiebra.features import FEATURES_BY_NAME, market_based
 from quiebra.models.altman_link import Line, altman_log_odds
 from quiebra.models.blend import Blend
-from quiebra.models.interval import UNSEEN, Spread, bounds
+from quiebra.models.interval import Spread, assumed_spread, bounds
 from quiebra.models.term import COLUMNS, HORIZONS, Term, cumulative, near_share
 from quiebra.models.trees import contributions, design, margin
 
@@ -45,7 +45,7 @@ class Scorer:
     near_decay: float
     blend: Blend
     term: Term = Term(0.0, 1.0, 0)  # noqa: RUF009
-    spread: Spread = field(default=UNSEEN)
+    spread: Spread = field(default_factory=lambda: assumed_spread(0))
 
     @property
     def market(self) -> bool:

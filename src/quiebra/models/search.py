@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 
 from quiebra.errors import TrainingError
-from quiebra.models.fit import near_target
-from quiebra.models.scorer import feature_names
+from quiebra.models.fit import features_learnt, near_target
 from quiebra.models.trees import MIN_FAILURES, Target, design, fit_trees, margin
 from quiebra.panel.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
@@ -37,7 +36,7 @@ class Folds:
         end = dt.date(last_year + 1, 12, 31)
         known = known_outcomes(statements, events, labels, known_at=end, last_year=last_year).filter(pl.col("years_known") >= 1)
         rows = known.filter(pl.col("fiscal_year") >= first_year).drop("period_end").join(features, on=KEYS, maintain_order="left")
-        self.names = tuple(name for name in feature_names("market") if rows[name].null_count() < rows.height)
+        self.names = features_learnt("market", rows, train)
         self._inputs, self._failed = design(rows, self.names), near_target(rows).share
         self._year = rows["fiscal_year"].to_numpy()
         start = first_year + train.min_years + train.embargo_years

@@ -22,6 +22,7 @@ from quiebra.params.faults import WORDS
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
 from quiebra.params.section import Line, Section, Share, Year
+from quiebra.params.stress import Stress
 from quiebra.plain_yaml import LARGEST, read_yaml
 from quiebra.workspace import Workspace
 
@@ -107,6 +108,7 @@ class Train(Section):
     near_decay: Share
     interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
+    drop_features: list[str]
     search: Search
 
 
@@ -145,6 +147,7 @@ class Validate(Section):
     last_test_year: Year | None
     bootstrap: Annotated[int, Field(ge=20, le=100_000)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    accept_features: list[str]
     gates: Gates
 
 
@@ -199,23 +202,6 @@ def _in_raw(path: str | None) -> str | None:
     if path is not None and not path.startswith("data/raw/"):
         raise Refused("must be in data/raw, where a change of the file is seen")
     return path
-
-
-class Stress(Section):
-    macro: dict[str, Literal["level", "change"]]
-    scenarios: Annotated[dict[str, dict[str, float]], Field(min_length=1)]
-    path: Annotated[list[float], Field(min_length=5, max_length=5)]
-    shocks: dict[str, dict[Literal["revenue", "rates", "margin", "leverage", "market_value"], float]]
-
-    @model_validator(mode="after")
-    def _known_moves(self) -> Stress:
-        for name, moves in self.scenarios.items():
-            for move in moves:
-                if move != "years" and move not in self.macro:
-                    known = [*self.macro, "years"]
-                    near = did_you_mean(move, known)
-                    raise Refused("scenarios.{name}: '{move}' is not in stress.macro{near}", name=name, move=move, near=near)
-        return self
 
 
 class Portfolio(FileFormat):

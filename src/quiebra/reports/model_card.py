@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from quiebra.canonical import SourceInfo
+from quiebra.models.interval import FEW_FAILURES
 from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
+from quiebra.validation.judging import FAILURES_TO_TEST
 from quiebra.words import Words, mark
 
 FIGURES = (
@@ -29,7 +31,7 @@ def model_card(
         *simulated,
         _what(model, card),
         "## Made from",
-        table([{"": name, "value": value} for name, value in _made_from(model, card, source)]),
+        table([{"": name, "value": value} for name, value in _made_from(model, card, source, metrics)]),
         "## Quality, out of time",
         _quality(metrics),
         table([{"test": r["words"], "value": amount(r["value"], 3), "verdict": r["verdict"]} for r in metrics["verdict"]]),
@@ -55,7 +57,9 @@ def _what(model: dict[str, Any], card: dict[str, Any]) -> str:
     )
 
 
-def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo) -> list[tuple[str, str]]:
+def _made_from(
+    model: dict[str, Any], card: dict[str, Any], source: SourceInfo, metrics: dict[str, Any]
+) -> list[tuple[str, str]]:
     labels = card["params"]["labels"]
     spread = next(iter(model["scorers"].values()))["spread"]["year"]
     return [
@@ -66,7 +70,20 @@ def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo) 
         ("companies that left alive", labels["alive_exits"]),
         ("embargo", f"{card['embargo_years']} year(s)"),
         ("years differ by", f"{spread:.2f} in log-odds"),
+        ("features left out (train.drop_features)", ", ".join(card["params"]["train"].get("drop_features", [])) or "none"),
+        ("suspected of leakage, and accepted (validate.accept_features)", _accepted(metrics)),
     ]
+
+
+def _accepted(metrics: dict[str, Any]) -> str:
+    """Return the features that rank failures suspiciously well and that somebody accepted, with their AUC alone."""
+    rows = metrics.get("leakage", {}).get("accepted", [])
+    texts = [
+        f"{row['feature']}{' where it is missing' if row['missing'] else ''} (AUC {row['auc']:.3f}, {row['interval'][0]:.3f} to "
+        f"{row['interval'][1]:.3f})"
+        for row in rows
+    ]
+    return ", ".join(texts) or "none"
 
 
 def _quality(metrics: dict[str, Any]) -> str:
@@ -83,15 +100,22 @@ def _quality(metrics: dict[str, Any]) -> str:
 def weak_points(
     metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any], words: Words = ENGLISH
 ) -> list[str]:
-    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed."""
-    years = {year: m for year, m in metrics["by_year"].items() if m.get("auc") is not None}
-    worst_year = min(years, key=lambda year: years[year]["auc"])
-    lines = [words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words))]
-    groups = [g for rows in (pack["groups"]["by_size"], pack["groups"]["by_sector"]) for g in rows if g.get("auc") is not None]
+    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed. Years and groups
+    with fewer than five failures say nothing about it."""
+    years = {year: m for year, m in metrics["by_year"].items() if m["events"] >= FAILURES_TO_TEST}
+    lines = []
+    if years:
+        worst_year = min(years, key=lambda year: years[year]["auc"])
+        lines.append(words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words)))
+    sized = (pack["groups"]["by_size"], pack["groups"]["by_sector"])
+    groups = [g for rows in sized for g in rows if g["events"] >= FAILURES_TO_TEST]
     if groups:
         worst = min(groups, key=lambda group: group["auc"])
         group, auc = escaped(words(worst["group"])), interval(worst, "auc", 3, words)
         lines.append(words("Worst group of companies: {group}, AUC {auc}.", group=group, auc=auc))
+    judged = metrics["walk_forward"]["events"]
+    if judged < FEW_FAILURES:
+        lines.append(words("Only {n} failures could be judged, so that every figure of quality is rough.", n=judged))
     off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
     lines.append(
         words("Mean PD outside Jeffreys' interval in grade(s) {grades}.", grades=", ".join(off)) if off

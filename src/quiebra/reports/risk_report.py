@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.measures import lights
+from quiebra.validation.monitoring import lights, not_compared
 from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, by_subject, sentence, subject
 from quiebra.errors import Said
 from quiebra.files import read_json
@@ -18,6 +18,9 @@ from quiebra.panel.quality import warnings_of
 from quiebra.params import StageParams, for_stage
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
+from quiebra.risk.directions import ABOUT
+from quiebra.risk.economy import Economy
+from quiebra.risk.subject import few_failures, left_out
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -129,14 +132,15 @@ class RiskReport(Report):
 
     def sure(self) -> str:
         words, quality = self.words, self.metrics["walk_forward"]
-        return words(
+        said = words(
             "**How sure.** Over fiscal years {years} the model, scoring each year from earlier years alone, ranked a company that failed "
-            "above one that did not in {auc} of pairs; the riskiest tenth of companies held {tenth} of all {events} failures, and mean "
-            "PD was {ratio} times the rate that was observed. {health}",
+            "above one of the same year that did not in {auc} of pairs; the riskiest tenth of each year's companies held {tenth} of all "
+            "{events} failures, and mean PD was {ratio} times the rate that was observed. {health}",
             years=quality["test_years"], auc=words.percent(quality["auc"], 1), events=quality["events"],
             tenth=words.percent(quality["top_decile_capture"], 0), ratio=words.number(quality["pd_over_observed"], 2),
             health=self._health(),
         )  # fmt: skip
+        return " ".join(filter(None, [said, few_failures(self, words)]))
 
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
@@ -270,27 +274,35 @@ class RiskReport(Report):
     # Stress
 
     @cached_property
+    def economy(self) -> Economy:
+        return Economy.of(self.losses["economy"])
+
+    def about_scenarios(self) -> str:
+        """What scenarios rest on, or why there are none."""
+        return escaped(self.economy.about(self.words))
+
+    @cached_property
     def scenario_means(self) -> pl.DataFrame:
-        """scenario (in words) and mean pd_12m … pd_60m, in the order of params."""
-        rows = pl.DataFrame(self.losses["scenarios"]).with_columns(
-            scenario=pl.col("scenario").map_elements(self.words, return_dtype=pl.String)
-        )
-        return rows.select("scenario", "^pd_.*m$")
+        """scenario (in words) and mean pd_12m … pd_60m, in the order of params; no rows where no scenario can be shown."""
+        return pl.DataFrame([{**row, "scenario": self.words(row["scenario"])} for row in self.losses["scenarios"]])
 
     def scenarios(self) -> str:
-        words, exposure = self.words, self.losses["exposure"]
+        words = self.words
         rows = [
             {
                 words("scenario"): words(s["scenario"]), words("mean PD"): words.percent(s["pd_12m"]),
                 words("over five years"): words.percent(s["pd_60m"], 1), words("on watch"): words.number(s["watch"]),
-                words("expected loss, of the exposure"): words(
-                    "{value} ({low} to {high})", value=words.percent(s["loss_expected"] / exposure),
-                    low=words.percent(s["loss_low"] / exposure), high=words.percent(s["loss_high"] / exposure),
-                ),
+                words("expected loss, of the exposure"): self._loss(s),
             }
             for s in self.losses["scenarios"]
         ]  # fmt: skip
         return table(rows)
+
+    def _loss(self, scenario: Mapping[str, Any]) -> str:
+        """Return the expected loss of a scenario, with its interval where there is one."""
+        words, ends = self.words, ("expected", "low", "high")
+        value, low, high = (None if (v := scenario[f"loss_{end}"]) is None else words.percent(v / self.losses["exposure"]) for end in ends)
+        return str(value) if low is None else words("{value} ({low} to {high})", value=value, low=low, high=high)
 
     def firm_shocks(self) -> str:
         words = self.words
@@ -300,6 +312,12 @@ class RiskReport(Report):
             for shock, pd, n in means.iter_rows()
         ]
         return table(rows)
+
+    def about_shocks(self) -> str:
+        """How shocks move PDs, and those that nothing could be worked out for."""
+        words = self.words
+        idle = [words("Not worked out, since no statement has what it moves: {shock}.", shock=words(name)) for name in self.losses["idle_shocks"]]
+        return escaped(" ".join([words(ABOUT), *idle]))
 
     def losses_in_words(self) -> str:
         words, found = self.words, self.losses
@@ -350,6 +368,10 @@ class RiskReport(Report):
         head = self.words("Doubts about the data as a whole:")
         lines = [f"- {escaped(self.words.say(said))}" for said in self.data_doubts]
         return "\n".join([head, "", *lines]) if lines else ""
+
+    def not_monitored(self) -> str:
+        """The features whose drift could not be judged; nothing where all could."""
+        return escaped(left_out(self.findings, self.words)) if not_compared(self.findings) else ""
 
     def data_rows(self) -> str:
         words, q = self.words, self.data_quality

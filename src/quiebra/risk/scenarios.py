@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
-from scipy.special import ndtri
 
-from quiebra.models import PdModel
 from quiebra.models.term import COLUMNS
 from quiebra.params import Score, Stress
-from quiebra.risk.macro import Satellite, under_scenario
+from quiebra.risk.economy import Economy
+from quiebra.risk.macro import under_scenario
 from quiebra.risk.scoring import with_grades
 
-
-@dataclass(frozen=True)
-class Scenario:
-    """A shift of the log-odds of failure within a year, its standard error, and what it came from: ``macro`` or ``years``."""
-
-    shift: float
-    error: float
-    source: str
-
-    def ends(self, confidence: float) -> tuple[float, float]:
-        """Return the shifts at both ends of an interval: how sure the relation to the economy is, not how sure a PD is."""
-        width = ndtri((1 + confidence) / 2)
-        return self.shift - width * self.error, self.shift + width * self.error
+SCENARIOS = {
+    "scenario": pl.String, "company_id": pl.String, "shift": pl.Float64,
+    **dict.fromkeys((*COLUMNS, "pd_12m_low", "pd_12m_high"), pl.Float64), "rating": pl.String, "watch": pl.Boolean,
+}  # fmt: skip
 
 
-def scenario(moves: Mapping[str, float], satellite: Satellite | None, spread: float) -> Scenario:
-    """Return what moves of the economy do. Where there is a satellite: moves of its series, in standard deviations of their
-    yearly values; elsewhere ``years``, in standard deviations between years (``spread``, of log-odds)."""
-    if satellite is None:
-        return Scenario(moves.get("years", 0.0) * spread, 0.0, "years")
-    return Scenario(*satellite.shift(satellite.state(moves)), "macro")
-
-
-def scenario_scores(
-    scores: pl.DataFrame, model: PdModel, options: Stress, satellite: Satellite | None, score: Score
-) -> pl.DataFrame:
+def scenario_scores(scores: pl.DataFrame, options: Stress, economy: Economy, score: Score) -> pl.DataFrame:
     """Return scenario, company_id, shift, pd_12m … pd_60m, pd_12m_low, pd_12m_high, rating and watch: every company in each.
 
-    Year k of a scenario has ``path[k − 1]`` of its shift. low and high are at the ends of its shift, at the model's confidence.
+    Year k of a scenario has ``path[k − 1]`` of its shift. low and high are at the ends of its shift's interval: how sure the
+    relation to the economy is, not how sure a PD is; missing where that is not known. Without rows where nothing is known about
+    the economy.
     """
-    pieces = []
-    for kind, scorer in model.scorers.items():
-        own = scores.filter(pl.col("scorer") == kind).select("company_id", *COLUMNS)
-        for name, moves in options.scenarios.items() if own.height else ():
-            case = scenario(moves, satellite, scorer.spread.year)
-            bottom, top = case.ends(model.confidence)
-            low, middle, high = (
-                under_scenario(own, [share * shift for share in options.path]) for shift in (bottom, case.shift, top)
-            )
-            pieces.append(middle.with_columns(
-                scenario=pl.lit(name), shift=pl.lit(case.shift), pd_12m_low=low["pd_12m"], pd_12m_high=high["pd_12m"]
-            ))  # fmt: skip
+    own, pieces = scores.select("company_id", *COLUMNS), []
+    for name, moves in options.scenarios.items() if economy.levers else ():
+        case = economy.scenario(moves)
+        low, middle, high = (
+            under_scenario(own, [share * shift for share in options.path]) for shift in (case.ends[0], case.shift, case.ends[1])
+        )
+        known = case.low is not None
+        pieces.append(middle.with_columns(
+            scenario=pl.lit(name), shift=pl.lit(case.shift), pd_12m_low=pl.when(known).then(low["pd_12m"]),
+            pd_12m_high=pl.when(known).then(high["pd_12m"]),
+        ))  # fmt: skip
+    if not pieces:
+        return pl.DataFrame(schema=SCENARIOS)
     order = {name: place for place, name in enumerate(options.scenarios)}
-    columns = ("scenario", "company_id", "shift", *COLUMNS, "pd_12m_low", "pd_12m_high", "rating", "watch")
-    return with_grades(pl.concat(pieces), score).select(columns).sort(pl.col("scenario").replace_strict(order), "company_id")
+    rows = with_grades(pl.concat(pieces), score).select(list(SCENARIOS))
+    return rows.sort(pl.col("scenario").replace_strict(order), "company_id")
+
+
+def scenario_totals(moved: pl.DataFrame, held: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one row a scenario, in the order of `scenario_scores`: mean PDs, companies on watch, shift, and the portfolio's
+    expected loss with low and high, as plain JSON values. held: company_id, exposure and lgd."""
+    at_stake = held.select("company_id", at_stake=pl.col("lgd") * pl.col("exposure"))
+    ends = {"expected": "pd_12m", "low": "pd_12m_low", "high": "pd_12m_high"}
+    losses = {
+        f"loss_{name}": pl.when(pl.col(column).is_not_null().all()).then((pl.col(column) * pl.col("at_stake")).sum())
+        for name, column in ends.items()
+    }
+    means = moved.group_by("scenario", maintain_order=True).agg(
+        pl.col(*COLUMNS).mean(), watch=pl.col("watch").sum(), shift=pl.col("shift").mean()
+    )
+    of_held = moved.join(at_stake, on="company_id").group_by("scenario").agg(**losses)
+    return means.join(of_held, on="scenario", maintain_order="left").with_columns(pl.selectors.float().round(9)).to_dicts()

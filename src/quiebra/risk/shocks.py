@@ -10,9 +10,11 @@ import polars as pl
 
 from quiebra.features import features_of, with_past, with_ratios
 from quiebra.features.peers import Peers
+from quiebra.features.ratios import LIABILITIES_ABOVE_ASSETS
 from quiebra.models import PdModel
 from quiebra.models.term import COLUMNS
 from quiebra.params import Score
+from quiebra.risk.directions import VOLATILITY, held
 from quiebra.risk.scoring import with_grades
 
 TAX = 0.25
@@ -20,6 +22,12 @@ VARIABLE_SHARE = 0.7
 """Of operating expenses, where a source gives no cost of goods sold: what moves with revenue."""
 KEYS = ["company_id", "fiscal_year", "available_at"]
 LEVER = "shock_"
+WORSE = {"revenue": -1, "rates": 1, "margin": -1, "leverage": 1, "market_value": -1}
+"""Lever of a `Shock` → the way in which it makes a company riskier."""
+
+
+NEEDS = {"revenue": "revenue", "rates": "long_term_debt", "margin": "revenue", "market_value": "market_value"}
+"""Lever of a `Shock` → the item without which it does nothing to a statement."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,11 @@ class Shock:
 
 def shocked(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
     """Return statements after a shock to all of them; see `each_shocked`."""
-    return each_shocked(statements.with_columns(pl.lit(size).alias(LEVER + name) for name, size in asdict(shock).items()))
+    return each_shocked(_with_levers(statements, shock))
+
+
+def _with_levers(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
+    return statements.with_columns(pl.lit(float(size)).alias(LEVER + name) for name, size in asdict(shock).items())
 
 
 def each_shocked(statements: pl.DataFrame) -> pl.DataFrame:
@@ -92,6 +104,14 @@ def each_shocked(statements: pl.DataFrame) -> pl.DataFrame:
     return after.select(name for name in statements.columns if not name.startswith(LEVER))
 
 
+def _without_step(rows: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Return ratios ``after`` a shock with Ohlson's score as if its step were where it was: a company that the shock takes beyond
+    it would look safer for having lost the last of its equity."""
+    above = after["liabilities_to_assets"] > 1
+    crossed = above.cast(pl.Int8) - (rows["liabilities_to_assets"] > 1).cast(pl.Int8)
+    return after.with_columns(pl.col("ohlson_o") - LIABILITIES_ABOVE_ASSETS * crossed)
+
+
 def recent_peers(features: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
     """Return the peers that any current company is ranked among: the same ranks from far fewer rows.
 
@@ -130,11 +150,17 @@ class Desk:
         """The current statements with their past, which no shock changes."""
         return with_past(self.statements, self.companies, self.current.select(KEYS)).sort("company_id")
 
+    @cached_property
+    def before(self) -> pl.DataFrame:
+        """Their features as they are."""
+        return features_of(self.rows, self.peers)
+
     def under(self, shocks: dict[str, Shock]) -> pl.DataFrame:
         """Return shock, company_id, pd_12m … pd_60m, rating and watch: each current company under each shock."""
         wanted = ("company_id", *COLUMNS, "rating", "watch")
         return pl.concat(
-            self._scored(shocked(self.rows, shock)).select(pl.lit(name).alias("shock"), *wanted) for name, shock in shocks.items()
+            self._scored(_with_levers(self.rows, shock), self.before).select(pl.lit(name).alias("shock"), *wanted)
+            for name, shock in shocks.items()
         )
 
     def of(self, company: str, shocks: dict[str, Shock]) -> pl.DataFrame:
@@ -144,11 +170,40 @@ class Desk:
         rows = self.rows.filter(pl.col("company_id") == company).join(cases, how="cross", maintain_order="left_right")
         # polars keeps one value for what repeats it and multiplies by its reciprocal: each case is to be divided as it is alone
         rows = pl.DataFrame(rows.get_columns())
-        return self._scored(each_shocked(rows)).with_columns(rows["shock"])
+        before = self.before.filter(pl.col("company_id") == company)
+        return self._scored(rows.drop("shock"), pl.concat([before] * rows.height)).with_columns(rows["shock"])
 
-    def _scored(self, rows: pl.DataFrame) -> pl.DataFrame:
-        table = features_of(with_ratios(rows), self.peers)
+    def _scored(self, rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+        """Return features and scores of rows, each under its own shock. before: their features without it."""
+        table = held(before, *self._shocked_features(rows, before))
         return with_grades(pl.concat([table, self.model.predict(table)], how="horizontal"), self.score)
+
+    def _shocked_features(self, rows: pl.DataFrame, before: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the features under the part of each shock that is for the worse, and under all of it."""
+
+        def features(of: pl.DataFrame) -> pl.DataFrame:
+            return features_of(_without_step(of, with_ratios(each_shocked(of))), self.peers, before.select(VOLATILITY))
+
+        bad = {LEVER + lever: pl.col(LEVER + lever) * way > 0 for lever, way in WORSE.items()}
+        good = pl.any_horizontal((pl.col(lever) != 0) & ~worse for lever, worse in bad.items())
+        whole = features(rows)
+        if not rows.select(good.any()).item():
+            return whole, whole
+        if not rows.select(pl.any_horizontal(*bad.values()).any()).item():
+            return before, whole
+        partly = rows.with_columns(pl.when(worse).then(lever).otherwise(0.0).alias(lever) for lever, worse in bad.items())
+        return features(partly), whole
+
+
+def idle_levers(desk: Desk) -> dict[str, str]:
+    """Return lever → the item that it needs and that no current statement has."""
+    return {lever: item for lever, item in NEEDS.items() if not desk.rows[item].is_not_null().any()}
+
+
+def idle(desk: Desk, shock: Shock) -> list[str]:
+    """Return the items that a shock needs where no current statement has any of them, so that it would do nothing."""
+    levers, missing = [lever for lever, size in asdict(shock).items() if size], idle_levers(desk)
+    return sorted({missing[lever] for lever in levers}) if levers and missing.keys() >= set(levers) else []
 
 
 def tornado(desk: Desk, company: str, sizes: dict[str, float]) -> pl.DataFrame:
@@ -182,23 +237,33 @@ def _walked(desk: Desk, company: str, furthest: dict[str, float], steps: int) ->
     return {n: (all_, table.slice(place * (steps + 1), steps + 1)) for place, (n, all_) in enumerate(sizes.items())}
 
 
-HINTS = {"leverage": ("liabilities_to_assets", -0.6), "margin": ("ebitda_to_assets", 0.3)}
-"""Levers of a counterfactual: the ratio that shows the change, and how far it is tried."""
+HINTS = {
+    "leverage": (("liabilities_to_assets",), -0.6),
+    "margin": (("ebitda_to_assets", "ebit_to_assets", "net_income_to_assets"), 0.3),
+}
+"""Lever of a counterfactual → ratios that can show the change, of which the first that is known does, and how far it is tried."""
 
 
 def hints(desk: Desk, company: str, share: float = 0.5, steps: int = 24) -> pl.DataFrame:
     """Return lever, change, ratio, now, then and pd_12m: the least change of one lever that brings the PD to ``share`` of itself.
 
-    A lever that cannot do it within reason has no row. It says what the model would say, not what would cause it.
+    A lever that cannot do it within reason has no row, nor has one whose ratios are all missing. It says what the model would
+    say, not what would cause it.
     """
     found = []
     walked = _walked(desk, company, {lever: furthest for lever, (_, furthest) in HINTS.items()}, steps)
     for lever, (sizes, table) in walked.items():
-        ratio = HINTS[lever][0]
         reached = (table["pd_12m"] <= share * table["pd_12m"][0]).to_list()
-        if True in reached:
-            place = reached.index(True)
+        place = reached.index(True) if True in reached else 0
+        ratio = next((name for name in HINTS[lever][0] if table[name][0] is not None and table[name][place] is not None), None)
+        if place and ratio is not None:
             found.append((lever, sizes[place], ratio, table[ratio][0], table[ratio][place], table["pd_12m"][place]))
     numbers = dict.fromkeys(("now", "then", "pd_12m"), pl.Float64)
     schema = {"lever": pl.String, "change": pl.Float64, "ratio": pl.String, **numbers}
     return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def without_item(desk: Desk, company: str) -> dict[str, str]:
+    """Return lever → the item that it needs and that the company's statement lacks, so that nothing can be worked out for it."""
+    row = desk.rows.filter(pl.col("company_id") == company)
+    return {lever: item for lever, item in NEEDS.items() if row[item].is_null().all()}

@@ -14,11 +14,13 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import SCORES, ZONES
 from quiebra.features.spanish import CONCEPTS, label
 from quiebra.items import ITEMS
+from quiebra.models.interval import FEW_FAILURES
 from quiebra.models.reasons import ALTMAN_WORDS, concepts
 from quiebra.models.term import COLUMNS
 from quiebra.panel.identities import IDENTITIES
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import KEYS, Desk
+from quiebra.validation.monitoring import not_compared
 from quiebra.words import Words, mark
 
 BLIND = 0.4
@@ -90,6 +92,18 @@ def feature_words(name: str, words: Words) -> str:
     return ALTMAN_WORDS.get(name) or FEATURES_BY_NAME[name].label
 
 
+def left_out(findings: pl.DataFrame, words: Words) -> str:
+    """Return the sentence on the features whose drift could not be judged; empty where all could."""
+    names = not_compared(findings)
+    if not names:
+        return ""
+    text = mark(
+        "Not compared, since they count years or too few companies have as many years of statements as they look back: {names}."
+    )
+    shown = ", ".join(feature_words(name, words) for name in names[:3])
+    return words(text, names=shown if len(names) <= 3 else words("{first} and {n} more", first=shown, n=len(names) - 3))
+
+
 def altman(subject: Subject) -> list[tuple[str, float | None, str | None, tuple[float, float]]]:
     """Return name, value, zone and bounds (distress below, safe above) of the three Altman scores."""
     return [(name, subject.score[name], subject.score[f"{name}_zone"], ZONES[name]) for name in SCORES]
@@ -137,12 +151,29 @@ IDENTITY_WORDS = {
 }
 
 
+def few_failures(run: FinishedRun, words: Words) -> str:
+    """Return the sentence on PDs whose level rests on few failures, with how far it can be off; empty where there were many."""
+    failures = int(run.model_record["card"]["failures"])
+    if failures >= FEW_FAILURES:
+        return ""
+    times = float((run.scores["pd_12m_high"] / run.scores["pd_12m"]).median())  # type: ignore[arg-type]
+    return words(
+        "The model learnt from {n} failures only: the level of all PDs can be {times} times as high, or as low, by their "
+        "interval of {confidence}.",
+        n=failures,
+        times=words.number(times, 1),
+        confidence=words.percent(run.model_record["confidence"], 0),
+    )
+
+
 def flags(run: FinishedRun, subject: Subject, words: Words) -> list[str]:
     """Return what a reader should know about the data behind the score."""
     found = []
     missing = [item.label for item in ITEMS if subject.statement[item.name] is None]
     if missing:
         found.append(words("Missing in the statement: {items}.", items=", ".join(words(name) for name in missing)))
+    if few := few_failures(run, words):
+        found.append(few)
     blind = float(run.model.blind_share(subject.features)[0])
     if blind > BLIND:
         found.append(words("The model lacks {share} of what it relies on: do not trust this PD.", share=words.percent(blind, 0)))

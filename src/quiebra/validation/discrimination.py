@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quiebra.validation.judging import Resampling, judge
-from quiebra.validation.metrics import Judged
+from quiebra.validation.judging import FAILURES_TO_TEST, Resampling, judge
+from quiebra.validation.metrics import FIGURES, Judged
 
 SIZES = ("small", "middle", "large")
 
@@ -21,13 +21,13 @@ def accuracy_ratio(auc: float | None) -> float | None:
     return None if auc is None else 2 * auc - 1
 
 
-def cap(failed: np.ndarray, pd: np.ndarray, points: int = 100) -> pl.DataFrame:
+def cap(failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None, points: int = 100) -> pl.DataFrame:
     """Return the cumulative accuracy profile: share of companies, riskiest first, and the share of failures among them.
 
-    Companies with one PD are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1). Source: Sobehart, Keenan and
-    Stein (2000).
+    place: see `Judged.rank`. Companies of one place are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1).
+    Source: Sobehart, Keenan and Stein (2000).
     """
-    ranked = Judged.rank(failed, pd)
+    ranked = Judged.rank(failed, pd, place)
     ends = np.unique(ranked.tie_end)
     caught = np.r_[0.0, np.cumsum(ranked.failed)[ends] / failed.sum()]
     seen = np.r_[0.0, (ends + 1) / len(pd)]
@@ -43,9 +43,17 @@ def size_group() -> pl.Expr:
 
 
 def by_group(judged: pl.DataFrame, column: str, how: Resampling) -> list[dict[str, Any]]:
-    """Return the figures of the blended score for each value of a column, in its order; rows without one are left out."""
+    """Return the figures of the blended score for each value of a column, in its order; rows without one are left out. Figures of
+    groups with fewer than five failures are missing."""
     groups = judged.filter(pl.col(column).is_not_null()).partition_by(column, as_dict=True)
-    return [{"group": str(name), **judge(rows, "pd_12m", how)} for (name,), rows in sorted(groups.items(), key=_order)]
+    return [{"group": str(name), **_judged(rows, how)} for (name,), rows in sorted(groups.items(), key=_order)]
+
+
+def _judged(rows: pl.DataFrame, how: Resampling) -> dict[str, Any]:
+    found = judge(rows, "pd_12m", how)
+    if found["events"] >= FAILURES_TO_TEST:
+        return found
+    return {**found, **dict.fromkeys(FIGURES), "interval": {name: [None, None] for name in FIGURES}}
 
 
 def _order(item: tuple[Any, Any]) -> Any:

@@ -15,7 +15,7 @@ FIGURES = ("auc", "average_precision", "top_decile_capture", "ks", "brier", "pd_
 
 @dataclass(frozen=True)
 class Judged:
-    """Outcomes and scores ranked once, riskiest first. ``tie_end``: index of the last row with the same score."""
+    """Outcomes and scores ranked once, riskiest first. ``tie_end``: index of the last row of the same place."""
 
     order: np.ndarray
     failed: np.ndarray
@@ -23,13 +23,17 @@ class Judged:
     tie_end: np.ndarray
 
     @classmethod
-    def rank(cls, failed: np.ndarray, pd: np.ndarray) -> Judged:
-        """Rank 0/1 outcomes by PD; both of one length, none missing. Ties stay in the order given."""
-        order = np.argsort(-pd, kind="stable")
-        ranked = pd[order]
+    def rank(cls, failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None) -> Judged:
+        """Rank 0/1 outcomes by PD; all of one length, none missing. Ties stay in the order given.
+
+        place: what they are ranked by instead, larger where riskier; see `quiebra.validation.judging.with_place`.
+        """
+        by = pd if place is None else place
+        order = np.argsort(-by, kind="stable")
+        ranked = by[order]
         ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
         tie_end = np.repeat(ends, np.diff(np.r_[-1, ends]))
-        return cls(order, failed[order].astype(float), ranked, tie_end)
+        return cls(order, failed[order].astype(float), pd[order], tie_end)
 
     def figures(self, weight: np.ndarray | None = None) -> dict[str, float]:
         """Return AUC, average precision, riskiest-tenth share, KS, Brier score and mean PD over the observed rate.

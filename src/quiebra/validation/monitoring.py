@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ FINDINGS = {
     "measure": pl.String, "subject": pl.String, "fiscal_year": pl.Int32, "value": pl.Float64, "low": pl.Float64,
     "high": pl.Float64, "watch": pl.Float64, "alarm": pl.Float64, "status": pl.String,
 }  # fmt: skip
-"""Columns of what monitoring finds. subject: a feature's name, or ``scores``. status: ok, watch, alarm, or unknown."""
+"""Columns of what monitoring finds. subject: a feature's name, or ``scores``. status: ok, watch, alarm, or unknown where there is
+no value."""
 
 
 def performance(history: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int, how: Resampling) -> pl.DataFrame:
@@ -88,12 +90,13 @@ def findings(
 
     score_psi: today's PDs against those of the three fiscal years before. auc_shortfall: how far a year's AUC was below what
     its PDs promised (``low`` and ``high`` from its interval). pd_over_observed: mean PD over the observed rate.
-    importance_correlation: a year's importance against the year's before. features_alarmed: the share of features in alarm.
+    Where no failure was seen the ratio is the least that its interval leaves, its low. importance_correlation: a year's
+    importance against the year's before. features_alarmed: the share in alarm of the features that could be compared.
     known, estimated: see `performance` and `estimated_performance`. features: from `drift`.
     """
     year = int(scores["fiscal_year"].max())  # type: ignore[arg-type]
     recent = history.filter(pl.col("fiscal_year").is_between(year - 3, year - 1))
-    found = [("score_psi", "scores", year, _number(psi(recent["pd_12m"].to_numpy(), scores["pd_12m"].to_numpy())), None, None)]
+    found = [("score_psi", "scores", year, psi(recent["pd_12m"].to_numpy(), scores["pd_12m"].to_numpy()), None, None)]
     found += [
         ("auc_shortfall", "scores", y, expected - auc, expected - high, expected - low)
         for y, auc, low, high, expected in known.drop_nulls("auc")
@@ -103,13 +106,13 @@ def findings(
         if low is not None
     ]
     found += [
-        ("pd_over_observed", "scores", y, pd / rate if rate else None, pd / high, pd / low if low else None)
+        ("pd_over_observed", "scores", y, pd / (rate or high), pd / high, pd / low if low else None)
         for y, pd, rate, low, high in known.select("fiscal_year", "mean_pd", "observed", "low", "high").iter_rows()
     ]
     found += [("importance_correlation", "scores", y, r, None, None)
               for y, r, _ in importance_shift(importance).tail(3).iter_rows()]  # fmt: skip
-    alarmed = (features["status"] == "alarm").mean()
-    found.append(("features_alarmed", "scores", year, alarmed, None, None))
+    compared = features.filter(pl.col("status") != "unknown")["status"]
+    found.append(("features_alarmed", "scores", year, (compared == "alarm").mean(), None, None))
     return pl.concat([_findings(found, {name: getattr(options, name) for name in MEASURES}), features])
 
 
@@ -129,12 +132,13 @@ RIGHT = {"auc_shortfall": 0.0, "pd_over_observed": 1.0}
 
 def _findings(rows: list[tuple[Any, ...]], limits: dict[str, Limit]) -> pl.DataFrame:
     complete = []
-    for measure, subject, year, value, low, high in rows:
-        limit = limits[measure]
+    for measure, subject, year, *values in rows:
+        limit, (value, low, high) = limits[measure], (None if v is None or not np.isfinite(v) else float(v) for v in values)
         ends = [end for end in (value, low, high) if end is not None]
         if low is not None and low <= RIGHT[measure] <= (np.inf if high is None else high):
             ends = [RIGHT[measure]]
-        status = min((_status(end, MEASURES[measure], limit) for end in ends), key=STATUSES.index, default="unknown")
+        found = [] if value is None else [_status(end, MEASURES[measure], limit) for end in ends]
+        status = min(found, key=STATUSES.index, default="unknown")
         complete.append((measure, subject, year, value, low, high, limit.watch, limit.alarm, status))
     return pl.DataFrame(complete, schema=FINDINGS, orient="row")
 
@@ -143,5 +147,40 @@ def _status(value: float, kind: str, limit: Limit) -> str:
     return next((name for name, bound in (("ok", limit.watch), ("watch", limit.alarm)) if holds(value, kind, bound)), "alarm")
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+@dataclass(frozen=True)
+class Light:
+    """Where something that monitoring measures stands in its latest year: its status, how many of its subjects are off (on watch
+    or in alarm; features: in alarm), and of how many."""
+
+    measure: str
+    status: str
+    off: int
+    subjects: int
+    fiscal_year: int
+
+
+WORST_LAST = ("ok", "unknown", "watch", "alarm")
+
+
+def lights(findings: pl.DataFrame) -> list[Light]:
+    """Return one light for each thing that monitoring measures: what every page, report, mail and alert says of it.
+
+    What an old year showed is no news. Features have one light, that of the share of them in alarm: a few in alarm are no alarm
+    of the model.
+    """
+    latest, found = findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure")), []
+    features = latest.filter(pl.col("measure") == "feature_csi", pl.col("status") != "unknown")["status"]
+    for measure in MEASURES:
+        rows = latest.filter(pl.col("measure") == measure)
+        if measure == "feature_csi" or rows.is_empty():
+            continue
+        worst = max(rows["status"].to_list(), key=WORST_LAST.index)
+        counted = (features == "alarm") if measure == "features_alarmed" else rows["status"].is_in(["watch", "alarm"])
+        found.append(Light(measure, worst, int(counted.sum()), len(counted), int(rows["fiscal_year"][0])))
+    return found
+
+
+def not_compared(findings: pl.DataFrame) -> list[str]:
+    """Return the features that drift could not be judged of: they count years, or too few companies have as many years of
+    statements as they look back."""
+    return findings.filter(pl.col("measure") == "feature_csi", pl.col("status") == "unknown")["subject"].to_list()

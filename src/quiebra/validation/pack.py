@@ -13,7 +13,7 @@ from quiebra.models.term import COLUMNS, HORIZONS
 from quiebra.panel.horizons import outlook
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.discrimination import by_group, cap, size_group
-from quiebra.validation.judging import Resampling, judge, rounded
+from quiebra.validation.judging import Resampling, judge, rounded, with_place
 from quiebra.validation.stability import feature_stability, psi
 
 KEYS = ["company_id", "fiscal_year", "available_at"]
@@ -29,12 +29,12 @@ def groups(judged: pl.DataFrame, statements: pl.DataFrame, companies: pl.DataFra
     rows = judged.join(statements.select(*KEYS, "total_assets"), on=KEYS).join(
         companies.select("company_id", "sector"), on="company_id"
     )
-    rows = rows.sort("company_id", "fiscal_year").with_columns(size=size_group())
+    rows = with_place(rows.sort("company_id", "fiscal_year").with_columns(size=size_group()), "pd_12m")
     profiles = {}
     for name, column in {"blend": "pd_12m", "Altman": "pd_altman"}.items():
-        scored = rows.filter(pl.col(column).is_not_null())
+        scored = with_place(rows.filter(pl.col(column).is_not_null()), column)
         if scored["failed"].sum():
-            profiles[name] = cap(scored["failed"].to_numpy(), scored[column].to_numpy())
+            profiles[name] = cap(*(scored[name].to_numpy() for name in ("failed", column, f"{column}_place")))
     return {
         "by_size": by_group(rows, "size", how),
         "by_sector": by_group(rows, "sector", how),

@@ -10,10 +10,10 @@ import polars as pl
 from quiebra.errors import TrainingError
 from quiebra.params import Validate
 from quiebra.validation.calibration import brier_parts, by_grade, coverage, hosmer_lemeshow, spiegelhalter
-from quiebra.validation.judging import Resampling, judge, paired, rounded
+from quiebra.validation.judging import FAILURES_TO_TEST, Resampling, judge, paired, rounded, with_place
 from quiebra.validation.stability import psi
 
-DEFAULT_TEST_YEARS, FAILURES_TO_TEST = 6, 5
+DEFAULT_TEST_YEARS = 6
 SCORES = {"blend": "pd_12m", "model": "pd_model", "altman": "pd_altman"}
 
 
@@ -49,7 +49,7 @@ def validation_report(
             f"fiscal years {years[0]}-{years[-1]} have {judged['failed'].sum()} failures in {judged.height} scored rows: quality "
             "cannot be judged. Give more event dates, or other test years (validate.first_test_year)."
         )
-    how = Resampling.of(options, seed)
+    how, judged = Resampling.of(options, seed), with_place(judged, "pd_12m")
     proven = judged.filter(pl.col("outcome") != "exited")
     return {
         "walk_forward": {"test_years": f"{years[0]}-{years[-1]}", **judge(judged, "pd_12m", how)},

@@ -14,6 +14,7 @@ from quiebra.dashboards.page import Page
 from quiebra.dashboards.tearsheet import tear_sheet
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
+from quiebra.risk import directions
 from quiebra.risk import subject as subject_of
 from quiebra.risk.subject import Subject
 from quiebra.words import Words, mark
@@ -150,7 +151,7 @@ class Company(Page):
                     words("What would move it"),
                     self.charts["tornado"],
                     self.hints,
-                    note=words("By the model: it says what goes with risk, not what causes it."),
+                    note=words("By the model: it says what goes with risk, not what causes it.") + " " + words(directions.ABOUT),
                 ),
                 card(words("Altman scores"), self.altman, name="q-altman"),
                 card(words("The data behind it"), self.flags),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ipywidgets import Widget
 
-from quiebra.alerts.measures import lights
 from quiebra.alerts.wording import MONITORED
 from quiebra.dashboards import charts, executive
 from quiebra.dashboards.controls import Chart, Table, card, html, row
 from quiebra.dashboards.markup import chip, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
+from quiebra.validation.monitoring import lights
 from quiebra.words import Words
 
 

@@ -9,6 +9,7 @@ from quiebra.dashboards.controls import Chart, Table, card, html, row
 from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
+from quiebra.risk.subject import left_out
 from quiebra.words import Words
 
 
@@ -66,7 +67,11 @@ class Model(Page):
                 card(words("Lineage"), self._lineage()),
             ),
             card(
-                words("Drift"), self._drift(), note=words("Stability indices and monitored quality, with the limits in params.")
+                words("Drift"),
+                self._drift(),
+                note=" ".join(
+                    [words("Stability indices and monitored quality, with the limits in params."), left_out(base.findings, words)]
+                ),
             ),
             card(words("Registered models"), self._register()),
         ]

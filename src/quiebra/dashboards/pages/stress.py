@@ -14,7 +14,8 @@ from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.rows import Column
 from quiebra.dashboards.stress import Case
-from quiebra.words import Words
+from quiebra.risk import directions
+from quiebra.words import Words, mark
 
 
 def _with_readout(slider: w.FloatSlider, show: Callable[[float], str]) -> w.Box:
@@ -98,14 +99,17 @@ class Stress(Page):
         """Return the card in which a case is put together."""
         words, base = self.words, self.base
         options = base.params.stress
-        scenarios = [(words("own"), ""), *((words(name), name) for name in options.scenarios)]
-        self.scenario = w.Dropdown(options=scenarios, value=self.chosen_scenario, description=words("Scenario"))
+        known = options.scenarios if base.economy.levers else ()
+        scenarios = [(words("own"), ""), *((words(name), name) for name in known)]
+        chosen = self.chosen_scenario if self.chosen_scenario in known else ""
+        self.scenario = w.Dropdown(options=scenarios, value=chosen, description=words("Scenario"))
+        self.scenario.layout.display = "" if known else "none"
         self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
-        shocks = [(words("none"), ""), *((words(name), name) for name in options.shocks)]
+        shocks = [(words("none"), ""), *((words(name), name) for name in stress.presets(base))]
         self.preset = w.Dropdown(options=shocks, value=self.chosen_shock, description=words("Shock"))
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
         self.economy = {}
-        for lever in stress.economy(base):
+        for lever in base.economy.levers:
             low, high = stress.reach(base, lever)
             at = self.moves.get(lever, 0.0)
             title = words("Economy") if lever == "years" else words(stress.SERIES.get(lever, lever))
@@ -113,7 +117,8 @@ class Stress(Page):
             slider.observe(lambda _change: self.guarded(self.take_economy)(), "value")
             self.economy[lever] = slider
         self.levers = {}
-        for name, (title, *reach) in stress.LEVERS.items():
+        for name in stress.levers(base):
+            title, *reach = stress.LEVERS[name]
             at = self.moved.get(name, 0.0)
             reach += [preset[name] for preset in options.shocks.values() if name in preset]  # a shock of params is taken as it is
             low, high = min(reach), max(reach)
@@ -129,16 +134,22 @@ class Stress(Page):
         return card(words("What happens"), *controls, name="q-levers", note=self.about_levers())
 
     def about_levers(self) -> str:
-        words, satellite = self.words, self.base.satellite
-        if satellite is None:
-            economy = words("The economy in standard deviations of failure rates between years; to the right it is worse.")
+        words, economy = self.words, self.base.economy
+        if economy.satellite:
+            levers = words("Macro series as failures were related to them; each begins at the mean of its years.")
+        elif economy.levers:
+            levers = words("The economy in standard deviations of failure rates between years; to the right it is worse.")
         else:
-            economy = words("Macro series as failures were related to them; each begins at the mean of its years.")
-        return f"{economy} {words('Shocks hit every company’s statements, which go on adding up.')}"
+            levers = ""
+        no_item = mark("Not worked out, since no statement has what it moves: {shock}.")
+        idle = [words(no_item, shock=words(name)) for name in self.base.losses["idle_shocks"]]
+        parts = (economy.about(words), levers, words("Shocks hit every company’s statements, which go on adding up."),
+                 words(directions.ABOUT), *idle)  # fmt: skip
+        return " ".join(filter(None, parts))
 
     def in_words(self, lever: str, move: float) -> str:
         """Return where a lever of the economy stands: the series' own value, or how many standard deviations it was moved."""
-        satellite = self.base.satellite
+        satellite = self.base.economy.satellite
         if satellite is None:
             return self.words.signed(move, 1)
         kind, value = self.base.params.stress.macro[lever], satellite.state({lever: move})[lever]
