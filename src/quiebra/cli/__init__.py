@@ -207,12 +207,14 @@ def score(
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         typer.echo(line, err=True)
-    text = scored.table.write_csv()
+    text = scored.table.write_csv(float_scientific=False)
     if out is None:
         typer.echo(text, nl=False)
     else:
         write_text(out, text)
-        typer.echo(f"{scored.table.height} companies scored: {out}")
+        from quiebra.words import Words
+
+        typer.echo(Words().count("{n} company scored: {path}", "{n} companies scored: {path}", n=scored.table.height, path=out))
 
 
 @app.command()

@@ -97,7 +97,7 @@ def group_bars(table: pl.DataFrame, by: str, words: Words) -> Spec:
     """Mean PD by group, the riskiest on top; table: ``by``, companies, mean_pd and watch_share."""
     rows = table.sort("mean_pd")
     notes = [
-        words("{n} companies, {share} on watch", n=words.number(n), share=words.percent(w, 0))
+        words.count("{n} company, {share} on watch", "{n} companies, {share} on watch", n=n, share=words.percent(w, 0))
         for n, w in rows.select("companies", "watch_share").iter_rows()
     ]
     bar = {
@@ -140,7 +140,8 @@ def term_structure(pds: Sequence[float], lows: Sequence[float], highs: Sequence[
         "hovertemplate": "%{x}: %{y:.2%} (%{customdata[0]:.2%} – %{customdata[1]:.2%})<extra></extra>",
     }  # fmt: skip
     layout = {"yaxis": {**PERCENT, "rangemode": "tozero"}, "xaxis": {"type": "category"}}
-    return {"data": [points], "layout": layout, "alt": words("PD over {n} years: {pd}", n=len(pds), pd=words.percent(pds[-1]))}
+    alt = words.count("PD over {n} year: {pd}", "PD over {n} years: {pd}", n=len(pds), pd=words.percent(pds[-1]))
+    return {"data": [points], "layout": layout, "alt": alt}
 
 
 def waterfall(base: float, steps: list[tuple[str, float]], words: Words) -> Spec:

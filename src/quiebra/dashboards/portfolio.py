@@ -47,6 +47,10 @@ SHOWN = [
     "watch",
     "reasons",
     "reasons_es",
+    "strengths",
+    "strengths_es",
+    "gaps",
+    "gaps_es",
 ]
 
 
@@ -177,7 +181,8 @@ def _scored_statements(base: Base, frame: pl.DataFrame, path: Path, progress: Ca
     if raw.is_empty() or not raw["exposure"].sum():
         raise _nothing_usable(pl.concat(faults))
     scored = score_rows(
-        raw, base.model, base.companies, base.features, base.params.score, path.name, lambda share: progress(0.9 * share)
+        raw, base.model, base.companies, base.features, base.compared, base.params.score, path.name,
+        lambda share: progress(0.9 * share),
     )
     left = pl.concat([left, every.join(scored.aside, on="row", how="semi")])
     for rule in RULES:
@@ -275,9 +280,10 @@ def template(base: Base) -> bytes:
 
 
 def for_download(table: pl.DataFrame, words: Words) -> pl.DataFrame:
-    """Return a portfolio's table with the reasons in the reader's language alone."""
-    why, other = ("reasons_es", "reasons") if words.language == "es" else ("reasons", "reasons_es")
-    return table.drop(other).rename({why: "why"})
+    """Return a portfolio's table with the reasons in the reader's language alone: raises_pd, lowers_pd and not_known."""
+    named = {"reasons": "raises_pd", "strengths": "lowers_pd", "gaps": "not_known"}
+    end, other = ("_es", "") if words.language == "es" else ("", "_es")
+    return table.drop(name + other for name in named).rename({name + end: title for name, title in named.items()})
 
 
 def excel(table: pl.DataFrame) -> bytes:
@@ -298,7 +304,7 @@ def csv(table: pl.DataFrame) -> bytes:
     safe = table.with_columns(
         pl.when(risky).then(pl.lit("'") + pl.selectors.string()).otherwise(pl.selectors.string()).name.keep()
     )
-    return safe.write_csv().encode()
+    return safe.write_csv(float_scientific=False).encode()
 
 
 def labels(table: pl.DataFrame) -> list[str]:

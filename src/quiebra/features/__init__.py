@@ -1,17 +1,30 @@
 """Features: ratios, changes, peers and Altman scores of each statement, from what was known when it was published."""
 
 from quiebra.features.altman import altman_scores, zone
-from quiebra.features.build import FEATURES, FEATURES_BY_NAME, feature_table, features_of, market_based, with_past, with_ratios
+from quiebra.features.build import (
+    FEATURES,
+    FEATURES_BY_NAME,
+    feature_table,
+    features_of,
+    market_based,
+    needs,
+    with_past,
+    with_ratios,
+)
 from quiebra.features.feature import Feature
+from quiebra.features.standing import Standing, latest
 
 __all__ = [
     "FEATURES",
     "FEATURES_BY_NAME",
     "Feature",
+    "Standing",
     "altman_scores",
     "feature_table",
     "features_of",
+    "latest",
     "market_based",
+    "needs",
     "with_past",
     "with_ratios",
     "zone",

@@ -77,7 +77,11 @@ def auc_by_group(rows: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
         axes.plot(row["interval"]["auc"], [place, place], color=p["fog"], lw=5, solid_capstyle="round", zorder=1)
         axes.plot(row["auc"], place, "o", color=p["blue"], ms=7, zorder=2)
     axes.set_yticks(
-        range(len(shown)), [words("{group} ({n} failures)", group=words(row["group"]), n=row["events"]) for row in shown]
+        range(len(shown)),
+        [
+            words.count("{group} ({n} failure)", "{group} ({n} failures)", group=words(row["group"]), n=row["events"])
+            for row in shown
+        ],
     )
     axes.set_xlabel(words("AUC, with interval"))
     axes.set_xlim(right=1.0)
@@ -156,7 +160,7 @@ def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words 
             ms=8,
             label=words("least, at {share}", share=words.percent(cheapest["budget"], 1)),
         )
-    right.set_title(words("cost, a miss being {n} false alarms", n=words.number(miss_cost)))
+    right.set_title(words.count("cost, a miss being {n} false alarm", "cost, a miss being {n} false alarms", n=miss_cost))
     left.set_title(words("found and right"))
     for axes in (left, right):
         axes.xaxis.set_major_formatter(percent_axis(words))
