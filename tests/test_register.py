@@ -88,7 +88,7 @@ def test_a_model_is_judged_against_the_champion_on_the_same_rows(engine: Engine,
     publish(engine, worse(what, "worse"))
     bad = standing(engine, "worseworsewo")["comparison"]
     assert bad["figures"]["model"]["auc"] == pytest.approx(1 - bad["figures"]["champion"]["auc"], abs=1e-5)
-    with pytest.raises(StoreError, match=r"ranks worse than the champion, against firstfirstfi on the same [\d,]+ rows: AUC -0\.\d+"):
+    with pytest.raises(StoreError, match=r"ranks worse than the champion, against firstfirstfi on the same [\d,]+ rows: AUC −0\.\d+"):
         promote(engine, "worse", who="ana")
     assert promote(engine, "worse", who="ana", despite=True) == "worseworsewo"
     assert promote(engine, "alike", who="ana") == "alikealikeal", "what it was compared with is no longer in charge"

@@ -7,6 +7,7 @@ import gettext
 import io
 import math
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -98,6 +99,10 @@ class Words:
         rounded = round(value, min(3, 2 - math.floor(math.log10(abs(value))))) if value else 0.0  # type: ignore[arg-type]
         return _signed(format_decimal(rounded, format="#,##0.###", locale=self.language))
 
+    def fraction(self, value: float | None) -> str:
+        """Return a number with the decimals that it has, of six at most."""
+        return _signed(self.typed(value)) if _finite(value) else MISSING
+
     def typed(self, value: float | None) -> str:
         """Return a number as a person types it; nothing where it is missing."""
         return "" if value is None else format_decimal(value, format="0.######", locale=self.language)
@@ -163,6 +168,15 @@ def sentence(text: str) -> str:
     ['Paid to ACME.', 'Paid to ACME S.A.']
     """
     return text if text.endswith((".", "…", "!", "?")) else text + "."
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """Return a label in lines of so many signs at most, so that a chart has room for all of it.
+
+    >>> wrapped("Wholesale and retail trade; repair of motor vehicles")
+    'Wholesale and retail trade; repair\\nof motor vehicles'
+    """
+    return "\n".join(textwrap.wrap(text, width)) or text
 
 
 def escaped(value: object) -> str:

@@ -57,6 +57,8 @@ class Case:
 
     def counted(self, words: Words) -> str:
         """Return how many alerts there are, and how many of them are new."""
+        if self.new == len(self.alerts):
+            return words.count("{n} alert, new", "{n} alerts, all new", n=self.new)
         said = words.count("{n} alert", "{n} alerts", n=len(self.alerts))
         return words("{alerts}, {new} new", alerts=said, new=self.new) if self.new else said
 

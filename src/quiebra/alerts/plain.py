@@ -107,7 +107,7 @@ def sentence(alert: Mapping[str, Any], words: Words, grades: Sequence[str], fact
         "expected_loss": mark("expected loss is {share} of the exposure"),
         "shortfall": mark("{share} of the exposure is lost in bad years, on average"),
         "largest_share": mark("one company is {percent} of the exposure"),
-        "sector_hhi": mark("exposures lie in few sectors (index {index})"), "drift": mark("state: {status}"),
+        "sector_hhi": mark("exposures lie in few sectors (index {index})"), "drift": mark("monitoring says: {status}"),
     }  # fmt: skip
     place = int(value) if measure in ("grade", "drift") else 0
     named = {
@@ -116,13 +116,17 @@ def sentence(alert: Mapping[str, Any], words: Words, grades: Sequence[str], fact
     }
     return words(
         texts[measure], share=share(value, words), percent=words.percent(value, 0), points=words.significant(100 * value),
-        times=words.significant(value), index=words.number(value, 2), **named,
+        times=_times(value, words), index=words.number(value, 2), **named,
     )  # fmt: skip
 
 
 def share(value: float | None, words: Words) -> str:
     """Return a PD or a loss with as many decimals as say something: 13 %, 4.0 %, 0.25 %."""
     return words.percent(value, 2 if value is None or abs(value) < 0.01 else 1 if abs(value) < 0.0995 else 0)
+
+
+def _times(value: float, words: Words) -> str:
+    return words.number(value, 0 if value >= 10 else 1)
 
 
 def _span(fact: Fact, words: Words) -> str:
@@ -147,7 +151,7 @@ def _moved(measure: str, value: float, words: Words, fact: Fact) -> str:
     else:
         text = known[whole] if fits else mark("PD has risen {span}, from {before} to {now}")
     span = _ago(fact, words) if text.startswith("PD is") else _span(fact, words)
-    return words(text, span=span, before=share(fact.pd_before, words), now=share(fact.pd, words), times=words.significant(times))
+    return words(text, span=span, before=share(fact.pd_before, words), now=share(fact.pd, words), times=_times(times, words))
 
 
 def _ago(fact: Fact, words: Words) -> str:

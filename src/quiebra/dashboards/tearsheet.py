@@ -39,7 +39,7 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
     past = subject_of.history(base, subject).select("fiscal_year", "pd_12m", "rating").iter_rows()
     statement = [(words(item.label), words.number(subject.statement[item.name], 1)) for item in ITEMS]
     sections = {
-        words("PD over one to five years"): table(["", "PD", words("low"), words("high")], terms, {1, 2, 3}),
+        words("PD over one to five years"): table(["", "PD", words("from"), words("to")], terms, {1, 2, 3}),
         words("Why"): listed(subject_of.why(subject, words))
         + table([words("Concept"), words("log-odds of failure")], effects, {1}),
         words("Altman scores"): table([words("Score"), words("Value"), words("Zone")], altman, {1}),

@@ -158,8 +158,8 @@ def _of(base: str, said: float, language: str) -> str:
     if share and abs(said) < TIMES_FROM:
         return f"{_significant(said, language)}\u00a0% of" if language == "en" else f"el {_significant(said, language)}\u00a0% de"
     multiple = said / 100 if share else said
-    unit = "times" if language == "en" else "vez" if multiple == 1 else "veces"
-    return f"{_significant(multiple, language)} {unit}"
+    number = Words(language).number(1, 1) if multiple == 1 else _significant(multiple, language)  # 1.0 times, a plural
+    return f"{number} {'times' if language == 'en' else 'veces'}"
 
 
 def _change(name: str, base: str, years: int, said: float, language: str) -> str:

@@ -46,8 +46,8 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int, peers: Standing, st
 
     Columns: company_id, fiscal_year, kind (``raises``, ``lowers`` or ``gap``), rank within it, code (such as LEVERAGE_UP),
     concept, feature (the concept's strongest that way), value, typical (training median), effect (log-odds), odds_factor, text
-    and text_es: sentences without a full stop. A concept's effect is that of what is known; that of missing values is in the row of
-    kind ``gap``, code DATA_UP or DATA_DOWN, which says what is missing and has no feature.
+    and text_es: sentences without a full stop. A concept's effect is that of what is known; that of missing values is in the row
+    of kind ``gap``, code DATA_UP or DATA_DOWN, which says what is missing and has no feature.
     """
     parts = model.explain(table)[0].select(*FEATURES, "altman").to_numpy()
     values = table.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in VALUES).to_numpy()

@@ -22,12 +22,14 @@ def standing(found: Sequence[Case], words: Words, names: Mapping[str, str], grad
         subjects=subjects(found, words),
         high=words.number(sum(case.severity == "high" for case in found)), order=words(ORDER),
     )  # fmt: skip
+    owned = any(case.each("owner") for case in found[:count])
+    owner = lambda case: {words("owner"): ", ".join(case.each("owner")) or None} if owned else {}  # noqa: E731
     rows = [
         {
             words("of"): case.named(words, names), words("what"): case.headline(words, grades),
-            words("alerts"): case.counted(words), words("severity"): words(SEVERITY[case.severity]),
-            words("since"): words.short(case.since), words("first step"): case.step(words),
-            words("owner"): ", ".join(case.each("owner")) or None,
+            words("alerts"): words("{severity}: {alerts}, since {date}", severity=words(SEVERITY[case.severity]),
+                                   alerts=case.counted(words), date=words.short(case.since)),
+            words("first step"): case.step(words), **owner(case),
         }
         for case in found[:count]
     ]  # fmt: skip

@@ -258,9 +258,10 @@ class RiskReport(Report):
         words, rows = self.words, risk.movers(self.before, self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return words("No company was scored both now and a year ago.")
-        rows = self.with_analysts(rows).with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
+        most = pl.col(self.why).map_elements(lambda text: risk.first_sentences(text, 1), return_dtype=pl.String)
+        rows = self.with_analysts(rows).with_columns(most, grade=pl.col("rating_before") + " → " + pl.col("rating"))
         named = {words("company"): "name", words("grade"): "grade", words("before"): "pd_before", words("now"): "pd_12m",
-                 words("what raises it"): self.why}  # fmt: skip
+                 words("what raises it most"): self.why}  # fmt: skip
         return table(rows.select(**named), {words("before"): words.percent, words("now"): words.percent})
 
     @cached_property

@@ -86,7 +86,7 @@ def watch_list(current: pl.DataFrame, count: int) -> pl.DataFrame:
 
 def reasons_in_words(reasons: pl.DataFrame) -> pl.DataFrame:
     """Return company_id and its reasons as texts: reason_codes and reasons (what raises its risk, strongest first), strengths
-    (what lowers it) and gaps (what is not known of it); each text in English and, ending in _es, in Spanish, in whole sentences."""
+    (what lowers it) and gaps (what is not known of it); each text in English and, ending in _es, in Spanish."""
     texts = [
         pl.when(pl.col(column).filter(pl.col("kind") == kind).len() > 0)
         .then(pl.col(column).filter(pl.col("kind") == kind).str.join(". ") + ".")

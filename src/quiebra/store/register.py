@@ -14,6 +14,7 @@ from quiebra.store.audit import Entry, append
 from quiebra.store.engine import answering, reading
 from quiebra.store.tables import Model, Prediction, Run
 from quiebra.validation.judging import Resampling, judge, paired
+from quiebra.words import Words
 
 KEYS = ["company_id", "fiscal_year"]
 HOW = Resampling(resamples=300, confidence=0.95, seed=1)
@@ -149,11 +150,15 @@ def against(comparison: dict[str, Any]) -> str:
     if gap is None:
         return f"against {comparison['champion']}: they share no failure, so nothing can be said"
     low, high = gap["interval"]["auc"]
-    bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
+    bounds = "" if low is None else f" ({_signed(low)} to {_signed(high)})"
     return (
-        f"against {comparison['champion']} on the same {gap['rows']:,} rows: AUC {gap['auc']:+.3f}{bounds}, average precision "
-        f"{gap['average_precision']:+.3f}"
+        f"against {comparison['champion']} on the same {gap['rows']:,} rows: AUC {_signed(gap['auc'])}{bounds}, average "
+        f"precision {_signed(gap['average_precision'])}"
     )
+
+
+def _signed(difference: float) -> str:
+    return Words().signed(difference, 3)
 
 
 def roll_back(engine: Engine, source: str | None = None, *, who: str) -> str:
