@@ -140,30 +140,31 @@ def test_a_place_is_that_of_counting_the_companies_of_the_sector() -> None:
     table = pl.DataFrame({"sector": pl.Series(sectors, dtype=pl.String), "x": values}).with_columns(pl.col("x").fill_nan(None))
     asked = np.concatenate([values[:200], [-9.0, 9.0, 0.05]])
     of = pl.Series([*sectors[:200], "A", "B", "unheard of"], dtype=pl.String)
-    found = Standing(table).places("x", asked, of)
+    peers = Standing(table)
+    found = peers.places("x", asked, peers.codes(of))
     for value, sector, at in zip(asked, of, found, strict=True):
         own = values[[sector is not None and other == sector for other in sectors]]
         wanted = counted(own, value)
         if wanted is None and (everybody := counted(values, value)) is not None:
             wanted = everybody._replace(in_sector=False)
         assert PLACES[at] == wanted, (value, sector)
-    among_all = Standing(table).places("x", asked, of, in_sector=False)
+    among_all = peers.places("x", asked, peers.codes(of), in_sector=False)
     assert all(place is None or not place.in_sector for place in (PLACES[at] for at in among_all))
 
 
 def test_nine_of_ten_is_said_from_nine_of_ten_on() -> None:
     table = pl.DataFrame({"sector": ["A"] * 40, "x": [float(i) for i in range(40)]})
     asked = np.array([35.0, 36.0, 37.5, 38.0, 39.5, 3.5, 20.0])
-    sides = [PLACES[at] for at in Standing(table).places("x", asked, pl.Series(["A"] * len(asked)))]
+    sides = [PLACES[at] for at in Standing(table).places("x", asked, np.zeros(len(asked), dtype=np.int64))]
     wanted = [(MORE, 0.8), (MORE, 0.9), (MORE, 0.95), (MORE, 0.95), (MORE, 0.99), (LESS, 0.9), (MORE, 0.5)]
     assert [(place.side, place.share) for place in sides if place] == wanted
 
 
 def test_too_few_companies_are_no_peers() -> None:
     table = pl.DataFrame({"sector": ["A"] * 19, "x": [float(i) for i in range(19)]})
-    assert Standing(table).places("x", np.array([5.0]), pl.Series(["A"])).tolist() == [0]
+    assert Standing(table).places("x", np.array([5.0]), np.zeros(1, dtype=np.int64)).tolist() == [0]
     nobody = table.with_columns(x=pl.lit(None, pl.Float64))
-    assert Standing(nobody).places("x", np.array([5.0]), pl.Series(["A"])).tolist() == [0]
+    assert Standing(nobody).places("x", np.array([5.0]), np.zeros(1, dtype=np.int64)).tolist() == [0]
 
 
 def test_each_company_counts_once_by_its_last_row() -> None:

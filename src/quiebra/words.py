@@ -23,6 +23,7 @@ from quiebra.errors import SEPARATORS, Said
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
 MISSING = "–"
+_SWAPPED = str.maketrans(".,", ",.")
 MINUS = "\u2212"
 """The sign before a negative number in what people read; files for programs have the hyphen."""
 
@@ -96,8 +97,10 @@ class Words:
         """
         if not _finite(value):
             return MISSING
-        rounded = round(value, min(3, 2 - math.floor(math.log10(abs(value))))) if value else 0.0  # type: ignore[arg-type]
-        return _signed(format_decimal(rounded, format="#,##0.###", locale=self.language))
+        places = min(3, 2 - math.floor(math.log10(abs(value)))) if value else 0  # type: ignore[arg-type]
+        said = f"{round(value, places):,.{max(0, places)}f}"  # type: ignore[arg-type]  # reasons are many: Babel takes its time
+        said = said.rstrip("0").rstrip(".") if "." in said else said
+        return _signed(said if self.separators == ".," else said.translate(_SWAPPED))
 
     def fraction(self, value: float | None) -> str:
         """Return a number with the decimals that it has, of six at most."""

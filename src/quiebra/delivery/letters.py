@@ -169,7 +169,8 @@ class _Post:
         run_id, target, company = report.run["run_id"], self._target(group), _company(group)
         items = "".join(f"<li>{_html(line)}</li>" for line in lines)
         rest = "".join(f"<p>{_html(line)}</p>" for line in more)
-        subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", report.params)["subtitle"]
+        own = for_stage(report.workspace, "report", {"report": {"lang": words.language}})
+        subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", own)["subtitle"]
         html = (
             f"{_head(words, words('Alerts'), subtitle, report.simulated)}<ul>{items}</ul>{rest}"
             f"{_link(self.params, words('Open the dashboards'), target)}{_foot(words, run_id)}"

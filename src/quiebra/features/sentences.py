@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -28,6 +28,7 @@ FRACTIONS = dict(
 )  # fmt: skip
 
 
+@cache
 def base_of(name: str) -> tuple[str, int]:
     """Return the feature that a rank or a change is of (else itself), and the years that a change is over (else 0)."""
     name = name.removeprefix("sector_").removeprefix("rank_")
@@ -35,6 +36,7 @@ def base_of(name: str) -> tuple[str, int]:
     return (base, int(years)) if found and years.isdigit() else (name, 0)
 
 
+@cache
 def unit_of(name: str) -> str:
     """Return the unit of a feature, of the one that it ranks, or of an Altman score."""
     feature = FEATURES_BY_NAME.get(name.removeprefix("sector_").removeprefix("rank_"))
@@ -63,14 +65,47 @@ def sentence(name: str, said: float, place: Place | None, language: str) -> str:
 
     said: as `as_said` gives it. place: where it stands among its peers; None: not known.
     """
+    return statement(name, said, language) + rank(name, place, (said > 0) - (said < 0), language)
+
+
+@lru_cache(maxsize=100_000)
+def statement(name: str, said: float, language: str) -> str:
+    """Return the first part of a `sentence`: what the value is."""
+    base, years = base_of(name)
+    if years or base.endswith("_growth"):
+        return _change(name, base, years or 1, said, language)
+    if base in RATIOS:
+        top, bottom = (NOUNS[part] for part in RATIOS[base])
+        verb = _verb(top, language, ("is", "are"), ("es", "son"))
+        return _joined(f"{_first(top, language)} {verb} {_of(base, said, language)} {_text(bottom, language)}")
+    if base in AMOUNTS:
+        return _amount(NOUNS[AMOUNTS[base]], said, language)
+    return _own(PHRASES[base], base, said, language)
+
+
+@cache
+def rank(name: str, place: Place | None, sign: int, language: str) -> str:
+    """Return the second part of a `sentence`, after a comma: how the value compares; empty where that is not known or says
+    nothing. sign: -1, 0 or 1, of the value."""
+    moves = _moves(name)
+    if place is None or (sign == 0 and place.side != AS_MOST and moves is not None):  # there is no more or less of nothing
+        return ""
+    return f", {_rank(place, sign < 0 and bool(moves), _is_score(name), language)}"
+
+
+@cache
+def _moves(name: str) -> bool | None:
+    """Return whether a value below zero is said without its sign, as a fall; None where nought is said like any other value."""
     base, years = base_of(name)
     own = PHRASES.get(base)
-    swapped = said < 0 and (years > 0 or unit_of(name) == "ln" or (own is not None and own.down is not None))
-    text = _statement(name, base, years, said, language)
-    nothing = said == 0 and (years > 0 or (own is not None and own.none is not None))
-    if place is None or (nothing and place.side != AS_MOST):  # there is no more or less of nothing
-        return text
-    return f"{text}, {_rank(place, swapped, own is not None and own.score, language)}"
+    falls = years > 0 or unit_of(name) == "ln" or (own is not None and own.down is not None)
+    return falls if years > 0 or (own is not None and own.none is not None) or falls else None
+
+
+@cache
+def _is_score(name: str) -> bool:
+    own = PHRASES.get(base_of(name)[0])
+    return own is not None and own.score
 
 
 def without(name: str, language: str) -> str | None:
@@ -106,21 +141,11 @@ def _denominator(name: str) -> str:
     return "" if years else "liquid_assets" if base == "burn_to_liquid" else RATIOS.get(base, ("", ""))[1]
 
 
-def _statement(name: str, base: str, years: int, said: float, language: str) -> str:
-    if years or base.endswith("_growth"):
-        return _change(name, base, years or 1, said, language)
-    if base in RATIOS:
-        top, bottom = (NOUNS[part] for part in RATIOS[base])
-        value = _of(base, said, language)
-        verb = _verb(top, language, ("is", "are"), ("es", "son"))
-        return _joined(f"{_first(top, language)} {verb} {value} {_text(bottom, language)}")
-    if base in AMOUNTS:
-        noun, value = NOUNS[AMOUNTS[base]], _significant(said, language)
-        if language == "en":
-            return f"{_first(noun, language)} {_verb(noun, language, ('is', 'are'), ('', ''))} {value} million"
-        unit = "millón" if said == 1 else "millones"
-        return f"{_first(noun, language)} {_verb(noun, language, ('', ''), ('es', 'son'))} de {value} {unit}"
-    return _own(PHRASES[base], base, said, language)
+def _amount(noun: Noun, said: float, language: str) -> str:
+    value = _significant(said, language)
+    if language == "en":
+        return f"{_first(noun, language)} {'are' if noun.en_plural else 'is'} {value} million"
+    return f"{_first(noun, language)} {'son' if noun.es_plural else 'es'} de {value} {'millón' if said == 1 else 'millones'}"
 
 
 def _own(phrase: Phrase, base: str, said: float, language: str) -> str:

@@ -53,13 +53,18 @@ class Standing:
     def _codes(self) -> dict[str | None, int]:
         return {sector: at for at, sector in enumerate(self.companies["sector"].drop_nulls().unique().sort().to_list())}
 
-    def places(self, name: str, values: np.ndarray, sectors: pl.Series, *, in_sector: bool = True) -> np.ndarray:
+    def codes(self, sectors: pl.Series) -> np.ndarray:
+        """Return a number for each sector; -1 where it is unknown, or none of the companies' is that one."""
+        if not self._codes:
+            return np.full(len(sectors), -1)
+        return sectors.replace_strict(self._codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+
+    def places(self, name: str, values: np.ndarray, codes: np.ndarray, *, in_sector: bool = True) -> np.ndarray:
         """Return, for values of a feature, their places as indices of `PLACES`: among the companies of each one's sector, or
         among all where it is unknown, has fewer than 20 with a value, or is not asked for. 0, not known, where all are fewer than
-        20, or a value is missing."""
+        20, or a value is missing. codes: of the sectors, see `codes`."""
         found = self._among(name, False, values, np.zeros(len(values), dtype=np.int64))
         if in_sector and self._codes:
-            codes = sectors.replace_strict(self._codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
             own = self._among(name, True, values, codes)
             found = np.where(own > 0, own, found)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME, Standing, needs
 from quiebra.features.altman import SCORES, score_used
-from quiebra.features.sentences import as_said, missing, sentence, without
+from quiebra.features.sentences import as_said, missing, rank, statement, without
 from quiebra.features.standing import PLACES
 from quiebra.items import ITEM_NAMES
 from quiebra.models.pd_model import PdModel
@@ -54,7 +55,7 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int, peers: Standing, st
     lacking = _lacking(table, statements)
     known = _known(values, lacking)
     effects = np.where(known, parts, 0.0)
-    found = pl.concat([_strongest(effects, values, table, count, up=up) for up in (True, False)])
+    found = _strongest(effects, table, count)
     found = _in_words(_with_values(found, values, model, table), values, table, peers)
     found = pl.concat([found, _gaps(np.where(known, 0.0, parts), lacking, table)], how="diagonal")
     order = pl.col("kind").replace_strict({RAISES: 0, LOWERS: 1, GAP: 2}, return_dtype=pl.Int8)
@@ -87,33 +88,42 @@ def _known(values: np.ndarray, lacking: np.ndarray) -> np.ndarray:
     return np.column_stack([known, np.ones(len(values), dtype=bool)])
 
 
-def _strongest(effects: np.ndarray, values: np.ndarray, table: pl.DataFrame, count: int, *, up: bool) -> pl.DataFrame:
-    """Return the concepts that raise (or lower) each row's risk most: row, kind, rank, code, concept, feature and effect."""
-    groups, sign = concepts(), 1 if up else -1
-    place = {name: at for at, name in enumerate((*FEATURES, "altman"))}
-    pieces = [sign * effects[:, [place[name] for name in members]] for members in groups.values()]
+def _strongest(effects: np.ndarray, table: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Return the concepts that raise and that lower each row's risk most: row, kind, rank, code, concept, feature and effect."""
+    groups = concepts()
+    column = {name: at for at, name in enumerate((*FEATURES, "altman"))}
+    pieces = [effects[:, [column[name] for name in members]] for members in groups.values()]
     totals = np.column_stack([piece.sum(axis=1) for piece in pieces])
-    order = np.argsort(-totals, axis=1, kind="stable")[:, :count]
+    found = [
+        _ordered(totals, np.column_stack([np.argmax(sign * piece, axis=1) for piece in pieces]), groups, count, sign)
+        for sign in (1, -1)
+    ]
+    used = table.select(score_used(market=True)).to_series().fill_null("altman_z1995")
+    both = pl.concat(found)
+    return both.with_columns(feature=pl.when(pl.col("concept") == ALTMAN_CONCEPT).then(used[both["row"]]).otherwise("feature"))
+
+
+def _ordered(totals: np.ndarray, most: np.ndarray, groups: dict[str, list[str]], count: int, sign: int) -> pl.DataFrame:
+    order = np.argsort(-sign * totals, axis=1, kind="stable")[:, :count]
     effect = np.take_along_axis(totals, order, axis=1)
-    most = np.column_stack([np.argmax(piece, axis=1) for piece in pieces])
     first = np.cumsum([0, *(len(members) for members in groups.values())])[:-1]
     at = first[order] + np.take_along_axis(most, order, axis=1)
     names = np.array([name for members in groups.values() for name in members])
+    kept = sign * effect >= LEAST
+    row, place = np.nonzero(kept)
     frame = pl.DataFrame(
         {
-            "row": np.repeat(np.arange(table.height), order.shape[1]), "kind": RAISES if up else LOWERS,
-            "rank": np.tile(np.arange(1, order.shape[1] + 1), table.height), "concept": np.array(list(groups))[order].ravel(),
-            "feature": names[at].ravel(), "effect": sign * effect.ravel(),
-        }
+            "row": row, "kind": [RAISES if sign > 0 else LOWERS] * len(row), "rank": place + 1,
+            "concept": np.array(list(groups))[order[kept]], "feature": names[at[kept]], "effect": effect[kept],
+        },
+        schema={"row": pl.Int64, "kind": pl.String, "rank": pl.Int64, "concept": pl.String, "feature": pl.String,
+                "effect": pl.Float64},
     )  # fmt: skip
-    end = "_UP" if up else "_DOWN"
-    frame = frame.filter(sign * pl.col("effect") >= LEAST).with_columns(code=pl.col("concept").str.to_uppercase() + end)
-    used = table.select(score_used(market=True)).to_series().fill_null("altman_z1995")[frame["row"]]
-    return frame.with_columns(feature=pl.when(pl.col("concept") == ALTMAN_CONCEPT).then(used).otherwise("feature"))
+    return frame.with_columns(code=pl.col("concept").str.to_uppercase() + ("_UP" if sign > 0 else "_DOWN"))
 
 
 def _with_values(found: pl.DataFrame, values: np.ndarray, model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
-    at = found["feature"].replace_strict({name: place for place, name in enumerate(VALUES)}, return_dtype=pl.Int64).to_numpy()
+    at = _columns(found)
     typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in VALUES])
     return found.with_columns(
         value=pl.Series(values[found["row"].to_numpy(), at], dtype=pl.Float64).fill_nan(None),
@@ -121,33 +131,43 @@ def _with_values(found: pl.DataFrame, values: np.ndarray, model: PdModel, table:
     )
 
 
+def _columns(found: pl.DataFrame) -> np.ndarray:
+    """Return the place among `VALUES` of each row's feature."""
+    return found["feature"].replace_strict({name: at for at, name in enumerate(VALUES)}, return_dtype=pl.Int64).to_numpy()
+
+
 def _in_words(found: pl.DataFrame, values: np.ndarray, table: pl.DataFrame, peers: Standing) -> pl.DataFrame:
     """Add text and text_es. What reads the same is put into words once: figures are rounded first, and places are few."""
-    rows = found["row"].to_numpy()
     said, place = np.full(found.height, np.nan), np.zeros(found.height, dtype=np.int64)
-    sectors = table["sector"][found["row"]]
-    for (name,), part in found.with_row_index("at").group_by("feature", maintain_order=True):
-        at = part["at"].to_numpy()
-        base = name.removeprefix("sector_").removeprefix("rank_")  # type: ignore[union-attr]
+    rows, codes = found["row"].to_numpy(), peers.codes(table["sector"])
+    features = _columns(found)
+    order = np.argsort(features, kind="stable")
+    for at in np.split(order, np.flatnonzero(features[order][1:] != features[order][:-1]) + 1) if len(order) else ():
+        name = VALUES[features[at[0]]]
+        base = name.removeprefix("sector_").removeprefix("rank_")
         own = values[rows[at], VALUES.index(base)]
-        said[at] = as_said(name, own)  # type: ignore[arg-type]
-        place[at] = peers.places(base, own, sectors[at], in_sector=not name.startswith("rank_"))  # type: ignore[union-attr]
+        said[at] = as_said(name, own)
+        place[at] = peers.places(base, own, codes[rows[at]], in_sector=not name.startswith("rank_"))
     keyed = found.with_columns(said=pl.Series(said).fill_nan(None), place=pl.Series(place))
-    unique = keyed.select("feature", "said", "place").unique(maintain_order=True)
-    texts = {
-        column: [_text(name, value, at, language) for name, value, at in unique.iter_rows()]
-        for column, language in (("text", "en"), ("text_es", "es"))
-    }
-    named = unique.with_columns(pl.Series(column, list(words), dtype=pl.String) for column, words in texts.items())
-    return keyed.join(named, on=["feature", "said", "place"], how="left", nulls_equal=True, maintain_order="left").drop(
-        "said", "place"
-    )
+    keyed = keyed.with_columns(sign=pl.col("said").sign())
+    first = _once(keyed, ["feature", "said"], _first)
+    second = _once(keyed, ["feature", "place", "sign"], lambda name, at, sign, lang: rank(name, PLACES[at], int(sign or 0), lang))
+    return found.with_columns(pl.concat_str(first[name], second[name]).alias(name) for name in TEXTS)
 
 
-def _text(name: str, said: float | None, place: int, language: str) -> str:
-    if said is None:
-        return without(name, language) or ""
-    return sentence(name, said, PLACES[place], language)
+TEXTS = {"text": "en", "text_es": "es"}
+
+
+def _once(keyed: pl.DataFrame, keys: list[str], words: Callable[..., str]) -> pl.DataFrame:
+    """Return the texts of rows, each different one put into words once: columns `TEXTS`."""
+    unique = keyed.select(keys).unique(maintain_order=True)
+    texts = {name: [words(*row, language) for row in unique.iter_rows()] for name, language in TEXTS.items()}
+    named = unique.with_columns(pl.Series(name, list(said), dtype=pl.String) for name, said in texts.items())
+    return keyed.select(keys).join(named, on=keys, how="left", nulls_equal=True, maintain_order="left").select(*TEXTS)
+
+
+def _first(name: str, said: float | None, language: str) -> str:
+    return (without(name, language) or "") if said is None else statement(name, said, language)
 
 
 def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.DataFrame:
