@@ -29,7 +29,7 @@ def faults(text: str, language: str = "en", known: Iterable[str] = (), but: Iter
     """Return fault → where it stands in a text. known: data (names, sectors) that is no wording. but: faults not looked for."""
     for name in sorted(known, key=len, reverse=True):
         text = text.replace(name, "◆")
-    text = re.sub(r"`[^`]*`", "◆", text)  # commands are typed as they are
+    text = re.sub(r"`[^`]*`|https?://\S+", "◆", text)  # commands and addresses are typed as they are
     looked = {**FAULTS, **({"untranslated": UNTRANSLATED} if language == "es" else {})}
     found = {name: re.search(pattern, text) for name, pattern in looked.items() if name not in but}
     return {name: text[max(0, m.start() - 40) : m.end() + 40] for name, m in found.items() if m is not None}
