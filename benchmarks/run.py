@@ -17,7 +17,7 @@ import polars as pl
 from quality import benchmark_table, other_ways, walked
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from quiebra.features import feature_table
+from quiebra.features import Standing, feature_table
 from quiebra.files import read_json, write_json
 from quiebra.models import reasons
 from quiebra.panel import Panel, build, label
@@ -47,7 +47,7 @@ def measure(panel: Panel, params: Params) -> dict[str, Any]:
         lambda: validation_report(chain.history, labels, years, params.validate_, params.run.seed)
     )
     latest = features.filter(pl.col("fiscal_year") == years[-1])
-    _, reason_seconds = timed(lambda: reasons(chain.model, latest, params.score.reasons))
+    _, reason_seconds = timed(lambda: reasons(chain.model, latest, params.score.reasons, Standing(latest), panel.statements))
     several = pl.concat([latest] * max(1, 20_000 // latest.height))
     _, explained_seconds = timed(lambda: chain.model.explain(several))
     judged = chain.history.filter(pl.col("fiscal_year").is_in(years)).join(labels, on=["company_id", "fiscal_year"])

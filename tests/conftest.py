@@ -156,6 +156,10 @@ def untranslated() -> Iterator[set[str]]:
             asked.add(message)
             return message
 
+        def ngettext(self, one: str, many: str, n: int) -> str:
+            asked.add(many)
+            return many
+
     catalogue = _catalogue("es")
     catalogue.add_fallback(Missing())
     yield asked

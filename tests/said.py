@@ -25,13 +25,31 @@ SAYING = [
 """Modules below the dashboards whose messages reach their readers."""
 
 
+COUNTED = {"count": 2, "Said": 3}
+"""Call → how many places it takes up to its last text."""
+
+
+def counted() -> set[tuple[str, str]]:
+    """Every pair of texts of which a count chooses one: ``count(one, many)``, and ``Said(one, values, many)``."""
+    found = set()
+    for path in (ROOT / "src/quiebra").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            places = COUNTED.get(getattr(node.func, "id", getattr(node.func, "attr", ""))) if isinstance(node, ast.Call) else None
+            if places and len(node.args) >= places:
+                pair = tuple(getattr(arg, "value", None) for arg in (node.args[0], node.args[places - 1]))
+                if all(isinstance(text, str) for text in pair):
+                    found.add(pair)
+    return found
+
+
 def said() -> set[str]:
     found = {item.label for item in ITEMS} | {words for words, _ in TESTS.values()} | {rule.meaning for rule in RULES}
     found |= {rule.name.replace("_", " ") for rule in RULES}
     found |= {demo.NOTES, american.NOTES, "Simulated companies", "American companies, NYSE and NASDAQ", "DRAFT", "APPROVED"}
     found |= {"ok", "watch", "alarm", "unknown", "pass", "fail", "all", "market", "accounting"}
     found |= set(WORDS.values()) | {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
-    return found | _in_code() | _in_reports() | _in_params()
+    return (found | _in_code() | _in_reports() | _in_params()) - {text for pair in counted() for text in pair}
 
 
 def _in_code() -> set[str]:

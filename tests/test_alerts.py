@@ -18,7 +18,7 @@ from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
 from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
 from quiebra.alerts.rules import ALERTS, FOUND, change, found
-from quiebra.alerts.wording import MEASURES, overdue, said, sentence
+from quiebra.alerts.wording import MEASURES, in_figures, overdue, said
 from quiebra.errors import AlertError, ParamsError
 from quiebra.params import Params, check
 from quiebra.params.operations import KINDS, Rule
@@ -121,8 +121,8 @@ def test_every_measure_has_words_in_both_languages() -> None:
         for language in ("en", "es"):
             assert said(name, 1.0, Words(language), list(GRADES))
     alert = {"rule": "high PD", "measure": "pd_12m", "value": 0.123, "threshold": 0.1}
-    assert sentence(alert, Words("en"), list(GRADES)) == "high PD: one-year PD 12.3\u00a0% (from 10.0\u00a0% on)"
-    assert sentence(alert, Words("es"), list(GRADES)) == "PD alta: PD a un año 12,3\u00a0% (desde 10,0\u00a0%)"
+    assert in_figures(alert, Words("en"), list(GRADES)) == "high PD: one-year PD 12.3\u00a0% (from 10.0\u00a0% on)"
+    assert in_figures(alert, Words("es"), list(GRADES)) == "PD alta: PD a un año 12,3\u00a0% (desde 10,0\u00a0%)"
 
 
 @pytest.mark.parametrize(

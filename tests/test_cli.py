@@ -41,9 +41,13 @@ def test_score_gives_the_pipelines_scores(workspace: Path, tmp_path: Path) -> No
     assert mine["pd_12m"].is_sorted(descending=True)
     assert mine["reasons"].null_count() < mine.height / 2
     first = mine.drop_nulls("reasons").row(0, named=True)
-    parts = [first[name].split("; ") for name in ("reason_codes", "reasons", "reasons_es")]
-    assert len({len(part) for part in parts}) == 1 and all(code.endswith("_UP") for code in parts[0])
-    assert "typical" in first["reasons"] and "habitual" in first["reasons_es"]
+    codes = first["reason_codes"].split("; ")
+    assert {len(first[name].removesuffix(".").split(". ")) for name in ("reasons", "reasons_es")} == {len(codes)}
+    assert all(code.endswith("_UP") for code in codes)
+    assert " than in " in first["reasons"] and " que en " in first["reasons_es"]
+    theirs = pl.read_parquet(workspace / "data/scores/reasons.parquet").filter(pl.col("kind") == "raises")
+    said = {row["company_id"]: row["text"] for row in theirs.filter(pl.col("rank") == 1).to_dicts()}
+    assert first["reasons"].startswith(f"{said[first['company_id']]}."), "the same company, the same words"
     theirs = pl.read_parquet(workspace / "data/scores/scores.parquet")
     both = mine.join(theirs, on=["company_id", "fiscal_year"], suffix="_run")
     assert both.height > 10
@@ -58,7 +62,7 @@ def test_score_tells_of_rows_left_out_and_scores_the_rest(workspace: Path, tmp_p
     pl.concat([rows, bad, one]).write_csv(tmp_path / "mine.csv")
     done = command(workspace, "quiebra", "score", str(tmp_path / "mine.csv"))
     assert done.returncode == 0
-    assert "1 row(s) left out: total_assets is missing, zero or negative" in done.stderr
+    assert "1 row left out: total_assets is missing, zero or negative" in done.stderr
     assert "1 negative value(s) of cash taken as missing" in done.stderr
     scored = pl.read_csv(done.stdout.encode())
     assert "BAD" not in scored["company_id"].to_list()
@@ -70,7 +74,7 @@ def test_score_warns_of_companies_that_it_knows_too_little_of(workspace: Path, t
     path.write_text("company_id,fiscal_year,total_assets,total_liabilities\nTHIN,2021,90,99\n")
     done = command(workspace, "quiebra", "score", str(path))
     assert done.returncode == 0
-    assert "1 of 1 companies lack over 40 % of what the model learnt from" in done.stderr
+    assert "1 of 1 companies lacks over 40 % of what the model learnt from" in done.stderr
     export(workspace, tmp_path / "full.csv", companies=3)
     assert "do not trust" not in command(workspace, "quiebra", "score", str(tmp_path / "full.csv")).stderr
 

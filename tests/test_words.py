@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import ROOT
-from said import MESSAGES, SAYING, said
+from said import MESSAGES, SAYING, counted, said
 
 from quiebra.params import Params
 from quiebra.reports.risk_report import risk_report
@@ -34,11 +34,14 @@ def test_every_text_has_its_spanish_words() -> None:
 
     with (LOCALE / "es.po").open("rb") as handle:
         catalogue = {m.id: m for m in read_po(handle, locale="es") if m.id}
-    missing = sorted(text for text in said() if text not in catalogue or not catalogue[text].string)
+    missing = sorted(str(text) for text in said() | counted() if text not in catalogue or not catalogue[text].string)
     assert not missing
     for message in catalogue.values():
         assert not message.fuzzy
-        assert set(re.findall(r"{\w+}", message.id)) == set(re.findall(r"{\w+}", message.string)), message.id
+        ids, strings = ((part,) if isinstance(part, str) else part for part in (message.id, message.string))
+        assert len(ids) == len(strings) and all(strings), message.id
+        for text, spanish in zip(ids, strings, strict=True):
+            assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", spanish)), message.id
 
 
 def test_texts_said_in_spanish_differ_from_the_english() -> None:

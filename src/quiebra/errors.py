@@ -28,14 +28,16 @@ from dataclasses import dataclass, field
 class Said:
     """Words for a person with their values apart, so that they can be said in another language too; ``str`` says them in English.
 
-    A value may itself be `Said`, or a list of them.
+    A value may itself be `Said`, or a list of them. many: the text where the value ``n`` is not one.
     """
 
     text: str
     values: Mapping[str, object] = field(default_factory=dict)
+    many: str = ""
 
     def __str__(self) -> str:
-        return self.text.format(**{name: _plain(value) for name, value in self.values.items()}) if self.values else self.text
+        text = self.many if self.many and self.values.get("n") != 1 else self.text
+        return text.format(**{name: _plain(value) for name, value in self.values.items()}) if self.values else self.text
 
 
 class Lines(list[Said]):
@@ -111,6 +113,15 @@ class NameRefused(QuiebraError):
 
 class YamlRefused(QuiebraError):
     """A text is no YAML, or holds more than names, values and lists."""
+
+
+def matching(count: int, what: str) -> str:
+    """Return how many things have an id starting so, where it ought to be one.
+
+    >>> [matching(n, "alert") for n in (0, 1, 2)]
+    ['no alert has an id starting', '1 alert has an id starting', '2 alerts have an id starting']
+    """
+    return f"{count or 'no'} {what if count < 2 else what + 's'} {'has' if count < 2 else 'have'} an id starting"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> Said | str:

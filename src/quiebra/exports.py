@@ -20,7 +20,7 @@ NUMBER = r"^\s*[+\-]?\d+([.,]\d+)?\s*$"
 def as_csv(table: pl.DataFrame) -> str:
     """Return a table as CSV. A text that a spreadsheet would take for a formula starts with an apostrophe; one that is a whole
     number or a decimal, such as an id ``-5``, is left as it is."""
-    return guarded(table).write_csv()
+    return guarded(table).write_csv(float_scientific=False)
 
 
 def as_excel(table: pl.DataFrame) -> bytes:

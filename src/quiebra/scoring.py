@@ -12,9 +12,10 @@ import polars as pl
 from quiebra.banners import banners
 from quiebra.canonical import EVENTS, STATEMENTS, conform
 from quiebra.errors import PanelError, Said
-from quiebra.features import feature_table
+from quiebra.features import Standing, feature_table
 from quiebra.features.altman import SCORES
 from quiebra.files import read_table
+from quiebra.items import ITEMS
 from quiebra.models import PdModel, reasons
 from quiebra.models.term import COLUMNS
 from quiebra.panel import read_panel_table, read_source
@@ -22,12 +23,14 @@ from quiebra.panel.quarantine import VERSION, blank_negatives, quarantine
 from quiebra.panel.warnings import MEANINGS, about_dates, about_items, about_versions
 from quiebra.params import Score, load
 from quiebra.registry import in_charge, kept
-from quiebra.risk import reasons_in_words, score_statements
+from quiebra.risk import current_statements, reasons_in_words, score_statements
 from quiebra.risk.subject import BLIND
 from quiebra.sources.amounts import about_known, about_units
 from quiebra.sources.table import statements_from
 from quiebra.workspace import Workspace
 
+IN_WORDS = ["reason_codes", "reasons", "reasons_es", "strengths", "strengths_es", "gaps", "gaps_es"]
+LABELS = {item.name: item.label for item in ITEMS}
 PIECE = 5000
 """Companies scored at a time, so that progress can be told."""
 BESIDE = ("name", "sector", "exposure", "lgd")
@@ -60,62 +63,79 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     companies = read_panel_table(workspace.panel, "companies")
     peers = read_table(workspace.features / "features.parquet")
     options, learnt = params.ingest.table, read_source(workspace.panel).currency
+    events, as_of = read_panel_table(workspace.panel, "events"), dt.date.fromisoformat(model.card["as_of"])
+    compared = Standing(current_statements(peers, events, as_of, params.score.max_age_months))
     rows, notes = statements_from(path, options, learnt)
-    scored = score_rows(rows, model, companies, peers, params.score, path.name, currency=learnt, units=options.units)
+    scored = score_rows(rows, model, companies, peers, compared, params.score, path.name, currency=learnt, units=options.units)
     marks = [Said("{heading}: {text}", {"heading": heading, "text": said}) for heading, said in banners(charge.as_record())]
     return replace(scored, warnings=[*marks, *notes, *scored.warnings])
 
 
 def score_rows(
-    raw: pl.DataFrame, model: PdModel, known: pl.DataFrame, peers: pl.DataFrame, options: Score, name: str,
+    raw: pl.DataFrame, model: PdModel, known: pl.DataFrame, peers: pl.DataFrame, compared: Standing, options: Score, name: str,
     progress: Callable[[float], None] = lambda share: None, *, currency: str | None = None, units: float | None = None,
 ) -> Scored:  # fmt: skip
     """Score each company's latest statement among the rows, in its latest version, whatever the order of rows; see
     `quiebra.sources.table.statements_from`.
 
-    known: the panel's companies, for sectors that the rows lack. peers: the feature table to rank among. ``progress`` is told the
-    share done. currency: of the panel; units: ingest.table.units. PanelError where no row can be used; ``name`` is what its
-    message calls the file.
+    known: the panel's companies, for sectors that the rows lack. peers: the feature table to rank among. compared: the companies
+    that reasons compare with. ``progress`` is told the share done. currency: of the panel; units: ingest.table.units. PanelError
+    where no row can be used; ``name`` is what its message calls the file.
     """
     numbered = [column for column in ("row",) if column in raw.columns]
     statements = conform(raw, STATEMENTS).with_columns(raw[column] for column in (*BESIDE, *numbered) if column in raw.columns)
     own = statements["currency"].drop_nulls().value_counts().sort("count", "currency")["currency"]
     kept, aside = quarantine(statements, pl.DataFrame(schema=EVENTS), own[-1] if len(own) else None)
     counts = aside["rule"].value_counts().sort("rule").iter_rows()
-    left_out = [Said("{n} row(s) left out: {rule}", {"n": n, "rule": MEANINGS[rule]}) for rule, n in counts]
+    left_out = [
+        Said("{n} row left out: {rule}", {"n": n, "rule": MEANINGS[rule]}, "{n} rows left out: {rule}") for rule, n in counts
+    ]
     if kept.is_empty():
         doubtful = about_units(statements, units)
         raise PanelError("{name}: no row can be scored. {list}", name=name, list=[*left_out, *doubtful])
     usable, blanked = blank_negatives(kept.sort(VERSION))
-    warnings = [Said("{n} negative value(s) of {item} taken as missing", {"n": n, "item": item}) for item, n in blanked.items()]
+    warnings = [
+        Said(
+            "{n} negative value of {item} taken as missing", {"n": n, "item": Said(LABELS[item])},
+            "{n} negative values of {item} taken as missing",
+        )
+        for item, n in blanked.items()
+    ]  # fmt: skip
     warnings += doubts(statements, usable, peers, dt.date.fromisoformat(model.card["as_of"]), currency, units)
     warnings += about_versions(kept, aside)
     versions = usable.unique("company_id", keep="last", maintain_order=True).select(*VERSION, "period_end", *numbered)
+    latest = usable.select(*STATEMENTS).join(versions.select(VERSION), on=VERSION, how="semi", maintain_order="left")
     features = feature_table(usable.select(*STATEMENTS), _with_sectors(usable, known), peers, versions.select(VERSION))
     progress(0.2)
     blind = int((model.blind_share(features) > BLIND).sum())
     if blind:
         warnings.append(
             Said(
+                "{n} of {all} companies lacks over {share} % of what the model learnt from (changes need the years before; "
+                "market ratios the market value): do not trust its PD",
+                {"n": blind, "all": features.height, "share": round(100 * BLIND)},
                 "{n} of {all} companies lack over {share} % of what the model learnt from (changes need the years before; "
                 "market ratios the market value): do not trust their PD",
-                {"n": blind, "all": features.height, "share": round(100 * BLIND)},
             )
         )
-    return Scored(_table(model, features, options, progress), left_out, warnings, aside.select(*numbered, "rule"), versions)
+    table = _table(model, features, compared, latest, options, progress)
+    return Scored(table, left_out, warnings, aside.select(*numbered, "rule"), versions)
 
 
-def _table(model: PdModel, features: pl.DataFrame, options: Score, progress: Callable[[float], None]) -> pl.DataFrame:
-    """Return the scores with the reasons as words, riskiest first."""
+def _table(
+    model: PdModel, features: pl.DataFrame, compared: Standing, latest: pl.DataFrame, options: Score,
+    progress: Callable[[float], None],
+) -> pl.DataFrame:  # fmt: skip
+    """Return the scores with the reasons as words, riskiest first. latest: the statements behind the features."""
     pieces = []
     for start in range(0, features.height, PIECE):
         part = features.slice(start, PIECE)
-        words = reasons_in_words(reasons(model, part, options.reasons))
+        words = reasons_in_words(reasons(model, part, options.reasons, compared, latest))
         pieces.append(score_statements(model, part, options).join(words, on="company_id", how="left"))
         progress(0.2 + 0.8 * min(1.0, (start + PIECE) / features.height))
     altman = [column for score in SCORES for column in (score, f"{score}_zone")]
     pds = ["pd_12m", "pd_12m_low", "pd_12m_high", *COLUMNS[1:]]
-    columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, "reason_codes", "reasons", "reasons_es"]
+    columns = ["company_id", "fiscal_year", *pds, "rating", "watch", "scorer", *altman, *IN_WORDS]
     table = pl.concat(pieces).select(columns)
     numbers = pl.selectors.float().round(6)
     return table.sort("pd_12m", "company_id", descending=[True, False]).with_columns(numbers)

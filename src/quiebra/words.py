@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import gettext
 import io
+import math
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -21,6 +23,9 @@ from quiebra.errors import SEPARATORS, Said
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
 MISSING = "–"
+_SWAPPED = str.maketrans(".,", ",.")
+MINUS = "\u2212"
+"""The sign before a negative number in what people read; files for programs have the hyphen."""
 
 
 @cache
@@ -47,6 +52,15 @@ class Words:
         said = _catalogue(self.language).gettext(text) if text else ""
         return said.format(**values) if values else said
 
+    def count(self, one: str, many: str, /, n: float, **values: object) -> str:
+        """Return a text that depends on a count, which stands in it as ``{n}``: the language's form for so many.
+
+        >>> [Words(lang).count("{n} alert", "{n} alerts", n=1) for lang in ("en", "es")]
+        ['1 alert', '1 alerta']
+        """
+        said = _catalogue(self.language).ngettext(one, many, round(n))  # as it is shown
+        return said.format(n=self.number(n), **values)
+
     def markup(self, text: str, /, **values: object) -> str:
         """Return a text with its values escaped; the text itself may hold markup."""
         return self(text, **{name: escape(str(value)) for name, value in values.items()})
@@ -57,7 +71,10 @@ class Words:
 
     def say(self, said: Said) -> str:
         """Return what a part below the dashboards has to say, in the language."""
-        return self(said.text, **{name: self._value(value) for name, value in said.values.items()})
+        values = {name: self._value(value) for name, value in said.values.items()}
+        if said.many and isinstance(said.values.get("n"), int):
+            return self.count(said.text, said.many, **{**values, "n": said.values["n"]})  # type: ignore[arg-type]
+        return self(said.text, **values)
 
     def _value(self, value: object) -> object:
         if isinstance(value, list):
@@ -67,9 +84,27 @@ class Words:
         return self.say(value) if isinstance(value, Said) else value
 
     def number(self, value: float | None, decimals: int = 0) -> str:
-        if value is None:
+        """Return a number with so many decimals; a dash where it is missing, not a number or without end."""
+        if not _finite(value):
             return MISSING
-        return format_decimal(value, format="#,##0" + ("." + "0" * decimals if decimals else ""), locale=self.language)
+        return _signed(format_decimal(value, format=_places("#,##0", decimals), locale=self.language))
+
+    def significant(self, value: float | None) -> str:
+        """Return a number to three significant digits, at most three decimals and without zeros at the end.
+
+        >>> [Words().significant(v) for v in (1234.5, 85.04, -0.0512, -5.1e-05)]
+        ['1,230', '85', '−0.051', '0']
+        """
+        if not _finite(value):
+            return MISSING
+        places = min(3, 2 - math.floor(math.log10(abs(value)))) if value else 0  # type: ignore[arg-type]
+        said = f"{round(value, places):,.{max(0, places)}f}"  # type: ignore[arg-type]  # reasons are many: Babel takes its time
+        said = said.rstrip("0").rstrip(".") if "." in said else said
+        return _signed(said if self.separators == ".," else said.translate(_SWAPPED))
+
+    def fraction(self, value: float | None) -> str:
+        """Return a number with the decimals that it has, of six at most."""
+        return _signed(self.typed(value)) if _finite(value) else MISSING
 
     def typed(self, value: float | None) -> str:
         """Return a number as a person types it; nothing where it is missing."""
@@ -78,21 +113,22 @@ class Words:
     def parsed(self, text: str) -> float | None:
         """Return the number that a person typed, with the language's decimal mark; None for nothing. ValueError where it is none,
         or a mark between thousands stands in the wrong place."""
-        return float(parse_decimal(text.strip(), locale=self.language, strict=True)) if text.strip() else None
+        text = text.strip().replace(MINUS, "-")
+        return float(parse_decimal(text, locale=self.language, strict=True)) if text else None
 
     def percent(self, value: float | None, decimals: int = 2) -> str:
-        if value is None:
+        if not _finite(value):
             return MISSING
-        return format_percent(
-            value, format="#,##0" + ("." + "0" * decimals if decimals else "") + "\u00a0%", locale=self.language
-        )
+        return _signed(format_percent(value, format=_places("#,##0", decimals) + "\u00a0%", locale=self.language))
 
-    def signed(self, value: float, decimals: int = 2) -> str:
-        return ("+" if value >= 0 else "") + self.number(value, decimals)
+    def signed(self, value: float | None, decimals: int = 2) -> str:
+        """Return a number with its sign, whichever that is; nought has none."""
+        said = self.number(value, decimals)
+        return "+" + said if _finite(value) and value > 0 and any(c in said for c in "123456789") else said  # type: ignore[operator]
 
     def points(self, value: float | None, decimals: int = 2) -> str:
         """Return a difference of shares in percentage points, with its sign."""
-        return MISSING if value is None else ("+" if value > 0 else "") + self.number(100 * value, decimals)
+        return self.signed(100 * value if _finite(value) else None, decimals)  # type: ignore[operator]
 
     def date(self, value: dt.date | str | None) -> str:
         if value is None:
@@ -111,6 +147,39 @@ class Words:
     def separators(self) -> str:
         """Return decimal mark and thousands mark, as Plotly asks for them."""
         return ".," if self.language == "en" else ",."
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _places(whole: str, decimals: int) -> str:
+    return whole + ("." + "0" * decimals if decimals else "")
+
+
+def _signed(number: str) -> str:
+    """Return a number with the one minus sign that people read; nought has none."""
+    if any(digit in number for digit in "123456789"):
+        return number.replace("-", MINUS)
+    return number.replace("-", "")
+
+
+def sentence(text: str) -> str:
+    """Return a text with one full stop at its end, also where its last word is an abbreviation.
+
+    >>> [sentence(text) for text in ("Paid to ACME", "Paid to ACME S.A.")]
+    ['Paid to ACME.', 'Paid to ACME S.A.']
+    """
+    return text if text.endswith((".", "…", "!", "?")) else text + "."
+
+
+def wrapped(text: str, width: int = 34) -> str:
+    """Return a label in lines of so many signs at most, so that a chart has room for all of it.
+
+    >>> wrapped("Wholesale and retail trade; repair of motor vehicles")
+    'Wholesale and retail trade; repair\\nof motor vehicles'
+    """
+    return "\n".join(textwrap.wrap(text, width)) or text
 
 
 def escaped(value: object) -> str:

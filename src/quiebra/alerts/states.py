@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
-from quiebra.errors import AlertError
+from quiebra.errors import AlertError, matching
 from quiebra.names import comment, person_name
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
@@ -260,7 +260,7 @@ def close(engine: Engine, identifier: str, who: str, note: str) -> str:
 def _one(connection: Connection, identifier: str) -> Any:
     rows = connection.execute(select(Alert.__table__).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
     if len(rows) != 1:
-        raise AlertError(f"{len(rows) or 'no'} alert(s) have an id starting '{identifier}'; `quiebra alerts list` shows them")
+        raise AlertError(f"{matching(len(rows), 'alert')} '{identifier}'; `quiebra alerts list --all` shows them")
     if rows[0].state == CLOSED:
         raise AlertError(f"alert {rows[0].alert_id} was closed on {rows[0].closed_on} by {rows[0].closed_by}")
     return rows[0]
@@ -283,9 +283,7 @@ def history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
     with reading(engine) as connection:
         rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
         if len(rows) != 1:
-            raise AlertError(
-                f"{len(rows) or 'no'} alert(s) have an id starting '{identifier}'; `quiebra alerts list --all` shows them"
-            )
+            raise AlertError(f"{matching(len(rows), 'alert')} '{identifier}'; `quiebra alerts list --all` shows them")
         asked = select(AuditEntry.__table__).where(
             AuditEntry.subject == rows[0].alert_id, AuditEntry.action.startswith("alert ")
         )

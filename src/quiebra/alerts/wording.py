@@ -53,7 +53,7 @@ def said(measure: str, value: float | None, words: Words, grades: Sequence[str])
     if measure in TIMES:
         return words("{n} times", n=words.number(value, 1))
     if measure == "statement_months":
-        return words("{n} months", n=words.number(value))
+        return words.count("{n} month", "{n} months", n=value)
     if measure in COUNTS:
         return words.number(value)
     return words.number(value, 2) if measure == "sector_hhi" else words.percent(value, 1)
@@ -66,8 +66,8 @@ def subject(alert: Mapping[str, Any], words: Words, names: Mapping[str, str]) ->
     return words("portfolio") if alert["kind"] == "portfolio" else words(MONITORED.get(alert["subject"], alert["subject"]))
 
 
-def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -> str:
-    """Return what an alert says, without its subject: ``high PD: one-year PD 12.3 % (from 10.0 % on)``."""
+def in_figures(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -> str:
+    """Return an alert's rule, figure and threshold: ``high PD: one-year PD 12.3 % (from 10.0 % on)``."""
     measure = str(alert["measure"])
     return words(
         "{rule}: {measure} {value} (from {threshold} on)",
@@ -76,14 +76,6 @@ def sentence(alert: Mapping[str, object], words: Words, grades: Sequence[str]) -
         value=said(measure, alert["value"], words, grades),  # type: ignore[arg-type]
         threshold=said(measure, alert["threshold"], words, grades),  # type: ignore[arg-type]
     )
-
-
-def by_subject(alerts: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """Return alerts of the same company, of the portfolio or of the same measure together, in the order in which those come."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for alert in alerts:
-        groups.setdefault((alert["kind"], alert["subject"]), []).append(alert)
-    return list(groups.values())
 
 
 def decided(

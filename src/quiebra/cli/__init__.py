@@ -64,7 +64,7 @@ def run(
             from quiebra.pipeline import ingest_lines
 
             for line in ingest_lines(workspace):
-                typer.echo(line)
+                say(line)
         return
     from quiebra.pipeline import reproduce, result_lines
 
@@ -245,7 +245,9 @@ def score(
         say(text.removesuffix("\n"), lines=True)
     else:
         write_text(out, text)
-        say(f"{scored.table.height} companies scored: {out}")
+        from quiebra.words import Words
+
+        say(Words().count("{n} company scored: {path}", "{n} companies scored: {path}", n=scored.table.height, path=out))
 
 
 @app.command()

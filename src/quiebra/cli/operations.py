@@ -72,40 +72,37 @@ def _day(text: str | None) -> dt.date | None:
         raise AlertError(f"'{text}' is not a date: write it as 2026-12-31") from None
 
 
-def _again(review_on: dt.date) -> str:
-    return f"look again {review_on}{'  OVERDUE' if review_on < dt.date.today() else ''}"
-
-
 @alerts.command("list")
 def alerts_list(
-    every: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
+    company: Annotated[str | None, typer.Argument(help="a company's id: each of its alerts")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every single alert, closed ones too")] = False,
     severity: Annotated[str | None, typer.Option(help="low, medium or high: only these")] = None,
 ) -> None:
-    """List the alerts that stand, most severe and newest first.
+    """List the alerts that stand: a line a company, the one to look at first on top, with what to do first.
 
     Example: quiebra alerts list --severity high
     """
     import polars as pl
 
     from quiebra.alerts.states import alerts as table
-    from quiebra.alerts.wording import SEVERITY, sentence
+    from quiebra.alerts.wording import SEVERITY
+    from quiebra.cli.alert_lists import by_company, one_by_one
     from quiebra.words import Words
+    from quiebra.workspace import Workspace
 
-    engine = database()
+    engine, words = database(), Words()
     found = table(engine, _source(engine), closed=every)
     if severity is not None:
         if severity not in SEVERITY:
             raise AlertError(f"severity is one of {', '.join(SEVERITY)}, not '{severity}'")
         found = found.filter(pl.col("severity") == severity)
-    grades, words = list(_params().score.grades), Words()
-    for row in found.to_dicts():
-        owner = f"  {row['owner']}" if row["owner"] else ""
-        again = f"  {_again(row['review_on'])}" if row["review_on"] else ""
-        say(
-            f"{row['alert_id']}  {row['severity']:<6} {row['state']:<12} {row['raised_on']}  {row['subject']}  "
-            f"{sentence(row, words, grades)}{owner}{again}"
-        )
-    say(f"{found.height} alert(s)", err=True)
+    if company is not None:
+        found = found.filter(pl.col("subject") == company)
+    grades, rows = list(_params().score.grades), found.to_dicts()
+    lines = one_by_one(rows, grades) if every or company is not None else by_company(rows, grades, Workspace.find())
+    for line in lines:
+        say(line)
+    say(words.count("{n} alert", "{n} alerts", n=found.height), err=True)
 
 
 @alerts.command("ack")
@@ -159,10 +156,11 @@ def watch_list() -> None:
     """
     from quiebra.alerts.analysts import watched
     from quiebra.alerts.wording import LEVELS
+    from quiebra.cli.alert_lists import look_again
 
     engine = database()
     for row in watched(engine, _source(engine)).to_dicts():
-        level, again = LEVELS[row["level"]], _again(row["review_on"])
+        level, again = LEVELS[row["level"]], look_again(row["review_on"])
         say(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
 
 
@@ -359,7 +357,9 @@ def outbox_send() -> None:
     tried = deliver(Workspace.find(), _params(), database())
     for message_id, outcome in tried:
         say(f"{message_id[:12]}  {outcome.state}" + (f"  {outcome.error}" if outcome.error else ""))
-    say(f"{len(tried)} message(s) were due", err=True)
+    from quiebra.words import Words
+
+    say(Words().count("{n} message was due", "{n} messages were due", n=len(tried)), err=True)
 
 
 @outbox.command("retry")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from quiebra.alerts.analysts import OVERRIDES, WATCHED, overrides, watched
+from quiebra.alerts.plain import Fact, facts
 from quiebra.alerts.states import ALERTS, alerts
 from quiebra.errors import StoreError, WorkspaceError
 from quiebra.features.peers import Peers
@@ -100,6 +101,11 @@ class Base(FinishedRun):
             return Standing(alerts(engine, source), overrides(engine, source), watched(engine, source))
         except StoreError:  # a database that is down hides decisions, not the page
             return Standing(*(pl.DataFrame(schema=schema) for schema in (ALERTS, OVERRIDES, WATCHED)), answered=False)
+
+    @cached_property
+    def facts(self) -> dict[str, Fact]:
+        """What the companies' alerts are about, now and before."""
+        return facts(self)
 
     def beside(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return a table of companies with ``analyst``: an analyst's grade beside the model's, where one is in force."""

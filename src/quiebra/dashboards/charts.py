@@ -13,12 +13,22 @@ import numpy as np
 import polars as pl
 
 from quiebra.dashboards.look import grade_colours
-from quiebra.words import Words
+from quiebra.words import Words, wrapped
 
 Spec = dict[str, Any]
 PERCENT = {"tickformat": ".2~%"}
 LOG = {"type": "log", "tickformat": ".3~%"}
 YEARS = {"dtick": 1, "tickformat": "d"}
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Return names in as many lines as they need beside a chart."""
+    return [wrapped(name, 30) for name in names]
+
+
+def _height(labels: Sequence[str]) -> int:
+    """Return the pixels that a chart needs so that each label has room."""
+    return 60 + sum(max(22, 6 + 15 * (1 + label.count("\n"))) for label in labels)
 
 
 def pd_over_time(years: pl.DataFrame, words: Words) -> Spec:
@@ -97,23 +107,26 @@ def group_bars(table: pl.DataFrame, by: str, words: Words) -> Spec:
     """Mean PD by group, the riskiest on top; table: ``by``, companies, mean_pd and watch_share."""
     rows = table.sort("mean_pd")
     notes = [
-        words("{n} companies, {share} on watch", n=words.number(n), share=words.percent(w, 0))
+        words.count("{n} company, {share} on watch", "{n} companies, {share} on watch", n=n, share=words.percent(w, 0))
         for n, w in rows.select("companies", "watch_share").iter_rows()
     ]
+    labels = _labels(rows[by].to_list())
     bar = {
-        "type": "bar", "orientation": "h", "y": rows[by].to_list(), "x": rows["mean_pd"].to_list(), "marker": {"color": "$blue"},
+        "type": "bar", "orientation": "h", "y": labels, "x": rows["mean_pd"].to_list(), "marker": {"color": "$blue"},
         "text": [words.percent(v) for v in rows["mean_pd"]], "textposition": "auto", "customdata": notes, "cliponaxis": False,
         "hovertemplate": "%{y}: %{x:.2%}<br>%{customdata}<extra></extra>",
     }  # fmt: skip
     top = rows.tail(1).to_dicts()
     alt = words("Mean PD by group; highest: {name}", name=top[0][by]) if top else ""
-    return {"data": [bar], "layout": {"xaxis": PERCENT, "yaxis": {"type": "category"}}, "alt": alt}
+    layout = {"xaxis": PERCENT, "yaxis": {"type": "category"}}
+    return {"data": [bar], "layout": layout, "alt": alt, "height": _height(labels)}
 
 
 def treemap(table: pl.DataFrame, by: str, words: Words) -> Spec:
     """Groups as areas by companies, coloured by mean PD; table: as `group_bars` takes it."""
     shown = {
-        "type": "treemap", "labels": table[by].to_list(), "parents": [""] * table.height, "values": table["companies"].to_list(),
+        "type": "treemap", "labels": _labels(table[by].to_list()), "parents": [""] * table.height,
+        "values": table["companies"].to_list(),
         "customdata": table["mean_pd"].to_list(), "texttemplate": "<b>%{label}</b><br>%{customdata:.2%}",
         "hovertemplate": "%{label}: %{value}, %{customdata:.2%}<extra></extra>", "tiling": {"pad": 0},
         "root": {"color": "$paper"}, "pathbar": {"visible": False},
@@ -140,7 +153,8 @@ def term_structure(pds: Sequence[float], lows: Sequence[float], highs: Sequence[
         "hovertemplate": "%{x}: %{y:.2%} (%{customdata[0]:.2%} – %{customdata[1]:.2%})<extra></extra>",
     }  # fmt: skip
     layout = {"yaxis": {**PERCENT, "rangemode": "tozero"}, "xaxis": {"type": "category"}}
-    return {"data": [points], "layout": layout, "alt": words("PD over {n} years: {pd}", n=len(pds), pd=words.percent(pds[-1]))}
+    alt = words.count("PD over {n} year: {pd}", "PD over {n} years: {pd}", n=len(pds), pd=words.percent(pds[-1]))
+    return {"data": [points], "layout": layout, "alt": alt}
 
 
 def waterfall(base: float, steps: list[tuple[str, float]], words: Words) -> Spec:
@@ -204,16 +218,17 @@ def peers(pds: np.ndarray, own: float, words: Words) -> Spec:
 
 def tornado(rows: list[tuple[str, float, float, float]], words: Words) -> Spec:
     """Levers and what they do to the PD; rows: words, PD where it is lowered, now, and where it is raised, widest first."""
-    data = []
+    data, labels = [], _labels([row[0] for row in rows])
     for place, name, colour in ((1, words("lower"), "$teal"), (3, words("higher"), "$rust")):
         data.append({
-            "type": "bar", "orientation": "h", "y": [r[0] for r in rows], "x": [r[place] - r[2] for r in rows],
+            "type": "bar", "orientation": "h", "y": labels, "x": [r[place] - r[2] for r in rows],
             "base": [r[2] for r in rows],
             "name": name, "marker": {"color": colour}, "customdata": [r[place] for r in rows],
             "hovertemplate": "%{y}, " + name + ": %{customdata:.2%}<extra></extra>",
         })  # fmt: skip
     layout = {"barmode": "overlay", "xaxis": PERCENT, "yaxis": {"autorange": "reversed", "type": "category"}, "showlegend": True}
-    return {"data": data, "layout": layout, "alt": words("The PD moves most with: {name}", name=rows[0][0] if rows else "–")}
+    alt = words("The PD moves most with: {name}", name=rows[0][0]) if rows else words("Nothing moves the PD")
+    return {"data": data, "layout": layout, "alt": alt}
 
 
 def histogram(values: np.ndarray, words: Words, *, title: str, log: bool = True) -> Spec:
@@ -235,15 +250,17 @@ def histogram(values: np.ndarray, words: Words, *, title: str, log: bool = True)
 
 def contribution_bars(names: list[str], values: list[float], words: Words, title: str, share: bool = False) -> Spec:
     """Horizontal bars of amounts, or of shares, the largest on top."""
+    labels = _labels(names)
     bars = {
-        "type": "bar", "orientation": "h", "y": names[::-1], "x": values[::-1], "marker": {"color": "$blue"},
+        "type": "bar", "orientation": "h", "y": labels[::-1], "x": values[::-1], "marker": {"color": "$blue"},
         "hovertemplate": "%{y}: %{x:.2%}<extra></extra>" if share else "%{y}: %{x:.4~g}<extra></extra>",
     }  # fmt: skip
     layout = {"yaxis": {"type": "category"}, "xaxis": {**(PERCENT if share else {}), "title": {"text": title}}}
     return {
         "data": [bars],
         "layout": layout,
-        "alt": words("{title}; largest: {name}", title=title, name=names[0] if names else "–"),
+        "alt": words("{title}; largest: {name}", title=title, name=names[0]) if names else title,
+        "height": _height(labels),
     }
 
 
@@ -365,12 +382,14 @@ def beeswarm(rows: list[tuple[str, np.ndarray, np.ndarray]], words: Words) -> Sp
             "marker": {"size": 4, "opacity": 0.75, "color": np.round(places, 2).tolist(), "cmin": 0, "cmax": 1,
                 "colorscale": [[0, "#2a8c82"], [0.5, "#b9c4ce"], [1, "#c8632e"]]},
         })  # fmt: skip
-    axis = {"tickvals": list(range(len(names))), "ticktext": names, "autorange": "reversed", "zeroline": False}
+    labels = _labels(names)
+    axis = {"tickvals": list(range(len(names))), "ticktext": labels, "autorange": "reversed", "zeroline": False}
     layout = {"yaxis": axis, "xaxis": {"title": {"text": words("effect on the log-odds of failure")}}}
     return {
         "data": data,
         "layout": layout,
-        "alt": words("Effects by feature; strongest: {name}", name=names[0] if names else "–"),
+        "alt": words("Effects by feature; strongest: {name}", name=names[0]) if names else words("Effects by feature"),
+        "height": _height(labels),
     }
 
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 import polars as pl
 
 from quiebra.alerts import wording
+from quiebra.alerts.cases import cases
+from quiebra.alerts.plain import sentence
 from quiebra.canonical import STATEMENTS, conform
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.rows import matching
@@ -108,10 +110,10 @@ def typed(base: Base, name: str, sector: str | None, items: Mapping[str, float |
     features = feature_table(statements, companies, base.ranked)
     score = score_statements(base.model, features, base.params.score)
     parts, start = base.model.explain(features)
-    why = reasons(base.model, features, base.params.score.reasons).filter(pl.col("effect") > 0)
+    why = reasons(base.model, features, base.params.score.reasons, base.compared, statements)
     desk = Desk(base.model, statements, companies, base.ranked, statements.select(KEYS), base.params.score)
     return Subject(
-        TYPED, name or TYPED, sector, score.row(0, named=True), float(start[0]), parts.row(0, named=True), texts(why),
+        TYPED, name or TYPED, sector, score.row(0, named=True), float(start[0]), parts.row(0, named=True), *texts(why),
         statements.row(0, named=True), features, desk,
     )  # fmt: skip
 
@@ -124,9 +126,10 @@ def decided(base: Base, company_id: str, words: Words) -> list[str]:
     found = wording.decided(company_id, standing.overrides.to_dicts(), standing.watched.to_dicts(), words)
     alerts = standing.alerts.filter(pl.col("subject") == company_id).to_dicts()
     if alerts:
-        listed = "; ".join(wording.sentence(alert, words, list(base.params.score.grades)) for alert in alerts)
-        one, many = mark("One alert stands: {list}."), mark("{n} alerts stand: {list}.")
-        found.append(words(one if len(alerts) == 1 else many, n=len(alerts), list=listed))
+        (case,) = cases(alerts, base.facts)
+        listed = "; ".join(sentence(alert, words, list(base.params.score.grades), case.fact) for alert in case.alerts)
+        found.append(words.count("{n} alert stands: {list}.", "{n} alerts stand: {list}.", n=len(alerts), list=listed))
+        found.append(words("First: {step}.", step=case.step(words)))
     return found
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.alerts.wording import overdue, sentence, subject
+from quiebra.alerts.cases import cases
+from quiebra.alerts.wording import STATES, overdue
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.markup import Kpi, Markup
 from quiebra.errors import StoreError
@@ -18,8 +19,8 @@ from quiebra.validation.monitoring import lights
 from quiebra.words import Words
 
 STANDING = {
-    "company_id": pl.String, "known": pl.Boolean, "name": pl.String, "severity": pl.String, "alert": pl.String,
-    "state": pl.String, "raised_on": pl.Date, "owner": pl.String,
+    "company_id": pl.String, "known": pl.Boolean, "name": pl.String, "severity": pl.String, "what": pl.String,
+    "alerts": pl.String, "step": pl.String, "state": pl.String, "raised_on": pl.Date, "owner": pl.String,
 }  # fmt: skip
 
 
@@ -40,11 +41,11 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
             pd=words.percent(losses["pd"]["tail"], 1))),
         Kpi(words("Expected loss"), words.number(losses["expected_loss"], 1),
             words("{share} of the exposure", share=words.percent(losses["expected_loss"] / losses["exposure"]))),
-        Kpi(words("On the watch list"), words.percent(scores["watch"].mean(), 1), words("{n} companies",
-            n=words.number(scores["watch"].sum()))),
+        Kpi(words("On the watch list"), words.percent(scores["watch"].mean(), 1), words.count("{n} company", "{n} companies",
+            n=scores["watch"].sum())),
         Kpi(words("Alerts open"), words.number(standing.height if base.standing.answered else None),
-            words("{n} of high severity; {alarms} model alarms", alarms=alarms,
-                  n=words.number(standing.filter(pl.col("severity") == "high").height if base.standing.answered else None))),
+            words("{high} of high severity; {alarms}", alarms=words.count("{n} model alarm", "{n} model alarms", n=alarms),
+                  high=words.number(standing.filter(pl.col("severity") == "high").height if base.standing.answered else None))),
     ]  # fmt: skip
 
 
@@ -77,9 +78,10 @@ def lead(base: Base, words: Words) -> Markup:
     riskiest = risk.watch_list(scores, 3)["name"].to_list()
     named = words.markup(" The riskiest are {names}.", names=", ".join(riskiest)) if riskiest else ""
     first = words(
-        "Of {n} companies, some <strong>{failures}</strong> are expected to fail within a year: "
-        "the mean PD is <strong>{pd}</strong>{moved}.",
-        n=words.number(scores.height), failures=words.number(scores["pd_12m"].sum()), pd=words.percent(now), moved=moved,  # type: ignore[arg-type]
+        "Of {companies}, some {failures} expected to fail within a year: the mean PD is <strong>{pd}</strong>{moved}.",
+        companies=words.count("{n} company", "{n} companies", n=scores.height),
+        failures=words.count("<strong>{n}</strong> is", "<strong>{n}</strong> are", n=scores["pd_12m"].sum()),
+        pd=words.percent(now), moved=moved,  # type: ignore[arg-type]
     )  # fmt: skip
     return Markup(f"<p class='q-lead'>{first}{named}</p>")
 
@@ -120,13 +122,14 @@ def movers(base: Base, words: Words) -> pl.DataFrame:
 
 
 def alerts(base: Base, words: Words) -> pl.DataFrame:
-    """Return the alerts that stand, most severe and newest first: company_id and whether it is ``known``, name (of whom),
-    severity, alert (in words), state, raised_on and owner."""
+    """Return the alerts that stand by what they are of, in the order to look at them: company_id, whether it is ``known``, name
+    (of whom), severity, what (the most telling alert), alerts (how many), step (what to do first), state, raised_on and owner."""
     names, grades = dict(base.scores.select("company_id", "name").iter_rows()), list(base.params.score.grades)
     rows = [
-        (a["subject"], a["subject"] in names, subject(a, words, names), a["severity"], sentence(a, words, grades), a["state"],
-         a["raised_on"], a["owner"])
-        for a in base.standing.alerts.to_dicts()
+        (case.first["subject"], case.first["subject"] in names, case.named(words, names), case.severity,
+         case.headline(words, grades), case.counted(words), case.step(words),
+         ", ".join(words(STATES[state]) for state in case.each("state")), case.since, ", ".join(case.each("owner")) or None)
+        for case in cases(base.standing.alerts.to_dicts(), base.facts, base.run["run_id"])
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=STANDING, orient="row")
 
@@ -143,7 +146,7 @@ def health(base: Base, words: Words) -> str:
     state = (
         words("no gate failed")
         if not base.metrics["failed_gates"]
-        else words("gates failed: {n}", n=len(base.metrics["failed_gates"]))
+        else words.count("{n} gate failed", "{n} gates failed", n=len(base.metrics["failed_gates"]))
     )
     said = words(
         "AUC {auc} over {years}, riskiest tenth holds {tenth} of failures, "

@@ -32,6 +32,11 @@ def items(lines: Iterable[str]) -> Markup:
     return Markup('<ul class="q-reasons">{}</ul>').format(Markup("").join(Markup("<li>{}</li>").format(line) for line in lines))
 
 
+def listed(parts: Iterable[tuple[str, Iterable[str]]]) -> Markup:
+    """Return lists under their titles."""
+    return Markup("").join(Markup('<h3 class="q-part">{}</h3>{}').format(title, items(lines)) for title, lines in parts)
+
+
 def flagged(lines: Iterable[str]) -> Markup:
     """Return lines that call for attention."""
     return Markup("").join(Markup('<p class="q-flag">{}</p>').format(line) for line in lines)
@@ -58,4 +63,4 @@ def kpi_row(kpis: Sequence[Kpi]) -> Markup:
     return Markup('<section class="q-kpis" style="--columns:{}">{}</section>').format(columns, row)
 
 
-__all__ = ["Kpi", "Markup", "chip", "escape", "flagged", "items", "kpi_row", "table"]
+__all__ = ["Kpi", "Markup", "chip", "escape", "flagged", "items", "kpi_row", "listed", "table"]

@@ -101,9 +101,9 @@ def lineage(base: Base, words: Words) -> list[tuple[str, str]]:
     return [
         (words("Run"), traced["run_id"]), (words("As of"), words.date(str(traced["as_of"]))),
         (words("Model"), f"{traced['model_id']} v{traced['model_version']} ({words(traced['model_status'])})"), *champion,
-        (words("Learnt from"), words("{years}: {rows} company-years, {failures} failures", years=traced["trained_on"],
-                                     rows=words.number(traced["training_rows"]),
-                                     failures=words.number(traced["training_failures"]))),
+        (words("Learnt from"), words("{years}: {rows}, {failures}", years=traced["trained_on"],
+                                     rows=words.count("{n} company-year", "{n} company-years", n=traced["training_rows"]),
+                                     failures=words.count("{n} failure", "{n} failures", n=traced["training_failures"]))),
         (words("Source"), traced["source"]), (words("Data, SHA-256"), traced["data_sha256"]), (words("Model, SHA-256"),
             traced["model_sha256"]),
         (words("Code, SHA-256"), traced["code_sha256"]), (words("Code revision"), traced["code_revision"]),

@@ -43,6 +43,10 @@ SHOWN = [
     "watch",
     "reasons",
     "reasons_es",
+    "strengths",
+    "strengths_es",
+    "gaps",
+    "gaps_es",
 ]
 
 
@@ -185,9 +189,10 @@ def template(base: Base) -> bytes:
 
 
 def for_download(table: pl.DataFrame, words: Words) -> pl.DataFrame:
-    """Return a portfolio's table with the reasons in the reader's language alone."""
-    why, other = ("reasons_es", "reasons") if words.language == "es" else ("reasons", "reasons_es")
-    return table.drop(other).rename({why: "why"})
+    """Return a portfolio's table with the reasons in the reader's language alone: raises_pd, lowers_pd and not_known."""
+    named = {"reasons": "raises_pd", "strengths": "lowers_pd", "gaps": "not_known"}
+    end, other = ("_es", "") if words.language == "es" else ("", "_es")
+    return table.drop(name + other for name in named).rename({name + end: title for name, title in named.items()})
 
 
 def labels(table: pl.DataFrame) -> list[str]:

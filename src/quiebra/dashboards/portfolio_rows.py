@@ -48,7 +48,8 @@ def scored_statements(base: Base, table: RawTable, progress: Callable[[float], N
     if raw.is_empty():
         raise _nothing_usable(_unreadable(wrong))
     scored = score_rows(
-        raw, base.model, base.companies, base.features, base.params.score, table.path.name, lambda share: progress(0.9 * share),
+        raw, base.model, base.companies, base.features, base.compared, base.params.score, table.path.name,
+        lambda share: progress(0.9 * share),
         currency=currency, units=options.units,
     )  # fmt: skip
     held, faults = _held(scored, raw, bad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quiebra.dashboards import company
 from quiebra.dashboards.base import Base
 from quiebra.dashboards.look import brand_css
-from quiebra.dashboards.markup import Markup, chip, escape, items, table
+from quiebra.dashboards.markup import Markup, chip, escape, items, listed, table
 from quiebra.dashboards.page import footer, marks
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
@@ -15,7 +15,8 @@ from quiebra.words import Words
 
 STYLE = (
     "body{font:14px/1.5 system-ui,sans-serif;max-width:760px;margin:24px auto;padding:0 16px;color:var(--brand-ink)}"
-    "h1{font-size:22px;margin:0}h2{font-size:15px;margin:18px 0 4px;border-bottom:1px solid var(--brand-mist)}"
+    "h1{font-size:22px;margin:0}h3{font-size:13px;margin:8px 0 0}"
+    "h2{font-size:15px;margin:18px 0 4px;border-bottom:1px solid var(--brand-mist)}"
     "table{border-collapse:collapse;width:100%}td,th{padding:3px 8px;border-bottom:1px solid var(--brand-mist);text-align:left}"
     ".q-number{text-align:right}.q-chip{padding:1px 9px;border-radius:5px;font-weight:650}"
     ".sim{background:var(--brand-sand);padding:4px 10px;font-weight:600}.foot{font-size:12px;margin-top:20px}"
@@ -38,8 +39,8 @@ def tear_sheet(base: Base, subject: Subject, words: Words) -> str:
     past = subject_of.history(base, subject).select("fiscal_year", "pd_12m", "rating").iter_rows()
     statement = [(words(item.label), words.number(subject.statement[item.name], 1)) for item in ITEMS]
     sections = {
-        words("PD over one to five years"): table(["", "PD", words("low"), words("high")], terms, {1, 2, 3}),
-        words("Why"): items(text[words.language] for text in subject.reasons)
+        words("PD over one to five years"): table(["", "PD", words("from"), words("to")], terms, {1, 2, 3}),
+        words("Why"): listed(subject_of.why(subject, words))
         + table([words("Concept"), words("log-odds of failure")], effects, {1}),
         words("Altman scores"): table([words("Score"), words("Value"), words("Zone")], altman, {1}),
         words("What was said each year"): table(

@@ -17,9 +17,11 @@ import polars as pl
 import pypandoc
 
 from quiebra import plots
+from quiebra.alerts.cases import Case, cases, subjects
 from quiebra.alerts.evaluation import which
+from quiebra.alerts.plain import Fact, facts
 from quiebra.alerts.states import alerts as standing
-from quiebra.alerts.wording import SEVERITY, by_subject, overdue, sentence, subject
+from quiebra.alerts.wording import SEVERITY, overdue
 from quiebra.banners import banners
 from quiebra.delivery import smtp
 from quiebra.delivery.channels import ready
@@ -31,12 +33,15 @@ from quiebra.params.operations import SEVERITIES, Channel
 from quiebra.provenance import digest
 from quiebra.reports.front import page_metadata, title
 from quiebra.reports.risk_report import RiskReport
+from quiebra.risk import first_sentences
 from quiebra.settings import smtp_url
 from quiebra.words import Words, escaped
 from quiebra.workspace import Workspace
 
 MOST_LINES = 20
-"""Companies named in one message; the alerts on others are counted."""
+"""Companies named in one message; others are counted."""
+REASONS = 2
+"""Reasons given of each."""
 
 
 def report_letters(workspace: Workspace, params: Params, head: tuple[int, str] | None = None) -> list[Letter]:
@@ -67,7 +72,7 @@ def _summary(workspace: Workspace, params: Params, lang: str, end: tuple[int, st
         raise DeliveryError(f"the report in {folder.name} is of another run: run `quiebra report --lang {lang}`, which makes it")
     names = dict(report.companies.select("company_id", "name").iter_rows())
     late = overdue(report.standing["alerts"], report.standing["watched"], names, words, escaped)
-    parts = [report.changed(), report.who(reasons=2), late, report.sure(), report.glance(brief=True)]
+    parts = [report.changed(), report.who(reasons=REASONS), late, report.sure(), report.glance(brief=True)]
     markdown = "\n\n".join(filter(None, parts))
     html = (
         _head(words, head["title"], head["subtitle"], report.run)
@@ -100,23 +105,23 @@ Sheet = Callable[[str, str], Path]
 def alert_letters(
     workspace: Workspace, params: Params, engine: Any, sheet: Sheet | None = None, now: dt.datetime | None = None
 ) -> list[Letter]:
-    """Return what each channel is to be told: the open alerts that it was not told of yet, one message each, or a digest where
-    there are more than ``digest_above``. In quiet hours they wait for their end.
+    """Return what each channel is to be told: the open alerts that it was not told of yet, one message a company, or a digest
+    where there are more than ``digest_above``. In quiet hours they wait for their end.
 
     sheet: makes the tear sheet that a mail about one company has with it where params name no address of the dashboards. What was
     only written to the folder counts as told until the channel can send.
     """
     report = RiskReport(workspace, for_stage(workspace, "report"))
     fresh = standing(engine, which(report).source).filter(pl.col("state") == "open")
-    known, letters = told(engine, ready(params.delivery)), []
+    known, about, letters = told(engine, ready(params.delivery)), facts(report), []
     for name, channel in params.delivery.channels.items():
         mine = fresh.filter(
             pl.col("severity").is_in(SEVERITIES[SEVERITIES.index(channel.severity) :]),
             ~pl.col("alert_id").is_in(sorted(known.get(name, ()))),
         ).to_dicts()
-        groups = [mine] if len(mine) > channel.digest_above else [[alert] for alert in mine]
+        groups = [mine] if len(mine) > channel.digest_above else [list(case.alerts) for case in cases(mine, {})]
         later = quiet_until(channel, params.delivery.timezone, now or dt.datetime.now(dt.UTC))
-        post = _Post(name, channel, report, params, later)
+        post = _Post(name, channel, report, params, later, about)
         for group in groups:
             letters += post.mails(group, sheet) if channel.kind == "mail" else [post.message(group)]
     return letters
@@ -131,6 +136,7 @@ class _Post:
     report: RiskReport
     params: Params
     later: dt.datetime | None
+    facts: Mapping[str, Fact]
 
     @property
     def words(self) -> Words:
@@ -142,10 +148,10 @@ class _Post:
 
     def _lines(self, group: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
         """Return a line for each company, or whatever else alerts are of, and what is said of those that there is no room for."""
-        subjects = by_subject(group)
-        left = sum(len(alerts) for alerts in subjects[MOST_LINES:])
-        lines = [_line(alerts, self.report, self.words) for alerts in subjects[:MOST_LINES]]
-        return lines, [self.words("… and {n} more.", n=left)] if left else []
+        found = cases(group, self.facts, self.report.run["run_id"])
+        left, words = len(found) - MOST_LINES, self.words
+        lines = [_line(case, self.report, words) for case in found[:MOST_LINES]]
+        return lines, [words("… and {n} more.", n=words.number(left))] if left > 0 else []
 
     def _target(self, group: list[dict[str, Any]]) -> str:
         company = _company(group)
@@ -169,7 +175,8 @@ class _Post:
         run_id, target, company = report.run["run_id"], self._target(group), _company(group)
         items = "".join(f"<li>{_html(line)}</li>" for line in lines)
         rest = "".join(f"<p>{_html(line)}</p>" for line in more)
-        subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", report.params)["subtitle"]
+        own = for_stage(report.workspace, "report", {"report": {"lang": words.language}})
+        subject, subtitle = _subject(group, report, words), page_metadata(report.workspace, "report", own)["subtitle"]
         html = (
             f"{_head(words, words('Alerts'), subtitle, report.run)}<ul>{items}</ul>{rest}"
             f"{_link(self.params, words('Open the dashboards'), target)}{_foot(words, run_id)}"
@@ -191,35 +198,44 @@ class _Post:
 
 def _company(group: list[dict[str, Any]]) -> str | None:
     """Return the company that a message is about; None where it is of several, or of something else."""
-    return group[0]["subject"] if len(group) == 1 and group[0]["kind"] == "company" else None
+    subjects = {(alert["kind"], alert["subject"]) for alert in group}
+    return group[0]["subject"] if len(subjects) == 1 and group[0]["kind"] == "company" else None
 
 
-def _line(alerts: list[Mapping[str, Any]], report: RiskReport, words: Words) -> str:
-    """Return alerts on one subject as a line: of whom, what, and why the model sees it so."""
-    alert, said = alerts[0], "; ".join(sentence(one, words, list(report.params.score.grades)) for one in alerts)
-    if alert["kind"] != "company":
-        return f"{subject(alert, words, {})}: {said}"
-    rows = report.with_analysts(report.scores.filter(pl.col("company_id") == alert["subject"])).to_dicts()
+def _line(case: Case, report: RiskReport, words: Words) -> str:
+    """Return the alerts on one company, or whatever else they are of, as a line: of whom, what, how many, what to do first, and
+    why the model sees it so."""
+    said = words("{what} ({alerts})", what=case.headline(words, list(report.params.score.grades)), alerts=case.counted(words))
+    step = words("First: {step}.", step=case.step(words))
+    if case.kind != "company":
+        return f"{case.named(words, {})}: {said}. {step}"
+    company = str(case.first["subject"])
+    rows = report.with_analysts(report.scores.filter(pl.col("company_id") == company)).to_dicts()
     if not rows:
-        return f"{alert['subject']}: {said}"
+        return f"{company}: {said}. {step}"
     why = rows[0]["reasons_es" if words.language == "es" else "reasons"]
-    name = rows[0]["name"] if rows[0]["name"] == alert["subject"] else f"{rows[0]['name']} ({alert['subject']})"
-    return f"{name}, {rows[0]['rating']}: {said}" + (f". {why}" if why else "")
+    name = rows[0]["name"] if rows[0]["name"] == company else f"{rows[0]['name']} ({company})"
+    return f"{name}, {rows[0]['rating']}: {said}. {step}" + (f" {first_sentences(why, REASONS)}" if why else "")
 
 
 def _subject(group: list[dict[str, Any]], report: RiskReport, words: Words) -> str:
-    first = _first_words(words, report.run)
-    if len(group) > 1:
-        high = sum(alert["severity"] == "high" for alert in group)
-        return first + words("{n} alerts, {high} of high severity", n=len(group), high=high)
+    begin = _first_words(words, report.run)
+    found = cases(group, {})
+    if len(found) > 1:
+        return begin + words(
+            "{alerts} on {subjects}, {high} of high severity",
+            alerts=words.count("{n} alert", "{n} alerts", n=len(group)),
+            subjects=subjects(found, words),
+            high=words.number(sum(alert["severity"] == "high" for alert in group)),
+        )
     names = dict(report.companies.select("company_id", "name").iter_rows())
-    of = " ".join(str(names.get(group[0]["subject"], group[0]["subject"])).split())  # in one line, whatever a name holds
-    return first + words(
-        "{severity} alert: {rule}, {name}",
-        severity=words(SEVERITY[group[0]["severity"]]),
-        rule=words(group[0]["rule"]),
-        name=of,
-    )
+    of = " ".join(found[0].named(words, names).split())  # in one line, whatever a name holds
+    severity, rule = words(SEVERITY[found[0].severity]), words(found[0].first["rule"])
+    if len(group) > 1:
+        return begin + words(
+            "{severity} alert: {rule} and {n} more, {name}", n=len(group) - 1, severity=severity, rule=rule, name=of
+        )
+    return begin + words("{severity} alert: {rule}, {name}", severity=severity, rule=rule, name=of)
 
 
 def notice(params: Params, cycle_id: str, step: str, error: str) -> list[Letter]:
@@ -233,7 +249,7 @@ def notice(params: Params, cycle_id: str, step: str, error: str) -> list[Letter]
 def stale(params: Params, as_of: dt.date, days: int) -> list[Letter]:
     """Return the notice to the owner that the data are old; once for a date of the data, none where params name no owner."""
     words = Words(params.report.lang)
-    subject = words("The data are {days} days old", days=words.number(days))
+    subject = words.count("The data are {n} day old", "The data are {n} days old", n=days)
     text = words(
         "They are as of {date}, and schedule.stale_days is {most}: is the source still being fed?",
         date=words.date(as_of), most=params.schedule.stale_days,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from quiebra.errors import DeliveryError
+from quiebra.errors import DeliveryError, matching
 from quiebra.names import comment, person_name
 from quiebra.provenance import digest
 from quiebra.settings import without_secrets
@@ -218,7 +218,7 @@ def decide(engine: Engine, identifier: str, who: str, *, again: bool, reason: st
         rows = connection.execute(asked.where(Message.message_id.startswith(identifier, autoescape=True))).all()
         if len(rows) != 1:
             raise DeliveryError(
-                f"{len(rows) or 'no'} message(s) have an id starting '{identifier}'; `quiebra outbox list` shows them"
+                f"{matching(len(rows), 'message')} '{identifier}'; `quiebra outbox list` shows them"
             )
         (row,) = rows
         if row.state in (SENT, WRITTEN):

@@ -8,21 +8,26 @@ from quiebra.features.build import (
     feature_table,
     features_of,
     market_based,
+    needs,
     with_past,
     with_ratios,
     years_back,
 )
 from quiebra.features.feature import Feature
+from quiebra.features.standing import Standing, latest
 
 __all__ = [
     "AGES",
     "FEATURES",
     "FEATURES_BY_NAME",
     "Feature",
+    "Standing",
     "altman_scores",
     "feature_table",
     "features_of",
+    "latest",
     "market_based",
+    "needs",
     "with_past",
     "with_ratios",
     "years_back",

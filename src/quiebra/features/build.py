@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from quiebra.features.altman import SCORES, altman_scores, zone
@@ -10,6 +12,7 @@ from quiebra.features.feature import Feature
 from quiebra.features.market import MARKET, distance_to_default
 from quiebra.features.peers import Peers, ranks, with_ranks
 from quiebra.features.ratios import RATIOS
+from quiebra.items import ITEM_NAMES
 
 
 def _by_name(*groups: tuple[Feature, ...]) -> dict[str, Feature]:
@@ -48,6 +51,27 @@ def market_based() -> frozenset[str]:
         if roots & found or feature.name.removeprefix("sector_").removeprefix("rank_") in found:
             found.add(feature.name)
     return frozenset(found - {"market_value"})
+
+
+@cache
+def needs(name: str) -> tuple[frozenset[str], bool]:
+    """Return the items of a statement that a feature is made of, and whether it looks back at earlier ones."""
+    items: set[str] = set()
+    looks_back = name == "years_published"
+    feature = FEATURES_BY_NAME[name]
+    base = name.removeprefix("sector_").removeprefix("rank_")
+    for root in [base] if base != name else feature.expr.meta.root_names():
+        of, _, lag = root.partition("_lag")
+        looks_back |= bool(lag)
+        if of in FEATURES_BY_NAME and of != name:
+            inner, before = needs(of)
+            items |= inner
+            looks_back |= before
+        elif of in HELPERS:
+            items |= set(HELPERS[of].meta.root_names())
+        elif of in ITEM_NAMES:
+            items.add(of)
+    return frozenset(items), looks_back
 
 
 def feature_table(

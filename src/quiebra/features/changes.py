@@ -30,6 +30,8 @@ GROWING = {
 REMEMBERED = ("net_income_to_assets", "ebitda_to_assets", "log_market_value", "net_income", "market_leverage", "log_revenue",
               "liabilities_to_assets")  # fmt: skip
 """What is looked up further back than one year."""
+MOVES = {"share": "points", "times": "times", "ln million": "ln"}
+"""Unit of a feature → that of its change; a point is a hundredth of a share."""
 
 _c = pl.col
 _EQUITY = _c("total_assets") - _c("total_liabilities")
@@ -61,7 +63,7 @@ def _change(feature: Feature, years: int) -> Feature:
         name=f"{feature.name}_change{years}",
         label=f"{feature.label}, change over {span}",
         concept="market" if feature.concept == "market" else "trend",
-        unit=feature.unit,
+        unit=MOVES[feature.unit],
         formula=f"{feature.name} minus its value {span} before",
         why="which way it goes says more than where it is",
         source=SHUMWAY,
@@ -88,10 +90,10 @@ _FLOWS = (
          ratio(FUNDS - OPERATING_CAPITAL + _c("operating_capital_lag1"), _c("total_liabilities"))),
     made("income_turn", "Turn of net income", "trend", "change of net_income / (|net_income| + |net_income one year before|)",
          OHLSON, "a turn for the worse, whatever the size",
-         ratio(_c("net_income") - _c("net_income_lag1"), _c("net_income").abs() + _c("net_income_lag1").abs()), -1),
+         ratio(_c("net_income") - _c("net_income_lag1"), _c("net_income").abs() + _c("net_income_lag1").abs()), -1, "score"),
     made("net_income_to_assets_acceleration", "Net income / assets, acceleration", "trend",
          "change of net_income_to_assets minus its change one year before", TEXTBOOK, "a fall that gathers speed",
-         _c("net_income_to_assets") - 2 * _c("net_income_to_assets_lag1") + _c("net_income_to_assets_lag2")),
+         _c("net_income_to_assets") - 2 * _c("net_income_to_assets_lag1") + _c("net_income_to_assets_lag2"), unit="points"),
 )  # fmt: skip
 
 
@@ -116,7 +118,7 @@ _HISTORY = tuple(replace(feature, history=True) for feature in (
          mean_known(_years("ebitda_to_assets", 3)), -1),
     made("net_income_volatility", "Volatility of net income / assets", "profitability",
          "root mean square change of net_income_to_assets over up to four years", TEXTBOOK, "profits that cannot be relied on",
-         _volatility("net_income_to_assets", YEARS_BACK)),
+         _volatility("net_income_to_assets", YEARS_BACK), unit="points"),
     made("market_value_volatility", "Volatility of market value", "market",
          "root mean square change of ln(market_value) over up to three years", SHUMWAY, "the market disagrees with itself",
          _volatility("log_market_value", 3), unit="ln a year"),

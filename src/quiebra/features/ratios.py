@@ -19,13 +19,15 @@ LIABILITIES_ABOVE_ASSETS = -1.72
 FUNDS = _c("net_income") + _c("depreciation_amortization")
 
 
-def over(name: str, label: str, concept: str, top: str, bottom: str, source: str, why: str, sign: int = 0) -> Feature:
+def over(
+    name: str, label: str, concept: str, top: str, bottom: str, source: str, why: str, sign: int = 0, unit: str = "share"
+) -> Feature:
     """A plain ratio of two items."""
-    return Feature(name, label, concept, "ratio", f"{top} / {bottom}", why, source, ratio(_c(top), _c(bottom)), sign)
+    return Feature(name, label, concept, unit, f"{top} / {bottom}", why, source, ratio(_c(top), _c(bottom)), sign)
 
 
 def made(
-    name: str, label: str, concept: str, formula: str, source: str, why: str, expr: pl.Expr, sign: int = 0, unit: str = "ratio"
+    name: str, label: str, concept: str, formula: str, source: str, why: str, expr: pl.Expr, sign: int = 0, unit: str = "share"
 ) -> Feature:
     """A feature with a formula of its own."""
     return Feature(name, label, concept, unit, formula, why, source, expr, sign)
@@ -37,9 +39,9 @@ RATIOS: tuple[Feature, ...] = (
          "(current_assets - current_liabilities) / total_assets", ALTMAN, "what is left to pay with once bills due are paid",
          ratio(_working_capital, _assets), -1),
     over("current_ratio", "Current ratio", "liquidity", "current_assets", "current_liabilities", BEAVER,
-         "bills due against what can pay them", -1),
+         "bills due against what can pay them", -1, "times"),
     made("quick_ratio", "Quick ratio", "liquidity", "(current_assets - inventory) / current_liabilities", TEXTBOOK,
-         "stock cannot always be sold in time", ratio(_c("current_assets") - _c("inventory"), _current), -1),
+         "stock cannot always be sold in time", ratio(_c("current_assets") - _c("inventory"), _current), -1, "times"),
     over("cash_to_assets", "Cash / assets", "liquidity", "cash", "total_assets", CHS, "cash buys time"),
     over("current_assets_to_assets", "Current assets / assets", "liquidity", "current_assets", "total_assets", TEXTBOOK,
          "what can be turned into cash within a year"),
@@ -75,7 +77,8 @@ RATIOS: tuple[Feature, ...] = (
     over("ebit_margin", "EBIT margin", "profitability", "ebit", "revenue", TEXTBOOK, "room for sales to fall", -1),
     over("net_margin", "Net margin", "profitability", "net_income", "revenue", TEXTBOOK, "what is left of a sale", -1),
     # activity
-    over("asset_turnover", "Revenue / assets", "activity", "revenue", "total_assets", ALTMAN, "sales from what it owns"),
+    over("asset_turnover", "Revenue / assets", "activity", "revenue", "total_assets", ALTMAN, "sales from what it owns",
+         unit="times"),
     over("inventory_to_revenue", "Inventory / revenue", "activity", "inventory", "revenue", TEXTBOOK, "unsold stock"),
     over("receivables_to_revenue", "Receivables / revenue", "activity", "receivables", "revenue", TEXTBOOK,
          "customers who pay late"),
@@ -91,9 +94,9 @@ RATIOS: tuple[Feature, ...] = (
     over("ebitda_to_current_liabilities", "EBITDA / current liabilities", "coverage", "ebitda", "current_liabilities",
          TEXTBOOK, "earnings that can pay the bills due", -1),
     over("ebitda_to_debt", "EBITDA / long-term debt", "coverage", "ebitda", "long_term_debt", TEXTBOOK,
-         "lenders' own measure of debt that can be borne"),
+         "lenders' own measure of debt that can be borne", unit="times"),
     over("interest_coverage", "EBIT / interest", "coverage", "ebit", "interest_expense", TEXTBOOK,
-         "below one interest is not earned"),
+         "below one interest is not earned", unit="times"),
     over("cash_flow_to_liabilities", "Operating cash flow / liabilities", "coverage", "operating_cash_flow",
          "total_liabilities", BEAVER, "cash that can pay the claims", -1),
     made("non_operating_cost_to_assets", "Interest, tax and other costs / assets", "coverage",

@@ -54,7 +54,7 @@ def walk(
     earliest = first_year + train.min_years + train.embargo_years
     if earliest > last_year:
         raise TrainingError(
-            f"{last_year - first_year + 1} fiscal year(s) from {first_year} to {last_year} are too few: with an embargo of "
+            f"the fiscal years from {first_year} to {last_year} are too few: with an embargo of "
             f"{train.embargo_years} and at least {train.min_years} years to learn from, the first year that can be scored "
             f"is {earliest}. Give earlier years, or lower train.min_years."
         )
@@ -124,7 +124,7 @@ def _too_few(rows: pl.DataFrame, first_year: int, learnt: int) -> TrainingError:
     known = rows.filter(pl.col("years_known") >= 1)
     return TrainingError(
         f"a model needs at least {MIN_FAILURES} failures and some survivors, but fiscal years {first_year}-{learnt} have "
-        f"{known['failed'].sum()} failure(s) in {known.height} rows: give event dates (or more of them), or set "
+        f"too few (failures: {known['failed'].sum()}, rows: {known.height}): give event dates (or more of them), or set "
         "train.first_year earlier"
     )
 

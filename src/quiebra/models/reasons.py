@@ -1,17 +1,33 @@
-"""Reasons: the concepts that raise or lower a company's risk most, as codes, words and effects."""
+"""Reasons: the concepts that raise a company's risk most, those that lower it most, and what is not known of it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.features import FEATURES_BY_NAME, Standing, needs
 from quiebra.features.altman import SCORES, score_used
-from quiebra.features.spanish import label
+from quiebra.features.sentences import as_said, missing, rank, statement, without
+from quiebra.features.standing import PLACES
+from quiebra.items import ITEM_NAMES
 from quiebra.models.pd_model import PdModel
 
 ALTMAN_CONCEPT = "altman"
 ALTMAN_WORDS = {"altman_z": "Altman Z", "altman_z1983": "Altman Z′", "altman_z1995": "Altman Z″"}
+RAISES, LOWERS, GAP = "raises", "lowers", "gap"
+LEAST = 0.01
+"""What moves the log-odds by less is no reason, and a missing value that moves them by less is not named."""
+KEYS = ["company_id", "fiscal_year", "available_at"]
+FEATURES = tuple(FEATURES_BY_NAME)
+VALUES = (*FEATURES, *SCORES)
+REASONS = {
+    "company_id": pl.String, "fiscal_year": pl.Int32, "kind": pl.String, "rank": pl.Int32, "code": pl.String,
+    "concept": pl.String, "feature": pl.String, "value": pl.Float64, "typical": pl.Float64, "effect": pl.Float64,
+    "odds_factor": pl.Float64, "text": pl.String, "text_es": pl.String,
+}  # fmt: skip
 
 
 def concepts() -> dict[str, list[str]]:
@@ -22,69 +38,160 @@ def concepts() -> dict[str, list[str]]:
     return {**groups, ALTMAN_CONCEPT: ["altman"]}
 
 
-def reasons(model: PdModel, table: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Return, for each row, the ``count`` concepts that raise its risk most, strongest first.
+def reasons(model: PdModel, table: pl.DataFrame, count: int, peers: Standing, statements: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each row, the ``count`` concepts that raise its risk most and the ``count`` that lower it most, strongest
+    first, and what is not known of it.
 
-    table: features with company_id and fiscal_year. Columns: company_id, fiscal_year, rank, code (such as LEVERAGE_UP),
-    concept, feature (the concept's strongest), value, typical (training median), effect (log-odds), odds_factor, text, text_es.
-    A row whose concepts all lower its risk has the mildest of them, with codes ending in _DOWN.
+    table: features with company_id, fiscal_year, available_at and sector. peers: the companies that its values are compared with.
+    statements: the panel's, or at least those of the rows, which tell an item that is missing from a ratio that does not exist.
+
+    Columns: company_id, fiscal_year, kind (``raises``, ``lowers`` or ``gap``), rank within it, code (such as LEVERAGE_UP),
+    concept, feature (the concept's strongest that way), value, typical (training median), effect (log-odds), odds_factor, text
+    and text_es: sentences without a full stop. A concept's effect is that of what is known; that of missing values is in the row
+    of kind ``gap``, code DATA_UP or DATA_DOWN, which says what is missing and has no feature.
     """
-    parts, _ = model.explain(table)
+    parts = model.explain(table)[0].select(*FEATURES, "altman").to_numpy()
+    values = table.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in VALUES).to_numpy()
+    lacking = _lacking(table, statements)
+    known = _known(values, lacking)
+    effects = np.where(known, parts, 0.0)
+    found = _strongest(effects, table, count)
+    found = _in_words(_with_values(found, values, model, table), values, table, peers)
+    found = pl.concat([found, _gaps(np.where(known, 0.0, parts), lacking, table)], how="diagonal")
+    order = pl.col("kind").replace_strict({RAISES: 0, LOWERS: 1, GAP: 2}, return_dtype=pl.Int8)
+    found = found.sort("row", order, "rank").with_columns(odds_factor=pl.col("effect").exp())
+    whose = table.select("company_id", "fiscal_year")[found["row"]]
+    return pl.concat([whose, found], how="horizontal").select(pl.col(name).cast(kind) for name, kind in REASONS.items())
+
+
+def _lacking(table: pl.DataFrame, statements: pl.DataFrame) -> np.ndarray:
+    """Return whether each row's statement lacks each item (rows × items)."""
+    items = statements.select(*KEYS, *ITEM_NAMES).unique(KEYS, keep="last", maintain_order=True)
+    own = table.select(KEYS).join(items, on=KEYS, how="left", maintain_order="left")
+    return own.select(pl.col(name).is_null() for name in ITEM_NAMES).to_numpy()
+
+
+@cache
+def _needed() -> tuple[np.ndarray, np.ndarray]:
+    """Return the items that each feature is made of (features × items), and whether it looks back."""
+    made = [needs(name) for name in FEATURES]
+    return np.array([[item in items for item in ITEM_NAMES] for items, _ in made]), np.array([back for _, back in made])
+
+
+def _known(values: np.ndarray, lacking: np.ndarray) -> np.ndarray:
+    """Return whether each feature, and Altman's score, is known of each row: it has a value, or its items are there and say that
+    there is none, such as a ratio to debt where there is no debt."""
+    needed, back = _needed()
+    explained = np.array([without(name, "en") is not None for name in FEATURES]) & ~back
+    whole = lacking.astype(np.float32) @ needed.T.astype(np.float32) == 0
+    known = np.isfinite(values[:, : len(FEATURES)]) | (whole & explained)
+    return np.column_stack([known, np.ones(len(values), dtype=bool)])
+
+
+def _strongest(effects: np.ndarray, table: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Return the concepts that raise and that lower each row's risk most: row, kind, rank, code, concept, feature and effect."""
     groups = concepts()
-    # numpy adds in one order; polars' sums across columns differ in the last digit from run to run
-    pieces = [parts.select(members).to_numpy() for members in groups.values()]
+    column = {name: at for at, name in enumerate((*FEATURES, "altman"))}
+    pieces = [effects[:, [column[name] for name in members]] for members in groups.values()]
     totals = np.column_stack([piece.sum(axis=1) for piece in pieces])
-    order = np.argsort(-totals, axis=1, kind="stable")[:, :count]
+    found = [
+        _ordered(totals, np.column_stack([np.argmax(sign * piece, axis=1) for piece in pieces]), groups, count, sign)
+        for sign in (1, -1)
+    ]
+    used = table.select(score_used(market=True)).to_series().fill_null("altman_z1995")
+    both = pl.concat(found)
+    return both.with_columns(feature=pl.when(pl.col("concept") == ALTMAN_CONCEPT).then(used[both["row"]]).otherwise("feature"))
+
+
+def _ordered(totals: np.ndarray, most: np.ndarray, groups: dict[str, list[str]], count: int, sign: int) -> pl.DataFrame:
+    order = np.argsort(-sign * totals, axis=1, kind="stable")[:, :count]
     effect = np.take_along_axis(totals, order, axis=1)
-    most, least = (np.column_stack([find(piece, axis=1) for piece in pieces]) for find in (np.argmax, np.argmin))
-    strongest = np.where(effect > 0, np.take_along_axis(most, order, axis=1), np.take_along_axis(least, order, axis=1))
     first = np.cumsum([0, *(len(members) for members in groups.values())])[:-1]
-    found = pl.DataFrame(
+    at = first[order] + np.take_along_axis(most, order, axis=1)
+    names = np.array([name for members in groups.values() for name in members])
+    kept = sign * effect >= LEAST
+    row, place = np.nonzero(kept)
+    frame = pl.DataFrame(
         {
-            "row": np.repeat(np.arange(table.height), order.shape[1]), "place": np.tile(np.arange(order.shape[1]), table.height),
-            "concept": np.array(list(groups))[order].ravel(), "effect": effect.ravel(),
-            "feature": np.array([name for members in groups.values() for name in members])[first[order] + strongest].ravel(),
-        }
+            "row": row, "kind": [RAISES if sign > 0 else LOWERS] * len(row), "rank": place + 1,
+            "concept": np.array(list(groups))[order[kept]], "feature": names[at[kept]], "effect": effect[kept],
+        },
+        schema={"row": pl.Int64, "kind": pl.String, "rank": pl.Int64, "concept": pl.String, "feature": pl.String,
+                "effect": pl.Float64},
     )  # fmt: skip
-    used = table.select(score_used(market=True)).to_series().fill_null("altman_z1995")[found["row"]]
-    found = found.with_columns(feature=pl.when(pl.col("concept") == ALTMAN_CONCEPT).then(used).otherwise("feature"))
-    columns = {name: place for place, name in enumerate((*FEATURES_BY_NAME, *SCORES))}
-    values = table.select(*columns).cast(pl.Float64).to_numpy()
-    at = found["feature"].replace_strict(columns).to_numpy()
-    typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in columns])
-    found = found.with_columns(
-        table["company_id"][found["row"]], table["fiscal_year"][found["row"]],
-        rank=pl.col("place") + 1,
-        code=pl.col("concept").str.to_uppercase() + pl.when(pl.col("effect") > 0).then(pl.lit("_UP")).otherwise(pl.lit("_DOWN")),
-        value=pl.Series(values[found["row"], at]).fill_nan(None), typical=pl.Series(typical[at]).fill_nan(None),
-        odds_factor=pl.Series(np.exp(effect.ravel())),
-    )  # fmt: skip
-    said = [found[name].to_list() for name in ("feature", "value", "typical")]
-    texts = {"text": map(_words, *said), "text_es": map(_words_es, *said)}
-    return found.with_columns(pl.Series(name, list(words), dtype=pl.String) for name, words in texts.items()).select(
-        pl.col(name).cast(kind) for name, kind in REASONS.items()
+    return frame.with_columns(code=pl.col("concept").str.to_uppercase() + ("_UP" if sign > 0 else "_DOWN"))
+
+
+def _with_values(found: pl.DataFrame, values: np.ndarray, model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
+    at = _columns(found)
+    typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in VALUES])
+    return found.with_columns(
+        value=pl.Series(values[found["row"].to_numpy(), at], dtype=pl.Float64).fill_nan(None),
+        typical=pl.Series(typical[at], dtype=pl.Float64).fill_nan(None),
     )
 
 
-REASONS = {
-    "company_id": pl.String, "fiscal_year": pl.Int32, "rank": pl.Int32, "code": pl.String, "concept": pl.String,
-    "feature": pl.String, "value": pl.Float64, "typical": pl.Float64, "effect": pl.Float64, "odds_factor": pl.Float64,
-    "text": pl.String, "text_es": pl.String,
-}  # fmt: skip
+def _columns(found: pl.DataFrame) -> np.ndarray:
+    """Return the place among `VALUES` of each row's feature."""
+    return found["feature"].replace_strict({name: at for at, name in enumerate(VALUES)}, return_dtype=pl.Int64).to_numpy()
 
 
-def _words(feature: str, value: float | None, typical: float | None) -> str:
-    words = ALTMAN_WORDS.get(feature) or FEATURES_BY_NAME[feature].label
-    if value is None:
-        return f"{words} not available"
-    return f"{words} {value:.3g}" + (f" (typical {typical:.3g})" if typical is not None else "")
+def _in_words(found: pl.DataFrame, values: np.ndarray, table: pl.DataFrame, peers: Standing) -> pl.DataFrame:
+    """Add text and text_es. What reads the same is put into words once: figures are rounded first, and places are few."""
+    said, place = np.full(found.height, np.nan), np.zeros(found.height, dtype=np.int64)
+    rows, codes = found["row"].to_numpy(), peers.codes(table["sector"])
+    features = _columns(found)
+    order = np.argsort(features, kind="stable")
+    for at in np.split(order, np.flatnonzero(features[order][1:] != features[order][:-1]) + 1) if len(order) else ():
+        name = VALUES[features[at[0]]]
+        base = name.removeprefix("sector_").removeprefix("rank_")
+        own = values[rows[at], VALUES.index(base)]
+        said[at] = as_said(name, own)
+        place[at] = peers.places(base, own, codes[rows[at]], in_sector=not name.startswith("rank_"))
+    keyed = found.with_columns(said=pl.Series(said).fill_nan(None), place=pl.Series(place))
+    keyed = keyed.with_columns(sign=pl.col("said").sign())
+    first = _once(keyed, ["feature", "said"], _first)
+    second = _once(keyed, ["feature", "place", "sign"], lambda name, at, sign, lang: rank(name, PLACES[at], int(sign or 0), lang))
+    return found.with_columns(pl.concat_str(first[name], second[name]).alias(name) for name in TEXTS)
 
 
-def _words_es(feature: str, value: float | None, typical: float | None) -> str:
-    if value is None:
-        return f"{label(feature)} no disponible"
-    return f"{label(feature)} {_coma(value)}" + (f" (habitual {_coma(typical)})" if typical is not None else "")
+TEXTS = {"text": "en", "text_es": "es"}
 
 
-def _coma(value: float) -> str:
-    return f"{value:.3g}".replace(".", ",")
+def _once(keyed: pl.DataFrame, keys: list[str], words: Callable[..., str]) -> pl.DataFrame:
+    """Return the texts of rows, each different one put into words once: columns `TEXTS`."""
+    unique = keyed.select(keys).unique(maintain_order=True)
+    texts = {name: [words(*row, language) for row in unique.iter_rows()] for name, language in TEXTS.items()}
+    named = unique.with_columns(pl.Series(name, list(said), dtype=pl.String) for name, said in texts.items())
+    return keyed.select(keys).join(named, on=keys, how="left", nulls_equal=True, maintain_order="left").select(*TEXTS)
+
+
+def _first(name: str, said: float | None, language: str) -> str:
+    return (without(name, language) or "") if said is None else statement(name, said, language)
+
+
+def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each company of which something that counts is not known."""
+    needed, back = _needed()
+    counts = np.abs(effects[:, : len(FEATURES)]) >= LEAST
+    items = (counts.astype(np.float32) @ needed.astype(np.float32) > 0) & lacking
+    history = (counts & back & (lacking.astype(np.float32) @ needed.T.astype(np.float32) == 0)).any(axis=1)
+    rows = np.flatnonzero(items.any(axis=1) | history)
+    total = effects.sum(axis=1)[rows]
+    said: dict[bytes, tuple[str, str]] = {}
+    texts = []
+    for row in rows:
+        key = items[row].tobytes() + history[row].tobytes()
+        if key not in said:
+            names = [name for name, there in zip(ITEM_NAMES, items[row], strict=True) if there]
+            said[key] = (missing(names, bool(history[row]), "en"), missing(names, bool(history[row]), "es"))
+        texts.append(said[key])
+    return pl.DataFrame(
+        {
+            "row": rows, "kind": [GAP] * len(rows), "rank": np.ones(len(rows), dtype=np.int64), "concept": ["data"] * len(rows),
+            "code": ["DATA_UP" if effect > 0 else "DATA_DOWN" for effect in total], "effect": total,
+            "text": [en for en, _ in texts], "text_es": [es for _, es in texts],
+        },
+        schema={"row": pl.Int64, "kind": pl.String, "rank": pl.Int64, "concept": pl.String, "code": pl.String,
+                "effect": pl.Float64, "text": pl.String, "text_es": pl.String},
+    )  # fmt: skip

@@ -53,7 +53,7 @@ def fit_trees(
 
     if target.failures < MIN_FAILURES or target.rate >= 1:
         raise TrainingError(
-            f"{target.failures:.0f} failure(s) in {len(inputs)} rows: trees need {MIN_FAILURES} and some survivors"
+            f"too few failures ({target.failures:.0f} in {len(inputs)} rows): trees need {MIN_FAILURES} and some survivors"
         )
     settings = {
         "objective": "binary:logistic", "tree_method": "hist", "max_bin": train.max_bins, "max_depth": train.max_depth,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from quiebra.brand import palette
 from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart
-from quiebra.words import Words
+from quiebra.words import Words, wrapped
 
 
 @chart
@@ -63,7 +63,7 @@ def importance(table: pl.DataFrame, count: int = 15) -> Figure:
     """
     top = table.head(count).reverse()
     figure, axes = canvas(height=0.6 + 0.24 * top.height)
-    axes.barh(top["label"].to_list(), top["mean_abs"], color=palette()["blue"], height=0.62)
+    axes.barh([wrapped(label, 44) for label in top["label"]], top["mean_abs"], color=palette()["blue"], height=0.62)
     axes.set_xlabel("mean absolute effect on the log-odds")
     axes.grid(axis="y", visible=False)
     return figure

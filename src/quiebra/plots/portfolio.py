@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from quiebra.brand import palette, risk_colours
 from quiebra.plots.theme import ENGLISH, canvas, chart, percent_axis
-from quiebra.words import Words
+from quiebra.words import Words, wrapped
 
 
 @chart
@@ -81,8 +81,9 @@ def migration_map(moves: pl.DataFrame, words: Words = ENGLISH) -> Figure:
 def sector_bars(table: pl.DataFrame, by: str, words: Words = ENGLISH) -> Figure:
     """Horizontal bars of mean PD by sector or region, with the share on watch written beside."""
     table = table.sort("mean_pd")
-    figure, axes = canvas(height=0.6 + 0.3 * table.height)
-    bars = axes.barh(table[by].to_list(), table["mean_pd"], color=palette()["blue"], height=0.62)
+    labels = [wrapped(name) for name in table[by]]
+    figure, axes = canvas(height=0.6 + sum(0.15 + 0.15 * (1 + label.count("\n")) for label in labels))
+    bars = axes.barh(labels, table["mean_pd"], color=palette()["blue"], height=0.62)
     notes = [
         words("{pd}, {share} on watch", pd=words.percent(pd), share=words.percent(w, 0))
         for pd, w in table.select("mean_pd", "watch_share").iter_rows()

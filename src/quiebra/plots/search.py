@@ -46,7 +46,12 @@ def parallel_coordinates(trials: list[dict[str, Any]], losses: list[float]) -> F
     for row, best in sorted(zip(scaled, good, strict=True), key=lambda pair: pair[1]):
         axes.plot(range(len(names)), row, color=palette()["teal"] if best else palette()["grey"], alpha=0.9 if best else 0.25)
     axes.set_xticks(
-        range(len(names)), [f"{n}\n{a:.3g} to {b:.3g}" for n, a, b in zip(names, low, high, strict=True)], fontsize=7
+        range(len(names)), [f"{n}\n{_plain(a)} to {_plain(b)}" for n, a, b in zip(names, low, high, strict=True)], fontsize=7
     )
     axes.set_yticks([])
     return figure
+
+
+def _plain(value: float) -> str:
+    """Return three digits that matter, never as a power of ten."""
+    return np.format_float_positional(float(f"{value:.3g}"), trim="-")

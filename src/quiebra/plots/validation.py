@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from quiebra.brand import palette
 from quiebra.features.spanish import CONCEPTS
 from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart, percent_axis
-from quiebra.words import Words
+from quiebra.words import Words, wrapped
 
 FLOOR = 10**-4.5
 
@@ -71,14 +71,16 @@ def grade_calibration(grades: list[dict[str, Any]], words: Words = ENGLISH) -> F
 def auc_by_group(rows: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
     """Points with intervals: AUC of each group of companies; groups that cannot be judged are left out."""
     shown = [row for row in rows if row.get("auc") is not None and row["interval"]["auc"][0] is not None][::-1]
-    figure, axes = canvas(height=0.8 + 0.3 * max(len(shown), 1))
+    labels = [
+        wrapped(words.count("{group} ({n} failure)", "{group} ({n} failures)", group=words(row["group"]), n=row["events"]))
+        for row in shown
+    ]
+    figure, axes = canvas(height=0.8 + max(0.3, sum(0.15 + 0.15 * (1 + label.count("\n")) for label in labels)))
     p = palette()
     for place, row in enumerate(shown):
         axes.plot(row["interval"]["auc"], [place, place], color=p["fog"], lw=5, solid_capstyle="round", zorder=1)
         axes.plot(row["auc"], place, "o", color=p["blue"], ms=7, zorder=2)
-    axes.set_yticks(
-        range(len(shown)), [words("{group} ({n} failures)", group=words(row["group"]), n=row["events"]) for row in shown]
-    )
+    axes.set_yticks(range(len(shown)), labels)
     axes.set_xlabel(words("AUC, with interval"))
     axes.set_xlim(right=1.0)
     axes.grid(axis="y", visible=False)
@@ -116,7 +118,7 @@ def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15, 
     figure, axes = canvas(height=0.8 + 0.26 * max(top.height, 1))
     p = palette()
     colours = [p["wine"] if v > alarm else p["rust"] if v > watch else p["blue"] for v in top["csi"]]
-    axes.barh(top["label"].to_list(), top["csi"], color=colours, height=0.62)
+    axes.barh([wrapped(label, 44) for label in top["label"]], top["csi"], color=colours, height=0.62)
     for value, limit, style in ((watch, words("watch"), ":"), (alarm, words("alarm"), "--")):
         axes.axvline(
             value,
@@ -156,7 +158,7 @@ def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words 
             ms=8,
             label=words("least, at {share}", share=words.percent(cheapest["budget"], 1)),
         )
-    right.set_title(words("cost, a miss being {n} false alarms", n=words.number(miss_cost)))
+    right.set_title(words.count("cost, a miss being {n} false alarm", "cost, a miss being {n} false alarms", n=miss_cost))
     left.set_title(words("found and right"))
     for axes in (left, right):
         axes.xaxis.set_major_formatter(percent_axis(words))

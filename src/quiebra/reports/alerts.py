@@ -1,12 +1,42 @@
-"""The judgement of alerts in words and tables, for the validation report and the stage's notebook."""
+"""Alerts that stand, and how alerts were judged, in words and tables: for reports and the stage's notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quiebra.alerts.cases import ORDER, Case, subjects
+from quiebra.alerts.wording import SEVERITY
 from quiebra.reports.tables import ENGLISH, table
 from quiebra.words import Words
+
+
+def standing(found: Sequence[Case], words: Words, names: Mapping[str, str], grades: Sequence[str], count: int) -> str:
+    """Return how many alerts stand, and a row for each of the first ``count`` companies (or whatever else they are of).
+
+    names: company_id → name.
+    """
+    head = words(
+        "{alerts} on {subjects}, {high} of high severity. {order}",
+        alerts=words.count("{n} alert stands", "{n} alerts stand", n=sum(len(case.alerts) for case in found)),
+        subjects=subjects(found, words),
+        high=words.number(sum(case.severity == "high" for case in found)), order=words(ORDER),
+    )  # fmt: skip
+    owned = any(case.each("owner") for case in found[:count])
+    owner = lambda case: {words("owner"): ", ".join(case.each("owner")) or None} if owned else {}  # noqa: E731
+    rows = [
+        {
+            words("of"): case.named(words, names), words("what"): case.headline(words, grades),
+            words("alerts"): words("{severity}: {alerts}, since {date}", severity=words(SEVERITY[case.severity]),
+                                   alerts=case.counted(words), date=words.short(case.since)),
+            words("first step"): case.step(words), **owner(case),
+        }
+        for case in found[:count]
+    ]  # fmt: skip
+    left = len(found) - len(rows)
+    rest = words.count("{n} more is on the executive page and in `quiebra alerts list`.",
+                       "{n} more are on the executive page and in `quiebra alerts list`.", n=left)  # fmt: skip
+    return "\n\n".join([head, table(rows), *([rest] if left else [])])
 
 
 def shown(figures: Mapping[str, Any], name: str, words: Words, decimals: int = 0) -> str:
@@ -34,10 +64,12 @@ def budgets(judged: Mapping[str, Any], words: Words = ENGLISH) -> str:
 
 def explained(judged: Mapping[str, Any], words: Words = ENGLISH) -> str:
     """Return what the figures of the judgement mean."""
+    years = words.count("{n} year", "{n} years", n=judged["horizon_years"])
     return words(
-        "Judged from {first} to {last} on {failures} failures. Seen coming: under alert within {years} years before the failure. Right: "
-        "alerts whose company failed within {years} years. Lead: median time from the first such alert to the failure.",
-        first=words.date(judged["from"]), last=words.date(judged["to"]), failures=judged["any"]["failures"], years=judged["horizon_years"],
+        "Judged from {first} to {last} on {failures}. Seen coming: under alert within {years} before the failure. Right: "
+        "alerts whose company failed within {years}. Lead: median time from the first such alert to the failure.",
+        first=words.date(judged["from"]), last=words.date(judged["to"]), years=years,
+        failures=words.count("{n} failure", "{n} failures", n=judged["any"]["failures"]),
     )  # fmt: skip
 
 
@@ -58,7 +90,8 @@ def by_rule(judged: Mapping[str, Any], words: Words = ENGLISH) -> str:
 
 def cost(judged: Mapping[str, Any], words: Words = ENGLISH) -> str:
     """Return what the cost of alerts is."""
-    return words(
-        "Cost: failures not seen coming, at {miss} false alarms each, and wrong alerts, a hundred companies and year.",
-        miss=words.number(judged["miss_cost"]),
+    return words.count(
+        "Cost: failures not seen coming, at {n} false alarm each, and wrong alerts, a hundred companies and year.",
+        "Cost: failures not seen coming, at {n} false alarms each, and wrong alerts, a hundred companies and year.",
+        n=judged["miss_cost"],
     )

@@ -68,7 +68,7 @@ def _made_from(
         ("learnt from", f"fiscal years {card['trained_on']}, {card['rows']:,} firm-years of {card['companies']:,} companies"),
         ("failures", f"{card['failures']:,}, within {labels['window_months']} months of the last statement"),
         ("companies that left alive", labels["alive_exits"]),
-        ("embargo", f"{card['embargo_years']} year(s)"),
+        ("embargo", ENGLISH.count("{n} year", "{n} years", n=card["embargo_years"])),
         ("years differ by", f"{spread:.2f} in log-odds"),
         ("features left out (train.drop_features)", ", ".join(card["params"]["train"].get("drop_features", [])) or "none"),
         ("suspected of leakage, and accepted (validate.accept_features)", _accepted(metrics)),
@@ -118,7 +118,8 @@ def weak_points(
         lines.append(words("Only {n} failures could be judged, so that every figure of quality is rough.", n=judged))
     off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
     lines.append(
-        words("Mean PD outside Jeffreys' interval in grade(s) {grades}.", grades=", ".join(off)) if off
+        words.count("Mean PD outside Jeffreys' interval in {n} grade: {grades}.",
+                    "Mean PD outside Jeffreys' interval in {n} grades: {grades}.", n=len(off), grades=", ".join(off)) if off
         else words("No grade with five failures or more has its mean PD outside Jeffreys' interval.")
     )  # fmt: skip
     lines.append(

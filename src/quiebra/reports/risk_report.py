@@ -10,17 +10,20 @@ from typing import Any
 import polars as pl
 
 from quiebra import risk
-from quiebra.validation.monitoring import lights, not_compared
-from quiebra.alerts.wording import LEVELS, MONITORED, SEVERITY, STATES, by_subject, sentence, subject
+from quiebra.alerts.cases import Case, cases
+from quiebra.alerts.plain import facts
+from quiebra.alerts.wording import LEVELS, MONITORED
 from quiebra.errors import Said
 from quiebra.files import read_json
 from quiebra.panel.quality import warnings_of
 from quiebra.params import StageParams, for_stage
+from quiebra.reports.alerts import standing
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
 from quiebra.risk.directions import ABOUT
 from quiebra.risk.economy import Economy
 from quiebra.risk.subject import few_failures, left_out
+from quiebra.validation.monitoring import lights, not_compared
 from quiebra.words import mark
 from quiebra.workspace import Workspace
 
@@ -102,30 +105,43 @@ class RiskReport(Report):
             moved = words(up if now > then else down, pd=words.percent(then))  # type: ignore[operator, arg-type]
         both = self.before.select("company_id", before="rating").join(self.scores.select("company_id", "rating"), on="company_id")
         place = {grade: i for i, grade in enumerate(self.params.score.grades)}
-        standing = self.standing["alerts"]
+        live = self.standing["alerts"]
         order = [pl.col(name).replace_strict(place, return_dtype=pl.Int64, default=None) for name in ("before", "rating")]
         worse, better = (both.filter(order[1] > order[0]).height, both.filter(order[1] < order[0]).height)
-        return words(
-            "**What changed.** The mean one-year probability of default (PD) of {n} companies is **{pd}**{moved}: some {failures} "
-            "failures are to be expected within a year. {worse} companies have a worse grade than a year ago and {better} a better one. "
-            "{alerts} alerts stand on {warned} companies, {new} of them raised by this run.",
-            n=words.number(self.scores.height), pd=words.percent(now), moved=moved, worse=words.number(worse),  # type: ignore[arg-type]
-            failures=words.number(self.scores["pd_12m"].sum()), better=words.number(better),
-            alerts=words.number(len(standing)), warned=words.number(len({a["subject"] for a in standing if a["kind"] == "company"})),
-            new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in standing)),
-        )  # fmt: skip
+        warned = len({a["subject"] for a in live if a["kind"] == "company"})
+        return " ".join([
+            words(
+                "**What changed.** The mean one-year probability of default (PD) of {companies} is **{pd}**{moved}: some {failures} "
+                "to be expected within a year.", pd=words.percent(now), moved=moved,  # type: ignore[arg-type]
+                companies=words.count("{n} company", "{n} companies", n=self.scores.height),
+                failures=words.count("{n} failure is", "{n} failures are", n=self.scores["pd_12m"].sum()),
+            ),
+            words(
+                "{worse} a worse grade than a year ago and {better} a better one.", better=words.number(better),
+                worse=words.count("{n} company has", "{n} companies have", n=worse),
+            ),
+            words(
+                "{alerts} on {companies}, {new} of them raised by this run.",
+                alerts=words.count("{n} alert stands", "{n} alerts stand", n=len(live)),
+                companies=words.count("{n} company", "{n} companies", n=warned),
+                new=words.number(sum(a["raised_run"] == self.run["run_id"] for a in live)),
+            ),
+        ])  # fmt: skip
 
     def who(self, reasons: int | None = None) -> str:
         """Who is riskiest, and why: names with their reasons, so many of them or all."""
         words, rows = self.words, risk.watch_list(self.scores, 3)
         from_grade = self.params.score.watch_from
-        head = words("**Who.** **{n}** companies are on the watch list, graded {grade} or worse.",
-                     n=words.number(self.scores["watch"].sum()), grade=from_grade)  # fmt: skip
+        head = words.count(
+            "**Who.** **{n}** company is on the watch list, graded {grade} or worse.",
+            "**Who.** **{n}** companies are on the watch list, graded {grade} or worse.",
+            n=self.scores["watch"].sum(), grade=from_grade,
+        )  # fmt: skip
         if rows.is_empty():
             return head
         lines = [
             words.markdown("{name}, {grade}, PD {pd}: {why}", name=name, grade=grade, pd=words.percent(pd),
-                           why="; ".join(why.split("; ")[:reasons]) if why else words("no single reason"))
+                           why=risk.first_sentences(why, reasons) if why else words("no single reason."))
             for name, grade, pd, why in self.with_analysts(rows).select("name", "rating", "pd_12m", self.why).iter_rows()
         ]
         return head + " " + words("The riskiest, and why:") + "\n\n" + "\n".join(f"- {line}" for line in lines)
@@ -145,8 +161,14 @@ class RiskReport(Report):
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
         shown = lights(self.findings)
-        gates = words("No gate of the model failed") if not failed else words("{n} gates of the model failed", n=failed)
-        return words("{gates}; {n} of {all} measures of monitoring are in alarm.", gates=gates, n=sum(light.status == "alarm" for light in shown), all=len(shown))
+        gates = (
+            words.count("{n} gate of the model failed", "{n} gates of the model failed", n=failed)
+            if failed
+            else words("No gate of the model failed")
+        )
+        alarms = words.count("{n} of {all} measures of monitoring is in alarm.", "{n} of {all} measures of monitoring are in alarm.",
+                             n=sum(light.status == "alarm" for light in shown), all=len(shown))  # fmt: skip
+        return f"{gates}; {alarms}"
 
     def glance(self, brief: bool = False) -> str:
         """Return the portfolio now and a year ago; ``brief``: the four rows that a mail has room for."""
@@ -188,7 +210,7 @@ class RiskReport(Report):
         shown = self.with_analysts(rows)
         named = {
             words("company"): "name", words("PD"): "pd_12m", words("interval"): "interval", words("grade"): "rating",
-            words("five years"): "pd_60m", words("why"): self.why,
+            words("five years"): "pd_60m", words("what raises it"): self.why,
         }  # fmt: skip
         shown = shown.with_columns(interval=pl.struct("pd_12m_low", "pd_12m_high")).select(**named)
         spans = {
@@ -245,31 +267,24 @@ class RiskReport(Report):
         words, rows = self.words, risk.movers(self.before, self.scores, self.params.report.watch_list)
         if rows.is_empty():
             return words("No company was scored both now and a year ago.")
-        rows = self.with_analysts(rows).with_columns(grade=pl.col("rating_before") + " → " + pl.col("rating"))
+        most = pl.col(self.why).map_elements(lambda text: risk.first_sentences(text, 1), return_dtype=pl.String)
+        rows = self.with_analysts(rows).with_columns(most, grade=pl.col("rating_before") + " → " + pl.col("rating"))
         named = {words("company"): "name", words("grade"): "grade", words("before"): "pd_before", words("now"): "pd_12m",
-                 words("why"): self.why}  # fmt: skip
+                 words("what raises it most"): self.why}  # fmt: skip
         return table(rows.select(**named), {words("before"): words.percent, words("now"): words.percent})
 
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Alerts that are not closed by company, the one to look at first on top."""
+        return cases(self.standing["alerts"], facts(self), self.run["run_id"])
+
     def alerts(self) -> str:
-        """Alerts that are not closed: how many of which severity, and the most severe and newest."""
-        words, standing = self.words, self.standing["alerts"]
-        if not standing:
+        """Alerts that are not closed, by company: how many there are, and a line for each of the first."""
+        words, found = self.words, self.cases
+        if not found:
             return words("No alert stands.")
-        count = {severity: sum(a["severity"] == severity for a in standing) for severity in SEVERITY}
-        head = words("{n} alerts stand: {high} of high severity, {medium} of medium, {low} of low. The first of them:",
-                     n=len(standing), **count)  # fmt: skip
         names = dict(self.companies.select("company_id", "name").iter_rows())
-        rows = [
-            {
-                words("of"): subject(some[0], words, names),
-                words("alert"): "; ".join(sentence(a, words, list(self.params.score.grades)) for a in some),
-                words("severity"): words(SEVERITY[some[0]["severity"]]), words("since"): words.short(min(a["raised_on"] for a in some)),
-                words("state"): ", ".join(dict.fromkeys(words(STATES[a["state"]]) for a in some)),
-                words("owner"): ", ".join(dict.fromkeys(a["owner"] for a in some if a["owner"])) or None,
-            }
-            for some in by_subject(standing)[: self.params.report.watch_list]
-        ]  # fmt: skip
-        return f"{head}\n\n{table(rows)}"
+        return standing(found, words, names, list(self.params.score.grades), self.params.report.watch_list)
 
     # Stress
 
@@ -392,8 +407,9 @@ class RiskReport(Report):
         words, card, scorers = self.words, self.model_record["card"], self.model_record["scorers"]
         blend = scorers.get("market", scorers["accounting"])["blend"]
         fitted = (
-            words("Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
-                  weight=words.number(blend["weight"], 2), n=words.number(blend["fitted_on"]))
+            words.count("Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failure.",
+                        "Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
+                        weight=words.number(blend["weight"], 2), n=blend["fitted_on"])
             if blend["fitted_on"]
             else words("There were too few out-of-time failures to fit weight and calibration; the model stands as it is.")
         )  # fmt: skip
@@ -403,14 +419,16 @@ class RiskReport(Report):
         }[card["params"]["labels"]["alive_exits"]]
         return f"{escaped(words(self.source['notes']))}\n\n" + words(
             "A company-year counts as a failure if it is the last statement before the company failed, within {window} months of its "
-            "period end. Gradient-boosted trees learnt from fiscal years {years} ({rows} company-years, {failures} failures), leaving "
-            "{embargo} year(s) between what was learnt and what was scored, since outcomes take time to be known. Their log-odds are "
+            "period end. Gradient-boosted trees learnt from fiscal years {years} ({rows}, {failures}), leaving "
+            "{embargo} between what was learnt and what was scored, since outcomes take time to be known. Their log-odds are "
             "blended with those of the Altman score (Z for listed manufacturers, Z′ for private ones, Z″ for others). {fitted} Companies "
             "without a market value are scored by a model that needs none. PDs of two to five years come from hazards of each year, so "
             "that they never fall; the interval on a PD ({confidence}) covers calibration and the difference between years. Nothing was "
             "weighted or resampled, so that PDs stay probabilities. {counted} the table of quality shows the figures without such years "
             "as well.",
-            window=self.params.labels.window_months, years=card["trained_on"], rows=words.number(card["rows"]),
-            failures=words.number(card["failures"]), embargo=card["embargo_years"], fitted=fitted, counted=counted,
+            window=self.params.labels.window_months, years=card["trained_on"],
+            rows=words.count("{n} company-year", "{n} company-years", n=card["rows"]),
+            failures=words.count("{n} failure", "{n} failures", n=card["failures"]),
+            embargo=words.count("{n} year", "{n} years", n=card["embargo_years"]), fitted=fitted, counted=counted,
             confidence=words.percent(self.model_record["confidence"], 0),
         )  # fmt: skip

@@ -26,7 +26,7 @@ def percent(value: float | None, decimals: int = 2) -> str:
     >>> percent(0.0123)
     '1.23\xa0%'
     """
-    return MISSING if value is None else f"{100 * value:.{decimals}f}\u00a0%"
+    return ENGLISH.percent(value, decimals)
 
 
 def amount(value: float | None, decimals: int = 0) -> str:
@@ -35,7 +35,7 @@ def amount(value: float | None, decimals: int = 0) -> str:
     >>> amount(12345.6)
     '12,346'
     """
-    return MISSING if value is None else f"{value:,.{decimals}f}"
+    return ENGLISH.number(value, decimals)
 
 
 def interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Words = ENGLISH) -> str:
@@ -50,6 +50,11 @@ def interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Wo
     return words("{value} ({low} to {high})", value=shown, low=words.number(low, decimals), high=words.number(high, decimals))
 
 
+def _cell(value: Any) -> str:
+    """Return a cell without a format of its own: text escaped, a fraction with the decimals that it has, of six at most."""
+    return ENGLISH.fraction(value) if isinstance(value, float) else escaped(value)
+
+
 def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str, Callable[[Any], str]] | None = None) -> str:
     """Return a Markdown pipe table. Columns with a format, and numbers, stand to the right; text is escaped."""
     frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows))
@@ -58,7 +63,7 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
     frame = frame.with_columns(pl.col(dates).cast(pl.String))  # Python knows no date after 9999
     right = [name in formats or frame[name].dtype.is_numeric() for name in frame.columns]
     body = [
-        [formats[name](value) if name in formats else escaped(value) for name, value in record.items()]
+        [formats[name](value) if name in formats else _cell(value) for name, value in record.items()]
         for record in frame.iter_rows(named=True)
     ]
     widths = _widths([frame.columns, *body])

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.alerts.wording import decided, sentence
+from quiebra.alerts.plain import facts, sentence
+from quiebra.alerts.wording import decided
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_WORDS
 from quiebra.params import StageParams, for_stage
@@ -101,9 +102,9 @@ class TearSheet(Report):
         return table(rows, {"PD": str, words("interval"): str})
 
     def why(self) -> str:
-        words = self.words
-        texts = [text[words.language] for text in self.subject.reasons]
-        return "\n".join(f"- {escaped(text)}" for text in texts) or words("Nothing raises its risk above the usual.")
+        parts = one.why(self.subject, self.words)
+        lists = ["\n".join([f"**{title}**", "", *(f"- {escaped(text)}" for text in texts)]) for title, texts in parts]
+        return "\n\n".join(lists) or self.words("Nothing raises its risk above the usual.")
 
     def effects(self) -> list[tuple[str, float]]:
         return one.steps(self.subject, self.words)
@@ -139,8 +140,9 @@ class TearSheet(Report):
     def alerts(self) -> str:
         words = self.words
         mine = [a for a in self.standing["alerts"] if a["subject"] == self.company_id]
+        fact = facts(self).get(self.company_id)
         lines = [
-            f"- {escaped(sentence(a, words, list(self.params.score.grades)))} ({words.short(a['raised_on'])})" for a in mine
+            f"- {escaped(sentence(a, words, list(self.params.score.grades), fact))} ({words.short(a['raised_on'])})" for a in mine
         ]
         return "\n".join(lines) or words("No alert stands.")
 

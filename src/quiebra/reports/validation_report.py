@@ -53,11 +53,14 @@ class ValidationReport(Report):
         """The banners, the verdict in a sentence, and where the model is weak."""
         words, verdicts = self.words, [row["verdict"] for row in self.metrics["verdict"]]
         judged = self.metrics["walk_forward"]
-        head = words(
-            "**{passed}** of {all} tests passed, {watch} are on watch and {failed} failed, on {rows} firm-years of fiscal years {years} "
-            "with {events} failures, each year scored by a model that had seen only earlier ones.",
-            passed=verdicts.count("pass"), all=len(verdicts), watch=verdicts.count("watch"), failed=verdicts.count("fail"),
-            rows=words.number(judged["rows"]), years=judged["test_years"], events=judged["events"],
+        head = words.count(
+            "**{passed}** of {all} tests passed, {n} is on watch and {failed} failed, on {rows} of fiscal years {years} "
+            "with {events}, each year scored by a model that had seen only earlier ones.",
+            "**{passed}** of {all} tests passed, {n} are on watch and {failed} failed, on {rows} of fiscal years {years} "
+            "with {events}, each year scored by a model that had seen only earlier ones.",
+            passed=verdicts.count("pass"), all=len(verdicts), n=verdicts.count("watch"), failed=verdicts.count("fail"),
+            rows=words.count("{n} company-year", "{n} company-years", n=judged["rows"]), years=judged["test_years"],
+            events=words.count("{n} failure", "{n} failures", n=judged["events"]),
         )  # fmt: skip
         refused = "\n\n".join(
             words("**Not to be promoted:** {test} is {value}.", test=words(row["words"]), value=self._valued(row))
@@ -210,7 +213,8 @@ class ValidationReport(Report):
         rows = left.join(number[half:].select("row", **{f"{name} ": "label", "CSI ": "csi"}), on="row", how="left").drop("row")
         over = sum(csi > limit.alarm for csi in moved["csi"])
         shown = table(rows, {name: (lambda v: words.number(v, 3)) for name in ("CSI", "CSI ")})
-        text = words("{n} of {all} features are above {limit}.", n=over, all=moved.height, limit=words.number(limit.alarm, 2))
+        text = words.count("{n} of {all} features is above {limit}.", "{n} of {all} features are above {limit}.", n=over,
+                           all=moved.height, limit=words.number(limit.alarm, 2))  # fmt: skip
         return f"{text}\n\n{shown}"
 
     def contest(self) -> str:
@@ -231,9 +235,10 @@ class ValidationReport(Report):
         words, found = self.words, self.pack["contest"]
         gain = found["blend minus"]["model without Altman"]
         return words(
-            "{rows} firm-years that all of them score, {events} failures. Blending with Altman changes AUC by {auc} and average precision "
+            "{rows} that all of them score, {events}. Blending with Altman changes AUC by {auc} and average precision "
             "by {precision} against the trees alone, on the same rows.",
-            rows=words.number(found["rows"]), events=found["events"], auc=interval(gain, "auc", 4, words),
+            rows=words.count("{n} company-year", "{n} company-years", n=found["rows"]),
+            events=words.count("{n} failure", "{n} failures", n=found["events"]), auc=interval(gain, "auc", 4, words),
             precision=interval(gain, "average_precision", 4, words),
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """From a PD to a decision: rating grades, migration between them, and the scored portfolio."""
 
-from quiebra.risk.portfolio import by_group, by_year, movers, reasons_in_words, standing_at, watch_list
+from quiebra.risk.portfolio import by_group, by_year, first_sentences, movers, reasons_in_words, standing_at, watch_list
 from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
 from quiebra.risk.runs import FinishedRun, read_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
@@ -10,6 +10,7 @@ __all__ = [
     "by_group",
     "by_year",
     "current_statements",
+    "first_sentences",
     "grade",
     "migration",
     "movers",

@@ -96,7 +96,9 @@ def fit_satellite(years: pl.DataFrame, series: tuple[str, ...]) -> Satellite:
     """
     table = years.drop_nulls(["observed", "expected", *series])
     if table.height < MIN_YEARS:
-        raise TrainingError(f"{table.height} year(s) have both failures and {', '.join(series)}: a relation needs {MIN_YEARS}")
+        raise TrainingError(
+            f"too few years ({table.height}) have both failures and {', '.join(series)}: a relation needs {MIN_YEARS}"
+        )
     values = table.select(series).to_numpy()
     mean, spread = values.mean(axis=0), values.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)

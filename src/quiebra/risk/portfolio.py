@@ -6,6 +6,8 @@ import datetime as dt
 
 import polars as pl
 
+from quiebra.models.reasons import GAP, LOWERS, RAISES
+
 MEAN_PD = pl.col("pd_12m").mean().round(12)
 """Rounded to what it is good for: groups are summed in pieces, whose order would show in the last digits."""
 
@@ -83,10 +85,24 @@ def watch_list(current: pl.DataFrame, count: int) -> pl.DataFrame:
 
 
 def reasons_in_words(reasons: pl.DataFrame) -> pl.DataFrame:
-    """Return company_id and its reasons that raise risk, strongest first, as one text each: reason_codes, reasons (English) and
-    reasons_es (Spanish)."""
-    raising = reasons.filter(pl.col("effect") > 0).sort("company_id", "rank")
-    return raising.group_by("company_id", maintain_order=True).agg(
-        pl.col(column).str.join("; ").alias(name)
-        for name, column in {"reason_codes": "code", "reasons": "text", "reasons_es": "text_es"}.items()
-    )
+    """Return company_id and its reasons as texts: reason_codes and reasons (what raises its risk, strongest first), strengths
+    (what lowers it) and gaps (what is not known of it); each text in English and, ending in _es, in Spanish."""
+    texts = [
+        pl.when(pl.col(column).filter(pl.col("kind") == kind).len() > 0)
+        .then(pl.col(column).filter(pl.col("kind") == kind).str.join(". ") + ".")
+        .alias(f"{name}{end}")
+        for kind, name in {RAISES: "reasons", LOWERS: "strengths", GAP: "gaps"}.items()
+        for column, end in {"text": "", "text_es": "_es"}.items()
+    ]
+    codes = pl.col("code").filter(pl.col("kind") == RAISES)
+    rows = reasons.sort("company_id", "kind", "rank").group_by("company_id", maintain_order=True)
+    return rows.agg(pl.when(codes.len() > 0).then(codes.str.join("; ")).alias("reason_codes"), *texts)
+
+
+def first_sentences(text: str, count: int | None) -> str:
+    """Return so many sentences of a text that `reasons_in_words` made; all of them for None.
+
+    >>> first_sentences("Liabilities are 85 % of assets. Revenue fell by 12.3 % in a year. EBIT is −2 % of assets.", 2)
+    'Liabilities are 85 % of assets. Revenue fell by 12.3 % in a year.'
+    """
+    return ". ".join(text.removesuffix(".").split(". ")[:count]) + "."

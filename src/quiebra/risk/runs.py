@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from quiebra.errors import WorkspaceError
+from quiebra.features import Standing
 from quiebra.files import read_json, read_table
 from quiebra.models import PdModel
 from quiebra.panel import label, read_panel_table
@@ -93,7 +94,7 @@ class FinishedRun:
 
     @cached_property
     def scores(self) -> pl.DataFrame:
-        """Today's scores with name, sector, region and the reasons as words (reason_codes, reasons, reasons_es)."""
+        """Today's scores with name, sector, region and the reasons as words; see `quiebra.risk.portfolio.reasons_in_words`."""
         table = self.read(read_table, self.workspace.scores / "scores.parquet")
         names = self.companies.select("company_id", "name", "sector", "region")
         table = table.join(names, on="company_id", how="left", maintain_order="left")
@@ -154,6 +155,11 @@ class FinishedRun:
     @cached_property
     def as_of(self) -> dt.date:
         return dt.date.fromisoformat(self.run["as_of"])
+
+    @cached_property
+    def compared(self) -> Standing:
+        """The scored companies, which the figures in reasons are compared with."""
+        return Standing(self.features.join(self.scores.select(KEYS), on=KEYS, how="semi"))
 
     @property
     def simulated(self) -> bool:

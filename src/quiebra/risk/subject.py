@@ -15,13 +15,13 @@ from quiebra.features.altman import SCORES, ZONES
 from quiebra.features.spanish import CONCEPTS, label
 from quiebra.items import ITEMS
 from quiebra.models.interval import FEW_FAILURES
-from quiebra.models.reasons import ALTMAN_WORDS, concepts
+from quiebra.models.reasons import ALTMAN_WORDS, GAP, LOWERS, RAISES, concepts
 from quiebra.models.term import COLUMNS
 from quiebra.panel.identities import IDENTITIES
 from quiebra.risk.runs import FinishedRun
 from quiebra.risk.shocks import KEYS, Desk
 from quiebra.validation.monitoring import not_compared
-from quiebra.words import Words, mark
+from quiebra.words import Words, mark, sentence
 
 BLIND = 0.4
 """Above this share missing of what the model relies on, a score comes with a warning."""
@@ -31,8 +31,8 @@ BLIND = 0.4
 class Subject:
     """A scored company: its score, what made it, its statement, and the desk that scores it under shocks.
 
-    score: a row of the scores. parts: feature → effect on the log-odds; base: the log-odds they start from. reasons: text by
-    language, strongest first. desk: of this company alone or of all; None
+    score: a row of the scores. parts: feature → effect on the log-odds; base: the log-odds they start from. reasons,
+    strengths and gaps: text by language, strongest first. desk: of this company alone or of all; None
     where nothing is to be scored under shocks.
     """
 
@@ -43,6 +43,8 @@ class Subject:
     base: float
     parts: dict[str, float]
     reasons: list[dict[str, str]]
+    strengths: list[dict[str, str]]
+    gaps: list[dict[str, str]]
     statement: dict[str, Any]
     features: pl.DataFrame
     desk: Desk | None = None
@@ -56,18 +58,32 @@ def known(run: FinishedRun, company_id: str) -> Subject:
     score = rows.row(0, named=True)
     mine = pl.col("company_id") == company_id
     parts = run.contributions.filter(mine).drop("company_id").row(0, named=True)
-    words = run.reasons.filter(mine & (pl.col("effect") > 0)).sort("rank")
     at = {name: score[name] for name in KEYS}
     exactly = [pl.col(name) == value for name, value in at.items()]
     statement = run.statements.filter(*exactly).row(0, named=True)
     features = run.features.filter(*exactly)
     start = parts.pop("base")
-    return Subject(company_id, score["name"], score["sector"], score, start, parts, texts(words), statement, features)
+    why = texts(run.reasons.filter(mine))
+    return Subject(company_id, score["name"], score["sector"], score, start, parts, *why, statement, features)
 
 
-def texts(why: pl.DataFrame) -> list[dict[str, str]]:
-    """Return reasons as text by language."""
-    return [{"en": en, "es": es} for en, es in why.select("text", "text_es").iter_rows()]
+def texts(why: pl.DataFrame) -> tuple[list[dict[str, str]], ...]:
+    """Return what raises a company's risk, what lowers it, and what is not known of it, each as texts by language."""
+    return tuple(
+        [{"en": en, "es": es} for en, es in why.filter(pl.col("kind") == kind).sort("rank").select("text", "text_es").iter_rows()]
+        for kind in (RAISES, LOWERS, GAP)
+    )
+
+
+def why(subject: Subject, words: Words) -> list[tuple[str, list[str]]]:
+    """Return what the score rests on under its headings: what raises the PD, what lowers it, and what is not known; a heading
+    without a sentence is left out."""
+    parts = (
+        (words("Raises its PD"), subject.reasons),
+        (words("Lowers its PD"), subject.strengths),
+        (words("Not known, though it counts"), subject.gaps),
+    )
+    return [(title, [sentence(text[words.language]) for text in texts]) for title, texts in parts if texts]
 
 
 def terms(score: Mapping[str, Any]) -> tuple[list[float], list[float], list[float]]:
@@ -179,7 +195,7 @@ def flags(run: FinishedRun, subject: Subject, words: Words) -> list[str]:
         found.append(words("The model lacks {share} of what it relies on: do not trust this PD.", share=words.percent(blind, 0)))
     months = (run.as_of - subject.statement["period_end"]).days / 30.44
     if months > 18:
-        found.append(words("The statement is {n} months old.", n=words.number(months)))
+        found.append(words.count("The statement is {n} month old.", "The statement is {n} months old.", n=months))
     row = pl.DataFrame([subject.statement], infer_schema_length=None)
     for name, identity in IDENTITIES.items():
         if row.select(identity.broken).item():

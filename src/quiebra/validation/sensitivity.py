@@ -28,7 +28,8 @@ def choices(train: Train, labels: Labels, first_year: int, earliest: int) -> dic
         found[f"failures within {months} months"] = (train, labels.model_copy(update={"window_months": months}), first_year)
     found[f"alive exits {other}"] = (train, labels.model_copy(update={"alive_exits": other}), first_year)
     longer = train.embargo_years + 1
-    found[f"embargo of {longer} years"] = (train.model_copy(update={"embargo_years": longer}), labels, first_year)
+    words = f"embargo of {longer} year{'s' if longer > 1 else ''}"
+    found[words] = (train.model_copy(update={"embargo_years": longer}), labels, first_year)
     if earliest < first_year:
         found[f"learning from {earliest}"] = (train, labels, earliest)
     return found

@@ -32,7 +32,7 @@ function themed(spec, separators, height, box) {
     return value;
   };
   // what comes from data is text: Plotly would read links and markup in it
-  const plain = (value) => (typeof value === "string" ? value.replaceAll("&", "&amp;").replaceAll("<", "&lt;") : Array.isArray(value) ? value.map(plain) : value);
+  const plain = (value) => (typeof value === "string" ? value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll("\n", "<br>") : Array.isArray(value) ? value.map(plain) : value);
   const trace = (one) => ({ ...one, ...Object.fromEntries(["x", "y", "labels", "text", "customdata", "name"].filter((key) => key in one).map((key) => [key, plain(one[key])])) });
   const layout = named(spec.layout ?? {});
   for (const key of Object.keys(layout)) if (layout[key]?.ticktext) layout[key].ticktext = plain(layout[key].ticktext);
@@ -44,7 +44,7 @@ function themed(spec, separators, height, box) {
     data: named(spec.data ?? []).map(trace),
     layout: {
       margin: { l: 8, r: 12, t: 8, b: 8 }, showlegend: false, hoverlabel: { font: { family: "inherit" } },
-      legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height, width: box.clientWidth, separators,
+      legend: { orientation: "h", y: 1.12, x: 0 }, ...layout, height: Math.max(height, spec.height ?? 0), width: box.clientWidth, separators,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: css.getPropertyValue("font-family") || "sans-serif", size: 12, color: colour("ink") },
     },

@@ -9,7 +9,7 @@ import ipywidgets as w
 
 from quiebra.dashboards import charts, company
 from quiebra.dashboards.controls import Chart, Download, Search, card, html, row
-from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, table
+from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, listed, table
 from quiebra.dashboards.page import Page
 from quiebra.dashboards.tearsheet import tear_sheet
 from quiebra.items import ITEMS
@@ -191,10 +191,9 @@ class Company(Page):
         self.charts["peers"].spec = charts.peers(
             subject_of.peer_pds(base, subject.sector).to_numpy(), subject.score["pd_12m"], words
         )
-        texts = [text[words.language] for text in subject.reasons] or [
-            words("Nothing raises its risk above a typical company's.")
-        ]
-        self.reasons.value = items(texts)
+        self.reasons.value = listed(subject_of.why(subject, words)) or items(
+            [words("Nothing raises its risk above a typical company's.")]
+        )
         self.altman.value = self._altman(subject)
         self.flags.value = flagged(subject_of.flags(base, subject, words)) or words("Nothing to remark.")
         if self.frame.opened and self.ready:

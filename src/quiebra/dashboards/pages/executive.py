@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipywidgets import Widget
 
+from quiebra.alerts.cases import ORDER
 from quiebra.alerts.wording import MONITORED
 from quiebra.dashboards import charts, executive
 from quiebra.dashboards.controls import Chart, Table, card, html, row
@@ -70,15 +71,17 @@ class Executive(Page):
         columns = [
             Column("name", words("Of"), "company"),
             Column("severity", words("Severity"), "status"),
-            Column("state", words("State"), "text", words),
-            Column("owner", words("Owner")),
+            Column("what", words("What")),
+            Column("alerts", words("Alerts")),
+            Column("step", words("First step")),
             Column("raised_on", words("Since"), "number", words.short),
-            Column("alert", words("Alert")),
+            Column("state", words("State")),
+            Column("owner", words("Owner")),
         ]
         return Table(executive.alerts(self.base, words), columns, words, label=words("Alerts that stand"), size=6)
 
     def _about_alerts(self) -> str:
-        return " ".join(filter(None, [self.words("Most severe and newest first."), executive.late(self.base, self.words)]))
+        return " ".join(filter(None, [self.words(ORDER), executive.late(self.base, self.words)]))
 
     def _movers(self) -> Table:
         words = self.words
@@ -90,7 +93,7 @@ class Executive(Page):
             Column("pd_before", words("PD before"), "number", words.percent),
             Column("pd_12m", words("PD now"), "number", words.percent),
             Column("ratio", words("Times"), "number", lambda v: words.number(v, 1)),
-            Column("why", words("Why")),
+            Column("why", words("What raises it")),
         ]
         return Table(
             executive.movers(self.base, words),

@@ -193,7 +193,7 @@ class Portfolio(Page):
             Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
             Column("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
             Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)),
-            Column("reasons_es" if words.language == "es" else "reasons", words("Why")),
+            Column("reasons_es" if words.language == "es" else "reasons", words("What raises it")),
         ]
 
     def _table(self) -> pl.DataFrame:
