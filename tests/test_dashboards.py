@@ -36,7 +36,8 @@ from quiebra.dashboards.settings import save
 from quiebra.dashboards.stress import Case
 from quiebra.errors import PanelError, Said, SourceError, WorkspaceError
 from quiebra.models import PdModel
-from quiebra.sources.reading import read_file, require
+from quiebra.sources.cells import require
+from quiebra.sources.reading import read_file
 from quiebra.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
 
