@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import shutil
 import subprocess
 import sys
@@ -96,8 +97,7 @@ def fill(target: Target, attempt: Attempt) -> bool:
     target.counts["full disks"] += 1
     if attempt.process.returncode:
         target.counts["attempts that a full disk ended"] += 1
-        scheduled = "schedule" in attempt.process.args
-        if scheduled and len(target.box.to("boss@example.com")) == told:
+        if "schedule" in attempt.process.args and not _told(target, attempt, told):
             target.fault("owner not told", attempt.said()[-1500:])
         if "Traceback" in attempt.said():
             target.counts["stack traces on a full disk"] += 1
@@ -119,6 +119,13 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
         folder.rmdir()
+
+
+def _told(target: Target, attempt: Attempt, before: int) -> bool:
+    """Whether the owner had a mail since, or, since the same failure of the same cycle is told once, one about it before."""
+    mails = target.box.to("boss@example.com")
+    cycles = set(re.findall(r'"cycle": "([\w-]+)"', attempt.said()))
+    return len(mails) > before or any(cycle in f"{mail['Subject']}{mail}" for mail in mails for cycle in cycles)
 
 
 def rounds(target: Target, strike: Strike, name: str, wanted: int, save: Callable[[], None]) -> None:

@@ -239,11 +239,11 @@ def _subject(group: list[dict[str, Any]], report: RiskReport, words: Words) -> s
 
 
 def notice(params: Params, cycle_id: str, step: str, error: str) -> list[Letter]:
-    """Return the notice to the owner that a step of a cycle failed; none where params name no owner."""
+    """Return the notice to the owner that a step of a cycle failed, once for an error; none where params name no owner."""
     words = Words(params.report.lang)
     subject = words("The cycle {cycle} failed at '{step}'", cycle=cycle_id, step=step)
     text = words("What was done before it is kept; run `quiebra schedule` again when it is mended.")
-    return _to_owner(params, f"failure {cycle_id} {step}", subject, text, error)
+    return _to_owner(params, f"failure {cycle_id} {step} {digest(error)[:8]}", subject, text, error)
 
 
 def stale(params: Params, as_of: dt.date, days: int) -> list[Letter]:

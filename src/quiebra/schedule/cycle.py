@@ -141,7 +141,7 @@ class _Cycle:
         except LeaseLost:
             raise
         except Exception:
-            self.untold.append(f"{step}: {self.ended.errors[step]}")
+            self.untold.append(f"{self.ended.cycle_id}, {step}: {self.ended.errors[step]}")
 
     def _score(self) -> None:
         reproduce(self.workspace, "publish", log=sys.stderr)
