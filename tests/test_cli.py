@@ -63,7 +63,7 @@ def test_score_tells_of_rows_left_out_and_scores_the_rest(workspace: Path, tmp_p
     done = command(workspace, "quiebra", "score", str(tmp_path / "mine.csv"))
     assert done.returncode == 0
     assert "1 row left out: total_assets is missing, zero or negative" in done.stderr
-    assert "1 negative value(s) of cash taken as missing" in done.stderr
+    assert "1 negative value of Cash and equivalents taken as missing" in done.stderr
     scored = pl.read_csv(done.stdout.encode())
     assert "BAD" not in scored["company_id"].to_list()
     assert "ONE-YEAR" in scored["company_id"].to_list()

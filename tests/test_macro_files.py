@@ -60,7 +60,7 @@ def test_scenarios_from_a_file_of_ones_own(workspace: Path) -> None:
     content["stress"] |= {"macro": {"FEAR": "level"}, "scenarios": {"calm": {}, "fear": {"FEAR": 2.0, "years": 1.0}}}
     content = merged(content, {"ingest": {"macro": {"FEAR": {"file": "data/raw/stress.csv", "lag_days": 30}}}})
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    for stage in ("ingest", "stress"):
+    for stage in ("ingest", "features", "score", "stress"):
         done = command(workspace, "quiebra", "run", stage)
         assert done.returncode == 0, done.stderr
     moved = pl.read_parquet(workspace / "data/stress/scenarios.parquet")
