@@ -151,6 +151,6 @@ def test_without_a_champion_everything_says_so(workspace: Path, monkeypatch: pyt
         shown = frame_html(page(), Words("en"))
         assert shown.count("NO CHAMPION: ") == shown.count("GATE FAILED: ") == 1, page.name
     base = Base(Workspace(workspace))
-    sheet = tear_sheet(base, known(base, base.scores["company_id"][0], Words("es")), Words("es"))
+    sheet = tear_sheet(base, known(base, base.scores["company_id"][0]), Words("es"))
     assert "SIN MODELO CAMPEÓN: " in sheet
     assert set(statuses(workspace).values()) == {"challenger"}

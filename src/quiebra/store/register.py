@@ -44,9 +44,10 @@ def mirror(
     for source in sorted({row["source"] for row in rows}):
         before = connection.scalar(select(Model.model_id).where(Model.source == source, Model.status == CHAMPION))
         after = next((row["model_id"] for row in rows if row["source"] == source and row["status"] == CHAMPION), None)
-        for row in (row for row in rows if row["source"] == source):
+        ours = [row for row in rows if row["source"] == source]
+        for row in ours:
             _enter(connection, row)
-        if before not in (None, after):
+        if before is not None and before not in {row["model_id"] for row in ours}:
             _set(connection, before, RETIRED)  # type: ignore[arg-type]
         if after is not None and before not in (None, after):
             append(connection, [Entry(who, action, after, before, after, why)])
