@@ -61,7 +61,7 @@ def good(tmp_path: Path) -> Path:
     return tmp_path / "good.xlsx"
 
 
-def refused(path: Path, good: Path, words: str) -> None:
+def check_refused(path: Path, good: Path, words: str) -> None:
     """The file is refused with the remedy, the process that asked stays small, and the reader goes on."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SourceError, match=words):
@@ -72,18 +72,18 @@ def refused(path: Path, good: Path, words: str) -> None:
 
 @pytest.mark.parametrize("rows", FAR.values(), ids=FAR)
 def test_cells_far_apart_are_refused(tmp_path: Path, good: Path, rows: str) -> None:
-    refused(workbook(tmp_path / "far.xlsx", rows), good, "delete what lies beyond the table")
+    check_refused(workbook(tmp_path / "far.xlsx", rows), good, "delete what lies beyond the table")
 
 
 def test_a_sheet_in_another_folder_is_held_to_the_same_limits(tmp_path: Path, good: Path) -> None:
-    refused(
+    check_refused(
         workbook(tmp_path / "far.xlsx", FAR["far out"], sheet="elsewhere/data.xml"), good, "delete what lies beyond the table"
     )
 
 
 def test_cells_without_a_place_are_counted(tmp_path: Path, good: Path) -> None:
     rows = PLAIN + "<row>" + "<c><v>1</v></c>" * 16_000 + "</row>" + "<row><c><v>1</v></c></row>" * 1000
-    refused(workbook(tmp_path / "far.xlsx", rows), good, "delete what lies beyond the table")
+    check_refused(workbook(tmp_path / "far.xlsx", rows), good, "delete what lies beyond the table")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_small_file_that_inflates_far_is_refused(bomb: Path, good: Path) -> None:
-    refused(bomb, good, "inflates to more")
+    check_refused(bomb, good, "inflates to more")
 
 
 def test_a_size_in_the_directory_is_not_believed(bomb: Path, tmp_path: Path, good: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_size_in_the_directory_is_not_believed(bomb: Path, tmp_path: Path, goo
     assert content.count(size) == 2
     path = tmp_path / "liar.xlsx"
     path.write_bytes(content.replace(size, struct.pack("<I", 500)))
-    refused(path, good, "inflates to more")
+    check_refused(path, good, "inflates to more")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_size_in_the_directory_is_not_believed(bomb: Path, tmp_path: Path, goo
 def test_damaged_workbooks_are_words(tmp_path: Path, good: Path, damage, words: str) -> None:
     path = tmp_path / "bad.xlsx"
     path.write_bytes(damage(good.read_bytes()))
-    refused(path, good, words)
+    check_refused(path, good, words)
     with pytest.raises(SourceError) as said:
         read_file(path)
     assert not str(said.value).rstrip().endswith(tuple("0123456789")), "a number alone says nothing"
@@ -143,7 +143,7 @@ def test_a_workbook_of_a_hundred_thousand_rows_is_read_and_one_ten_times_as_larg
     frame = read_file(workbook(tmp_path / "large.xlsx", f"<row>{names}</row>" + row * 100_000)).frame
     assert frame.height == 100_000
     assert frame["z"][-1] == 1234.5678
-    refused(
+    check_refused(
         workbook(tmp_path / "larger.xlsx", f"<row>{names}</row>" + row * 1_000_000), good, "100,000 rows|delete what lies beyond"
     )
 
