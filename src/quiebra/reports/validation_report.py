@@ -16,6 +16,7 @@ from quiebra.params import StageParams, for_stage
 from quiebra.reports.model_card import FIGURES, weak_points
 from quiebra.reports.pages import Report
 from quiebra.reports.tables import interval, table
+from quiebra.risk.subject import LEFT_OUT
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.words import mark
 from quiebra.workspace import Workspace
@@ -210,6 +211,8 @@ class ValidationReport(Report):
         over = sum(csi > limit.alarm for csi in moved["csi"])
         shown = table(rows, {name: (lambda v: words.number(v, 3)) for name in ("CSI", "CSI ")})
         text = words("{n} of {all} features are above {limit}.", n=over, all=moved.height, limit=words.number(limit.alarm, 2))
+        none = [self._label(row["feature"]) for row in self.pack["stability"]["csi"] if row["csi"] is None]
+        text += " " + words(LEFT_OUT, names=", ".join(none)) if none else ""
         return f"{text}\n\n{shown}"
 
     def contest(self) -> str:
