@@ -13,10 +13,11 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.spanish import label
 from quiebra.files import read_json
 from quiebra.params import StageParams, for_stage
+from quiebra.registry import against, challenger, waiting
 from quiebra.reports.model_card import FIGURES, weak_points
 from quiebra.reports.pages import Report
-from quiebra.registry import against, challenger, waiting
 from quiebra.reports.tables import escaped, interval, table
+from quiebra.risk.subject import LEFT_OUT
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.words import mark
 from quiebra.workspace import Workspace
@@ -215,6 +216,8 @@ class ValidationReport(Report):
         shown = table(rows, {name: (lambda v: words.number(v, 3)) for name in ("CSI", "CSI ")})
         text = words.count("{n} of {all} features is above {limit}.", "{n} of {all} features are above {limit}.", n=over,
                            all=moved.height, limit=words.number(limit.alarm, 2))  # fmt: skip
+        none = [self._label(row["feature"]) for row in self.pack["stability"]["csi"] if row["csi"] is None]
+        text += " " + words(LEFT_OUT, names=", ".join(none)) if none else ""
         return f"{text}\n\n{shown}"
 
     def contest(self) -> str:

@@ -108,16 +108,18 @@ def feature_words(name: str, words: Words) -> str:
     return ALTMAN_WORDS.get(name) or FEATURES_BY_NAME[name].label
 
 
+LEFT_OUT = mark(
+    "Not compared, since they count years or too few companies have as many years of statements as they look back: {names}."
+)
+
+
 def left_out(findings: pl.DataFrame, words: Words) -> str:
     """Return the sentence on the features whose drift could not be judged; empty where all could."""
     names = not_compared(findings)
     if not names:
         return ""
-    text = mark(
-        "Not compared, since they count years or too few companies have as many years of statements as they look back: {names}."
-    )
     shown = ", ".join(feature_words(name, words) for name in names[:3])
-    return words(text, names=shown if len(names) <= 3 else words("{first} and {n} more", first=shown, n=len(names) - 3))
+    return words(LEFT_OUT, names=shown if len(names) <= 3 else words("{first} and {n} more", first=shown, n=len(names) - 3))
 
 
 def altman(subject: Subject) -> list[tuple[str, float | None, str | None, tuple[float, float]]]:
