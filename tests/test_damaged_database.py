@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quiebra import cli
+from quiebra import cli, registry
 from quiebra.store import engine as store_engine
 
 COMMANDS = [
@@ -89,7 +89,7 @@ def said(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:
     code = 0
     argv, sys.argv = sys.argv, ["quiebra", *words.split()]
     try:
-        cli.main()
+        cli.terminal.run(cli.app)
     except SystemExit as end:
         code = int(end.code or 0)
     finally:
@@ -150,6 +150,6 @@ def test_a_database_that_another_program_holds_is_said(
 def test_a_fault_of_the_program_itself_keeps_its_trace(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "argv", ["quiebra", "models"])
-    monkeypatch.setattr(cli, "_register", lambda: 1 / 0)
+    monkeypatch.setattr(registry, "entries", lambda workspace: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        cli.main()
+        cli.terminal.run(cli.app)

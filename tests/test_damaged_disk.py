@@ -139,7 +139,7 @@ def test_damaged_files_of_dvc_stop_the_run_in_words(
         DAMAGES[damage](workspace / name)
     monkeypatch.setattr(sys, "argv", ["quiebra", "run", *(["ingest"] if name == "dvc.yaml" else [])])
     with pytest.raises(SystemExit):
-        cli.main()
+        cli.terminal.run(cli.app)
     out = capfd.readouterr()
     assert name in out.err + out.out
     assert "Traceback" not in out.err + out.out

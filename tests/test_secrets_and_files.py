@@ -211,7 +211,7 @@ def test_no_decision_is_kept_under_a_name_or_reason_that_hides_something(
     monkeypatch.chdir(workspace)
     monkeypatch.setattr(sys, "argv", ["quiebra", *(word.format(company=company, alert=alert) for word in words)])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.terminal.run(cli.app)
     said = capsys.readouterr().err
     assert ended.value.code == 1
     assert "cannot be seen" in said or "message(s)" in said
@@ -230,7 +230,7 @@ def test_names_from_files_are_printed_with_what_cannot_be_seen_spelt_out(workspa
     for words in (["alerts", "list"], ["watch", "list"]):
         monkeypatch.setattr(sys, "argv", ["quiebra", *words])
         with pytest.raises(SystemExit):
-            cli.main()
+            cli.terminal.run(cli.app)
         out = capsys.readouterr().out
         assert "\\u001b" in out
         assert not any(sign in out for sign in "\x1b\x07\x9b\u202e")
