@@ -123,7 +123,7 @@ def test_scores_and_uploads_use_the_fiscal_year_that_ends_last(base: Base, tmp_p
     alone.write_text(f"{HEAD}\nA,2022,352,302,2022-09-24\nA,2023,200,290,2023-09-30\n")
     scored, same = score_file(base.workspace, path), score_file(base.workspace, alone)
     assert [str(said) for said in scored.left_out] == [
-        "1 row(s) left out: a second period end under one fiscal year of the company (a comparative, or a short period)"
+        "1 row left out: a second period end under one fiscal year of the company (a comparative, or a short period)"
     ]
     assert scored.table.equals(same.table)
     held = portfolio.of_upload(base, path.name, path.read_bytes())

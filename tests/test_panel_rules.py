@@ -446,7 +446,7 @@ def test_the_command_line_says_what_it_doubts(base: Base, tmp_path: Path, monkey
     monkeypatch.chdir(base.workspace.root)
     done = CliRunner().invoke(app, ["score", str(tmp_path / "t.csv")])
     assert done.exit_code == 0, done.output
-    assert "1 row(s) left out: the currency is not that of the other rows" in done.stderr
+    assert "1 row left out: the currency is not that of the other rows" in done.stderr
     assert "the date of the run: 1, the latest 2110-04-30" in done.stderr
     assert sorted(pl.read_csv(done.stdout.encode())["company_id"]) == ["A", "B", "D"]
 
