@@ -20,8 +20,7 @@ COMMANDS = [
     "alerts list --all", "alerts ack 1 --who ana", "alerts close 1 --reason because --who ana", "alerts history 1", "watch list",
     "watch add SIM-00001 --reason because --who ana", "watch remove SIM-00001 --reason because --who ana", "override list --all",
     "override propose SIM-00001 A --reason because --who ana", "override approve 1 --who luis", "override end 1 --reason because --who ana",
-    "outbox list", "outbox send", "outbox retry 1 --who ana", "outbox drop 1 --reason because --who ana", "models", "promote 1 --who ana",
-    "rollback --who ana", "trace 1", "doctor", "publish",
+    "outbox list", "outbox send", "outbox retry 1 --who ana", "outbox drop 1 --reason because --who ana", "trace 1", "doctor", "publish",
 ]  # fmt: skip
 CYCLE = ["schedule"]
 
@@ -68,7 +67,7 @@ STATES: dict[str, Callable[[Path], None]] = {
         "UPDATE ejecuciones SET record = '{'"),
     "garbled ends": sql("UPDATE auditoria_sellos SET entry_id = 'x', hash = x'00'"),
     "garbled alerts": sql("UPDATE alertas SET value = 'high', raised_on = 'soon', changed_at = 5", "UPDATE vigilancia SET level = 'x'"),
-    "garbled messages": sql("INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now')"),
+    "garbled messages": sql("INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now', NULL)"),
     "garbled runs": sql("UPDATE ejecuciones SET as_of = 'x', published_at = 'x', is_current = 'x'"),
     "another program's tables": sql("DROP TABLE alertas", "CREATE TABLE alertas (x INTEGER)"),
     "a version of the future": sql("UPDATE alembic_version SET version_num = '9999'"),
@@ -141,7 +140,7 @@ def test_a_database_that_another_program_holds_is_said(
     monkeypatch.setattr(store_engine, "BUSY_MILLISECONDS", 100)
     with contextlib.closing(sqlite3.connect(place / "data/quiebra.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        for words in ("audit verify", "alerts list", "publish", "models", "outbox list", "schedule"):
+        for words in ("audit verify", "alerts list", "publish", "outbox list", "schedule"):
             code, out = said(capsys, words)
             assert code == 1
             assert "is locked (another program holds it: try again when that has ended)" in out

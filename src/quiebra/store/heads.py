@@ -63,9 +63,22 @@ def note_when_committed(engine: Engine) -> None:
         connection.info.pop(SEAL, None)
 
     @event.listens_for(engine, "checkin")
-    def _kept(_connection: Any, record: Any) -> None:
-        if (head := record.info.pop(SEAL, None)) is not None:
+    def _kept(connection: Any, record: Any) -> None:
+        head = record.info.pop(SEAL, None)
+        if head is not None and connection is not None and _is_in_database(connection, *head):
             note(engine, *head)
+
+
+def _is_in_database(connection: Any, entry_id: int, hash_: str) -> bool:
+    """Whether an entry was committed: of a commit that a full disk refused no event tells, and another entry takes its place."""
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT 1 FROM auditoria WHERE entry_id = {int(entry_id)} AND hash = '{bytes.fromhex(hash_).hex()}'")
+        found = cursor.fetchone() is not None
+        connection.rollback()
+    except Exception:  # whatever the driver raises: what cannot be read is noted with the next entry
+        return False
+    return found
 
 
 def about_to(connection: Any, entry_id: int, hash_: str) -> None:
