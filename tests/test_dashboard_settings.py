@@ -221,7 +221,7 @@ def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> Non
     engine = store.connect(database_url(place.root))
     with engine.begin() as connection:
         for table in ("auditoria", "auditoria_sellos", "alertas", "vigilancia", "ajustes_calificacion", "bandeja_salida", "ciclos",
-            "alertas_comunicadas"):
+            "alertas_comunicadas", "turnos"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     with pytest.raises(StoreError):  # a reader does not change the tables

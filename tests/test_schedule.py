@@ -190,6 +190,7 @@ def test_two_cycles_at_once_one_says_so_and_does_nothing(workspace: Path) -> Non
 def test_on_postgresql_too_one_cycle_runs_at_a_time(postgres) -> None:  # type: ignore[no-untyped-def]
     url = postgres("cycles")
     one, other = store.connect(url), store.connect(url)
+    store.upgrade(one)
     with (
         alone(one, "cycle"), alone(one, "delivery"), pytest.raises(StoreError, match="another cycle"), alone(other, "cycle", wait=0.1)
     ):  # fmt: skip

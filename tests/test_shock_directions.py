@@ -111,7 +111,7 @@ def test_no_sentence_on_halving_has_a_hole_in_it(small_panel: Panel, small_chain
     desk = without(small_panel, small_chain, *lacking)
     said = []
     for who in desk.under({"none": Shock()}).sort("pd_12m", descending=True)["company_id"].head(6):
-        subject = Subject(who, who, None, {}, 0.0, {}, [], {}, desk.before.head(0), desk)
+        subject = Subject(who, who, None, {}, 0.0, {}, [], [], [], {}, desk.before.head(0), desk)
         said += halving(subject, words)
         assert hints(desk, who).null_count().sum_horizontal().item() == 0
     assert said

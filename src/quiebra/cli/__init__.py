@@ -196,7 +196,7 @@ def promote(
     from quiebra.registry import promote as put_in_charge
     from quiebra.workspace import Workspace
 
-    workspace = Workspace.find()
+    workspace, who = Workspace.find(), operations.decider(who)
     done = put_in_charge(workspace, model, despite=despite)
     why = "although it ranks worse than the champion" if despite else "no gate failed"
     operations.mirror(workspace, who, "model promoted", why)
@@ -215,7 +215,7 @@ def rollback(
     from quiebra.registry import roll_back
     from quiebra.workspace import Workspace
 
-    workspace = Workspace.find()
+    workspace, who = Workspace.find(), operations.decider(who)
     done = roll_back(workspace, source)
     operations.mirror(workspace, who, "model rolled back", f"rolled back from {done.before}")
     say(f"{done.after} is the champion again: `quiebra run` scores with it")

@@ -33,7 +33,7 @@ def database() -> Any:
     return engine
 
 
-def mirror(workspace: Any, who: str | None, action: str, why: str) -> None:
+def mirror(workspace: Any, who: str, action: str, why: str) -> None:
     """Bring the database's register to the workspace's files after a decision, where this workspace publishes."""
     from quiebra import store
     from quiebra.publishing import why_not_published
@@ -42,7 +42,7 @@ def mirror(workspace: Any, who: str | None, action: str, why: str) -> None:
     if why_not_published(workspace) is None:
         engine = database()
         if belongs_to_another(engine, workspace) is None:
-            store.mirror_register(engine, workspace, who=decider(who), action=action, why=why)
+            store.mirror_register(engine, workspace, who=who, action=action, why=why)
 
 
 def _params() -> Any:
