@@ -67,4 +67,4 @@ def test_scenarios_from_a_file_of_ones_own(workspace: Path) -> None:
     shift = dict(moved.select("scenario", "shift").unique().iter_rows())
     assert shift["calm"] == 0 and shift["fear"] != 0
     words = (workspace / "data/stress/stress.ipynb").read_text()
-    assert "log-odds for one standard deviation" in words and "FEAR" in words
+    assert "Log-odds for one standard deviation" in words and "FEAR" in words

@@ -73,7 +73,7 @@ def test_reasons_are_ranked_and_worded(chain: Chain, features: pl.DataFrame, pan
         some = why.filter(pl.col("kind") == kind)
         assert (some["effect"] * sign > 0).all() and some["code"].str.ends_with("_UP" if sign > 0 else "_DOWN").all()
     assert why["code"].str.contains(r"^[A-Z]+_(UP|DOWN)$").all()
-    assert not why["text_es"].str.contains(r"\d\.\d(?!\d\d)").any(), "Spanish writes a comma"
+    assert not why["text_es"].str.contains(r"\d\.\d{1,2}(\D|$)").any(), "Spanish writes a comma"
     assert importance(chain.model, rows)["mean_abs"].is_sorted(descending=True)
 
 
@@ -138,14 +138,14 @@ def test_training_is_deterministic(small_panel: Panel, small_chain: Chain) -> No
 
 
 def test_one_class_says_what_to_do(small_panel: Panel) -> None:
-    with pytest.raises(TrainingError, match=r"0 failure\(s\).*give event dates"):
+    with pytest.raises(TrainingError, match=r"failures: 0, rows: 2316\): give event dates"):
         walk_on(replace(small_panel, events=small_panel.events.clear()), SMALL_PARAMS)
 
 
 def test_too_few_years_says_which_would_do(small_panel: Panel) -> None:
     short = replace(small_panel, statements=small_panel.statements.filter(pl.col("fiscal_year") >= 2020))
     info = replace(small_panel.info, first_label_year=2020)
-    with pytest.raises(TrainingError, match="2 fiscal year"):
+    with pytest.raises(TrainingError, match="fiscal years from 2020 to 2021 are too few"):
         walk_on(replace(short, info=info), SMALL_PARAMS)
 
 

@@ -32,7 +32,7 @@ def test_page_and_pdf_show_the_runs_figures(page: str, finished: Path) -> None:
             assert row["words"] in text
         for heading in ("Against simpler models", "Had we chosen otherwise", "Is it stable?", "Are the PDs right?"):
             assert heading in text
-        assert "logistic, Altman’s five refitted" in text or "logistic, Altman's five refitted" in text
+        assert "logistic, Altman's five refitted" in text.replace("’", "'").replace("- ", ""), "a cell of the PDF may break a word"
 
 
 def test_every_figure_and_table_is_captioned_and_described(page: str) -> None:

@@ -32,6 +32,7 @@ from quiebra.dashboards.page import frame_html
 from quiebra.dashboards.rows import Query, shown
 from quiebra.dashboards.tearsheet import tear_sheet as page_to_print
 from quiebra.delivery import letters
+from quiebra.exports import as_csv, as_excel
 from quiebra.params import Params
 from quiebra.reports.risk_report import risk_report
 from quiebra.reports.tear_sheet import tear_sheet
@@ -209,10 +210,10 @@ def test_files_for_spreadsheets_and_programs(base: Base, data: set[str], tmp_pat
         assert faults_of({name: scored[name].drop_nulls() for name in columns}, language, data) == []
         table = portfolio.for_download(portfolio.of_run(base).table, Words(language))
         assert {"raises_pd", "lowers_pd", "not_known"} <= set(table.columns)
-        assert not re.search(FAULTS["power of ten"], portfolio.csv(table).decode())
+        assert not re.search(FAULTS["power of ten"], as_csv(table))
         strings = {name: table[name].drop_nulls() for name in ("raises_pd", "lowers_pd", "not_known")}
         assert faults_of(strings, language, data) == []
-        with zipfile.ZipFile(io.BytesIO(portfolio.excel(table))) as book:
+        with zipfile.ZipFile(io.BytesIO(as_excel(table))) as book:
             shared = book.read("xl/sharedStrings.xml").decode()
         assert faults_of({"xlsx": re.findall(r"<t[^>]*>([^<]*)</t>", shared)}, "en", data) == []
         why = pl.read_parquet(base.workspace.scores / "reasons.parquet")[f"text{end}"]

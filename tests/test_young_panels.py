@@ -115,7 +115,7 @@ def test_every_place_says_the_same_of_monitoring(finished: Path, alarmed: int) -
     page_lights = page._lights()
     assert EN("{n} of {all}", n=alarmed, all=len(names)) in page_lights
     assert "Stability of features" not in page_lights, "one light for features, not two that can contradict each other"
-    assert f"{in_alarm} model alarms" in {kpi.title: kpi for kpi in executive.kpis(base, EN)}["Alerts open"].note
+    assert EN.count("{n} model alarm", "{n} model alarms", n=in_alarm) in {kpi.title: kpi for kpi in executive.kpis(base, EN)}["Alerts open"].note
 
     table = model.drift(base, EN)
     own = table.filter(pl.col("measure") == "Share of features in alarm")
