@@ -157,7 +157,7 @@ def test_a_damaged_choice_is_named(workspace: Path) -> None:
     w = Workspace(workspace)
     for text in ("{", '{"model_id": "a"}'):
         (w.models / "champion.json").write_text(text)
-        with pytest.raises(WorkspaceError, match=r"champion\.json is damaged: run `quiebra run`"):
+        with pytest.raises(WorkspaceError, match=r"champion\.json is damaged.*run `quiebra run`"):
             in_charge(w)
 
 
@@ -166,5 +166,5 @@ def test_a_damaged_register_is_named(tmp_path: Path) -> None:
     write_registers(w, {"demo": Register("a", ("b",))})
     assert read_registers(w)["demo"].status("b") == "retired"
     (w.models / "register.json").write_text("{")
-    with pytest.raises(WorkspaceError, match=r"register\.json is damaged"):
+    with pytest.raises(WorkspaceError, match=r"register\.json is damaged .*no former model is known"):
         read_registers(w)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json, write_json
+from quiebra.files import write_json
 from quiebra.registry.kept import Kept
 from quiebra.workspace import Workspace
 
@@ -60,8 +61,9 @@ def read_registers(workspace: Workspace) -> dict[str, Register]:
     if not path.is_file():
         return {}
     try:
-        return {source: _register(content) for source, content in read_json(path).items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))  # not `read_json`, whose remedy would forget every choice
+        return {source: _register(entry) for source, entry in content.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WorkspaceError(
             "{path} is damaged ({why}): restore it, or delete it and run `quiebra run`, after which no former model is known",
             path=path,
