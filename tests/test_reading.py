@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from pathlib import Path
 
 import openpyxl
@@ -338,3 +339,16 @@ def test_rows_that_are_too_short_are_said(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_inputs_that_went_wrong(name: str, column: str, values: list) -> None:
     assert statements(CASES / name)[column].to_list()[: len(values)] == values
+
+
+def test_a_gzip_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    content = gzip.compress(f"{HEAD}\nA;2020;1;1\n".encode() * 50)
+    with pytest.raises(SourceError, match=r"t\.csv\.gz is cut short"):
+        statements(write(tmp_path, content[:-12], "t.csv.gz"))
+
+
+def test_a_header_below_a_hint_and_a_title_is_found_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path, f"sep=;\nBalances;;;\n{HEAD}\nA;2020;1;1\n")
+    rows, notes = table.statements_from(path, options())
+    assert rows.height == 1
+    assert [str(note) for note in notes] == [f"{path}: the header is taken from row 3"]

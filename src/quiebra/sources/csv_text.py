@@ -56,7 +56,7 @@ def _inflate(path: Path) -> Iterator[bytes]:
                 raise SourceError("{path} is a damaged gzip file: fetch or export it again", path=path) from None
             unused = inflater.unused_data
         if not inflater.eof:
-            raise SourceError("{path} ends before its end: fetch or export it again", path=path)
+            raise SourceError("{path} is cut short: fetch or export it again", path=path)
 
 
 def _too_large(path: Path, most: int) -> SourceError:

@@ -170,7 +170,6 @@ def _inflate(archive: zipfile.ZipFile, raw, part: zipfile.ZipInfo, total: int, m
 
 
 ERROR_CELL = re.compile(rb"""\bt\s*=\s*["']e["']""")
-MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 OFFICE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
