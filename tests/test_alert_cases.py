@@ -50,6 +50,7 @@ THEN = Fact(0.13, "CCC", 0.04, "BB", 1, ("distress", "grey"))
         ("zone", 1.0, THEN, "Altman's zone is worse than a year ago: grey then, distress now",
          "la zona de Altman es peor que hace un año: entonces gris, ahora insolvencia"),
         ("riskiest", 0.97, None, "riskier than 97 % of companies", "con más riesgo que el 97 % de las empresas"),
+        ("riskiest", 1007 / 1008, None, "riskier than 99.9 % of companies", "con más riesgo que el 99,9 % de las empresas"),
         ("statement_months", 1.0, None, "its latest accounts are 1 month old", "sus últimas cuentas tienen 1 mes"),
         ("drift", 2.0, None, "monitoring says: alarm", "el seguimiento dice: alarma"),
         ("drift", None, None, "it cannot be worked out now: drift", "no puede calcularse ahora: drift"),

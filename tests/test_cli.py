@@ -74,7 +74,7 @@ def test_score_warns_of_companies_that_it_knows_too_little_of(workspace: Path, t
     path.write_text("company_id,fiscal_year,total_assets,total_liabilities\nTHIN,2021,90,99\n")
     done = command(workspace, "quiebra", "score", str(path))
     assert done.returncode == 0
-    assert "1 of 1 companies lacks over 40 % of what the model learnt from" in done.stderr
+    assert "companies that lack over 40 % of what the model learnt from: 1 of 1" in done.stderr
     export(workspace, tmp_path / "full.csv", companies=3)
     assert "do not trust" not in command(workspace, "quiebra", "score", str(tmp_path / "full.csv")).stderr
 

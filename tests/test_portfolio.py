@@ -43,7 +43,7 @@ def test_exposures_are_read_and_strangers_listed(tmp_path: Path) -> None:
         ("company_id,exposure\nA,5\nA,6\n", "a company must be there once, but row 2"),
         ("company_id,exposure,lgd\nA,5,1.2\n", "lgd must be a share from 0 to 1, but row 2"),
         ("company_id,exposure\nA,5\n,6\n", "company_id must be given, but row 3"),
-        ("company_id,amount\nA,5\n", r"lacks the column\(s\) 'exposure'"),
+        ("company_id,amount\nA,5\n", r"lacks columns: 'exposure'"),
         ("company_id,exposure\nA,lots\n", "column 'exposure' must hold a number, but row 2 has 'lots'"),
         ("company_id,exposure\nA,inf\n", "exposure must be a number of zero or more, but row 2"),
         ("company_id,exposure\nA,0\nB,0\n", "all exposures are zero"),

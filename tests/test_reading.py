@@ -100,7 +100,7 @@ def test_what_a_person_has_set_holds_and_cells_against_it_are_named(tmp_path: Pa
 
 
 def test_a_cell_against_its_column_is_blamed_and_no_good_one(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"row 4 has '12.5' \(1 such"):
+    with pytest.raises(SourceError, match=r"row 4 has '12.5' \(such values: 1\)"):
         statements(write(tmp_path, f"{HEAD}\nA;2020;1.421,5;2\nB;2020;12,5;3\nC;2020;12.5;3\n"))
 
 
@@ -326,7 +326,7 @@ def test_quoted_text_rows_and_blank_lines_count_as_a_person_counts(tmp_path: Pat
 def test_rows_that_are_too_short_are_said(tmp_path: Path) -> None:
     read = read_rows(write(tmp_path, f"{HEAD}\nA;2020;1;1\nB;2020\n"), options())
     assert read.frame.height == 2
-    assert "1 row(s) have fewer cells than the header, the first of them row 3" in str(read.notes[0])
+    assert "rows with fewer cells than the header: 1, the first of them row 3" in str(read.notes[0])
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the collection of inputs is not on this machine")

@@ -111,11 +111,9 @@ def score_rows(
     if blind:
         warnings.append(
             Said(
-                "{n} of {all} companies lacks over {share} % of what the model learnt from (changes need the years before; "
-                "market ratios the market value): do not trust its PD",
+                "companies that lack over {share} % of what the model learnt from: {n} of {all} (changes need the years before; "
+                "market ratios the market value); do not trust their PDs",
                 {"n": blind, "all": features.height, "share": round(100 * BLIND)},
-                "{n} of {all} companies lack over {share} % of what the model learnt from (changes need the years before; "
-                "market ratios the market value): do not trust their PD",
             )
         )
     table = _table(model, features, compared, latest, options, progress)

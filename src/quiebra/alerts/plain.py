@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +116,7 @@ def sentence(alert: Mapping[str, Any], words: Words, grades: Sequence[str], fact
         "status": words(STATUSES[place]) if measure == "drift" else "",
     }
     return words(
-        texts[measure], share=share(value, words), percent=words.percent(value, 0), points=words.significant(100 * value),
+        texts[measure], share=share(value, words), percent=_percent(measure, value, words), points=words.significant(100 * value),
         times=_times(value, words), index=words.number(value, 2), **named,
     )  # fmt: skip
 
@@ -123,6 +124,13 @@ def sentence(alert: Mapping[str, Any], words: Words, grades: Sequence[str], fact
 def share(value: float | None, words: Words) -> str:
     """Return a PD or a loss with as many decimals as say something: 13 %, 4.0 %, 0.25 %."""
     return words.percent(value, 2 if value is None or abs(value) < 0.01 else 1 if abs(value) < 0.0995 else 0)
+
+
+def _percent(measure: str, value: float, words: Words) -> str:
+    """Return a share without decimals; the riskiest company is not riskier than 100 % of companies, itself among them."""
+    if measure == "riskiest" and 0.995 <= value < 1:
+        return words.percent(math.floor(1000 * value) / 1000, 1)
+    return words.percent(value, 0)
 
 
 def _times(value: float, words: Words) -> str:

@@ -52,4 +52,4 @@ def _refuse(frame: pl.DataFrame, path: Path) -> None:
         rows = frame.select(broken.arg_true()).to_series()
         if len(rows):
             *cells, row = frame.row(rows[0])
-            raise SourceError(f"{path}: {meaning}, but row {row} has {tuple(cells)} ({len(rows)} such row(s))")
+            raise SourceError(f"{path}: {meaning}, but row {row} has {tuple(cells)} (such rows: {len(rows)})")

@@ -59,7 +59,7 @@ def require(table: RawTable, columns: Iterable[str]) -> None:
             for name, close in near
         ]
         there = ", ".join(table.columns[:30])
-        raise SourceError("{path} lacks the column(s) {columns}; it has {there}", path=table.path, columns=lacking, there=there)
+        raise SourceError("{path} lacks columns: {columns}; it has {there}", path=table.path, columns=lacking, there=there)
 
 
 def cast(table: RawTable, kinds: Mapping[str, Kind]) -> pl.DataFrame:
@@ -73,7 +73,7 @@ def cast(table: RawTable, kinds: Mapping[str, Kind]) -> pl.DataFrame:
         pl.col("row").first(), pl.col("value").first(), pl.len()
     ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
         raise SourceError(
-            "{path}: column '{column}' must hold {wanted}, but row {row} has {value} ({count} such value(s)). "
+            "{path}: column '{column}' must hold {wanted}, but row {row} has {value} (such values: {count}). "
             "Correct them, or leave the cells empty.",
             path=table.path, column=column, wanted=WANTED[kinds[column]], row=row, value=value, count=count,
         )  # fmt: skip

@@ -25,7 +25,7 @@ def read_file(path: Path, options: FileFormat | None = None, *, wanted: Wanted =
     table = read_rows(path, options, wanted=wanted)
     if table.long:
         raise SourceError(
-            "{path}: row {row} has more cells than the header ({count} such row(s)). Put text with separators in quotes.",
+            "{path}: row {row} has more cells than the header (such rows: {count}). Put text with separators in quotes.",
             path=path, row=table.long[0], count=len(table.long),
         )  # fmt: skip
     return table
@@ -131,7 +131,7 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     if short:
         notes += (
             Said(
-                "{path}: {count} row(s) have fewer cells than the header, the first of them row {row}; what they lack is missing",
+                "{path}: rows with fewer cells than the header: {count}, the first of them row {row}; what they lack is missing",
                 {"path": path, "count": len(short), "row": short[0]},
             ),
         )

@@ -116,7 +116,7 @@ def verify(engine: Engine, known: tuple[int, str] | None = None) -> Verdict:
     faults += wrong + _against(outside, chain)
     path = heads.heads_path(engine)
     if outside:
-        remarks.append(f"held against {len(outside)} end(s) of it, noted since {outside[0].at} in {path}")
+        remarks.append(f"ends of it that were noted in {path} since {outside[0].at}, and held against it: {len(outside)}")
     else:
         remarks.append(f"no end of it was noted in {path} before: only a hash from a mail can show a chain written anew")
     return Verdict(chain.entries, chain.end.entry_id, chain.end.hash, faults, remarks)
