@@ -325,3 +325,24 @@ def test_a_score_that_is_no_number_is_in_no_zone() -> None:
 
 def test_sound_panels_are_doubted_in_nothing(simulation: Simulation) -> None:
     assert build(replace(simulation.source)).quality["warnings"] == []
+
+
+def test_a_title_row_without_mapping_and_an_empty_first_sheet_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"none of its first ten rows has the columns company_id, .*ingest\.table\.columns"):
+        read(write(tmp_path, "Cuentas de la cartera;;\nNIF;Ejercicio;Activo\nA;2020;1\n"))
+    made = openpyxl.Workbook()
+    made.active.title = "Portada"
+    made.active.append(["Cartera"])
+    made.create_sheet("Datos").append(HEAD.split(";"))
+    made.save(tmp_path / "t.xlsx")
+    with pytest.raises(SourceError, match="sheet 'Portada' is read, and not 'Datos'"):
+        read(tmp_path / "t.xlsx")
+
+
+def test_a_file_to_be_scored_needs_no_column_of_failures(tmp_path: Path) -> None:
+    chosen = options(columns={"event_date": "Fecha concurso", "ebit": "Resultado"})
+    path = write(tmp_path, f"{HEAD};Resultado\nA;2020;100;60;7\n")
+    rows, notes = table.statements_from(path, chosen, "USD")
+    assert rows["ebit"].to_list() == [7] and "are not there and count as missing: Fecha concurso" in str(notes[0])
+    with pytest.raises(SourceError, match="lacks columns: 'Fecha concurso'"):
+        table.load(path, chosen)

@@ -299,6 +299,8 @@ def audit_verify(
         say(f"FAIL  {fault}")
     for remark in found.remarks:
         say(remark)
+    if not found.faults:
+        say("ok    no entry was changed, put in or taken out")
     say(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
     raise typer.Exit(bool(found.faults))
 

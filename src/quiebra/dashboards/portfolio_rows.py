@@ -21,6 +21,7 @@ MONEY = {"exposure": pl.Float64, "lgd": pl.Float64}
 FIT = (pl.col("exposure").is_between(0, 1e300) & pl.col("lgd").is_between(0, 1)).fill_null(False)
 """Whether a row's exposure and LGD can be used."""
 UNUSABLE = mark("exposure must be zero or more, lgd from 0 to 1")
+NO_VALUE = mark("{of} is not a number")
 NO_EXPOSURE = mark("the statement that the company is scored by has no exposure")
 
 Read = tuple[pl.DataFrame, pl.DataFrame, list[Said]]
@@ -68,8 +69,8 @@ def scored_statements(base: Base, table: RawTable, progress: Callable[[float], N
     return scores, faults, [*notes, *scored.warnings]
 
 
-def _unreadable(wrong: pl.DataFrame) -> pl.DataFrame:
-    return wrong.select("row", **fault("{of}", pl.format("{} = {}", "column", "value")))
+def _unreadable(wrong: pl.DataFrame, text: str = "{of}") -> pl.DataFrame:
+    return wrong.select("row", **fault(text, pl.format("{} = {}", "column", "value")))
 
 
 def _held(scored: Scored, raw: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -77,8 +78,9 @@ def _held(scored: Scored, raw: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.Data
     those that cannot be used. A name or sector that this version lacks is that of the latest one that has it."""
     used = scored.versions.select("company_id", "row").join(raw.select("row", *MONEY), on="row")
     unreadable = pl.col("row").is_in(bad["row"].implode())
-    text = pl.when(pl.col("exposure").is_null() & ~unreadable).then(pl.lit(NO_EXPOSURE)).otherwise(pl.lit(UNUSABLE))
-    faults = used.filter(~FIT | unreadable).select("row", text=text, of=pl.lit(None, pl.String))
+    text = pl.when(pl.col("exposure").is_null()).then(pl.lit(NO_EXPOSURE)).otherwise(pl.lit(UNUSABLE))
+    faults = used.filter(~FIT & ~unreadable).select("row", text=text, of=pl.lit(None, pl.String))
+    faults = pl.concat([faults, _unreadable(bad.join(used, on="row", how="semi"), NO_VALUE)])
     kept = raw.join(scored.aside, on="row", how="anti").sort("company_id", "fiscal_year", "available_at")
     words = kept.group_by("company_id", maintain_order=True).agg(pl.col("name", "sector").drop_nulls().last())
     return used.filter(FIT & ~unreadable).select("company_id", *MONEY).join(words, on="company_id", how="left"), faults
@@ -102,18 +104,20 @@ def exposures(base: Base, table: RawTable) -> Read:
         table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
     table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))
     rows, wrong = cast_rows(table, MONEY)
-    rows = rows.with_columns(row=pl.col(ROW), lgd=pl.col("lgd").fill_null(base.params.portfolio.lgd))
+    values = wrong.group_by("row", maintain_order=True).agg(value=pl.format("{} = {}", "column", "value").first())
+    rows = rows.with_columns(row=pl.col(ROW)).join(values, on="row", how="left", maintain_order="left")
+    rows = rows.with_columns(lgd=pl.col("lgd").fill_null(base.params.portfolio.lgd))
     known = base.scores.select("company_id", scored=pl.lit(True))
     rows = rows.join(known, on="company_id", how="left", maintain_order="left")
     broken = {
-        mark("not a number ({of})"): pl.col("row").is_in(wrong["row"].implode()),
+        NO_VALUE: pl.col("value").is_not_null(),
         mark("company_id is missing"): pl.col("company_id").is_null(),
         UNUSABLE: ~FIT,
         mark("the company is there twice ({of})"): FIT.cum_sum().over("company_id") > 1,
         mark("no company with this id was scored ({of})"): pl.col("scored").is_null(),
     }
     rows = rows.with_columns(text=pl.coalesce(pl.when(where).then(pl.lit(text)) for text, where in broken.items()))
-    faults = rows.filter(pl.col("text").is_not_null()).select("row", "text", of="company_id")
+    faults = rows.filter(pl.col("text").is_not_null()).select("row", "text", of=pl.coalesce("value", "company_id"))
     good = rows.filter(pl.col("text").is_null()).select("company_id", *MONEY)
     if good.is_empty() or not good["exposure"].sum():
         raise _nothing_usable(faults)

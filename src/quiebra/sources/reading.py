@@ -48,7 +48,7 @@ def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted =
     if path.exists() and not path.is_file():
         raise SourceError("{path} is a folder or a device, no file: name the file", path=path)
     if not path.is_file():
-        raise SourceError("no file at {path}: check the path in params.yaml (relative to the workspace)", path=path)
+        raise SourceError("no file at {path}: check the path (one in params.yaml is relative to the workspace)", path=path)
     if path.stat().st_size == 0:
         raise SourceError("{path} is empty (0 bytes): export it again", path=path)
     name = path.name.lower()
@@ -63,7 +63,8 @@ def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted =
     filled = pl.any_horizontal(pl.lit(False), *(_filled(n, table.frame) for n in table.columns))
     table = table.with_frame(table.frame.filter(filled))
     if table.frame.is_empty() and not table.long:
-        raise SourceError("{path} has a header but no rows: export it again with its data", path=path)
+        beside = Said(" ({notes})", {"notes": list(table.notes)}) if table.notes else ""
+        raise SourceError("{path} has a header but no rows{beside}: export it again with its data", path=path, beside=beside)
     return table
 
 
@@ -80,16 +81,24 @@ def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[fr
     return fits.index(True) if sum(fits) == 1 else 0
 
 
-def _names(cells: Sequence[str], used: Sequence[bool], path: Path) -> list[str | None]:
+def _names(
+    cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple[frozenset[str], ...] = ()
+) -> list[str | None]:  # fmt: skip
     """Return a header's names without blanks around them; None for a column without a name and without cells.
 
-    SourceError where a name is there twice, but for blanks or case, or a column has cells but no name.
+    SourceError where a name is there twice, but for blanks or case, or a column has cells but no name: then it may be no header.
     """
     names = [unicodedata.normalize("NFC", re.sub(UNSEEN, "", cell)).strip() for cell in cells]
     seen: dict[str, str] = {}
     for place, name in enumerate(names, 1):
         if not name:
             if used[place - 1]:
+                if wanted and not any(csv_text.has_names(cells, some) for some in wanted):
+                    raise SourceError(
+                        "{path}: none of its first ten rows has the columns {columns}: map yours in ingest.table.columns, or "
+                        "say in header_row which row has the names",
+                        path=path, columns=", ".join(sorted(wanted[0])),
+                    )  # fmt: skip
                 raise SourceError(
                     "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
                 )
@@ -131,7 +140,7 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     _names(cells, [False] * len(cells), path)
     frame, long, short = csv_text.rows_of(text, path, separator, columns, header + 1)
     used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
-    names = _names(cells, used, path)
+    names = _names(cells, used, path, wanted)
     if short:
         notes.append(
             Said(
@@ -192,7 +201,7 @@ def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str]
     used = [column.null_count() < len(column) for column in columns]
     cells = [column.shown(header) for column in sheet.columns]
     _refuse_merged(sheet.merged, header, cells, used, path)
-    names = _names(cells, used, path)
+    names = _names(cells, used, path, wanted)
     frame = pl.DataFrame({name: column for name, column in zip(names, columns, strict=True) if name})
     frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
     notes = _note_of_header(path, header, options)

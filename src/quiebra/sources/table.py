@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -71,7 +72,7 @@ def statements_from(path: Path, options: Table, learnt: str | None = None) -> tu
 
     learnt: the currency of the panel behind the model that will score them; see `quiebra.sources.amounts.with_currency`.
     """
-    table = named(read_file(path, options, wanted=[header_names(options)]), options)
+    table = named(read_file(path, options, wanted=[header_names(options)]), options, whole=learnt is None)
     return _in_millions(cast(table, KINDS), options, path, learnt), table.notes
 
 
@@ -84,7 +85,7 @@ def statement_rows(
 
     SourceError where the file as a whole is wrong.
     """
-    table = named(table, options)
+    table = named(table, options, whole=learnt is None)
     kinds = {**KINDS, **{name: kind for name, kind in beside.items() if name in table.columns}}
     done, faults = cast_rows(table, kinds)
     rows = _in_millions(done, options, table.path, learnt).with_columns(row=pl.col(ROW))
@@ -93,19 +94,28 @@ def statement_rows(
     return rows.filter(~pl.col("row").is_in(left_out.implode())), faults
 
 
-def named(table: RawTable, options: Table) -> RawTable:
-    """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay."""
+def named(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
+    """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay.
+
+    whole: all columns that params map must be there, as in what a model is to learn from; else those needed, and it is said which
+    others are not.
+    """
     unknown = [name for name in options.columns if name not in KNOWN]
     if unknown:
         close = closest(unknown[0], KNOWN)
         near = Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
     table = under_known_names(table, [*options.columns.values(), *(name for name in KNOWN if name not in options.columns)])
-    require(table, options.columns.values())
-    theirs = set(options.columns.values())
+    mapped = {our: their for our, their in options.columns.items() if whole or our in REQUIRED or their in table.columns}
+    require(table, mapped.values())
+    if absent := [their for our, their in options.columns.items() if our not in mapped]:
+        note = Said("{path}: columns that params map are not there and count as missing: {columns}",
+                    {"path": table.path, "columns": ", ".join(absent)})  # fmt: skip
+        table = replace(table, notes=[*table.notes, note])
+    theirs = set(mapped.values())
     frame = table.frame.select(
-        *(pl.col(their).alias(our) for our, their in options.columns.items()),
-        *(name for name in table.frame.columns if name not in theirs and name not in options.columns),
+        *(pl.col(their).alias(our) for our, their in mapped.items()),
+        *(name for name in table.frame.columns if name not in theirs and name not in mapped),
     )
     table = table.with_frame(frame)
     require(table, REQUIRED)

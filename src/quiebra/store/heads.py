@@ -118,8 +118,10 @@ def noted(engine: Engine) -> tuple[list[Noted], list[str]]:
 def begin(engine: Engine, entry_id: int, hash_: str) -> None:
     """Note the end of a chain of which nothing is noted yet, such as that of an earlier version."""
     path = heads_path(engine)
-    if path is not None and not path.exists() and os.access(path.parent, os.W_OK):
-        note(engine, entry_id, hash_)
+    if path is not None and not path.exists():
+        folder = next(folder for folder in path.parents if folder.exists())
+        if os.access(folder, os.W_OK):
+            note(engine, entry_id, hash_)
 
 
 def give_up(engine: Engine, who: str) -> None:
