@@ -331,10 +331,15 @@ def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) ->
 def test_an_unknown_or_ambiguous_alert_is_named(engine: Engine) -> None:
     with pytest.raises(AlertError, match="no alert"):
         states.close(engine, "zzz", "ana", "because")
-    both = pl.concat([hit(0.2), hit(0.2).with_columns(subject=pl.lit("y"))])
-    states.settle(engine, both, {"r": rule()}, RUN)
-    with pytest.raises(AlertError, match="2 alert"):
-        states.close(engine, "", "ana", "because")
+    many = pl.concat([hit(0.2).with_columns(subject=pl.lit(f"c{n}")) for n in range(17)])  # two begin with the same digit
+    states.settle(engine, many, {"r": rule()}, RUN)
+    for ask in (lambda part: states.close(engine, part, "ana", "because"), lambda part: states.history(engine, part)):
+        with pytest.raises(AlertError, match="say which alert by its id"):
+            ask("")
+    firsts = [alert_id[0] for alert_id in states.alerts(engine)["alert_id"]]
+    shared = max(firsts, key=firsts.count)
+    with pytest.raises(AlertError, match=rf"{firsts.count(shared)} alerts have an id starting '{shared}'"):
+        states.close(engine, shared, "ana", "because")
 
 
 def test_two_that_evaluate_at_once_raise_each_alert_once(engine: Engine) -> None:

@@ -97,6 +97,8 @@ def test_trace_shows_what_made_a_run(engine: Engine, finished: Path) -> None:
     with pytest.raises(StoreError, match="no run or model"):
         store.trace(engine, "0000")
     store.publish(engine, what)
+    with pytest.raises(StoreError, match="say which run by its id"):
+        store.trace(engine, "")
     found = store.trace(engine, what.run["run_id"][:6])
     assert found["data_sha256"] == what.info.sha256
     assert found["model_sha256"] == what.run["model_sha256"]

@@ -18,9 +18,8 @@ from quiebra.params import Params, load
 from quiebra.provenance import sha256
 from quiebra.publishing import declare, why_not_published
 from quiebra.recovery import mend
-from quiebra.registry import challenger, in_charge, waiting
+from quiebra.registry import challenger, in_charge, kept, waiting
 from quiebra.registry.charge import EXPERIMENT, charge_path
-from quiebra.registry.kept import RECORD
 from quiebra.reports.publisher import record_publisher
 from quiebra.risk import FinishedRun
 from quiebra.sources.macro_files import macro_hash
@@ -87,7 +86,8 @@ def _undo_experiment(workspace: Workspace) -> None:
         return
     try:
         charge = in_charge(workspace)
-        usable = charge.standing != EXPERIMENT and (workspace.registry / charge.model_id / RECORD).is_file()
+        kept(workspace, charge.model_sha256)
+        usable = charge.standing != EXPERIMENT
     except WorkspaceError:
         usable = False
     if not usable:
