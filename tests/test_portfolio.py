@@ -17,7 +17,7 @@ from quiebra.params import Portfolio, check
 from quiebra.risk.economy import Economy, Scenario, YearSpread
 from quiebra.risk.exposures import exposures
 from quiebra.risk.losses import loss_report
-from quiebra.risk.macro import Satellite, outcome_years
+from quiebra.risk.macro import Satellite, outcome_years, yearly_means
 from quiebra.risk.scenarios import scenario_scores
 
 PARAMS = check(default_params(**SMALL))
@@ -70,13 +70,29 @@ def test_the_loss_report_by_hand() -> None:
 
 def test_macro_of_the_year_that_outcomes_fall_in() -> None:
     judged = pl.DataFrame({"company_id": ["A", "B", "A"], "fiscal_year": [2019, 2019, 2020], "pd_12m": [0.1, 0.2, 0.3], "failed": [0, 1, 0]})
-    days = [dt.date(2019, 6, 30), dt.date(2020, 3, 31), dt.date(2020, 9, 30), dt.date(2021, 6, 30), dt.date(2021, 6, 30)]
-    out = [dt.date(2019, 9, 1), dt.date(2020, 6, 1), dt.date(2020, 12, 1), dt.date(2021, 9, 1), dt.date(2022, 9, 1)]
-    macro = pl.DataFrame({"series": ["gdp"] * 5, "date": days, "value": [1.0, 2.0, 4.0, 7.0, 8.0], "available_at": out})
+    halves = [dt.date(year, month, 28) for year in (2019, 2020, 2021) for month in (3, 9)]
+    macro = pl.DataFrame({"series": ["gdp"] * 7, "date": [*halves, halves[-1]], "value": [0.0, 2.0, 2.0, 4.0, 7.0, 7.0, 9.0],
+                          "available_at": [*(day.replace(month=12) for day in halves), dt.date(2022, 9, 1)]})  # fmt: skip
     table = outcome_years(judged, macro, {"gdp": "level"})
     assert table.rows() == [(2019, 1, pytest.approx(0.3), 3.0), (2020, 0, pytest.approx(0.3), 8.0)], "revised values count"
     assert outcome_years(judged, macro, {"gdp": "change"})["gdp"].to_list() == [2.0, 5.0]
     assert outcome_years(judged, macro, {"rate": "level"})["rate"].to_list() == [None, None]
+
+
+def test_part_of_a_year_is_no_year_of_a_series() -> None:
+    """A monthly series: nine months are taken for the year, eight or two are not; the year after has no change either."""
+
+    def months(year: int, count: int, value: float) -> pl.DataFrame:
+        days = [dt.date(year, month, 1) for month in range(1, count + 1)]
+        return pl.DataFrame({"series": "rate", "date": days, "value": value, "available_at": days})
+
+    macro = pl.concat([months(2018, 8, 9.0), months(2019, 12, 3.0), months(2020, 9, 4.0), months(2021, 2, 9.0)])
+    assert yearly_means(macro).rows() == [("rate", 2019, 3.0), ("rate", 2020, 4.0)]
+    judged = pl.DataFrame({"company_id": ["A"] * 4, "fiscal_year": [2017, 2018, 2019, 2020], "pd_12m": 0.1, "failed": 0})
+    assert outcome_years(judged, macro, {"rate": "level"})["rate"].to_list() == [None, 3.0, 4.0, None]
+    assert outcome_years(judged, macro, {"rate": "change"})["rate"].to_list() == [None, None, 1.0, None]
+    yearly = macro.filter(pl.col("date").dt.month() == 1)
+    assert yearly_means(yearly)["year"].to_list() == [2018, 2019, 2020, 2021], "a yearly series has one observation a year"
 
 
 SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.array([0.0, -0.4]), np.diag([0.0, 0.04]))
