@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,8 @@ import pytest
 
 import quiebra.features.build as build
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json, read_table, write_json
+from quiebra.features import altman
+from quiebra.files import read_json, read_table, write_json, write_table
 from quiebra.models import continued
 from quiebra.params import Registry
 from quiebra.registry import against, entries, in_charge, kept, previous, promote, roll_back
@@ -89,8 +91,43 @@ def test_a_model_whose_features_are_made_otherwise_is_refused_by_the_feature(
     monkeypatch.setattr(
         "quiebra.features.build.features_of", lambda *a, **k: table(*a, **k).with_columns(pl.col("liabilities_to_assets") * 1.01)
     )
-    with pytest.raises(WorkspaceError, match=r"these differ: liabilities_to_assets\."):
+    with pytest.raises(WorkspaceError, match=r"These differ: liabilities_to_assets\."):
         champion.load()
+
+
+MONTHS = (24, 36, 48, 60)
+LATER = [*(f"pd_{n}m" for n in MONTHS), *(f"pd_{n}m_{end}" for n in MONTHS for end in ("low", "high"))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (lambda patch: patch.setattr("quiebra.models.term.Term.log_odds", lambda term, mixed: term.intercept + term.slope * mixed + 0.5), LATER),
+        (lambda patch: patch.setattr("quiebra.models.scorer.near_share", lambda horizon, share, decay: share * decay**horizon), LATER),
+        (lambda patch: patch.setitem(altman.ZONES, "altman_z1995", (0.5, 0.6)), ["altman_z1995_zone"]),
+        (lambda patch: patch.setitem(altman.SCORES, "altman_z1995", altman.SCORES["altman_z1995"] * 1.01), ["altman_z1995"]),
+        (lambda patch: patch.setattr("quiebra.models.interval.Spread.standard_error", lambda spread, mixed: 0.1 + 0 * mixed),
+         ["pd_12m_low", "pd_12m_high", *LATER[4:]]),
+    ],
+    ids=["later hazards", "share of the first year's trees", "Altman's zones", "Altman's weights", "intervals"],
+)  # fmt: skip
+def test_whatever_is_published_of_a_score_is_held_against_the_reference_set(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, changed: Callable[[pytest.MonkeyPatch], None], named: list[str]
+) -> None:
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    champion.record["features"]["code_sha256"] = "of another day"
+    changed(monkeypatch)
+    with pytest.raises(WorkspaceError, match=rf"These differ: {', '.join(named)}\. Take the change"):
+        champion.load()
+    path = champion.folder / "reference/expected.parquet"
+    before = read_table(path).select("company_id", "fiscal_year", "available_at", "liabilities_to_assets", "log_odds")
+    write_table(path, before)
+    if "altman_z1995" not in named:
+        champion.load()  # a reference set from before holds it to what it has
+    else:
+        with pytest.raises(WorkspaceError, match=r"These differ: log_odds\."):
+            champion.load()
 
 
 def test_a_damaged_or_lost_model_is_named(workspace: Path) -> None:
