@@ -106,8 +106,8 @@ def _refuse_another(folder: Path) -> str:
     model_id, hashed = (str(record.get(name)) for name in ("model_id", "model_sha256"))
     if not model_id == hashed[:12] == folder.name:
         raise WorkspaceError(
-            "the folder models/registry/{folder} holds another model, {held}: give the folders back the names that their "
-            "{record} say, or restore this one; where {held} has a folder of its own too, delete this one and run `quiebra run`, "
+            "the folder models/registry/{folder} holds another model, {held}: give each folder the name that its {record} "
+            "says, or restore this one; where {held} has a folder of its own too, delete this one and run `quiebra run`, "
             "which keeps what was trained last",
             folder=folder.name,
             held=model_id if model_id != folder.name else hashed,
