@@ -84,7 +84,7 @@ def fill(target: Target, attempt: Attempt) -> bool:
         return False
     told, ballast = len(target.box.to("boss@example.com")), target.root.parent / "ballast"
     left = target.rng.choice((0, 0, 1, 4, 16, 64, 256)) * 1024
-    with ballast.open("wb") as file, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), ballast.open("wb") as file:
         while True:
             file.write(b"0" * max(0, min(1 << 16, shutil.disk_usage(target.root).free - left)))
             file.flush()
@@ -93,7 +93,7 @@ def fill(target: Target, attempt: Attempt) -> bool:
     if not attempt.wait(LONGEST):
         attempt.kill(alone=False)
         target.fault("blocked", "an attempt did not end on a full disk")
-    ballast.unlink()
+    ballast.unlink(missing_ok=True)
     target.counts["full disks"] += 1
     if attempt.process.returncode:
         target.counts["attempts that a full disk ended"] += 1
@@ -170,7 +170,7 @@ def main() -> None:
         with postgres_server(folder / "server") as make:
             run("kills, PostgreSQL", folder / "postgresql", make("attack"), kill, "kills", share)
     if asked.full:
-        with small_disk(folder / "disk", 400) as disk:
+        with small_disk(folder / "disk", 800) as disk:
             run("full disks, SQLite", disk, None, fill, "full disks", asked.full)
     shutil.rmtree(folder)
 

@@ -13,7 +13,7 @@ import yaml
 from conftest import command, default_params
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
@@ -26,6 +26,7 @@ from quiebra.params.operations import KINDS, Rule
 from quiebra.pipeline import result_lines
 from quiebra.reports.risk_report import risk_report
 from quiebra.risk import FinishedRun
+from quiebra.store import tables
 from quiebra.store.files import publication
 from quiebra.validation.monitoring import Light, lights
 from quiebra.words import Words, escaped
@@ -517,3 +518,40 @@ def test_what_people_decide_reaches_the_next_report(workspace: Path) -> None:
     assert f"{grade} · {better} (analyst, to " in page
     assert "lost &lt;b&gt;its&lt;/b&gt; client" in page
     assert "parent guarantees" in page
+
+
+def scored_by(engine: Engine, *models: str) -> list[states.Run]:
+    """Put a run by each model into the database, a month apart; a model may come again."""
+    runs = [states.Run(f"{n:012d}", "demo", DAY + dt.timedelta(days=31 * n), model) for n, model in enumerate(models)]
+    with engine.begin() as connection:
+        for model in dict.fromkeys(models):
+            values = {"model_id": model, "model_sha256": model, "source": "demo", "trained_on": "2019", "rows": 1, "failures": 1}
+            connection.execute(insert(tables.Model), {**values, "params": {}, "metrics": {}, "card": {}})
+        for run in runs:
+            values = {"run_id": run.run_id, "model_id": run.model_id, "as_of": run.as_of, "source": "demo", "simulated": True}
+            more = {"data_sha256": "", "code_sha256": "", "code_revision": "", "record": {}, "is_current": False}
+            connection.execute(insert(tables.Run), {**values, **more, "published_at": dt.datetime(2020, 1, 1)})
+    return runs
+
+
+def test_alerts_that_another_model_closed_are_back_with_the_model(engine: Engine) -> None:
+    """Promoted, rolled back: on the same accounts the same alerts stand, and no cool-down holds them back."""
+    cooling = {"r": rule(cool_down_days=180)}
+    champion, other, back, again, later = scored_by(engine, "a", "b", "a", "a", "a")
+    states.settle(engine, hit(0.2), cooling, champion)
+    before = states.alerts(engine).select("alert_id", "state", "cause")
+    assert states.settle(engine, hit(0.2).clear(), cooling, other, {"x"}).closed == 1
+    assert states.history(engine, before["alert_id"][0])[-1]["reason"] == states.OTHER_MODEL
+    assert states.settle(engine, hit(0.2), cooling, back, {"x"}).standing == 1
+    assert states.alerts(engine).select("alert_id", "state", "cause").equals(before)
+    assert states.settle(engine, hit(0.2).clear(), cooling, again, {"x"}).closed == 1, "by the same model: a real closing"
+    assert states.settle(engine, hit(0.2), cooling, later, {"x"}).standing == 0
+
+
+def test_on_other_accounts_another_models_closing_is_over(engine: Engine) -> None:
+    champion, other, back = scored_by(engine, "a", "b", "a")
+    states.settle(engine, hit(0.2), {"r": rule(cool_down_days=180)}, champion)
+    first = states.alerts(engine)["alert_id"].to_list()
+    states.settle(engine, hit(0.2).clear(), {"r": rule(cool_down_days=180)}, other, {"x"})
+    assert states.settle(engine, hit(0.3, "next"), {"r": rule(cool_down_days=180)}, back, {"x"}).raised == 1
+    assert states.alerts(engine)["alert_id"].to_list() != first

@@ -82,7 +82,7 @@ def test_score_tells_of_rows_left_out_and_scores_the_rest(workspace: Path, tmp_p
     pl.concat([rows, bad, one]).write_csv(tmp_path / "mine.csv")
     done = command(workspace, "quiebra", "score", str(tmp_path / "mine.csv"))
     assert done.returncode == 0
-    assert "1 row left out: total_assets is missing, zero or negative" in done.stderr
+    assert "1 row left out: total_assets is missing, negative or less than one unit of currency" in done.stderr
     assert "1 negative value of Cash and equivalents taken as missing" in done.stderr
     scored = pl.read_csv(done.stdout.encode())
     assert "BAD" not in scored["company_id"].to_list()

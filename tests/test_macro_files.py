@@ -21,9 +21,9 @@ def series(file: str, lag: int = 40) -> dict[str, MacroSeries]:
 
 def test_a_download_as_it_comes(tmp_path: Path) -> None:
     (tmp_path / "UNRATE.csv").write_text("observation_date,UNRATE\n2020-01-01,3.5\n2020-02-01,.\n2020-03-01,4.4\n")
-    table = read_macro(series("UNRATE.csv"), tmp_path)
+    table, _ = read_macro(series("UNRATE.csv"), tmp_path)
     assert table.rows() == [("UNRATE", dt.date(2020, 1, 1), 3.5, dt.date(2020, 2, 10)), ("UNRATE", dt.date(2020, 3, 1), 4.4, dt.date(2020, 4, 10))]
-    assert read_macro({}, tmp_path).is_empty()
+    assert read_macro({}, tmp_path)[0].is_empty()
 
 
 @pytest.mark.parametrize(

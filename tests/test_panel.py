@@ -81,7 +81,7 @@ def test_broken_identities_are_counted(simulation: Simulation) -> None:
 
 
 def test_nothing_left_says_why(simulation: Simulation) -> None:
-    with pytest.raises(PanelError, match="1 rows: total_assets is missing, zero or negative"):
+    with pytest.raises(PanelError, match="1 rows: total_assets is missing, negative or less than one unit of currency"):
         build(replace(simulation.source, statements=frame(statement(total_assets=0.0)), events=events()))
     with pytest.raises(PanelError, match="the table was empty"):
         build(replace(simulation.source, statements=frame(statement()).clear(), events=events()))

@@ -111,9 +111,9 @@ def test_what_a_feature_is_made_of() -> None:
 
 
 def test_what_is_missing_in_words() -> None:
-    assert missing(["depreciation_amortization"], False, "en") == "Not in the statement: depreciation"
-    assert missing(["depreciation_amortization"], False, "es") == "Falta en las cuentas: amortización"
-    assert missing(["inventory", "revenue"], True, "es") == "Faltan en las cuentas: existencias, ventas. No hay cuentas anteriores con que comparar"
+    assert missing(["depreciation_amortization"], "whole", "en") == "Not in the statement: depreciation"
+    assert missing(["depreciation_amortization"], "whole", "es") == "Falta en las cuentas: amortización"
+    assert missing(["inventory", "revenue"], "none", "es") == "Faltan en las cuentas: existencias, ventas. No hay cuentas anteriores con que comparar"
 
 
 # Where a company stands
@@ -232,3 +232,14 @@ def test_the_same_words_for_the_same_company_whatever_else_is_scored(small_chain
     rows, why = scored(small_chain, small_panel, standing, count=3)
     alone = reasons(small_chain.model, rows.head(1), 3, standing, small_panel.statements)
     assert alone["text"].to_list() == why.filter(pl.col("company_id") == rows["company_id"][0])["text"].to_list()
+
+
+def test_earlier_accounts_are_missing_only_where_there_are_none(
+    small_chain: Chain, small_panel: Panel, standing: Standing
+) -> None:  # fmt: skip
+    rows = feature_table(small_panel.statements, small_panel.companies)
+    found = reasons(small_chain.model, rows, 3, standing, small_panel.statements).filter(pl.col("kind") == "gap")
+    ages = found.join(rows.select("company_id", "fiscal_year", "years_published"), on=["company_id", "fiscal_year"])
+    none = pl.col("text").str.contains("No accounts of earlier years")
+    assert ages.filter(none)["years_published"].fill_null(0).max() == 0
+    assert ages.filter(pl.col("text").str.contains("do not suffice"))["years_published"].min() > 0

@@ -75,7 +75,8 @@ def test_table_maps_columns_and_semicolons(tmp_path: Path) -> None:
         (GOOD.replace("A,2021", "A,20x1"), ["'fiscal_year'", "whole number", "'20x1'"]),
         (GOOD.replace("2022-08-01", "01/08/2022"), ["'event_date'", "YYYY-MM-DD", "'01/08/2022'"]),
         (GOOD.replace("B,", "Ñ,").encode("latin-1"), ["not UTF-8", "0xd1", "line 4"]),
-        (b"PK\x03\x04\x00\x00", ["NUL bytes"]),
+        (b"PK\x03\x04\x00\x00", ["no text but zip", ".xlsx"]),
+            (b"a,b\n\x00,1\n", ["NUL bytes"]),
     ],
 )
 def test_bad_files_are_explained(tmp_path: Path, content: str | bytes, words: list[str]) -> None:

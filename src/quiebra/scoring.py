@@ -20,7 +20,7 @@ from quiebra.models import PdModel, reasons
 from quiebra.models.term import COLUMNS
 from quiebra.panel import read_panel_table, read_source
 from quiebra.panel.quarantine import VERSION, blank_negatives, quarantine
-from quiebra.panel.warnings import MEANINGS, about_dates, about_items, about_versions
+from quiebra.panel.warnings import MEANINGS, about_companies, about_dates, about_items, about_periods, about_versions
 from quiebra.params import Score, load
 from quiebra.registry import in_charge, kept
 from quiebra.risk import current_statements, reasons_in_words, score_statements
@@ -153,7 +153,7 @@ def doubts(
     if currency is not None and own != currency:
         values = {"own": own, "currency": currency}
         said.append(Said("amounts are in {own}, and the model learnt from amounts in {currency}: sizes are not alike", values))
-    return [*said, *about_items(usable, {}), *about_dates(usable, as_of)]
+    return [*said, *about_items(usable, {}), *about_companies(usable), *about_periods(usable), *about_dates(usable, as_of)]
 
 
 def _with_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -130,6 +130,17 @@ class Words:
         """Return a difference of shares in percentage points, with its sign."""
         return self.signed(100 * value if _finite(value) else None, decimals)  # type: ignore[operator]
 
+    def points_between(self, then: float | None, now: float | None, decimals: int = 2) -> str:
+        """Return how much a share has risen in percentage points, with its sign: the difference of both as they are shown, so
+        that the figures beside it add up.
+
+        >>> Words().points_between(0.016846, 0.020054)
+        '+0.33'
+        """
+        if not (_finite(now) and _finite(then)):
+            return MISSING
+        return self.signed(round(100 * now, decimals) - round(100 * then, decimals), decimals)  # type: ignore[operator]
+
     def date(self, value: dt.date | str | None) -> str:
         if value is None:
             return MISSING

@@ -42,7 +42,7 @@ def unheard_sectors(run: FinishedRun, options: Alerts) -> list[dict[str, Any]]:
 
 
 def which(run: FinishedRun) -> Run:
-    return Run(run.run["run_id"], run.run["data"]["source"], run.as_of)
+    return Run(run.run["run_id"], run.run["data"]["source"], run.as_of, run.run["model_sha256"][:12])
 
 
 def hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:

@@ -106,22 +106,27 @@ class Change:
 
 
 def change(
-    hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date, by_rule: Collection[str] = ()
-) -> Change:
+    hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date, by_rule: Collection[str] = (),
+    by_model: Collection[str] = (),
+) -> Change:  # fmt: skip
     """Compare what rules found with the alerts that there are (`ALERTS`), open and closed.
 
     An alert that is not closed stays while its subject is at ``clear`` or beyond, and closes otherwise, also where the subject
     is no longer looked at, or the rule is gone. One that closed since its rule was changed or taken away (ids in ``by_rule``)
-    opens again once a rule of that name holds it again. A broken rule raises an alert, unless one is open on it, or one was
+    opens again once a rule of that name holds it again; one that closed since another model was in charge (``by_model``), once
+    its rule holds it again on the same cause. A broken rule raises an alert, unless one is open on it, or one was
     raised or stood on the same cause already, or the last one on it was closed (not so) less than its cool-down ago.
     """
     keys = ["rule", "subject"]
     live = alerts.filter(pl.col("state") != "closed")
     kept = live.drop("cause").join(hits.select(*keys, "value", "cause"), on=keys)
     closed = live.join(hits, on=keys, how="anti")
-    no_real_closing = pl.col("alert_id").is_in(list(by_rule))
+    by_other = pl.col("alert_id").is_in(list(by_model))
+    no_real_closing = pl.col("alert_id").is_in(list(by_rule)) | by_other
     latest = alerts.join(live, on=keys, how="anti").sort("closed_on", "alert_id").unique(keys, keep="last")
-    reopened = latest.filter(no_real_closing).drop("cause").join(hits.select(*keys, "value", "cause"), on=keys)
+    back = latest.filter(no_real_closing).rename({"cause": "raised_for"}).join(hits.select(*keys, "value", "cause"), on=keys)
+    same = (pl.col("cause") == pl.col("raised_for")) | (pl.col("cause") == pl.col("seen_cause"))
+    reopened = back.filter(~by_other | same)
     broken = hits.filter("broken").join(live, on=keys, how="anti").join(reopened, on=keys, how="anti")
     for cause in ("cause", "seen_cause"):
         broken = broken.join(alerts, left_on=[*keys, "cause"], right_on=[*keys, cause], how="anti")

@@ -16,6 +16,7 @@ from quiebra.errors import AlertError, only
 from quiebra.names import comment, person_name
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
+from quiebra.store import tables
 from quiebra.store.audit import Entry, append
 from quiebra.store.engine import answering, reading
 from quiebra.store.lease import guard
@@ -25,6 +26,9 @@ OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
 RAISED, SHUT = "alert raised", "alert closed"
 RULE_GONE, RULE_CHANGED = "its rule is no longer in params", "its rule was changed"
 """Why an alert was closed without anything having happened to its subject: it opens again when the rule comes back."""
+OTHER_MODEL = "below its threshold by another model, which is in charge now"
+"""The same: it opens again when a model is in charge by which its rule holds it on the same accounts."""
+BACK = "its rule, or a model by which it stands, is back"
 LISTED = "`quiebra alerts list --all` shows them"
 SYSTEM = "quiebra"
 """Who raises alerts, and closes those whose reason is gone."""
@@ -35,11 +39,12 @@ ALERTS = {column.name: _KINDS[column.type.python_type] for column in Alert.__tab
 
 @dataclass(frozen=True)
 class Run:
-    """The run that was evaluated: its id, the source of its data, and its as-of date."""
+    """The run that was evaluated: its id, the source of its data, its as-of date and the model that scored it."""
 
     run_id: str
     source: str
     as_of: dt.date
+    model_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,17 @@ def settle(
             standing = alerts.filter(pl.col("state") != CLOSED).height
             return Settled(0, 0, standing, later=latest)  # type: ignore[arg-type]
         changed = {alert for alert, raised_by in _raised_by(connection, run.source).items() if _differs(raised_by, rules)}
-        gone = _closed_by_rule(connection, run.source)
-        found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of, gone)
+        rescored = _last_seen_by_another_model(connection, run)
+        closings = _closings(connection, run.source)
+        gone = {alert for alert, reason in closings.items() if reason in (RULE_GONE, RULE_CHANGED)}
+        outscored = {alert for alert, reason in closings.items() if reason == OTHER_MODEL}
+        found = by_rule.change(hits, alerts.select(list(by_rule.ALERTS)), rules, run.as_of, gone, outscored)
         _reopen(connection, found.reopened, run)
         _raise(connection, found.raised, rules, run)
         _keep(connection, found.kept, run)
         of = {row["alert_id"]: row for row in alerts.to_dicts()}
         for (alert_id,) in found.closed.iter_rows():
-            why = _reason(of[alert_id], rules, scored, alert_id in changed, under_former)
+            why = _reason(of[alert_id], rules, scored, alert_id in changed, under_former, alert_id in rescored)
             values = {
                 "state": CLOSED,
                 "closed_on": run.as_of,
@@ -100,7 +108,7 @@ def settle(
 
 def _reason(
     alert: Mapping[str, Any], rules: Mapping[str, Rule], scored: Collection[str] | None, changed: bool,
-    under_former: pl.DataFrame | None,
+    under_former: pl.DataFrame | None, rescored: bool,
 ) -> str:  # fmt: skip
     """Return why an alert that no rule holds any more is closed."""
     if alert["rule"] not in rules:
@@ -110,6 +118,8 @@ def _reason(
     same = (pl.col("rule") == alert["rule"]) & (pl.col("subject") == alert["subject"])
     if changed and (under_former is None or not under_former.filter(same).is_empty()):
         return RULE_CHANGED
+    if rescored:
+        return OTHER_MODEL
     return "below its threshold again, or outside its rule's scope"
 
 
@@ -155,23 +165,32 @@ def former_rules(engine: Engine, rules: Mapping[str, Rule], source: str) -> list
     return found
 
 
-def _closed_by_rule(connection: Connection, source: str) -> set[str]:
-    """Return the ids of the closed alerts whose last closing was the change of a rule, and nothing that happened."""
+def _last_seen_by_another_model(connection: Connection, run: Run) -> set[str]:
+    """Return the ids of the alerts that are not closed and stood in a run that another model scored."""
+    asked = (
+        select(Alert.alert_id)
+        .join(tables.Run, tables.Run.run_id == Alert.seen_run)
+        .where(Alert.source == run.source, Alert.state != CLOSED, tables.Run.model_id != run.model_id)
+    )
+    return set(connection.scalars(asked)) if run.model_id else set()
+
+
+def _closings(connection: Connection, source: str) -> dict[str, str]:
+    """Return the ids of the closed alerts that were closed by a run → the reason of their last closing."""
     asked = (
         select(AuditEntry.subject, AuditEntry.reason)
         .join(Alert, Alert.alert_id == AuditEntry.subject)
         .where(AuditEntry.action == SHUT, Alert.source == source, Alert.state == CLOSED, Alert.closed_by == SYSTEM)
         .order_by(AuditEntry.entry_id)
     )
-    last = {row.subject: row.reason for row in connection.execute(asked)}
-    return {alert for alert, reason in last.items() if reason in (RULE_GONE, RULE_CHANGED)}
+    return {row.subject: row.reason for row in connection.execute(asked)}
 
 
 def _reopen(connection: Connection, rows: pl.DataFrame, run: Run) -> None:
     for alert_id, value, cause in rows.select("alert_id", "value", "cause").iter_rows():
         values = {"state": OPEN, "closed_on": None, "closed_by": None, "seen_on": run.as_of, "seen_run": run.run_id}
         values |= {"seen_cause": cause} | ({} if value is None else {"latest": value})
-        _alter(connection, alert_id, values, SYSTEM, "alert opened again", "its rule is back", run.run_id)
+        _alter(connection, alert_id, values, SYSTEM, "alert opened again", BACK, run.run_id)
 
 
 def _raise(connection: Connection, rows: pl.DataFrame, rules: Mapping[str, Rule], run: Run) -> None:

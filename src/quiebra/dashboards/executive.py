@@ -34,7 +34,7 @@ def kpis(base: Base, words: Words) -> list[Kpi]:
         Kpi(words("Companies"), words.number(scores.height), words("as of {date}", date=words.date(base.run["as_of"]))),
         Kpi(words("Mean PD, one year"), words.percent(now), *_change(now, ago, _range(scores, words), words)),
         Kpi(words("Change on the month"),
-            words.points(now - month if month is not None else None) + (" pp" if month is not None else ""),
+            words.points_between(month, now) + (" pp" if month is not None else ""),
             words("against the run before") if month is not None else words("no run of an earlier month")),
         Kpi(words("Median PD"), words.percent(losses["pd"]["median"]), words("half the companies are below")),
         Kpi(words("PD weighted by exposure"), words.percent(losses["pd"]["weighted"]), words("riskiest tenth {pd}",
@@ -58,7 +58,7 @@ def _range(scores: pl.DataFrame, words: Words) -> str:
 def _change(now: Any, ago: Any, interval: str, words: Words) -> tuple[str, str]:
     if ago is None:
         return interval, ""
-    change = words("{change} pp on the year", change=words.points(now - ago))
+    change = words("{change} pp on the year", change=words.points_between(ago, now))
     return f"{interval}; {change}", "up" if now > ago else "down"
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import polars as pl
 
 from quiebra.dashboards.base import Base
-from quiebra.dashboards.portfolio_rows import FAULTS, exposures, fault, scored_statements
+from quiebra.dashboards.portfolio_rows import FAULTS, MONEY, exposures, fault, scored_statements
 from quiebra.errors import PanelError, Said, SourceError
 from quiebra.exports import as_excel
 from quiebra.items import ITEM_NAMES
 from quiebra.risk.losses import loss_report
+from quiebra.sources.cells import under_known_names
 from quiebra.sources.reading import read_rows
-from quiebra.sources.table import header_names
+from quiebra.sources.table import KNOWN, header_names
 from quiebra.words import Words, mark
 
 KINDS = [".csv", ".xlsx"]
@@ -125,8 +126,9 @@ def of_path(base: Base, path: Path, progress: Callable[[float], None] = lambda s
     """
     options = base.params.ingest.table
     raw = read_rows(path, options, wanted=[header_names(options), ("company_id", "exposure")])
-    columns = raw.columns
     theirs = set(options.columns.values())
+    raw = under_known_names(raw, [*theirs, *(name for name in (*KNOWN, *MONEY) if name not in options.columns)])
+    columns = raw.columns
     statements = bool({"total_assets", options.columns.get("total_assets", "total_assets")} & set(columns))
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
         raise SourceError(

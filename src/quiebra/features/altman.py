@@ -43,7 +43,7 @@ def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
 def zone(score: str) -> pl.Expr:
     """Return the zone of a score's column: distress, grey or safe."""
     low, high = ZONES[score]
-    value = pl.col(score)
+    value = pl.col(score).fill_nan(None)
     named = pl.when(value < low).then(pl.lit("distress")).when(value > high).then(pl.lit("safe")).otherwise(pl.lit("grey"))
     return pl.when(value.is_not_null()).then(named)
 

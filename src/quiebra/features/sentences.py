@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,10 @@ FRACTIONS = dict(
          ("two of three", "dos de cada tres"), ("half of the", "la mitad de las")), strict=True,
     )
 )  # fmt: skip
+
+
+History = Literal["whole", "some", "none"]
+"""What there is of earlier years' accounts."""
 
 
 @cache
@@ -114,20 +119,29 @@ def without(name: str, language: str) -> str | None:
     return WITHOUT[found][LANGUAGES.index(language)] if found in WITHOUT else None
 
 
-def missing(items: Iterable[str], history: bool, language: str) -> str:
-    """Return what is not known of a company, without a full stop: items that its statement lacks, and earlier years' accounts;
-    empty where nothing is.
+def missing(items: Iterable[str], history: History, language: str) -> str:
+    """Return what is not known of a company, without a full stop: items that its statement lacks, and earlier years' accounts,
+    none of which are there, or too little in some; empty where nothing is.
 
-    >>> missing(["depreciation_amortization"], False, "en")
+    >>> missing(["depreciation_amortization"], "whole", "en")
     'Not in the statement: depreciation'
     """
     english = language == "en"
     names = [_bare(_text(NOUNS[name], language)) for name in items]
     head = "Not in the statement: " if english else "Falta en las cuentas: " if len(names) == 1 else "Faltan en las cuentas: "
     said = [head + ", ".join(names)] if names else []
-    if history:
-        said.append("No accounts of earlier years to compare with" if english else "No hay cuentas anteriores con que comparar")
+    if history != "whole":
+        said.append(EARLIER[history][not english])
     return ". ".join(said)
+
+
+EARLIER = {
+    "none": ("No accounts of earlier years to compare with", "No hay cuentas anteriores con que comparar"),
+    "some": (
+        "The accounts of earlier years do not suffice for every comparison",
+        "Las cuentas de años anteriores no bastan para todas las comparaciones",
+    ),
+}
 
 
 def _bare(noun: str) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from quiebra.features import FEATURES_BY_NAME, Standing, needs
 from quiebra.features.altman import SCORES, score_used
-from quiebra.features.sentences import as_said, missing, rank, statement, without
+from quiebra.features.sentences import History, as_said, missing, rank, statement, without
 from quiebra.features.standing import PLACES
 from quiebra.items import ITEM_NAMES
 from quiebra.models.pd_model import PdModel
@@ -156,6 +156,8 @@ def _in_words(found: pl.DataFrame, values: np.ndarray, table: pl.DataFrame, peer
 
 
 TEXTS = {"text": "en", "text_es": "es"}
+HISTORY: tuple[History, ...] = ("whole", "some", "none")
+"""By how much of it is missing."""
 
 
 def _once(keyed: pl.DataFrame, keys: list[str], words: Callable[..., str]) -> pl.DataFrame:
@@ -171,12 +173,17 @@ def _first(name: str, said: float | None, language: str) -> str:
 
 
 def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.DataFrame:
-    """Return a row for each company of which something that counts is not known."""
+    """Return a row for each company of which something that counts is not known.
+
+    effects: of what is not known.
+    """
     needed, back = _needed()
     counts = np.abs(effects[:, : len(FEATURES)]) >= LEAST
     items = (counts.astype(np.float32) @ needed.astype(np.float32) > 0) & lacking
     history = (counts & back & (lacking.astype(np.float32) @ needed.T.astype(np.float32) == 0)).any(axis=1)
-    rows = np.flatnonzero(items.any(axis=1) | history)
+    first = ~(table["years_published"].fill_null(0).to_numpy() > 0)
+    history = np.where(history, np.where(first, 2, 1), 0)
+    rows = np.flatnonzero(items.any(axis=1) | (history > 0))
     total = effects.sum(axis=1)[rows]
     said: dict[bytes, tuple[str, str]] = {}
     texts = []
@@ -184,7 +191,7 @@ def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.D
         key = items[row].tobytes() + history[row].tobytes()
         if key not in said:
             names = [name for name, there in zip(ITEM_NAMES, items[row], strict=True) if there]
-            said[key] = (missing(names, bool(history[row]), "en"), missing(names, bool(history[row]), "es"))
+            said[key] = (missing(names, HISTORY[history[row]], "en"), missing(names, HISTORY[history[row]], "es"))
         texts.append(said[key])
     return pl.DataFrame(
         {

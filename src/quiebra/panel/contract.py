@@ -15,14 +15,18 @@ from quiebra.panel.schemas import validate_panel
 from quiebra.panel.warnings import (
     LATE,
     MEANINGS,
+    about_companies,
     about_dates,
     about_failures,
     about_items,
+    about_late_failures,
+    about_periods,
     about_rows,
     about_versions,
     dated_after,
     lost_failures,
     refuse_damaged,
+    unlabelled_failures,
 )
 
 
@@ -39,8 +43,9 @@ class Panel:
     quality: dict[str, Any]
 
 
-def build(source: Source) -> Panel:
-    """Apply the contract to a source. What comes out does not depend on the order of its rows.
+def build(source: Source, *, window_months: int = 24) -> Panel:
+    """Apply the contract to a source. What comes out does not depend on the order of its rows. window_months: after the last
+    accounts, in which a failure counts (`labels.window_months`).
 
     PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that the
     columns cannot be what they are called (see `quiebra.panel.identities`).
@@ -58,10 +63,12 @@ def build(source: Source) -> Panel:
     companies = source.companies.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
     events = happened.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
     lost = lost_failures(kept, set_aside, happened)
+    late = unlabelled_failures(statements, events, window_months)
     doubts = [
         *_doubts(source, statements, set_aside, blanked),
         *about_versions(kept, set_aside),
         *about_failures(lost, happened.height, source.info.assumed_lag_days),
+        *about_late_failures(late, happened.height, window_months),
     ]
     quality = {
         **quality_report(source.statements.height, statements, set_aside, blanked, doubts),
@@ -70,6 +77,7 @@ def build(source: Source) -> Panel:
         "failed_companies": happened.height,
         "failed_companies_kept": events.height,
         "last_accounts_set_aside": lost.height,
+        "failures_too_late_to_count": late.height,
     }
     order = ["rule", *(name for name in set_aside.columns if name != "rule")]
     return Panel(
@@ -91,5 +99,7 @@ def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, b
         *source.warnings,
         *about_rows(source.statements.height, set_aside),
         *about_items(statements, blanked),
+        *about_companies(statements.join(source.companies.select("company_id", "sector"), on="company_id", how="left")),
+        *about_periods(statements),
         *about_dates(statements.filter(later), as_of),
     ]

@@ -12,6 +12,8 @@ from quiebra.panel.periods import misplaced
 
 ABSURD = 1e9
 """Amounts beyond this many millions (10^15 units of currency) are no company's."""
+LEAST = 1e-6
+"""Total assets below this many millions, one unit of currency, are none."""
 VERSION = ["company_id", "fiscal_year", "available_at"]
 """What identifies one version of a firm-year."""
 
@@ -40,7 +42,8 @@ RULES: tuple[Rule, ...] = (
     Rule("other_currency", "the currency is not that of the other rows", pl.col("currency") != pl.col("expected_currency")),
     Rule("infinite", "an amount is infinite", pl.any_horizontal(~pl.col(ITEM_NAMES).is_finite())),
     Rule("absurd", "an amount is beyond 10^15 units of currency", pl.any_horizontal(pl.col(ITEM_NAMES).abs() > ABSURD)),
-    Rule("no_assets", "total_assets is missing, zero or negative", ~(pl.col("total_assets") > 0).fill_null(False)),
+    Rule("no_assets", "total_assets is missing, negative or less than one unit of currency",
+         ~(pl.col("total_assets") >= LEAST).fill_null(False)),
     Rule("after_event", "published only after the company had failed", pl.col("available_at") > pl.col("event_date")),
     Rule("other_period", "a second period end under one fiscal year of the company (a comparative, or a short period)"),
     Rule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),

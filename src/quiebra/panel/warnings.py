@@ -9,6 +9,8 @@ import polars as pl
 from quiebra.errors import PanelError, Said
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.identities import FEWEST_ROWS, STOP_SHARE, WARN_SHARE, count_broken
+from quiebra.panel.labels import label
+from quiebra.panel.periods import SHORT_DAYS
 from quiebra.panel.quarantine import RULES, conflicts
 
 NEGATIVE_SHARE = 0.02
@@ -19,6 +21,18 @@ LATE = dt.timedelta(days=366)
 """A source may hold statements published up to this long after its own date; what is dated later is doubted."""
 LOST_SHARE = 0.1
 """Above this share of rows set aside, or of failed companies' last accounts, that is said whatever the rule."""
+NEAR = 0.3
+"""How far, in powers of ten, amounts may be from a thousand times others to count as in another unit."""
+JUMP_SHARE = 0.01
+"""Up to this share of companies grows or shrinks so in sound panels: shells that begin or end a business."""
+SUMS = r"(?i)^\s*(grand |sub)?(total|totales|suma|sum|summe|gesamt|somme|totale)\s*:?\s*$"
+"""A company_id that stands beside a sum."""
+SPELLINGS = {
+    "company_id": Said("values of company_id that differ in case or blanks alone count as different companies: {list}; "
+                       "write each in one way"),
+    "sector": Said("values of sector that differ in case or blanks alone count as different sectors: {list}; write each in "
+                   "one way"),
+}  # fmt: skip
 MEANINGS = {rule.name: Said(rule.meaning) for rule in RULES}
 
 
@@ -57,7 +71,49 @@ def about_items(statements: pl.DataFrame, blanked: dict[str, int]) -> list[Said]
             values = {"item": name, "rows": rows, "all": of, "share": percent(rows, of)}
             said.append(Said("negative values of {item}, which count as missing: {rows} of {all} ({share} %); where the source "
                              "writes expenses or debts with a minus, turn the sign", values))  # fmt: skip
-    return [*said, *_about_scales(statements)]
+    return [*said, *_about_scales(statements), *_about_jumps(statements)]
+
+
+def _about_jumps(statements: pl.DataFrame) -> list[Said]:
+    """Return what is said of companies some of whose years are in another unit than the others."""
+    before = pl.col("total_assets").shift().over("company_id")
+    power = (pl.col("total_assets") / before).log10().abs()
+    rows = statements.sort("company_id", "fiscal_year", "available_at")
+    rows = rows.filter(power.is_between(3 - NEAR, 3 + NEAR) | power.is_between(6 - NEAR, 6 + NEAR))
+    if rows["company_id"].n_unique() <= JUMP_SHARE * statements["company_id"].n_unique():
+        return []
+    values = {"n": rows["company_id"].n_unique(), "company": rows["company_id"][0], "year": rows["fiscal_year"][0]}
+    return [Said("companies whose total assets are about a thousand or a million times those of the year before, or the "
+                 "reverse: {n}, such as {company} in {year}; are all their years in one unit?", values)]  # fmt: skip
+
+
+def about_companies(statements: pl.DataFrame) -> list[Said]:
+    """Return what is doubtful about who the rows are of: rows of sums, and a company or sector under several spellings."""
+    said = []
+    ids = statements["company_id"].unique().sort()
+    sums = ids.filter(ids.str.contains(SUMS))
+    if len(sums):
+        said.append(Said("rows that look like sums of others, by their company_id: {list}; remove them",
+                         {"list": ", ".join(sums.head(5))}))  # fmt: skip
+    for column, text in SPELLINGS.items():
+        names = statements[column].drop_nulls().unique().sort().to_frame("name")
+        alike = pl.col("name").str.to_lowercase().str.replace_all(r"\s+", "")
+        twice = names.filter(pl.len().over(alike) > 1).sort(alike, "name")["name"]
+        if len(twice):
+            said.append(Said(text.text, {"list": ", ".join(twice.head(6))}))
+    return said
+
+
+def about_periods(statements: pl.DataFrame) -> list[Said]:
+    """Return what is said of companies whose latest accounts are of a part of a year, and count for a year."""
+    ends = statements.select("company_id", "period_end").unique().sort("company_id", "period_end")
+    last = ends.with_columns(days=pl.col("period_end").diff().over("company_id").dt.total_days())
+    last = last.unique("company_id", keep="last", maintain_order=True).filter(pl.col("days") < SHORT_DAYS)
+    if last.is_empty():
+        return []
+    values = {"n": last.height, "company": last["company_id"][0], "days": SHORT_DAYS, "date": str(last["period_end"][0])}
+    return [Said("companies whose latest accounts end less than {days} days after those before: {n}, such as {company} on "
+                 "{date}; accounts of a part of a year count as a year: remove interim ones", values)]  # fmt: skip
 
 
 def _about_scales(statements: pl.DataFrame) -> list[Said]:
@@ -125,6 +181,23 @@ def lost_failures(kept: pl.DataFrame, aside: pl.DataFrame, events: pl.DataFrame)
     rows = last.join(known, on="company_id", how="left")
     rows = rows.filter(pl.col("known").is_null() | (pl.col("fiscal_year") > pl.col("known")))
     return rows.select("company_id", "rule", lag=(pl.col("available_at") - pl.col("period_end")).dt.total_days())
+
+
+def unlabelled_failures(statements: pl.DataFrame, events: pl.DataFrame, window_months: int) -> pl.DataFrame:
+    """Return company_id and event_date of failures that count for no statement, since they came too long after the last."""
+    labelled = label(statements, events, window_months=window_months).filter(pl.col("failed") == 1)
+    there = events.join(statements, on="company_id", how="semi")
+    return there.join(labelled, on="company_id", how="anti").select("company_id", "event_date")
+
+
+def about_late_failures(late: pl.DataFrame, failed: int, window_months: int) -> list[Said]:
+    """Return what is said of failures that count for no statement; late: see `unlabelled_failures`."""
+    if late.height <= LOST_SHARE * failed:
+        return []
+    values = {"n": late.height, "all": failed, "months": window_months, "date": str(late["event_date"].max())}
+    return [Said("failed companies that count as survivors, since they failed more than {months} months after their last "
+                 "accounts: {n} of {all}, the latest on {date}. Are the dates of failure right, and the last accounts there? "
+                 "labels.window_months sets how late a failure counts", values)]  # fmt: skip
 
 
 def about_failures(lost: pl.DataFrame, failed: int, assumed_lag_days: int | None) -> list[Said]:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from quiebra.errors import Lines, ParamsError, Refused, Said, YamlRefused, did_you_mean
+from quiebra.items import ITEM_NAMES
 from quiebra.params.faults import WORDS
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
@@ -59,12 +60,23 @@ class American(Section):
 
 
 class Table(FileFormat):
+    """columns: canonical name → the file's."""
+
     path: str
     columns: dict[str, str]
     units: Annotated[float, Field(gt=0)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     filing_lag_days: Annotated[int, Field(ge=0, le=1000)]
     outcomes_through: Year | None
+
+    @field_validator("columns")
+    @classmethod
+    def _each_once(cls, columns: dict[str, str]) -> dict[str, str]:
+        amounts = {name: theirs for name, theirs in columns.items() if name in ITEM_NAMES}
+        for name, theirs in amounts.items():
+            if twice := next((other for other in amounts if other != name and amounts[other] == theirs), None):
+                raise Refused("'{column}' is given for {name} and for {other}", column=theirs, name=name, other=twice)
+        return columns
 
 
 class MacroSeries(FileFormat):

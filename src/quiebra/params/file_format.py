@@ -33,7 +33,8 @@ class FileFormat(Section):
     def _known_encoding(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                codecs.lookup(encoding)
+                if not codecs.lookup(encoding)._is_text_encoding:  # such as rot13, which gives no text
+                    raise LookupError(encoding)
             except (LookupError, ValueError):
                 raise Refused(
                     "no encoding is called '{name}'; usual ones are utf-8, cp1252, latin-1, utf-16", name=encoding

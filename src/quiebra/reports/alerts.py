@@ -20,7 +20,7 @@ def standing(found: Sequence[Case], words: Words, names: Mapping[str, str], grad
         "{alerts} on {subjects}, {high} of high severity. {order}",
         alerts=words.count("{n} alert stands", "{n} alerts stand", n=sum(len(case.alerts) for case in found)),
         subjects=subjects(found, words),
-        high=words.number(sum(case.severity == "high" for case in found)), order=words(ORDER),
+        high=words.number(sum(alert["severity"] == "high" for case in found for alert in case.alerts)), order=words(ORDER),
     )  # fmt: skip
     owned = any(case.each("owner") for case in found[:count])
     owner = lambda case: {words("owner"): ", ".join(case.each("owner")) or None} if owned else {}  # noqa: E731

@@ -184,13 +184,13 @@ class RiskReport(Report):
             mark("Failures expected within a year"): lambda t: float(t["pd_12m"].sum()),
         }
         rows = [
-            (words(name), words.number(show(now)), words.number(show(then)), words.signed(show(now) - show(then), 0))
+            (words(name), words.number(show(now)), words.number(show(then)), words.signed(round(show(now)) - round(show(then)), 0))
             for name, show in counts.items()
             if not brief
         ]
         for name, show in shares.items():
             a, b = show(now), show(then)
-            change = words.points(None if b is None else a - b)
+            change = words.points_between(b, a)
             rows.append((words(name), words.percent(a), words.percent(b), change if b is None else f"{change}\u00a0pp"))
         losses = self.losses
         share = losses["expected_loss"] / losses["exposure"]

@@ -9,7 +9,7 @@ import polars as pl
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
 from quiebra.sources.amounts import one_currency
-from quiebra.sources.cells import ROW, as_text, cast, require
+from quiebra.sources.cells import ROW, as_text, cast, require, under_known_names
 from quiebra.sources.reading import read_file
 
 
@@ -24,6 +24,7 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
         return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), []
     path = root / options.file
     table = read_file(path, options, wanted=[("company_id", "exposure")])
+    table = under_known_names(table, ("company_id", "exposure", "lgd", "currency"))
     require(table, ["company_id", "exposure"])
     one_currency(table.frame, path)
     if "lgd" not in table.columns:

@@ -96,10 +96,14 @@ def about_known(statements: pl.DataFrame, known: pl.DataFrame, units: float) -> 
     """
     year = ["company_id", "fiscal_year"]
     both = statements.join(known.unique(year, keep="first", maintain_order=True), on=year)
-    ratio = both.select((pl.col("total_assets").log() - pl.col("log_assets")).median().exp()).item()
+    ratios = both.with_columns(ratio=(pl.col("total_assets").log() - pl.col("log_assets")).exp())
+    ratio = ratios["ratio"].median()
     factor = next((f for f in FACTORS if ratio is not None and 0.5 < ratio * f < 2), None)
     if factor is None:
-        return []
+        off = ratios.filter(pl.any_horizontal(pl.col("ratio").mul(f).is_between(0.5, 2) for f in FACTORS))
+        values = {"rows": off.height, "company": off["company_id"].first(), "year": off["fiscal_year"].first()}
+        return [Said("rows whose total assets are about a thousand or a million times those of the panel, or the reverse: "
+                     "{rows}, such as {company} in {year}; are they in one unit?", values)] if off.height else []  # fmt: skip
     values = {"n": both["company_id"].n_unique(), "times": plain(1 / factor), "units": plain(units * factor)}
     return [Said("total assets are {times} times those of the panel, in companies that it knows ({n}): set ingest.table.units to "
                  "{units}", values)]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +25,10 @@ MARKS = (
     "n.d.", "n.d", "n.s.", "n.s", "n.a.", "n.a", "s.d.", "n. d.", "n. a.", "n. s.", *(error.lower() for error in ERRORS),
 )  # fmt: skip
 """What stands for a missing amount or date, whatever the case. A name or an identifier may be ``NA``."""
+UNSEEN = "[\u00ad\u200b-\u200f\u2060\ufeff]"
+"""What a text may hold without being seen: a company's id is the same with it and without."""
+NO_AMOUNTS = ("company_id", "currency", "name", "country", "region", "sector")
+"""Columns whose points and commas say nothing about amounts."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,17 @@ class RawTable:
     """A person's table as read: cells not yet interpreted.
 
     frame: its columns under the names in the file, with `ROW`. long: rows with more cells than the header, which are not in it.
-    separator: between the cells of a CSV. serial_dates: whether numbers may be Excel's dates. notes: what was guessed.
+    separator: between the cells of a CSV. epoch: the day 0 of a workbook, whose numbers may be dates. notes: what was guessed, in
+    reading the file and, once that is done, its cells.
     """
 
     path: Path
     frame: pl.DataFrame
     format: FileFormat = field(default_factory=FileFormat)
     separator: str | None = None
-    serial_dates: bool = False
+    epoch: dt.date | None = None
     long: tuple[int, ...] = ()
-    notes: tuple[Said, ...] = ()
+    notes: list[Said] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
@@ -47,6 +54,36 @@ class RawTable:
 
     def with_frame(self, frame: pl.DataFrame) -> RawTable:
         return replace(self, frame=frame)
+
+
+def folded(name: str) -> str:
+    """Return a column's name without what two ways to write it differ in: case, accents, blanks, ``_`` and ``-``."""
+    letters = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(sign for sign in letters if not (sign.isspace() or sign in "_-" or unicodedata.combining(sign)))
+
+
+def under_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
+    """Return the table with columns under the known names that theirs stand for: ``Market Value`` is ``market_value``; with a
+    note. SourceError where two columns stand for one."""
+    ways: dict[str, list[str]] = {}
+    for column in table.columns:
+        ways.setdefault(folded(column), []).append(column)
+    renamed: dict[str, str] = {}
+    for name in dict.fromkeys(known):
+        columns = ways.get(folded(name), [])
+        if len(columns) > 1:
+            one, other = ([name] if name in columns else columns[:1])[0], next(c for c in columns if c != name)
+            raise SourceError(
+                "{path} has the column '{column}' twice, once as '{other}': rename or remove one",
+                path=table.path, column=one, other=other,
+            )  # fmt: skip
+        if columns and columns[0] != name and columns[0] not in renamed:
+            renamed[columns[0]] = name
+    if not renamed:
+        return table
+    pairs = [Said("'{column}' as {name}", {"column": column, "name": name}) for column, name in renamed.items()]
+    note = Said("{path}: columns are read under the names that they stand for: {columns}", {"path": table.path, "columns": pairs})
+    return replace(table, frame=table.frame.rename(renamed), notes=[*table.notes, note])
 
 
 def require(table: RawTable, columns: Iterable[str]) -> None:
@@ -88,7 +125,7 @@ def cast_rows(table: RawTable, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame,
     """
     frame = table.frame
     for name, kind in kinds.items():
-        if not _fits(frame.schema[name], kind, table.serial_dates):
+        if not _fits(frame.schema[name], kind, table.epoch is not None):
             raise SourceError(
                 "{path}: column '{column}' must hold {wanted}, but its type is {kind}: change it in the file",
                 path=table.path, column=name, wanted=WANTED[kind], kind=frame.schema[name],
@@ -126,13 +163,14 @@ def blank_marks(frame: pl.DataFrame, names: Iterable[str], own: Iterable[str] = 
 def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
     wanted = {name: kind for name, kind in kinds.items() if kind != pl.Date}
     text = {name: kind == pl.Int32 for name, kind in wanted.items() if frame.schema[name] == pl.String}
-    asked = {*kinds, ROW}
-    others = [name for name, kind in frame.schema.items() if kind == pl.String and name not in asked]
+    passed_over = {*kinds, *NO_AMOUNTS, ROW}
+    others = [name for name, kind in frame.schema.items() if kind == pl.String and name not in passed_over]
     chosen = table.format
     try:
         meanings = numbers.settle(
-            frame, text, separator=table.separator, decimal=chosen.decimal, thousands=chosen.thousands, others=others
-        )
+            blank_marks(frame, others, chosen.missing), text, separator=table.separator, decimal=chosen.decimal,
+            thousands=chosen.thousands, others=others,
+        )  # fmt: skip
     except numbers.Unsettled as unclear:
         raise SourceError(
             "{path}: nothing says whether the mark in '{value}' (column '{column}', row {row}) is decimal or stands between "
@@ -140,11 +178,19 @@ def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Ki
             "numbers without marks between thousands and not with three decimals.",
             path=table.path, value=unclear.value, column=unclear.column, row=_row_of(frame, unclear.column, unclear.value),
         ) from None  # fmt: skip
+    if usual := [(name, value) for name, (_, value) in meanings.items() if value]:
+        name, value = usual[0]
+        note = Said(
+            "{path}: '{value}' (column '{column}') and its like are read as thousands, as is usual between semicolons; otherwise "
+            "say decimal: \".\" in params.yaml",
+            {"path": table.path, "value": value, "column": name},
+        )
+        table.notes.extend([] if note in table.notes else [note])
     strict = chosen.decimal is not None or chosen.thousands is not None
     readers = {}
     for name, kind in wanted.items():
         column = (
-            numbers.parse(name, meanings[name], strict=strict) if name in text else pl.col(name).cast(pl.Float64, strict=False)
+            numbers.parse(name, meanings[name][0], strict=strict) if name in text else pl.col(name).cast(pl.Float64, strict=False)
         )
         column = column.fill_nan(None)
         if kind == pl.Int32:
@@ -168,10 +214,10 @@ def _date_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind
     for name in wanted:
         if name in text:
             column = dates.parse(name, day_first=first, date_format=table.format.date_format)
-            if table.serial_dates:
-                column = pl.coalesce(column, dates.of_serial(pl.col(name).cast(pl.Float64, strict=False)))
-        elif frame.schema[name].is_numeric():
-            column = dates.of_serial(pl.col(name).cast(pl.Float64).fill_nan(None))
+            if table.epoch:
+                column = pl.coalesce(column, dates.of_serial(pl.col(name).cast(pl.Float64, strict=False), table.epoch))
+        elif table.epoch and frame.schema[name].is_numeric():
+            column = dates.of_serial(pl.col(name).cast(pl.Float64).fill_nan(None), table.epoch)
         else:
             column = dates.of_typed(frame, name)
         readers[name] = column.cast(pl.Date).alias(name)
@@ -183,15 +229,26 @@ def _row_of(frame: pl.DataFrame, column: str, value: str) -> int:
 
 
 def as_text(table: RawTable, name: str, *, marks: bool = False) -> pl.Expr:
-    """Return a column as stripped text: whole numbers without a decimal point, NaN and nothing as missing. marks: so are `MARKS`;
-    without, a name may be ``NA`` or ``null``, but never Excel's error."""
+    """Return a column as stripped text without signs that cannot be seen: whole numbers without a decimal point, times of
+    midnight as days, NaN and nothing as missing. marks: so are `MARKS`; without, a name may be ``NA`` or ``null``, but never
+    Excel's error. SourceError where the column's type is none of text."""
     kind = table.frame.schema[name]
     column = pl.col(name)
+    if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        raise SourceError(
+            "{path}: column '{column}' must hold text, but its type is {kind}: change it in the file",
+            path=table.path, column=name, kind=kind,
+        )  # fmt: skip
+    if isinstance(kind, pl.Datetime):
+        column = column.dt.replace_time_zone(None)
+        midnight = (column == column.dt.truncate("1d")).fill_null(True).all()
+        return pl.when(midnight).then(column.dt.date().cast(pl.String)).otherwise(column.cast(pl.String))
     if kind.is_float():
         column = column.fill_nan(None)
         whole = (column == column.floor()).fill_null(False)
         return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
-    cell = column.cast(pl.String, strict=False).str.strip_chars()
+    cell = column.cast(pl.String, strict=False).str.replace_all(UNSEEN, "").str.strip_chars().str.normalize("NFC")
+    cell = cell.str.replace(r'^="(.*)"$', "${1}")
     own = [mark.strip().lower() for mark in table.format.missing]
     missing = [*(MARKS if marks else ("", *(error.lower() for error in ERRORS))), *own]
     return pl.when(~cell.str.to_lowercase().is_in(missing)).then(cell)

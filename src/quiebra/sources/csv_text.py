@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from quiebra.errors import Said, SourceError
+from quiebra.sources.cells import folded
 
 SEPARATORS = (",", ";", "\t", "|")
 PEEK = 12
@@ -65,7 +67,7 @@ def _too_large(path: Path, most: int) -> SourceError:
     )
 
 
-def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, tuple[Said, ...]]:
+def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, list[Said]]:
     """Return a file's text: in ``encoding``, else UTF-8 or what its first bytes say, else Windows-1252 where that is certain,
     with a note.
 
@@ -73,9 +75,15 @@ def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, tuple
     """
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
-    notes: tuple[Said, ...] = ()
+    _refuse_packed(content, path)
+    if content.startswith(codecs.BOM_UTF8) and encoding and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
+        raise SourceError(
+            "{path} begins with the mark of UTF-8, and encoding in params.yaml says {encoding}: correct or empty that",
+            path=path, encoding=encoding,
+        )  # fmt: skip
+    notes: list[Said] = []
     try:
-        text = content.decode("utf-8-sig" if encoding in (None, "utf-8", "utf8") else encoding)
+        text = content.decode(encoding or "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         line, byte = content.count(b"\n", 0, error.start) + 1, f"0x{content[error.start]:02x}"
         guess = None if encoding else _windows(content)
@@ -88,16 +96,28 @@ def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, tuple
             ) from error  # fmt: skip
         text, notes = (
             guess,
-            (Said("{path} is read as Windows-1252, since it is not UTF-8 (line {line})", {"path": path, "line": line}),),
+            [Said("{path} is read as Windows-1252, since it is not UTF-8 (line {line})", {"path": path, "line": line})],
         )
     if "\0" in text:
         raise SourceError("{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.", path=path)
-    if "\r" in text and "\n" not in text:
-        text = text.replace("\r", "\n")
+    if "\r" in text:  # alone it ends rows where nothing else does; else it is a stray one inside a row
+        text = re.sub("\r(?!\n)", " " if "\n" in text else "\n", text)
     return text, notes
 
 
+def _refuse_packed(content: bytes, path: Path) -> None:
+    kind = {b"\x1f\x8b": "gzip (.csv.gz)", b"PK": "zip, as workbooks are (.xlsx)"}.get(content[:2])
+    if kind and content[2:4] in (b"\x08\x00", b"\x08\x08", b"\x03\x04"):
+        raise SourceError("{path} is no text but {kind}: give it that ending, or unpack it", path=path, kind=kind)
+
+
 LATIN = re.compile("[A-Za-z][À-ÖØ-öø-ÿŒœŠšŽžŸºª€]|[À-ÖØ-öø-ÿŒœŠšŽžŸºª€][a-z]|[^\\W\\d_]?[’–—“”´…«»¿¡·\u00a0]")
+
+
+MISREAD = re.compile(
+    "Ã[\u0080-\u00bf\u0152-\u2122]|Â[\u00a0-\u00bf]|[^\\W\\d_][–—“”…«»¿¡\u00a0][a-zß-ÿ]|[A-Za-z][‚„ƒ†‡ˆ‰‹•˜›¤¢£][a-z]"
+)
+"""Windows-1252 made of another encoding: UTF-8 in some of the rows, or the signs of DOS and the Mac inside a word."""
 
 
 def _windows(content: bytes) -> str | None:
@@ -108,6 +128,8 @@ def _windows(content: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     if re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+        return None
+    if MISREAD.search(text):
         return None
     words = set(re.findall(r"[^\s,;|\t\"]*[^\x00-\x7f][^\s,;|\t\"]*", text))
     return text if all(_latin(word) for word in words) else None
@@ -126,11 +148,16 @@ def find_separator(text: str, wanted: tuple[frozenset[str], ...]) -> tuple[str, 
         return hint[1], _first_rows(start, hint[1])
     candidates = {separator: _first_rows(start, separator) for separator in SEPARATORS}
     for separator, rows in candidates.items():
-        if any(names <= {cell.strip() for cell in row} for row in rows for names in wanted):
+        if any(has_names(row, names) for row in rows for names in wanted):
             return separator, rows
     header = start.split("\n", 1)[0]
     separator = max(SEPARATORS, key=header.count)
     return separator, candidates[separator]
+
+
+def has_names(row: Sequence[str], names: Collection[str]) -> bool:
+    """Return whether a row has the names, as people write them; see `quiebra.sources.cells.folded`."""
+    return {folded(name) for name in names} <= {folded(cell) for cell in row}
 
 
 def _first_rows(text: str, separator: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 
 import polars as pl
@@ -12,7 +13,8 @@ PARTS = r"^([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})( [0-9]{1,2}:[0-9]{2}(:[0
 YEAR_FIRST = r"^([0-9]{4})[/.]([0-9]{1,2})[/.]([0-9]{1,2})( [0-9]{1,2}:[0-9]{2}(:[0-9]{2})?)?$"
 SERIAL = (20_000, 80_000)
 """Excel's numbers of days that are taken for dates: 1954 to 2119."""
-EPOCH = pl.date(1899, 12, 30)
+EPOCHS = (dt.date(1899, 12, 30), dt.date(1904, 1, 1))
+"""Day 0 of a workbook, and of one that counts from 1904 (as Excel for the Mac did)."""
 
 
 class Unordered(ValueError):
@@ -56,7 +58,8 @@ def parse(column: str, *, day_first: bool, date_format: str | None) -> pl.Expr:
     cell = pl.col(column).str.strip_chars()
     iso = cell.str.extract(ISO, 1).str.to_date("%Y-%m-%d", strict=False)
     if date_format:
-        return pl.coalesce(iso, cell.str.to_date(date_format, strict=False))
+        date = cell.str.to_date(date_format, strict=False)  # %Y takes 20 for a year, which nobody means
+        return pl.coalesce(iso, pl.when(date.dt.year() >= 1000).then(date))
     day, month = (1, 2) if day_first else (2, 1)
     written = _date(_part(cell, day), _part(cell, month), _part(cell, 3))
     year_first = [cell.str.extract(YEAR_FIRST, group).cast(pl.Int32, strict=False) for group in (3, 2, 1)]
@@ -71,10 +74,10 @@ def _date(day: pl.Expr, month: pl.Expr, year: pl.Expr) -> pl.Expr:
     return text.str.to_date("%Y-%m-%d", strict=False)
 
 
-def of_serial(column: pl.Expr) -> pl.Expr:
-    """Return Excel's day numbers as dates; missing where a number is not one of `SERIAL`."""
+def of_serial(column: pl.Expr, epoch: dt.date) -> pl.Expr:
+    """Return Excel's day numbers, from ``epoch``, as dates; missing where a number is not one of `SERIAL`."""
     days = pl.when(column.is_between(*SERIAL)).then(column.floor())
-    return EPOCH + pl.duration(days=days.cast(pl.Int64, strict=False))
+    return pl.lit(epoch) + pl.duration(days=days.cast(pl.Int64, strict=False))
 
 
 def of_typed(frame: pl.DataFrame, name: str) -> pl.Expr:

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
 
 from quiebra.canonical import LAST_DAY, MACRO
-from quiebra.errors import SourceError
+from quiebra.errors import Said, SourceError
 from quiebra.params import MacroSeries
 from quiebra.provenance import digest, sha256
 from quiebra.sources.cells import cast
 from quiebra.sources.reading import read_file
 
 
-def read_macro(series: dict[str, MacroSeries], root: Path) -> pl.DataFrame:
-    """Return series, date, value and available_at (date + lag_days) of every file; rows without a value are left out.
+def read_macro(series: dict[str, MacroSeries], root: Path) -> tuple[pl.DataFrame, list[Said]]:
+    """Return series, date, value and available_at (date + lag_days) of every file, and what was guessed in reading them; rows
+    without a value are left out.
 
     A file's first column is the date and its second the value, whatever they are called. The lag must cover the period that a
     value describes and the time until it is published: a month's figure dated on its first day is out some 40 days later.
     Raises SourceError: see `quiebra.sources.reading`.
     """
-    tables = []
+    tables, notes = [], []
     for name, options in sorted(series.items()):
         path = root / options.file
         table = read_file(path, options)
         if len(table.columns) < 2:
             raise SourceError(f"{path} must have two columns, date and value; it has {table.columns}")
         date, value = table.columns[:2]
+        if re.search(r"[0-9]{4}", date) and re.search("^[-+0-9.,]+$", value):
+            raise SourceError(f"{path} begins with values ('{date}', '{value}') and has no header: put one above them")
         frame = cast(table, {date: pl.Date, value: pl.Float64}).drop_nulls([date, value])
         beyond = frame.filter(pl.col(date) > LAST_DAY)[date]
         if len(beyond):
             raise SourceError(f"{path} has the date {beyond.cast(pl.String)[0]}, which is none: correct or remove its row")
         if frame[date].is_duplicated().any():
             raise SourceError(f"{path} has the date {frame.filter(frame[date].is_duplicated())[date][0]} twice: remove one row")
+        if len(endless := frame.filter(pl.col(value).is_infinite())[date]):
+            raise SourceError(f"{path} has a value that is infinite, on {endless[0]}: correct it")
+        notes += table.notes
         tables.append(
             frame.select(
                 series=pl.lit(name), date=pl.col(date), value=pl.col(value),
                 available_at=pl.col(date) + pl.duration(days=options.lag_days),
             ).cast(MACRO)  # type: ignore[arg-type]
         )  # fmt: skip
-    return pl.concat([pl.DataFrame(schema=MACRO), *tables])
+    return pl.concat([pl.DataFrame(schema=MACRO), *tables]), notes
 
 
 def macro_hash(series: dict[str, MacroSeries], root: Path) -> str | None:

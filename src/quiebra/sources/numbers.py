@@ -7,7 +7,7 @@ The rule, in this order, for a cell such as ``1.421`` that can be read either wa
 3. What the other columns of numbers say. A decimal comma alone settles nothing there: it says what the comma is, not what the
 point is.
 4. Where nothing says it, a point before three digits stands between thousands in a file whose cells are separated by ``;``,
-   unless another column of the file has decimal commas. Every other such table is refused.
+   unless another column of the file has decimal marks. Every other such table is refused.
 
 A column whose cells contradict each other keeps what most of them say; the others are no numbers. Blanks and apostrophes between
 groups of three digits are marks between thousands everywhere. Columns that are not asked for as numbers, such as identifiers,
@@ -96,7 +96,8 @@ def tidy(column: str) -> pl.Expr:
     """Return a text column's cells without what surrounds a number: blanks, a plus; a minus of any kind, at the end (as SAP
     writes it) or as brackets (as accountants do) is a hyphen in front."""
     cell = pl.col(column).str.strip_chars()
-    cell = cell.str.replace(r"^\((.*[0-9].*)\)$", "-${1}").str.replace(r"^[\u2212\u2013\ufe63\uff0d]", "-")
+    cell = cell.str.replace(r"^\(\s*[-\u2212\u2013]?\s*(.*[0-9].*?)\s*\)$", "-${1}")
+    cell = cell.str.replace(r"^[\u2212\u2013\ufe63\uff0d]", "-")
     cell = cell.str.replace(r"^([0-9].*)[-\u2212]$", "-${1}").str.replace(rf"^-[{BLANKS}]+", "-").str.replace(r"^\+", "")
     return cell
 
@@ -122,30 +123,31 @@ def measure(frame: pl.DataFrame, column: str, *, whole: bool = False) -> Evidenc
     return Evidence(**{name: int(count or 0) for name, count in found.items()})
 
 
-def has_decimal_commas(frame: pl.DataFrame, column: str) -> bool:
-    """Return whether most of a text column's cells are numbers, and some have a decimal comma."""
+def has_decimal_marks(frame: pl.DataFrame, column: str) -> bool:
+    """Return whether most of a text column's cells are numbers, with a unit or without, and some have a decimal mark for sure."""
     cell = pl.col("cell")
-    cells = frame.select(cell=tidy(column)).drop_nulls().filter(cell != "")
-    shapes = "|".join((PLAIN, _either(r"\."), _either(","), _decimal(r"\.", ","), _decimal(",", r"\."), GROUPED))
-    found = cells.select(commas=cell.str.contains(_decimal(",", r"\.")).sum(), numbers=cell.str.contains(shapes).sum())
-    commas, numbers = found.row(0)
-    return bool(commas and numbers * 2 > cells.height)
+    cells = frame.select(cell=tidy(column).str.replace(r"\s*[%€$£]$", "")).drop_nulls().filter(cell != "")
+    decimal = "|".join((_decimal(r"\.", ","), _decimal(",", r"\.")))
+    shapes = "|".join((PLAIN, _either(r"\."), _either(","), decimal, GROUPED))
+    marks, numbers = cells.select(cell.str.contains(decimal).sum(), number=cell.str.contains(shapes).sum()).row(0)
+    return bool(marks and numbers * 2 > cells.height)
 
 
 def settle(
     frame: pl.DataFrame, columns: Mapping[str, bool], *, separator: str | None, decimal: str | None, thousands: str | None,
     others: Iterable[str],
-) -> dict[str, dict[str, Meaning]]:  # fmt: skip
-    """Return what point and comma mean in each text column of numbers (name → whether it holds whole ones), by the rule above.
+) -> dict[str, tuple[dict[str, Meaning], str | None]]:  # fmt: skip
+    """Return what point and comma mean in each text column of numbers (name → whether it holds whole ones), by the rule above,
+    and a cell for which nothing but the fourth part of the rule says it.
 
     separator: between cells, where the file has one. others: the file's other text columns. Raises Unsettled.
     """
     if decimal or thousands is not None:
-        return dict.fromkeys(columns, _as_set(decimal, thousands))
+        return dict.fromkeys(columns, (_as_set(decimal, thousands), None))
     evidence = {name: measure(frame, name, whole=whole) for name, whole in columns.items()}
     together = sum(evidence.values(), Evidence())
     usual: dict[str, Meaning] = {}
-    if separator == ";" and together.point_either and not any(has_decimal_commas(frame, name) for name in others):
+    if separator == ";" and together.point_either and not any(has_decimal_marks(frame, name) for name in others):
         usual = {".": "thousands"}
     return {name: _of_column(frame, name, own, together, usual) for name, own in evidence.items()}
 
@@ -165,28 +167,31 @@ def _as_set(decimal: str | None, thousands: str | None) -> dict[str, Meaning]:
 
 def _of_column(
     frame: pl.DataFrame, name: str, own: Evidence, together: Evidence, usual: Mapping[str, Meaning]
-) -> dict[str, Meaning]:  # fmt: skip
+) -> tuple[dict[str, Meaning], str | None]:  # fmt: skip
     meanings: dict[str, Meaning] = {}
+    unsaid = None
     for mark, either in ((".", own.point_either), (",", own.comma_either)):
         meaning = own.meaning(mark)
         if meaning is None and either:
             meaning = _of_table(mark, together)
-            if meaning is None and not any(together.conventions()):
-                meaning = usual.get(mark)
             if meaning is None:
-                value = frame.filter(tidy(name).str.contains(_either(rf"\{mark}")))[name][0]
-                raise Unsettled(name, value)
+                unsaid = frame.filter(tidy(name).str.contains(_either(rf"\{mark}")))[name][0]
+                meaning = usual.get(mark) if not any(together.conventions()) and not together.grouped else None
+            if meaning is None:
+                raise Unsettled(name, unsaid)
         if meaning:
             meanings[mark] = meaning
-    return meanings
+    return meanings, unsaid
 
 
 def _of_table(mark: str, together: Evidence) -> Meaning | None:
     """Return what a mark means by the table's other columns. That the comma is decimal in one says nothing about the point in
     another."""
-    if mark == "." and not (together.point_thousands or together.point_decimal or together.comma_thousands or together.grouped):
+    points = together.point_decimal or together.comma_thousands
+    blanks = together.grouped and not together.comma_decimal  # with a decimal comma beside them the point would be neither
+    if mark == "." and not (together.point_thousands or points or blanks):
         return None
-    if (together.point_decimal or together.comma_thousands) and together.point_thousands:
+    if points and together.point_thousands:
         return None
     if mark == "." and together.comma_decimal and not together.point_thousands:  # two decimal marks: each column for itself
         return "decimal"

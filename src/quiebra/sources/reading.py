@@ -5,6 +5,8 @@ One reader for sources, scoring, uploads, portfolios and macro series; its cells
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -13,8 +15,8 @@ import polars as pl
 from quiebra.errors import Said, SourceError
 from quiebra.params.file_format import FileFormat
 from quiebra.sources import csv_text
-from quiebra.sources.cells import ROW, RawTable
-from quiebra.sources.workbooks import read_sheet
+from quiebra.sources.cells import ROW, UNSEEN, RawTable
+from quiebra.sources.workbooks import Sheet, read_sheet
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
 Wanted = Sequence[Collection[str]]
@@ -43,6 +45,8 @@ def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted =
     """
     options = options or FileFormat()
     wanted = tuple(frozenset(names) for names in wanted)
+    if path.exists() and not path.is_file():
+        raise SourceError("{path} is a folder or a device, no file: name the file", path=path)
     if not path.is_file():
         raise SourceError("no file at {path}: check the path in params.yaml (relative to the workspace)", path=path)
     if path.stat().st_size == 0:
@@ -72,7 +76,7 @@ def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[fr
     """Return the header's place among a file's first rows."""
     if options.header_row is not None:
         return options.header_row - 1
-    fits = [any(names <= {cell.strip() for cell in row} for names in wanted) for row in rows[:10]]
+    fits = [any(csv_text.has_names(row, names) for names in wanted) for row in rows[:10]]
     return fits.index(True) if sum(fits) == 1 else 0
 
 
@@ -81,7 +85,7 @@ def _names(cells: Sequence[str], used: Sequence[bool], path: Path) -> list[str |
 
     SourceError where a name is there twice, but for blanks or case, or a column has cells but no name.
     """
-    names = [cell.strip() for cell in cells]
+    names = [unicodedata.normalize("NFC", re.sub(UNSEEN, "", cell)).strip() for cell in cells]
     seen: dict[str, str] = {}
     for place, name in enumerate(names, 1):
         if not name:
@@ -106,10 +110,10 @@ def _names(cells: Sequence[str], used: Sequence[bool], path: Path) -> list[str |
     return [name or None for name in names]
 
 
-def _note_of_header(path: Path, header: int, options: FileFormat) -> tuple[Said, ...]:
+def _note_of_header(path: Path, header: int, options: FileFormat) -> list[Said]:
     if header == 0 or options.header_row is not None:
-        return ()
-    return (Said("{path}: the header is taken from row {row}", {"path": path, "row": header + 1}),)
+        return []
+    return [Said("{path}: the header is taken from row {row}", {"path": path, "row": header + 1})]
 
 
 def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...]) -> RawTable:
@@ -129,11 +133,11 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
     names = _names(cells, used, path)
     if short:
-        notes += (
+        notes.append(
             Said(
                 "{path}: rows with fewer cells than the header: {count}, the first of them row {row}; what they lack is missing",
                 {"path": path, "count": len(short), "row": short[0]},
-            ),
+            )
         )
     frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
     frame = frame.filter(~pl.col(ROW).is_in(long)).select(*(name for name in names if name), ROW)
@@ -191,7 +195,24 @@ def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str]
     names = _names(cells, used, path)
     frame = pl.DataFrame({name: column for name, column in zip(names, columns, strict=True) if name})
     frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
-    return RawTable(path, frame, options, serial_dates=True, notes=_note_of_header(path, header, options))
+    notes = _note_of_header(path, header, options)
+    unread = [f"'{name}'" for name in sheet.others if name != sheet.name]
+    if options.sheet is None and unread:
+        note = "{path}: sheet '{sheet}' is read, and not {others}; name another as sheet in params.yaml"
+        notes.append(Said(note, {"path": path, "sheet": sheet.name, "others": ", ".join(unread)}))
+    _refuse_uncalculated(sheet, header, names, path)
+    return RawTable(path, frame, options, epoch=sheet.epoch, notes=notes)
+
+
+def _refuse_uncalculated(sheet: Sheet, header: int, names: Sequence[str | None], path: Path) -> None:
+    """Raise SourceError where a cell of the table is a formula whose result is not in the file."""
+    for row, column in sheet.uncalculated:
+        if row > header and column < len(names) and names[column]:
+            raise SourceError(
+                "{path}: row {row} of column '{column}' is a formula whose result is not in the file: open the file in a "
+                "spreadsheet program and save it, or put values in place of formulas",
+                path=path, row=row + 1, column=names[column],
+            )  # fmt: skip
 
 
 def _refuse_merged(

@@ -15,7 +15,7 @@ from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
 from quiebra.sources.amounts import about_units, with_currency
-from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, require
+from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, require, under_known_names
 from quiebra.sources.events import events_of
 from quiebra.sources.reading import read_file
 
@@ -65,7 +65,7 @@ def header_names(options: Table) -> frozenset[str]:
     return frozenset(options.columns.get(name, name) for name in REQUIRED)
 
 
-def statements_from(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, tuple[Said, ...]]:
+def statements_from(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[Said]]:
     """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has; and what was
     guessed in reading them.
 
@@ -100,6 +100,7 @@ def named(table: RawTable, options: Table) -> RawTable:
         close = closest(unknown[0], KNOWN)
         near = Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
+    table = under_known_names(table, [*options.columns.values(), *(name for name in KNOWN if name not in options.columns)])
     require(table, options.columns.values())
     theirs = set(options.columns.values())
     frame = table.frame.select(

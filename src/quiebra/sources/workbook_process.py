@@ -123,20 +123,23 @@ def read(request: dict) -> dict:
         raise Refused("hidden", sheets=[m.name for m in sheets])
     sheet = book.get_sheet_by_name(name or visible[0])
     if sheet.end is None:
-        return {"sheet": sheet.name, "sheets": visible, "width": 0, "height": 0, "errors": [], "merged": []}
+        return {"sheet": sheet.name, "sheets": visible, "width": 0, "height": 0}
     height, width = sheet.end[0] + 1, sheet.end[1] + 1
     if height * width > request["cells"]:
         raise Refused("far", row=height, column=width)
     rows = sheet.to_python(skip_empty_area=False)
-    errors = find_errors(path, sheet.name) if any(parts.values()) else []
+    errors, uncalculated = find_marked(path, sheet.name) if any(parts.values()) else ([], [])
     merged = [[*first, *last] for first, last in sheet.merged_cell_ranges or []][:10_000]
     write_columns(rows, width, request["folder"])
-    return {"sheet": sheet.name, "sheets": visible, "width": width, "height": len(rows), "errors": errors, "merged": merged}
+    return {
+        "sheet": sheet.name, "sheets": visible, "width": width, "height": len(rows), "errors": errors, "merged": merged,
+        "uncalculated": uncalculated, "from_1904": bool(parts) and _counts_from_1904(path),
+    }  # fmt: skip
 
 
 def count_inflated(path: str, most: int) -> dict[str, bool]:
-    """Return each part of a zip file that may hold error cells; Refused where its parts inflate to more than ``most`` bytes,
-    whatever its directory says."""
+    """Return for each part of a zip file whether it may hold error cells or formulas without a result; Refused where its parts
+    inflate to more than ``most`` bytes, whatever its directory says."""
     total, parts = 0, {}
     with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
         for part in archive.infolist():
@@ -164,47 +167,60 @@ def _inflate(archive: zipfile.ZipFile, raw, part: zipfile.ZipInfo, total: int, m
             total += len(piece)
             if total > most:
                 raise Refused("inflated")
-            errors = errors or bool(ERROR_CELL.search(rest + piece))
-            rest = piece[-16:]
+            errors = errors or bool(MARKED.search(rest + piece))
+            rest = piece[-64:]
     return total, errors
 
 
-ERROR_CELL = re.compile(rb"""\bt\s*=\s*["']e["']""")
+MARKED = re.compile(
+    rb"""\bt\s*=\s*["']e["']|(</(\w+:)?f>|<(\w+:)?f(\s[^<>]*)?/>)\s*(<(\w+:)?v\s*/>|<(\w+:)?v>\s*</(\w+:)?v>)?\s*</(\w+:)?c>"""
+)
+"""A cell with an error, or with a formula and no result."""
 OFFICE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
-def find_errors(path: str, sheet: str) -> list[list]:
-    """Return row, column (from 0) and text of a sheet's error cells in an .xlsx file, of which the parser makes empty ones."""
+def _counts_from_1904(path: str) -> bool:
+    with zipfile.ZipFile(path) as archive, contextlib.suppress(KeyError, ElementTree.ParseError):
+        settings = (part for part in ElementTree.fromstring(archive.read("xl/workbook.xml")) if part.tag.endswith("}workbookPr"))
+        return any(part.get("date1904") in ("1", "true", "on") for part in settings)
+    return False
+
+
+def find_marked(path: str, sheet: str) -> tuple[list[list], list[list]]:
+    """Return row, column (from 0) and text of a sheet's error cells in an .xlsx file, and row and column of its formulas without
+    a result: the parser makes empty cells of both."""
     with zipfile.ZipFile(path) as archive:
         try:
             book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
             links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
         except KeyError:
-            return []
+            return [], []
         wanted = [s.get(f"{OFFICE}id") for s in book.iter() if s.tag.endswith("}sheet") and s.get("name") == sheet]
         targets = {link.get("Id"): link.get("Target", "") for link in links}
         target = targets.get(wanted[0] if wanted else None, "")
         part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-        found = _ErrorCells()
+        found = _MarkedCells()
         try:
             with archive.open(part) as content:
                 found.parser.ParseFile(content)
         except (KeyError, expat.ExpatError):
-            return []
-    return found.cells[:100_000]
+            return [], []
+    return found.errors[:100_000], found.uncalculated[:1000]
 
 
-class _ErrorCells:
-    """Error cells of a sheet's XML, as the parser walks through it; a row or cell without a place comes after the one before."""
+class _MarkedCells:
+    """Error cells of a sheet's XML, and formulas without a result (that of a formula of text may be empty), as the parser walks
+    through it; a row or cell without a place comes after the one before."""
 
     def __init__(self) -> None:
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler, self.parser.EndElementHandler = self.start, self.end
         self.parser.CharacterDataHandler = self.text
         self.parser.buffer_text = True
-        self.cells: list[list] = []
+        self.errors: list[list] = []
+        self.uncalculated: list[list] = []
         self.row, self.column, self.said = -1, -1, ""
-        self.error = self.value = False
+        self.kind, self.formula, self.value = "", False, False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         tag = tag.rpartition(":")[2]
@@ -215,18 +231,22 @@ class _ErrorCells:
             place = re.fullmatch(r"([A-Za-z]{1,3})([0-9]{1,7})", attributes.get("r", ""))
             self.column = _column(place[1]) if place else self.column + 1
             self.row = int(place[2]) - 1 if place else self.row
-            self.error, self.said = attributes.get("t") == "e", ""
+            self.kind, self.formula, self.said = attributes.get("t", ""), False, ""
+        self.formula = self.formula or tag == "f"
         self.value = tag == "v"
 
     def text(self, text: str) -> None:
-        if self.error and self.value:
+        if self.value:
             self.said += text
 
     def end(self, tag: str) -> None:
         self.value = False
-        if tag.rpartition(":")[2] == "c" and self.error:
-            self.cells.append([self.row, self.column, self.said.strip()[:20] or "#"])
-            self.error = False
+        if tag.rpartition(":")[2] != "c":
+            return
+        if self.kind == "e":
+            self.errors.append([self.row, self.column, self.said.strip()[:20] or "#"])
+        elif self.formula and self.kind != "str" and not self.said.strip():
+            self.uncalculated.append([self.row, self.column])
 
 
 def _column(letters: str) -> int:

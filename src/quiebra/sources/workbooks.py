@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime as dt
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from quiebra.errors import Said, SourceError
+from quiebra.sources.dates import EPOCHS
 
 LIMITS = {"cells": 6_000_000, "inflated": 400_000_000, "bytes": 700_000_000, "seconds": 60}
 """A workbook of 100,000 rows and 26 columns takes 0.1 to 0.25 of each; one ten times as large is refused."""
@@ -74,19 +76,21 @@ class SheetColumn:
 
 
 def _digits(number: float) -> str:
-    return str(int(number)) if np.isfinite(number) and number == np.floor(number) and abs(number) < 1e15 else f"{number:.17e}"
+    return str(int(number)) if np.isfinite(number) and number == np.floor(number) and abs(number) < 2**63 else f"{number:.17e}"
 
 
 @dataclass(frozen=True)
 class Sheet:
     """A sheet's columns, of one height. merged: first row, first column, last row, last column (from 0) of merged cells. others:
-    all sheets that are not hidden."""
+    all sheets that are not hidden. uncalculated: row and column of formulas without a result. epoch: its day 0."""
 
     name: str
     columns: list[SheetColumn]
     height: int
     merged: list[tuple[int, int, int, int]]
     others: list[str]
+    uncalculated: list[tuple[int, int]]
+    epoch: dt.date
 
 
 class _Reader:
@@ -152,10 +156,13 @@ def read_sheet(path: Path, sheet: str | None) -> Sheet:
                 values["sheets"] = ", ".join(f"'{name}'" for name in values["sheets"])
             raise SourceError(REFUSALS[code].text, **values)
         columns = [_column(Path(folder), index) for index in range(answer["width"])]
-    for row, column, mark in answer["errors"]:
+    for row, column, mark in answer.get("errors", ()):
         if row < answer["height"] and column < len(columns):
             columns[column].texts[row] = mark
-    return Sheet(answer["sheet"], columns, answer["height"], [tuple(cells) for cells in answer["merged"]], answer["sheets"])
+    return Sheet(
+        answer["sheet"], columns, answer["height"], [tuple(cells) for cells in answer.get("merged", ())], answer["sheets"],
+        [tuple(cell) for cell in answer.get("uncalculated", ())], EPOCHS[bool(answer.get("from_1904"))],
+    )  # fmt: skip
 
 
 def _column(folder: Path, index: int) -> SheetColumn:

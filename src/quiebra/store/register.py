@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError
@@ -18,19 +18,20 @@ from quiebra.workspace import Workspace
 
 def register_rows(workspace: Workspace, model_sha256: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of `modelos` for every registered model, oldest first, and for ``model_sha256`` where it is not one."""
-    rows = [_row(entry["kept"], entry["status"], entry["comparison"]) for entry in reversed(entries(workspace))]
+    registered = reversed(entries(workspace))
+    rows = [_row(model["kept"], model["status"], model["comparison"], model["version"]) for model in registered]
     if model_sha256 is not None and model_sha256[:12] not in {row["model_id"] for row in rows}:
-        rows.append(_row(kept(workspace, model_sha256), CHALLENGER, None))
+        rows.append(_row(kept(workspace, model_sha256), CHALLENGER, None, None))
     return rows
 
 
-def _row(folder: Kept, status: str, comparison: dict[str, Any] | None) -> dict[str, Any]:
+def _row(folder: Kept, status: str, comparison: dict[str, Any] | None, version: int | None) -> dict[str, Any]:
     record, card, metrics = folder.record, folder.card, folder.metrics
     return {
         "model_id": folder.model_id, "model_sha256": record["model_sha256"], "source": record["source"],
         "trained_on": card["trained_on"], "rows": card["rows"], "failures": card["failures"], "params": card["params"],
         "metrics": metrics, "card": card, "gates": metrics.get("verdict"), "data_sha256": record["data_sha256"],
-        "status": status, "comparison": comparison,
+        "status": status, "comparison": comparison, "version": version,
     }  # fmt: skip
 
 
@@ -57,10 +58,9 @@ def _enter(connection: Connection, row: dict[str, Any]) -> None:
     table: Any = Model.__table__
     known = connection.scalar(select(Model.status).where(Model.model_id == row["model_id"]))
     if known is None:
-        version = (connection.scalar(select(func.max(Model.version))) or 0) + 1
-        connection.execute(table.insert(), {**row, "version": version, "changed_at": _now()})
+        connection.execute(table.insert(), {**row, "changed_at": _now()})
         return
-    fresh = {name: row[name] for name in ("metrics", "gates", "data_sha256", "comparison")}
+    fresh = {name: row[name] for name in ("metrics", "gates", "data_sha256", "comparison", "version")}
     connection.execute(update(Model).where(Model.model_id == row["model_id"]).values(**fresh))
     if known != row["status"]:
         _set(connection, row["model_id"], row["status"])
@@ -81,7 +81,7 @@ def mirror_register(engine: Engine, workspace: Workspace, *, who: str, action: s
 def models(engine: Engine) -> list[dict[str, Any]]:
     """Return every model that the database knows, newest first: model_id, version, status and source."""
     with reading(engine) as connection, Session(connection) as session:
-        asked = select(Model).order_by(Model.version.desc())
+        asked = select(Model).order_by(Model.changed_at.desc(), Model.version.desc())
         return [{n: getattr(m, n) for n in ("model_id", "version", "status", "source")} for m in session.scalars(asked)]
 
 
