@@ -20,7 +20,7 @@ MESSAGES = ("Said", "Refused", "ParamsError", "WorkspaceError", "PanelError", "S
 TRANSLATORS = ("words", "_", "markup", "markdown", "mark")
 SAYING = [
     ROOT / "src/quiebra" / name
-    for name in ("files.py", "params/__init__.py", "params/operations.py", "params/file_format.py", "sources/reading.py", "sources/cells.py", "sources/csv_text.py", "sources/workbooks.py", "sources/table.py", "sources/amounts.py", "sources/events.py", "panel/warnings.py", "scoring.py", "risk/runs.py", "risk/subject.py")
+    for name in ("files.py", "params/__init__.py", "params/operations.py", "params/stress.py", "params/file_format.py", "sources/reading.py", "sources/cells.py", "sources/csv_text.py", "sources/workbooks.py", "sources/table.py", "sources/amounts.py", "sources/events.py", "panel/warnings.py", "scoring.py", "risk/runs.py", "risk/subject.py")
 ]
 """Modules below the dashboards whose messages reach their readers."""
 

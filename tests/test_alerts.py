@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from conftest import command, default_params
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +18,13 @@ from sqlalchemy import Engine, insert, text
 from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
 from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
-from quiebra.alerts.rules import ALERTS, FOUND, change, found
-from quiebra.alerts.wording import MEASURES, in_figures, overdue, said
+from quiebra.alerts.rules import ALERTS, FOUND, change, found, unknown_sectors
+from quiebra.alerts.wording import MEASURES, in_figures, overdue, said, unheard
 from quiebra.errors import AlertError, ParamsError
 from quiebra.params import Params, check
 from quiebra.params.operations import KINDS, Rule
+from quiebra.pipeline import result_lines
+from quiebra.reports.risk_report import risk_report
 from quiebra.risk import FinishedRun
 from quiebra.store import tables
 from quiebra.store.files import publication
@@ -174,6 +177,33 @@ def test_scope_floor_and_sector_narrow_a_rule() -> None:
     assert found({"r": rule(sectors=["C"])}, GRADES, table).height == 3
     assert found({"r": rule(pd_from=0.25)}, GRADES, table)["subject"].to_list() == ["b"]
     assert found({"r": rule("grade", "D", "C")}, GRADES, table).filter("broken")["subject"].to_list() == ["b"]
+
+
+def test_a_sector_that_no_company_has_is_told_by_rule_with_the_nearest() -> None:
+    rules = {"one": rule(sectors=["Constructon", "Mining"]), "two": rule(sectors=["Mining", "xyz"]), "all": rule()}
+    unknown = unknown_sectors(rules, {"Construction", "Mining"})
+    assert unknown == [{"rule": "one", "sector": "Constructon", "near": "Construction"}, {"rule": "two", "sector": "xyz", "near": None}]
+    first, second = unheard({"unknown_sectors": unknown}, Words())
+    assert first == (
+        "Alert rule 'one': no scored company has the sector 'Constructon' (did you mean 'Construction'?), so that the rule raises nothing there."
+    )
+    assert "'xyz', so that" in second
+    assert unheard({}, Words()) == [], "what an earlier version wrote says nothing of sectors"
+
+
+def test_a_rule_on_a_sector_that_nobody_has_is_told_by_run_and_report(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = sorted({*pl.read_parquet(workspace / "data/panel/companies.parquet")["sector"].drop_nulls()})[0]
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    content["alerts"]["rules"]["narrow"] = {"measure": "pd_12m", "raise": 0.15, "clear": 0.10, "sectors": [known, f"{known}x"]}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    done = command(workspace, "quiebra", "run", "alerts")
+    assert done.returncode == 0, done.stderr
+    said = f"Alert rule 'narrow': no scored company has the sector '{known}x' (did you mean '{known}'?), so that the rule raises nothing there."
+    assert [line for line in result_lines(Workspace(workspace)) if line.startswith("alerts ")] == [f"alerts      {said}"]
+    monkeypatch.chdir(workspace)
+    assert risk_report().alerts().startswith(escaped(said))
+    spanish = risk_report({"report": {"lang": "es"}}).alerts()
+    assert spanish.startswith("Regla de alerta 'narrow': ninguna empresa puntuada es del sector")
 
 
 def none() -> pl.DataFrame:
@@ -332,10 +362,15 @@ def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) ->
 def test_an_unknown_or_ambiguous_alert_is_named(engine: Engine) -> None:
     with pytest.raises(AlertError, match="no alert"):
         states.close(engine, "zzz", "ana", "because")
-    both = pl.concat([hit(0.2), hit(0.2).with_columns(subject=pl.lit("y"))])
-    states.settle(engine, both, {"r": rule()}, RUN)
-    with pytest.raises(AlertError, match="2 alert"):
-        states.close(engine, "", "ana", "because")
+    many = pl.concat([hit(0.2).with_columns(subject=pl.lit(f"c{n}")) for n in range(17)])  # two begin with the same digit
+    states.settle(engine, many, {"r": rule()}, RUN)
+    for ask in (lambda part: states.close(engine, part, "ana", "because"), lambda part: states.history(engine, part)):
+        with pytest.raises(AlertError, match="say which alert by its id"):
+            ask("")
+    firsts = [alert_id[0] for alert_id in states.alerts(engine)["alert_id"]]
+    shared = max(firsts, key=firsts.count)
+    with pytest.raises(AlertError, match=rf"{firsts.count(shared)} alerts have an id starting '{shared}'"):
+        states.close(engine, shared, "ana", "because")
 
 
 def test_two_that_evaluate_at_once_raise_each_alert_once(engine: Engine) -> None:

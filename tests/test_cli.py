@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from pathlib import Path
 
+import openpyxl
 import polars as pl
 import pytest
 from conftest import command
@@ -53,6 +54,25 @@ def test_score_gives_the_pipelines_scores(workspace: Path, tmp_path: Path) -> No
     assert both.height > 10
     assert (both["pd_12m"] - both["pd_12m_run"]).abs().max() < 1e-5
     assert both["rating"].equals(both["rating_run"], check_names=False)
+
+
+def test_scores_are_written_as_the_files_ending_says(workspace: Path, tmp_path: Path) -> None:
+    export(workspace, tmp_path / "mine.csv", companies=3)
+    for name in ("out.csv", "out.XLSX", "out.parquet"):
+        done = command(workspace, "quiebra", "score", str(tmp_path / "mine.csv"), "--out", str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+    plain = pl.read_csv(tmp_path / "out.csv")
+    whole = pl.read_parquet(tmp_path / "out.parquet")
+    assert plain.columns == whole.columns and plain["pd_12m"].equals(whole["pd_12m"])
+    book = openpyxl.load_workbook(tmp_path / "out.XLSX")
+    assert book.sheetnames == ["scores"]
+    head, *rows = book.active.iter_rows(values_only=True)
+    assert list(head) == plain.columns and [row[head.index("pd_12m")] for row in rows] == plain["pd_12m"].to_list()
+    for name in ("out.txt", "out", "out.xls"):
+        done = command(workspace, "quiebra", "score", str(tmp_path / "no such file"), "--out", str(tmp_path / name))
+        assert done.returncode == 1
+        assert done.stderr == f"error: {tmp_path / name}: name a file that ends in .csv, .xlsx, .parquet\n"
+        assert not (tmp_path / name).exists()
 
 
 def test_score_tells_of_rows_left_out_and_scores_the_rest(workspace: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import default_params
 from polars.testing import assert_frame_equal
 
 from quiebra import store
@@ -16,6 +17,7 @@ from quiebra.dashboards.tearsheet import tear_sheet
 from quiebra.errors import PanelError, WorkspaceError
 from quiebra.features import feature_table
 from quiebra.models.term import COLUMNS
+from quiebra.params import check
 from quiebra.risk import subject as subject_of
 from quiebra.risk.economy import Economy, YearSpread
 from quiebra.risk.shocks import KEYS, Desk, Shock
@@ -147,6 +149,13 @@ def test_the_tear_sheet_stands_alone_and_says_what_the_page_says(base: Base, wor
 
 def test_nothing_happening_changes_nothing(base: Base) -> None:
     assert_frame_equal(stress.under(base, Case()), stress.now(base).sort("company_id"), check_exact=False)
+
+
+def test_sliders_and_reverse_stress_stay_within_what_params_allow() -> None:
+    for name, (_, low, high) in stress.LEVERS.items():
+        assert check(default_params(stress={"shocks": {"low": {name: low or 0.01}, "high": {name: high}}}))
+    assert all(check(default_params(stress={"shocks": {"worst": {name: size}}})) for name, size in stress.WORST.items())
+    assert check(default_params(stress={"scenarios": {"far": {"years": stress.ECONOMY}, "back": {"years": -stress.ECONOMY}}}))
 
 
 def test_scenarios_and_shocks_of_params_give_what_the_stage_wrote(base: Base) -> None:

@@ -188,6 +188,8 @@ def test_silence_after_the_end_of_a_message_is_doubtful_and_nothing_is_sent_twic
     assert len(ends) == 1
     (row,) = outbox.messages(engine, waiting=True)
     assert "cut off" in row["error"]
+    with pytest.raises(DeliveryError, match="say which message by its id"):
+        outbox.decide(engine, "", "ana", again=True, reason="it did not arrive")
     outbox.decide(engine, row["message_id"], "ana", again=True, reason="it did not arrive")
     box = Postbox()
     with mail_server(box) as url:

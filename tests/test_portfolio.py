@@ -14,11 +14,16 @@ from quiebra.files import read_json
 from quiebra.models import Chain
 from quiebra.models.term import COLUMNS
 from quiebra.params import Portfolio, check
+from quiebra.pipeline import result_lines
+from quiebra.reports.risk_report import risk_report
 from quiebra.risk.economy import Economy, Scenario, YearSpread
 from quiebra.risk.exposures import exposures
-from quiebra.risk.losses import loss_report
-from quiebra.risk.macro import Satellite, outcome_years
+from quiebra.risk.losses import about_left_out, loss_report
+from quiebra.risk.macro import Satellite, outcome_years, yearly_means
 from quiebra.risk.scenarios import scenario_scores
+from quiebra.risk.unscored import left_out
+from quiebra.words import Words
+from quiebra.workspace import Workspace
 
 PARAMS = check(default_params(**SMALL))
 SCORES = pl.DataFrame({"company_id": ["A", "B", "C"], "pd_12m": [0.01, 0.02, 0.10]})
@@ -70,13 +75,29 @@ def test_the_loss_report_by_hand() -> None:
 
 def test_macro_of_the_year_that_outcomes_fall_in() -> None:
     judged = pl.DataFrame({"company_id": ["A", "B", "A"], "fiscal_year": [2019, 2019, 2020], "pd_12m": [0.1, 0.2, 0.3], "failed": [0, 1, 0]})
-    days = [dt.date(2019, 6, 30), dt.date(2020, 3, 31), dt.date(2020, 9, 30), dt.date(2021, 6, 30), dt.date(2021, 6, 30)]
-    out = [dt.date(2019, 9, 1), dt.date(2020, 6, 1), dt.date(2020, 12, 1), dt.date(2021, 9, 1), dt.date(2022, 9, 1)]
-    macro = pl.DataFrame({"series": ["gdp"] * 5, "date": days, "value": [1.0, 2.0, 4.0, 7.0, 8.0], "available_at": out})
+    halves = [dt.date(year, month, 28) for year in (2019, 2020, 2021) for month in (3, 9)]
+    macro = pl.DataFrame({"series": ["gdp"] * 7, "date": [*halves, halves[-1]], "value": [0.0, 2.0, 2.0, 4.0, 7.0, 7.0, 9.0],
+                          "available_at": [*(day.replace(month=12) for day in halves), dt.date(2022, 9, 1)]})  # fmt: skip
     table = outcome_years(judged, macro, {"gdp": "level"})
     assert table.rows() == [(2019, 1, pytest.approx(0.3), 3.0), (2020, 0, pytest.approx(0.3), 8.0)], "revised values count"
     assert outcome_years(judged, macro, {"gdp": "change"})["gdp"].to_list() == [2.0, 5.0]
     assert outcome_years(judged, macro, {"rate": "level"})["rate"].to_list() == [None, None]
+
+
+def test_part_of_a_year_is_no_year_of_a_series() -> None:
+    """A monthly series: nine months are taken for the year, eight or two are not; the year after has no change either."""
+
+    def months(year: int, count: int, value: float) -> pl.DataFrame:
+        days = [dt.date(year, month, 1) for month in range(1, count + 1)]
+        return pl.DataFrame({"series": "rate", "date": days, "value": value, "available_at": days})
+
+    macro = pl.concat([months(2018, 8, 9.0), months(2019, 12, 3.0), months(2020, 9, 4.0), months(2021, 2, 9.0)])
+    assert yearly_means(macro).rows() == [("rate", 2019, 3.0), ("rate", 2020, 4.0)]
+    judged = pl.DataFrame({"company_id": ["A"] * 4, "fiscal_year": [2017, 2018, 2019, 2020], "pd_12m": 0.1, "failed": 0})
+    assert outcome_years(judged, macro, {"rate": "level"})["rate"].to_list() == [None, 3.0, 4.0, None]
+    assert outcome_years(judged, macro, {"rate": "change"})["rate"].to_list() == [None, None, 1.0, None]
+    yearly = macro.filter(pl.col("date").dt.month() == 1)
+    assert yearly_means(yearly)["year"].to_list() == [2018, 2019, 2020, 2021], "a yearly series has one observation a year"
 
 
 SATELLITE = Satellite(("GDP_GROWTH",), np.array([2.0]), np.array([1.5]), np.array([0.0, -0.4]), np.diag([0.0, 0.04]))
@@ -129,7 +150,21 @@ def test_a_scenario_of_an_unknown_series_is_refused() -> None:
         check(default_params(stress={"shocks": {"own": {"sales": -1.0}}}))
 
 
-def test_the_stage_with_a_portfolio_of_ones_own(workspace: Path) -> None:
+def test_companies_without_a_score_are_told_with_their_exposure(tmp_path: Path) -> None:
+    _, unknown = held(tmp_path, "company_id,exposure,lgd\nC,200,0.6\nZ,50.5,0.1\nA,100,\nY,1000,\n")
+    lost = left_out(unknown, PARAMS.portfolio.model_copy(update={"file": "mine.csv"}), tmp_path)
+    assert lost == {"without_score": ["Z", "Y"], "exposure_without_score": 1050.5}
+    report = {"companies": 2, "exposure": 300.0, **lost}
+    words = "Companies of the portfolio without a score: 2 of 4 (Z, Y); exposure of 1,050.50 of 1,350.50 is in no figure."
+    assert about_left_out(report, Words()) == words
+    assert about_left_out(report, Words("es")).endswith("una exposición de 1.050,50 de 1.350,50 no está en ninguna cifra.")
+    assert about_left_out({**report, "without_score": []}, Words()) == ""
+    many = {"companies": 2, "exposure": 300.0, "without_score": [f"C{n}" for n in range(12)]}  # of an earlier version
+    assert about_left_out(many, Words()).endswith("which no figure counts: 12 of 14 (C0, C1, C2, C3, C4, C5, C6, C7, C8, C9 and 2 more).")
+    assert left_out([], PARAMS.portfolio, tmp_path) == {"without_score": [], "exposure_without_score": 0.0}
+
+
+def test_the_stage_with_a_portfolio_of_ones_own(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = pl.read_parquet(workspace / "data/scores/scores.parquet").head(30)
     scores.select("company_id", exposure=pl.lit(10.0)).vstack(pl.DataFrame({"company_id": ["STRANGER"], "exposure": [1.0]})).write_csv(workspace / "data/raw/mine.csv")
     text = (workspace / "params.yaml").read_text().replace("portfolio:\n  file: null", "portfolio:\n  file: data/raw/mine.csv")
@@ -141,5 +176,10 @@ def test_the_stage_with_a_portfolio_of_ones_own(workspace: Path) -> None:
     assert found["expected_loss"] == pytest.approx(10 * 0.45 * scores["pd_12m"].sum())
     losses = [case["loss_expected"] for case in found["scenarios"]]
     assert losses == sorted(losses) and losses[0] == pytest.approx(found["expected_loss"])
+    said = "Companies of the portfolio without a score: 1 of 31 (STRANGER); exposure of 1.00 of 301.00 is in no figure."
+    assert f"portfolio   {said}" in result_lines(Workspace(workspace))
+    monkeypatch.chdir(workspace)
+    assert risk_report().losses_in_words().endswith(said)
+    assert "Empresas de la cartera sin puntuación: 1 de 31 (STRANGER);" in risk_report({"report": {"lang": "es"}}).losses_in_words()
 
 

@@ -8,7 +8,9 @@ from conftest import command
 from sqlalchemy import Engine
 
 from quiebra import store
+from quiebra.files import read_json, write_json
 from quiebra.registry import in_charge, promote, roll_back
+from quiebra.registry.kept import RECORD
 from quiebra.registry.state import read_registers, write_registers
 from quiebra.store import connect, mirror_register, models, publish, trace, upgrade
 from quiebra.store.files import publication
@@ -29,6 +31,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
 def another(workspace: Workspace, name: str) -> str:
     """Register a copy of the model in charge under another id, as one that waits."""
     shutil.copytree(workspace.registry / in_charge(workspace).model_id, workspace.registry / name)
+    record = read_json(workspace.registry / name / RECORD)
+    write_json(workspace.registry / name / RECORD, {**record, "model_id": name, "model_sha256": name + record["model_sha256"][12:]})
     register = read_registers(workspace)["demo"]
     write_registers(workspace, {"demo": register.entered(name, None)})
     return name
@@ -40,7 +44,7 @@ def statuses(engine: Engine) -> dict[str, str]:
 
 def test_the_database_mirrors_the_files(engine: Engine, workspace: Path) -> None:
     w = Workspace(workspace)
-    first, second = in_charge(w).model_id, another(w, "another")
+    first, second = in_charge(w).model_id, another(w, "a0a0a0a0a0a0")
     publish(engine, publication(w))
     assert statuses(engine) == {first: "champion", second: "challenger"}
     assert [model["version"] for model in models(engine)] == [2, 1]
@@ -64,7 +68,7 @@ def test_the_database_mirrors_the_files(engine: Engine, workspace: Path) -> None
 
 def test_a_champion_that_only_the_database_knows_is_retired(engine: Engine, workspace: Path) -> None:
     w = Workspace(workspace)
-    first, second = in_charge(w).model_id, another(w, "another")
+    first, second = in_charge(w).model_id, another(w, "a0a0a0a0a0a0")
     promote(w, second)
     mirror_register(engine, w, who="ana", action="model promoted", why="no gate failed")
     shutil.rmtree(w.registry / second)

@@ -1,7 +1,9 @@
 """The register's files: damage, other features, other data, dates before the champion, and what is kept."""
 
 import datetime as dt
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -9,13 +11,14 @@ import pytest
 
 import quiebra.features.build as build
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json, read_table, write_json
+from quiebra.features import altman
+from quiebra.files import read_json, read_table, write_json, write_table
 from quiebra.models import continued
 from quiebra.params import Registry
-from quiebra.registry import against, entries, in_charge, kept, promote, roll_back
+from quiebra.registry import against, entries, in_charge, kept, previous, promote, roll_back
 from quiebra.registry.charge import decide
 from quiebra.registry.comparison import VALUES, compare
-from quiebra.registry.state import Register, read_registers, write_registers
+from quiebra.registry.state import Entry, Register, Trained, read_registers, write_registers
 from quiebra.workspace import Workspace
 
 BY_GATES, BY_HAND = Registry(promote="when_gates_pass", keep=3), Registry(promote="by_hand", keep=3)
@@ -88,8 +91,43 @@ def test_a_model_whose_features_are_made_otherwise_is_refused_by_the_feature(
     monkeypatch.setattr(
         "quiebra.features.build.features_of", lambda *a, **k: table(*a, **k).with_columns(pl.col("liabilities_to_assets") * 1.01)
     )
-    with pytest.raises(WorkspaceError, match=r"these differ: liabilities_to_assets\."):
+    with pytest.raises(WorkspaceError, match=r"These differ: liabilities_to_assets\."):
         champion.load()
+
+
+MONTHS = (24, 36, 48, 60)
+LATER = [*(f"pd_{n}m" for n in MONTHS), *(f"pd_{n}m_{end}" for n in MONTHS for end in ("low", "high"))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (lambda patch: patch.setattr("quiebra.models.term.Term.log_odds", lambda term, mixed: term.intercept + term.slope * mixed + 0.5), LATER),
+        (lambda patch: patch.setattr("quiebra.models.scorer.near_share", lambda horizon, share, decay: share * decay**horizon), LATER),
+        (lambda patch: patch.setitem(altman.ZONES, "altman_z1995", (0.5, 0.6)), ["altman_z1995_zone"]),
+        (lambda patch: patch.setitem(altman.SCORES, "altman_z1995", altman.SCORES["altman_z1995"] * 1.01), ["altman_z1995"]),
+        (lambda patch: patch.setattr("quiebra.models.interval.Spread.standard_error", lambda spread, mixed: 0.1 + 0 * mixed),
+         ["pd_12m_low", "pd_12m_high", *LATER[4:]]),
+    ],
+    ids=["later hazards", "share of the first year's trees", "Altman's zones", "Altman's weights", "intervals"],
+)  # fmt: skip
+def test_whatever_is_published_of_a_score_is_held_against_the_reference_set(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, changed: Callable[[pytest.MonkeyPatch], None], named: list[str]
+) -> None:
+    w = Workspace(workspace)
+    champion = kept(w, in_charge(w).model_id)
+    champion.record["features"]["code_sha256"] = "of another day"
+    changed(monkeypatch)
+    with pytest.raises(WorkspaceError, match=rf"These differ: {', '.join(named)}\. Take the change"):
+        champion.load()
+    path = champion.folder / "reference/expected.parquet"
+    before = read_table(path).select("company_id", "fiscal_year", "available_at", "liabilities_to_assets", "log_odds")
+    write_table(path, before)
+    if "altman_z1995" not in named:
+        champion.load()  # a reference set from before holds it to what it has
+    else:
+        with pytest.raises(WorkspaceError, match=r"These differ: log_odds\."):
+            champion.load()
 
 
 def test_a_damaged_or_lost_model_is_named(workspace: Path) -> None:
@@ -155,7 +193,9 @@ def test_challengers_are_forgotten_and_former_champions_are_not(workspace: Path)
 
 def test_a_damaged_choice_is_named(workspace: Path) -> None:
     w = Workspace(workspace)
-    for text in ("{", '{"model_id": "a"}'):
+    good = read_json(w.models / "champion.json")
+    wrong = ({"failed": "x"}, {"standing": "king"}, {"model_id": "a"}, {"model_sha256": 1}, {"as_of": "soon"}, {"more": 1})
+    for text in ("{", '{"model_id": "a"}', *(json.dumps({**good, **part}) for part in wrong)):
         (w.models / "champion.json").write_text(text)
         with pytest.raises(WorkspaceError, match=r"champion\.json is damaged.*run `quiebra run`"):
             in_charge(w)
@@ -163,8 +203,72 @@ def test_a_damaged_choice_is_named(workspace: Path) -> None:
 
 def test_a_damaged_register_is_named(tmp_path: Path) -> None:
     w = Workspace(tmp_path)
-    write_registers(w, {"demo": Register("a", ("b",))})
+    write_registers(w, {"demo": Register("a", ("b",), Trained("a", []), {"a": Entry(2), "b": Entry(1)})})
     assert read_registers(w)["demo"].status("b") == "retired"
-    (w.models / "register.json").write_text("{")
-    with pytest.raises(WorkspaceError, match=r"register\.json is damaged .*no former model is known"):
-        read_registers(w)
+    good = read_json(w.models / "register.json")["demo"]
+    for wrong in ({"champion": 1}, {"champion": "x"}, {"former": "b"}, {"former": ["x"]}, {"trained": "a"}, {"models": {"a": 1}},
+                  {"models": {"a": {"version": "2"}}}, {"later": None}):  # fmt: skip
+        write_json(w.models / "register.json", {"demo": {**good, **wrong}})
+        with pytest.raises(WorkspaceError, match=rf"register\.json is damaged \(.*({next(iter(wrong))}|x is not among)"):
+            read_registers(w)
+    for text in ("{", "[]", '{"demo": 1}', '{"demo": {}}', "[" * 100_000):
+        (w.models / "register.json").write_text(text)
+        with pytest.raises(WorkspaceError, match=r"register\.json is damaged .*no former model is known"):
+            read_registers(w)
+
+
+def swapped(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def test_a_folder_that_holds_another_model_is_not_used(workspace: Path) -> None:
+    """Whoever reads models is told, nothing is written over what may be the only copy, and with the names back all is as before."""
+    w = Workspace(workspace)
+    first = in_charge(w).model_id
+    second, _ = decided(w, "second")
+    before = [(model["model_id"], model["status"], model["auc"]) for model in entries(w)]
+    swapped(w.registry / first, w.registry / second)
+    for ask in (lambda: kept(w, second), lambda: entries(w), lambda: roll_back(w), lambda: decide(w, BY_GATES), lambda: previous(w, "demo", second)):
+        with pytest.raises(WorkspaceError, match=rf"models/registry/({first} holds another model, {second}|{second} holds another model, {first}): give"):
+            ask()
+    swapped(w.registry / first, w.registry / second)
+    assert [(model["model_id"], model["status"], model["auc"]) for model in entries(w)] == before
+    shutil.copytree(w.registry / first, w.registry / second, dirs_exist_ok=True)
+    with pytest.raises(WorkspaceError, match=rf"models/registry/{second} holds another model, {first}: .* delete this one and run `quiebra run`"):
+        decide(w, BY_GATES)
+    shutil.rmtree(w.registry / second)
+    assert decide(w, BY_GATES).model_id == second, "what was trained last is kept again"
+
+
+def test_a_choice_that_contradicts_register_or_folder_is_not_followed(workspace: Path) -> None:
+    w = Workspace(workspace)
+    path = w.models / "champion.json"
+    older = path.read_bytes()
+    first = in_charge(w).model_id
+    second, _ = decided(w, "second")
+    newer = read_json(path)
+    path.write_bytes(older)
+    with pytest.raises(WorkspaceError, match=rf"says that model {first} scores \(champion\), and models/register\.json does not: run `quiebra run`"):
+        in_charge(w)
+    for standing in ("none", "past"):
+        write_json(path, {**newer, "standing": standing})
+        with pytest.raises(WorkspaceError, match=rf"says that model {second} scores \({standing}\)"):
+            in_charge(w)
+    write_json(path, {**newer, "source": "table"})
+    with pytest.raises(WorkspaceError, match=r"models/register\.json does not"):
+        in_charge(w)
+    write_json(path, {**newer, "model_sha256": newer["model_sha256"][:-1] + "x"})
+    with pytest.raises(WorkspaceError, match=rf"the model {second} in models/registry has the SHA-256 .*: run `quiebra run`"):
+        kept(w, in_charge(w).model_sha256)
+    assert roll_back(w).after == first, "who decides anew is not kept from it by the file that he replaces"
+    assert in_charge(w).model_id == first
+
+
+def test_an_id_without_a_sign_names_no_model(workspace: Path) -> None:
+    """It is the start of every id, and of the only one."""
+    for nothing in ("", " "):
+        with pytest.raises(WorkspaceError, match="say which model by its id, or the start of it"):
+            promote(Workspace(workspace), nothing)

@@ -17,7 +17,8 @@ from conftest import command, environment
 from sqlalchemy import Engine, inspect, text
 
 from quiebra import store
-from quiebra.errors import StoreError
+from quiebra.errors import StoreError, WorkspaceError
+from quiebra.files import read_json, write_json
 from quiebra.store.bulk import upsert
 from quiebra.store.files import publication
 from quiebra.store.tables import Base, MacroObservation
@@ -65,6 +66,18 @@ def test_publish_twice_leaves_the_same_rows(engine: Engine, finished: Path) -> N
     assert store.current_run(engine) == what.run["run_id"]
 
 
+@pytest.mark.parametrize("name", ["scores", "history", "reasons", "contributions"])
+def test_a_table_of_another_run_is_not_published_under_this_ones_id(name: str, workspace: Path) -> None:
+    path = workspace / f"data/scores/{name}.parquet"
+    run = read_json(path.with_name("run.json"))
+    table = pl.read_parquet(path)
+    table.tail(table.height - 1).write_parquet(path)
+    with pytest.raises(WorkspaceError, match=rf"{name}\.parquet is not the table that run {run['run_id']} wrote: run `quiebra run`"):
+        publication(Workspace(workspace))
+    write_json(path.with_name("run.json"), {part: value for part, value in run.items() if part != "files"})
+    assert publication(Workspace(workspace)).run["run_id"] == run["run_id"], "a run of an earlier version kept no hashes"
+
+
 def test_views_show_the_current_run(engine: Engine, finished: Path) -> None:
     what = publication(Workspace(finished))
     store.publish(engine, what)
@@ -97,6 +110,8 @@ def test_trace_shows_what_made_a_run(engine: Engine, finished: Path) -> None:
     with pytest.raises(StoreError, match="no run or model"):
         store.trace(engine, "0000")
     store.publish(engine, what)
+    with pytest.raises(StoreError, match="say which run by its id"):
+        store.trace(engine, "")
     found = store.trace(engine, what.run["run_id"][:6])
     assert found["data_sha256"] == what.info.sha256
     assert found["model_sha256"] == what.run["model_sha256"]

@@ -20,8 +20,11 @@ Each message names the thing and the remedy; the command line prints it without 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,16 @@ def matching(count: int, what: str) -> str:
     ['no alert has an id starting', '1 alert has an id starting', '2 alerts have an id starting']
     """
     return f"{count or 'no'} {what if count < 2 else what + 's'} {'has' if count < 2 else 'have'} an id starting"
+
+
+def only(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
+    """Return the one thing found whose id starts so. ``kind`` of error where that is none or several, and for an id without a
+    sign, which every id starts with. known: where the ids are to be seen."""
+    if not identifier.strip():
+        raise kind(f"say which {what} by its id, or the start of it: '{identifier}' could be any; {known}")
+    if len(found) != 1:
+        raise kind(f"{matching(len(found), what)} '{identifier}'; {known}")
+    return found[0]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> Said | str:

@@ -7,8 +7,12 @@ Numbers stay numbers; only texts and column names are guarded.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
+
+from quiebra.errors import WorkspaceError
 
 LEADING = r"^[\s\x{feff}\x{200b}\x{a0}\"'`]*[=+\-@\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}]|^[\t\r\n]"
 """A text that some spreadsheet takes for a formula: also after blanks or quotes, and with the wide signs of Asian keyboards."""
@@ -23,15 +27,32 @@ def as_csv(table: pl.DataFrame) -> str:
     return guarded(table).write_csv(float_scientific=False)
 
 
-def as_excel(table: pl.DataFrame) -> bytes:
+def as_excel(table: pl.DataFrame, sheet: str = "portfolio") -> bytes:
     """Return a table as an Excel workbook of one sheet. Texts are written as texts, whatever they look like."""
     import xlsxwriter
 
     buffer = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True}
     with xlsxwriter.Workbook(buffer, options) as book:
-        table.write_excel(book, worksheet="portfolio", autofit=False)
+        table.write_excel(book, worksheet=sheet, autofit=False)
     return buffer.getvalue()
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """Return a table as Parquet: no spreadsheet opens it, and nothing is guarded."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", statistics=False)
+    return buffer.getvalue()
+
+
+def by_ending(path: Path) -> Callable[[pl.DataFrame], bytes]:
+    """Return what makes the bytes of a file of scores from a table, as its ending says. WorkspaceError for other endings."""
+    ways: dict[str, Callable[[pl.DataFrame], bytes]] = {
+        ".csv": lambda table: as_csv(table).encode(), ".xlsx": lambda table: as_excel(table, "scores"), ".parquet": as_parquet,
+    }  # fmt: skip
+    if path.suffix.lower() not in ways:
+        raise WorkspaceError("{path}: name a file that ends in {all}", path=path, all=", ".join(ways))
+    return ways[path.suffix.lower()]
 
 
 def guarded(table: pl.DataFrame) -> pl.DataFrame:

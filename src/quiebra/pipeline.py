@@ -18,13 +18,13 @@ from quiebra.params import Params, load
 from quiebra.provenance import sha256
 from quiebra.publishing import declare, why_not_published
 from quiebra.recovery import mend
-from quiebra.registry import challenger, in_charge, waiting
+from quiebra.registry import challenger, in_charge, kept, waiting
 from quiebra.registry.charge import EXPERIMENT, charge_path
-from quiebra.registry.kept import RECORD
 from quiebra.reports.publisher import record_publisher
 from quiebra.risk import FinishedRun
 from quiebra.sources.macro_files import macro_hash
 from quiebra.stages import one_at_a_time
+from quiebra.words import Words
 from quiebra.workspace import Workspace
 
 
@@ -87,7 +87,8 @@ def _undo_experiment(workspace: Workspace) -> None:
         return
     try:
         charge = in_charge(workspace)
-        usable = charge.standing != EXPERIMENT and (workspace.registry / charge.model_id / RECORD).is_file()
+        kept(workspace, charge.model_sha256)
+        usable = charge.standing != EXPERIMENT
     except WorkspaceError:
         usable = False
     if not usable:
@@ -155,7 +156,8 @@ def ingest_lines(workspace: Workspace) -> list[str]:
 
 def result_lines(workspace: Workspace) -> list[str]:
     """Return eight lines of result, one for each doubt about the data, and the path of the report; before them what must be said
-    of the model behind them, and a line on a newer model that is not in charge."""
+    of the model behind them, and lines on a newer model that is not in charge, on companies of the portfolio without a score and
+    on sectors that alert rules name in vain."""
     from quiebra.validation.monitoring import lights
 
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
@@ -177,6 +179,18 @@ def result_lines(workspace: Workspace) -> list[str]:
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         f"gates       {verdict}",
         *([] if newer is None else [f"challenger  {waiting(newer)}"]),
+        *_not_counted(workspace),
         f"monitoring  {status.count('alarm')} of {len(status)} measures in alarm, {status.count('watch')} on watch",
         f"report      {workspace.build / 'risk_report.html'}",
     ]
+
+
+def _not_counted(workspace: Workspace) -> list[str]:
+    """Return what the portfolio's figures and the alert rules leave out although params name it."""
+    from quiebra.alerts.wording import unheard
+    from quiebra.risk.losses import about_left_out
+
+    words, standing = Words(), workspace.alerts / "standing.json"
+    lost = about_left_out(read_json(workspace.stress / "portfolio.json"), words)
+    alerts = unheard(read_json(standing), words) if standing.is_file() else []
+    return [*([f"portfolio   {lost}"] if lost else []), *(f"alerts      {line}" for line in alerts)]

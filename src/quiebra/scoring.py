@@ -59,7 +59,7 @@ def score_file(workspace: Workspace, path: Path) -> Scored:
     """
     params = load(workspace)
     charge = in_charge(workspace)
-    model = kept(workspace, charge.model_id).load()
+    model = kept(workspace, charge.model_sha256).load()
     companies = read_panel_table(workspace.panel, "companies")
     peers = read_table(workspace.features / "features.parquet")
     options, learnt = params.ingest.table, read_source(workspace.panel).currency

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from quiebra.alerts.analysts import outcomes, overrides, watched
 from quiebra.alerts.backtest import Past, back_test
 from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
-from quiebra.alerts.rules import found
+from quiebra.alerts.rules import found, unknown_sectors
 from quiebra.alerts.states import Run, Settled, alerts, former_rules, settle
 from quiebra.params import Score
 from quiebra.params.operations import Alerts, Rule
@@ -34,6 +34,11 @@ def evaluate(engine: Engine, run: FinishedRun, options: Alerts, score: Score) ->
 def rules_of(options: Alerts, score: Score) -> dict[str, Rule]:
     """Return the rules of params with their grades named."""
     return {name: rule.resolved(score.watch_from) for name, rule in options.rules.items()}
+
+
+def unheard_sectors(run: FinishedRun, options: Alerts) -> list[dict[str, Any]]:
+    """Return the sectors that rules name and no scored company has; see `quiebra.alerts.rules.unknown_sectors`."""
+    return unknown_sectors(options.rules, set(run.scores["sector"].drop_nulls()))
 
 
 def which(run: FinishedRun) -> Run:

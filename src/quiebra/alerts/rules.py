@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from quiebra.errors import closest
 from quiebra.params.operations import Rule
 
 FOUND = {
@@ -80,6 +81,17 @@ def _in_scope(rule: Rule, members: Mapping[str, set[str]]) -> pl.Expr:
     if rule.sectors is not None:
         scope &= pl.col("sector").is_in(rule.sectors).fill_null(False)
     return scope
+
+
+def unknown_sectors(rules: Mapping[str, Rule], known: Collection[str]) -> list[dict[str, str | None]]:
+    """Return rule, sector and near (the known sector that looks most like it), for each sector that a rule names and that is not
+    known: the rule is right for a panel that has it, and never fires on this one."""
+    return [
+        {"rule": name, "sector": sector, "near": closest(sector, known)}
+        for name, rule in rules.items()
+        for sector in rule.sectors or ()
+        if sector not in known
+    ]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
-from quiebra.errors import AlertError, matching
+from quiebra.errors import AlertError, only
 from quiebra.names import comment, person_name
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
@@ -29,6 +29,7 @@ RULE_GONE, RULE_CHANGED = "its rule is no longer in params", "its rule was chang
 OTHER_MODEL = "below its threshold by another model, which is in charge now"
 """The same: it opens again when a model is in charge by which its rule holds it on the same accounts."""
 BACK = "its rule, or a model by which it stands, is back"
+LISTED = "`quiebra alerts list --all` shows them"
 SYSTEM = "quiebra"
 """Who raises alerts, and closes those whose reason is gone."""
 _KINDS = {str: pl.String, float: pl.Float64, dt.date: pl.Date, dt.datetime: pl.Datetime("us")}
@@ -278,11 +279,10 @@ def close(engine: Engine, identifier: str, who: str, note: str) -> str:
 
 def _one(connection: Connection, identifier: str) -> Any:
     rows = connection.execute(select(Alert.__table__).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-    if len(rows) != 1:
-        raise AlertError(f"{matching(len(rows), 'alert')} '{identifier}'; `quiebra alerts list --all` shows them")
-    if rows[0].state == CLOSED:
-        raise AlertError(f"alert {rows[0].alert_id} was closed on {rows[0].closed_on} by {rows[0].closed_by}")
-    return rows[0]
+    row = only(rows, identifier, "alert", AlertError, LISTED)
+    if row.state == CLOSED:
+        raise AlertError(f"alert {row.alert_id} was closed on {row.closed_on} by {row.closed_by}")
+    return row
 
 
 def alerts(engine: Engine, source: str | None = None, *, closed: bool = False) -> pl.DataFrame:
@@ -301,10 +301,9 @@ def history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
     """Return what happened to an alert, oldest first: at, who, action, before, after and reason."""
     with reading(engine) as connection:
         rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-        if len(rows) != 1:
-            raise AlertError(f"{matching(len(rows), 'alert')} '{identifier}'; `quiebra alerts list --all` shows them")
+        alert = only(rows, identifier, "alert", AlertError, LISTED)
         asked = select(AuditEntry.__table__).where(
-            AuditEntry.subject == rows[0].alert_id, AuditEntry.action.startswith("alert ")
+            AuditEntry.subject == alert.alert_id, AuditEntry.action.startswith("alert ")
         )
         names = ("at", "who", "action", "before", "after", "reason")
         return [

@@ -111,6 +111,19 @@ def decided(
     return [*grades, *places]
 
 
+def unheard(standing: Mapping[str, Any], words: Words) -> list[str]:
+    """Return a sentence for each sector that a rule names and no scored company has. standing: what the stage wrote; one of an
+    earlier version says nothing."""
+    near = mark(" (did you mean '{near}'?)")
+    return [
+        words(
+            "Alert rule '{rule}': no scored company has the sector '{sector}'{near}, so that the rule raises nothing there.",
+            rule=words(row["rule"]), sector=row["sector"], near=words(near, near=row["near"]) if row["near"] else "",
+        )
+        for row in standing.get("unknown_sectors", [])
+    ]  # fmt: skip
+
+
 MOST_OVERDUE = 6
 """Reviews that are named; others are counted."""
 

@@ -224,7 +224,9 @@ def rollback(
 @app.command()
 def score(
     file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, columns as ingest.table says")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="where to write the scores; default: standard output")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="file of scores: .csv, .xlsx or .parquet; default: CSV to standard output")
+    ] = None,
 ) -> None:
     """Score a file of statements with the model in charge: PD, grade, Altman zones and reasons, one row a company.
 
@@ -232,19 +234,19 @@ def score(
 
     Example: quiebra score statements.csv --out scores.csv
     """
-    from quiebra.exports import as_csv
-    from quiebra.files import write_text
+    from quiebra.exports import as_csv, by_ending
+    from quiebra.files import write_atomically
     from quiebra.scoring import score_file
     from quiebra.workspace import Workspace
 
+    written = None if out is None else by_ending(out)  # before anything is scored
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         say(line, err=True)
-    text = as_csv(scored.table)
-    if out is None:
-        say(text.removesuffix("\n"), lines=True)
+    if out is None or written is None:
+        say(as_csv(scored.table).removesuffix("\n"), lines=True)
     else:
-        write_text(out, text)
+        write_atomically(out, lambda path: path.write_bytes(written(scored.table)))
         from quiebra.words import Words
 
         say(Words().count("{n} company scored: {path}", "{n} companies scored: {path}", n=scored.table.height, path=out))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
-from quiebra.errors import WorkspaceError
+from quiebra.errors import WorkspaceError, only
 from quiebra.files import read_json, write_json
 from quiebra.panel import label, read_panel_table
 from quiebra.params import Registry
 from quiebra.registry.comparison import against, compare, ranks_worse
 from quiebra.registry.kept import Kept, keep, kept
 from quiebra.registry.retention import forget
-from quiebra.registry.state import CHAMPION, Register, read_registers, register_path, write_registers
+from quiebra.registry.state import CHAMPION, KNOWN, Register, Trained, read_registers, register_path, typed, write_registers
 from quiebra.workspace import Workspace
 
 NONE, PAST, EXPERIMENT = "none", "past", "experiment"
@@ -31,9 +32,10 @@ class InCharge:
     model_id: str
     model_sha256: str
     source: str
-    standing: str
+    standing: Literal["champion", "none", "past", "experiment"]
     as_of: str
     failed: list[str] = field(default_factory=list)
+    __pydantic_config__ = KNOWN
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,14 +46,44 @@ def charge_path(workspace: Workspace) -> Path:
 
 
 def in_charge(workspace: Workspace) -> InCharge:
-    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided, or the file is damaged."""
+    """Return the model that scores, as it was last decided. WorkspaceError where nothing was decided, the file is damaged, or the
+    register says otherwise."""
+    charge = _written(workspace)
+    if not _agrees(charge, read_registers(workspace).get(charge.source, Register())):
+        raise WorkspaceError(
+            "{path} says that model {model} scores ({standing}), and models/register.json does not: run `quiebra run`, which "
+            "decides anew by the register; where the register is the older one, restore it first",
+            path=charge_path(workspace),
+            model=charge.model_id,
+            standing=charge.standing,
+        )
+    return charge
+
+
+def _written(workspace: Workspace) -> InCharge:
+    """Return what the file says, whatever the register does."""
     path = charge_path(workspace)
     try:
-        return InCharge(**read_json(path))
-    except (ValueError, TypeError) as error:
+        charge = typed(InCharge, read_json(path))
+        dt.date.fromisoformat(charge.as_of)
+        if charge.model_sha256[:12] != charge.model_id:
+            raise ValueError("model_id is not the start of model_sha256")
+    except ValueError as error:
         raise WorkspaceError(
-            "{path} is damaged: run `quiebra run`, which writes it anew from models/register.json", path=path
+            "{path} is damaged ({why}): run `quiebra run`, which writes it anew from models/register.json", path=path, why=error
         ) from error
+    return charge
+
+
+def _agrees(charge: InCharge, register: Register) -> bool:
+    """Whether the register lets a model score so. An experiment's own model is in no register."""
+    if charge.standing == CHAMPION:
+        return charge.model_id == register.champion
+    if charge.standing == NONE:
+        return register.champion is None and charge.model_id == register.last
+    if charge.standing == PAST:
+        return charge.model_id in register.models and register.champion not in (None, charge.model_id)
+    return charge.standing == EXPERIMENT
 
 
 def decide(workspace: Workspace, options: Registry, *, experiment: bool = False) -> InCharge:
@@ -78,7 +110,7 @@ def decide(workspace: Workspace, options: Registry, *, experiment: bool = False)
             return _write(workspace, _standing(trained, source, PAST, trained.card["as_of"]))
         found = compare(champion.folder, trained.folder, _outcomes(workspace, trained))
     register = register.entered(trained.model_id, found)
-    news = {"model": trained.model_id, "failed": trained.failed}
+    news = Trained(trained.model_id, trained.failed)
     passes = options.promote == "when_gates_pass" and not trained.failed and not ranks_worse(found)
     undecided = register.champion is None or register.trained != news
     if passes and undecided and register.champion != trained.model_id:
@@ -98,8 +130,8 @@ def _outcomes(workspace: Workspace, trained: Kept) -> pl.DataFrame:
 
 def _chosen(workspace: Workspace, source: str, register: Register, as_of: str) -> InCharge:
     """Return the champion, or the model that was trained last where there is none."""
-    model_id = register.champion or (register.trained or {})["model"]
-    return _standing(kept(workspace, model_id), source, CHAMPION if register.champion else NONE, as_of)
+    folder = kept(workspace, register.champion or register.last)  # type: ignore[arg-type]
+    return _standing(folder, source, CHAMPION if register.champion else NONE, as_of)
 
 
 def _standing(folder: Kept, source: str, standing: str, as_of: str) -> InCharge:
@@ -130,11 +162,8 @@ def promote(workspace: Workspace, identifier: str, *, despite: bool = False) -> 
     registers = read_registers(workspace)
     every = {model_id: source for source, register in registers.items() for model_id in register.models}
     found = [model_id for model_id in every if model_id.startswith(identifier)]
-    if len(found) != 1:
-        count = "more than one" if found else "no"
-        known = ", ".join(every) or "none"
-        raise WorkspaceError(f"{count} model has an id starting '{identifier}'; there are: {known}")
-    (model_id,), source = found, every[found[0]]
+    model_id = only(found, identifier, "model", WorkspaceError, f"there are: {', '.join(every) or 'none'}")
+    source = every[model_id]
     register, folder = registers[source], kept(workspace, model_id)
     if folder.failed:
         raise WorkspaceError(f"model {model_id} is not promoted: {'; '.join(folder.failed)}")
@@ -168,8 +197,9 @@ def roll_back(workspace: Workspace, source: str | None = None) -> Succession:
 
 def _succeed(workspace: Workspace, registers: dict[str, Register], source: str, model_id: str) -> Succession:
     kept(workspace, model_id)  # it is there
+    now = _written(workspace) if charge_path(workspace).is_file() else None
     register = registers[source].succeeded(model_id)
     write_registers(workspace, {**registers, source: register})
-    if charge_path(workspace).is_file() and (now := in_charge(workspace)).source == source:
+    if now is not None and now.source == source:
         _write(workspace, _chosen(workspace, source, register, now.as_of))
     return Succession(source, registers[source].champion, model_id)

@@ -78,7 +78,8 @@ def _is(path: Path, hashed: str) -> bool:
 
 
 def kept(workspace: Workspace, model_id: str) -> Kept:
-    """Return a kept model by its id, or by its SHA-256. WorkspaceError where it is not in the register."""
+    """Return a kept model by its id, or by its SHA-256. WorkspaceError where it is not in the register, or its folder holds
+    another model."""
     folder = workspace.registry / model_id[:12]
     if not (folder / RECORD).is_file():
         raise WorkspaceError(
@@ -86,7 +87,33 @@ def kept(workspace: Workspace, model_id: str) -> Kept:
             "in charge",
             model=model_id[:12],
         )
+    hashed = _refuse_another(folder)
+    if model_id not in (hashed[:12], hashed):
+        raise WorkspaceError(
+            "the model {model} in models/registry has the SHA-256 {held}, not {wanted}: run `quiebra run`, which decides anew "
+            "who scores, and scores again",
+            model=folder.name,
+            held=hashed,
+            wanted=model_id,
+        )
     return Kept(folder)
+
+
+def _refuse_another(folder: Path) -> str:
+    """Return the SHA-256 of the model in a folder. WorkspaceError where the folder's record is not of the model that the folder
+    is named for."""
+    record = read_json(folder / RECORD)
+    model_id, hashed = (str(record.get(name)) for name in ("model_id", "model_sha256"))
+    if not model_id == hashed[:12] == folder.name:
+        raise WorkspaceError(
+            "the folder models/registry/{folder} holds another model, {held}: give each folder the name that its {record} "
+            "says, or restore this one; where {held} has a folder of its own too, delete this one and run `quiebra run`, "
+            "which keeps what was trained last",
+            folder=folder.name,
+            held=model_id if model_id != folder.name else hashed,
+            record=RECORD,
+        )
+    return hashed
 
 
 def keep(workspace: Workspace) -> Kept:
@@ -97,6 +124,8 @@ def keep(workspace: Workspace) -> Kept:
     hashed = model_hash(workspace.models)
     target = workspace.registry / hashed[:12]
     record = _record(workspace, hashed)
+    if (target / RECORD).is_file():
+        _refuse_another(target)  # this may be the only copy of it
     if not (target / RECORD).is_file() or read_json(target / RECORD) != record:
         _make(workspace, target, record)
     for name in VALIDATED:

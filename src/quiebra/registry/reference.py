@@ -1,5 +1,5 @@
-"""A small reference set beside each model: statements, the features made of them, and their scores. Where the code that makes
-features has changed since, a model scores only if it still gives these."""
+"""A small reference set beside each model: statements, the features made of them, and all that is published of their scores.
+Where the code between a statement and its score has changed since, a model scores only if it still gives these."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 from quiebra.features import FEATURES_BY_NAME, feature_table
+from quiebra.features.altman import SCORES
 from quiebra.features.dictionary import dictionary
 from quiebra.files import read_table, write_table
 from quiebra.models import PdModel
@@ -18,7 +19,8 @@ FOLDER = "reference"
 COMPANIES = 40
 """Companies whose statements are kept, spread evenly over the panel's ids."""
 TOLERANCE = 1e-9
-"""How far features (relative) and log-odds (absolute) may be from what was kept."""
+"""How far numbers may be from what was kept: relative, and absolute below one."""
+KEYS = ("company_id", "fiscal_year", "available_at")
 MAKES_SCORES = ("features", "models")
 """The packages that turn a statement into a score."""
 
@@ -41,9 +43,9 @@ def write_reference(folder: Path, model: PdModel, statements: pl.DataFrame, comp
 
 def _made(model: PdModel, statements: pl.DataFrame, companies: pl.DataFrame) -> pl.DataFrame:
     features = feature_table(statements, companies)
-    keys = features.select("company_id", "fiscal_year", "available_at")
-    taken = features.select(name for name in FEATURES_BY_NAME if name in used(model))
-    return pl.concat([keys, taken, model.predict(features).select("log_odds")], how="horizontal")
+    taken = (name for name in FEATURES_BY_NAME if name in used(model))
+    altman = (column for score in SCORES for column in (score, f"{score}_zone"))
+    return pl.concat([features.select(*KEYS, *taken, *altman), model.predict(features)], how="horizontal")
 
 
 def used(model: PdModel) -> set[str]:
@@ -55,28 +57,31 @@ def used(model: PdModel) -> set[str]:
 
 
 def refuse_other_features(model_id: str, folder: Path, model: PdModel, learnt_from: dict[str, str]) -> None:
-    """Raise WorkspaceError where today's code makes other features or scores of the reference set than the model learnt from.
+    """Raise WorkspaceError where today's code makes other features or scores of the reference set than the model was kept with.
 
-    learnt_from: `feature_code` when the model was kept. Where it is that of today nothing is computed.
+    learnt_from: `feature_code` when the model was kept. Where it is that of today nothing is computed. What a reference set of an
+    earlier version does not hold is not compared.
     """
     if learnt_from == feature_code():
         return
     statements, companies, expected = (read_table(folder / f"{name}.parquet") for name in ("statements", "companies", "expected"))
     now = _made(model, statements, companies)
-    names = [name for name in expected.columns if name in FEATURES_BY_NAME and _differ(expected[name], now[name])]
-    if names or _differ(expected["log_odds"], now["log_odds"]):
-        what = ", ".join(names) or "none of them alone"
+    other = [name for name in expected.columns if name not in KEYS and _differ(expected[name], now[name])]
+    if other:
+        causes = [name for name in other if name in FEATURES_BY_NAME or name in SCORES]  # from which the rest follows
         raise WorkspaceError(
-            "model {model} is not used: it learnt from features that this code makes otherwise. On its reference set these "
-            "differ: {features}. Take the change of src/quiebra/features back, or put a model in charge that was trained after "
-            "it (`quiebra models` lists them)",
+            "model {model} is not used: of its reference set this code makes other figures than it was kept with. These differ: "
+            "{figures}. Take the change of src/quiebra/features or src/quiebra/models back, or put a model in charge that was "
+            "trained after it (`quiebra models` lists them)",
             model=model_id,
-            features=what,
+            figures=", ".join(causes or other),
         )
 
 
 def _differ(before: pl.Series, now: pl.Series) -> bool:
-    """Whether two columns of numbers are not the same within `TOLERANCE`, or not missing in the same rows."""
+    """Whether two columns are not the same (numbers: within `TOLERANCE`), or not missing in the same rows."""
+    if not before.dtype.is_float():
+        return not before.equals(now, null_equal=True)
     pair = pl.DataFrame({"before": before.fill_nan(None), "now": now.fill_nan(None)})
     if (pair["before"].is_null() != pair["now"].is_null()).any():
         return True

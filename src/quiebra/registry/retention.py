@@ -11,8 +11,7 @@ from quiebra.workspace import Workspace
 
 def forget(workspace: Workspace, register: Register, most: int) -> Register:
     """Delete the oldest challengers beyond ``most``, and return the register without them. The model trained last stays."""
-    last = (register.trained or {}).get("model")
-    never = [name for name in register.models if register.status(name) == CHALLENGER and name != last]
+    never = [name for name in register.models if register.status(name) == CHALLENGER and name != register.last]
     gone = sorted(never, key=lambda name: register.models[name].version)[: max(0, len(never) - most)]
     for name in gone:
         shutil.rmtree(workspace.registry / name, ignore_errors=True)

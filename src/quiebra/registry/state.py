@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from quiebra.errors import WorkspaceError
 from quiebra.files import write_json
-from quiebra.registry.kept import Kept
+from quiebra.registry.kept import Kept, kept
 from quiebra.workspace import Workspace
 
 CHALLENGER, CHAMPION, RETIRED = "challenger", "champion", "retired"
+KNOWN = ConfigDict(extra="forbid")
+"""No names but those of the class."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model that was decided on last, and the gates that it had failed."""
+
+    model: str
+    failed: list[str]
+    __pydantic_config__ = KNOWN
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,7 @@ class Entry:
 
     version: int
     comparison: dict[str, Any] | None = None
+    __pydantic_config__ = KNOWN
 
 
 @dataclass(frozen=True)
@@ -30,8 +45,14 @@ class Register:
 
     champion: str | None = None
     former: tuple[str, ...] = ()
-    trained: dict[str, Any] | None = None
+    trained: Trained | None = None
     models: dict[str, Entry] = field(default_factory=dict)
+    __pydantic_config__ = KNOWN
+
+    @property
+    def last(self) -> str | None:
+        """The model that was trained last; None: none yet."""
+        return self.trained.model if self.trained else None
 
     def status(self, model_id: str) -> str:
         """Return champion, retired (it was champion) or challenger."""
@@ -62,18 +83,34 @@ def read_registers(workspace: Workspace) -> dict[str, Register]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))  # not `read_json`, whose remedy would forget every choice
-        return {source: _register(entry) for source, entry in content.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        registers = typed(dict[str, Register], content)
+        for source, register in registers.items():
+            _refuse_gaps(content[source], register)
+    except (ValueError, RecursionError) as error:
         raise WorkspaceError(
             "{path} is damaged ({why}): restore it, or delete it and run `quiebra run`, after which no former model is known",
             path=path,
             why=error,
         ) from error
+    return registers
 
 
-def _register(content: dict[str, Any]) -> Register:
-    models = {name: Entry(**entry) for name, entry in content["models"].items()}
-    return Register(content["champion"], tuple(content["former"]), content["trained"], models)
+def typed(kind: type[T], content: Any) -> T:
+    """Return JSON values as what they are to be. ValueError where a name is missing or unknown, or a value of another type."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+
+
+def _refuse_gaps(content: dict[str, Any], register: Register) -> None:
+    """Raise ValueError where a name is missing, or one that is or was in charge is no model of the register."""
+    if missing := [part.name for part in fields(Register) if part.name not in content]:
+        raise ValueError(f"{', '.join(missing)}: missing")
+    for model_id in (register.champion, *register.former):
+        if model_id is not None and model_id not in register.models:
+            raise ValueError(f"{model_id} is not among the models")
 
 
 def write_registers(workspace: Workspace, registers: dict[str, Register]) -> None:
@@ -87,8 +124,7 @@ def entries(workspace: Workspace) -> list[dict[str, Any]]:
     found = []
     for source, register in read_registers(workspace).items():
         for model_id, entry in register.models.items():
-            folder = Kept(workspace.registry / model_id)
-            found.append(_described(folder, source, register, entry))
+            found.append(_described(kept(workspace, model_id), source, register, entry))
     return sorted(found, key=lambda model: (-model["version"], model["source"]))
 
 
@@ -109,14 +145,14 @@ def previous(workspace: Workspace, source: str, model_id: str) -> dict[str, Any]
     others = [name for name in (register.champion, *reversed(register.former)) if name not in (None, model_id)]
     if not others:
         return None
-    folder = Kept(workspace.registry / others[0])  # type: ignore[operator]
+    folder = kept(workspace, others[0])  # type: ignore[arg-type]
     return _described(folder, source, register, register.models[folder.model_id])
 
 
 def challenger(workspace: Workspace, source: str) -> dict[str, Any] | None:
     """Return the model that was trained last where it is not the one in charge; see `entries`."""
     register = read_registers(workspace).get(source, Register())
-    last = (register.trained or {}).get("model")
+    last = register.last
     if register.champion is None or last in (None, register.champion):
         return None
-    return _described(Kept(workspace.registry / last), source, register, register.models[last])
+    return _described(kept(workspace, last), source, register, register.models[last])  # type: ignore[arg-type, index]

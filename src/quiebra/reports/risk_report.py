@@ -12,7 +12,7 @@ import polars as pl
 from quiebra import risk
 from quiebra.alerts.cases import Case, cases
 from quiebra.alerts.plain import facts
-from quiebra.alerts.wording import LEVELS, MONITORED
+from quiebra.alerts.wording import LEVELS, MONITORED, unheard
 from quiebra.errors import Said
 from quiebra.files import read_json
 from quiebra.panel.quality import warnings_of
@@ -22,6 +22,7 @@ from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
 from quiebra.risk.directions import ABOUT
 from quiebra.risk.economy import Economy
+from quiebra.risk.losses import about_left_out
 from quiebra.risk.subject import few_failures, left_out
 from quiebra.validation.monitoring import lights, not_compared
 from quiebra.words import mark
@@ -281,10 +282,13 @@ class RiskReport(Report):
     def alerts(self) -> str:
         """Alerts that are not closed, by company: how many there are, and a line for each of the first."""
         words, found = self.words, self.cases
-        if not found:
-            return words("No alert stands.")
         names = dict(self.companies.select("company_id", "name").iter_rows())
-        return standing(found, words, names, list(self.params.score.grades), self.params.report.watch_list)
+        said = (
+            standing(found, words, names, list(self.params.score.grades), self.params.report.watch_list)
+            if found
+            else words("No alert stands.")
+        )
+        return "\n\n".join([*(escaped(line) for line in unheard(self.standing, words)), said])
 
     # Stress
 
@@ -337,12 +341,13 @@ class RiskReport(Report):
     def losses_in_words(self) -> str:
         words, found = self.words, self.losses
         share = lambda amount: words.percent(amount / found["exposure"])  # noqa: E731
-        return words(
+        said = words(
             "In an average year {expected} of the exposure is lost; in the worst {rare} of years at least {var}, and in those on average "
             "{shortfall} (correlation of companies' assets {correlation}).",
             expected=share(found["expected_loss"]), rare=words.percent(1 - found["confidence"], 0), var=share(found["value_at_risk"]),
             shortfall=share(found["expected_shortfall"]), correlation=words.number(found["correlation"], 2),
         )  # fmt: skip
+        return " ".join(filter(None, [said, escaped(about_left_out(found, words))])).strip()
 
     # The model, the data, the method
 

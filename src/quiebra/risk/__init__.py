@@ -2,7 +2,7 @@
 
 from quiebra.risk.portfolio import by_group, by_year, first_sentences, movers, reasons_in_words, standing_at, watch_list
 from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
-from quiebra.risk.runs import FinishedRun, read_run
+from quiebra.risk.runs import FinishedRun, read_run, write_run
 from quiebra.risk.scoring import current_statements, score_statements, with_grades
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "standing_at",
     "watch_list",
     "with_grades",
+    "write_run",
     "yearly_migration",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 from scipy.special import ndtr, ndtri
 
 from quiebra.params import Portfolio
+from quiebra.words import Words
 
 
 def expected_loss(pd: np.ndarray, lgd: np.ndarray, exposure: np.ndarray) -> np.ndarray:
@@ -102,6 +104,29 @@ def loss_report(
         expected_loss=pl.Series(expected_loss(pd, lgd, exposure)), contribution=pl.Series(losses.contributions)
     )
     return report, shares.sort("contribution", "expected_loss", "company_id", descending=[True, True, False])
+
+
+MOST_IDS = 10
+"""Companies without a score that are named; others are counted."""
+
+
+def about_left_out(report: Mapping[str, Any], words: Words) -> str:
+    """Return in a sentence which companies of the portfolio no figure counts; empty where all have a score. report: the
+    portfolio's figures with those of `quiebra.risk.unscored.left_out`; one of an earlier version has no exposure."""
+    unknown = report["without_score"]
+    if not unknown:
+        return ""
+    more = words(" and {n} more", n=len(unknown) - MOST_IDS) if len(unknown) > MOST_IDS else ""
+    counted = {
+        "n": words.number(len(unknown)), "all": words.number(report["companies"] + len(unknown)),
+        "ids": ", ".join(unknown[:MOST_IDS]) + more,
+    }  # fmt: skip
+    if (lost := report.get("exposure_without_score")) is None:
+        return words("Companies of the portfolio without a score, which no figure counts: {n} of {all} ({ids}).", **counted)
+    return words(
+        "Companies of the portfolio without a score: {n} of {all} ({ids}); exposure of {lost} of {total} is in no figure.",
+        **counted, lost=words.number(lost, 2), total=words.number(report["exposure"] + lost, 2),
+    )  # fmt: skip
 
 
 def _rounded(value: Any) -> Any:

@@ -15,6 +15,8 @@ from quiebra.errors import TrainingError
 from quiebra.models.term import COLUMNS
 
 MIN_YEARS = 5
+WHOLE = 0.75
+"""Share of the observations of its fullest years from which on a series has a year's mean."""
 PRIOR_SPREAD = 0.5
 """Before years are seen a typical move of a series is taken to move log-odds by half a unit either way."""
 
@@ -32,16 +34,26 @@ def macro_state(macro: pl.DataFrame, dates: list[dt.date]) -> pl.DataFrame:
     return pl.concat(columns, how="horizontal")
 
 
+def yearly_means(macro: pl.DataFrame) -> pl.DataFrame:
+    """Return series, year and value, its mean over the calendar year, as last revised. A year is left out where it has fewer than
+    `WHOLE` of the observations of the series' fullest years: months of a season are no year."""
+    latest = macro.sort("series", "date", "available_at").unique(["series", "date"], keep="last", maintain_order=True)
+    value = pl.col("value")
+    years = latest.group_by("series", year=pl.col("date").dt.year()).agg(value.mean().round(9), n=value.count())
+    whole = pl.col("n") >= WHOLE * pl.col("n").max().over("series")
+    return years.filter(whole).select("series", "year", "value").sort("series", "year")
+
+
 def outcome_years(judged: pl.DataFrame, macro: pl.DataFrame, series: dict[str, str]) -> pl.DataFrame:
     """Return fiscal_year, observed, expected and one column a series: what `fit_satellite` needs.
 
     judged: out-of-time fiscal_year, pd_12m and failed. macro: the panel's. series: name → ``level``, the mean of the values dated
-    in the year that the outcomes fall in, or ``change``, that less the mean of the year before. Missing where there is none.
+    in the year that the outcomes fall in, or ``change``, that less the mean of the year before. Missing where there is none; see
+    `yearly_means`.
     """
     counts = {"observed": pl.col("failed").sum(), "expected": pl.col("pd_12m").sum().round(9)}
     years = judged.sort("company_id").group_by("fiscal_year").agg(**counts)
-    latest = macro.sort("series", "date", "available_at").unique(["series", "date"], keep="last", maintain_order=True)
-    means = latest.group_by("series", year=pl.col("date").dt.year()).agg(pl.col("value").mean().round(9)).sort("series", "year")
+    means = yearly_means(macro)
     for name, kind in series.items():
         own = means.filter(pl.col("series") == name).select("year", "value")
         before = own.select(pl.col("year") + 1, before="value")

@@ -13,26 +13,47 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 from quiebra.features import Standing
-from quiebra.files import read_json, read_table
+from quiebra.files import read_json, read_table, write_json
 from quiebra.models import PdModel
 from quiebra.panel import label, read_panel_table
-from quiebra.provenance import hash_files
+from quiebra.provenance import hash_files, sha256
 from quiebra.registry import Kept, kept
 from quiebra.risk.portfolio import by_year, reasons_in_words, standing_at
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
 KEYS = ["company_id", "fiscal_year", "available_at"]
+TABLES = ("scores.parquet", "history.parquet", "reasons.parquet", "contributions.parquet")
+"""What the score stage writes beside run.json."""
+
+
+def write_run(folder: Path, record: dict[str, Any]) -> None:
+    """Write run.json with the hashes of the tables of scores, which are in the folder already."""
+    write_json(folder / "run.json", {**record, "files": hash_files(folder / name for name in TABLES)})
 
 
 def read_run(workspace: Workspace) -> dict[str, Any]:
-    """Return run.json. WorkspaceError where the panel changed since, so that no page or table mixes two runs, or where the model
-    that scored is not kept."""
+    """Return run.json. WorkspaceError where the panel changed since or a table of scores is not the one that the run wrote, so
+    that no page or table mixes two runs, or where the model that scored is not kept."""
     run = read_json(workspace.scores / "run.json")
+    _refuse_others(workspace.scores, run)
     if run["data"]["panel"] != hash_files(workspace.panel.glob("*.parquet")):
         raise WorkspaceError("the panel changed after the scores were made: run `quiebra run` to score again")
     kept(workspace, run["model_sha256"])
     return run
+
+
+def _refuse_others(folder: Path, run: dict[str, Any]) -> None:
+    """Raise WorkspaceError where a table of scores is another than the run wrote. A run of an earlier version did not keep their
+    hashes; a missing table is told by who reads it."""
+    for name, hashed in run.get("files", {}).items():
+        path = folder / name
+        if path.is_file() and sha256(path) != hashed:
+            raise WorkspaceError(
+                "{path} is not the table that run {run} wrote: run `quiebra run` to score again, or restore it",
+                path=path,
+                run=run["run_id"],
+            )
 
 
 @dataclass(frozen=True)

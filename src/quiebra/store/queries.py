@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
-from quiebra.errors import StoreError
+from quiebra.errors import StoreError, only
 from quiebra.store.engine import reading
 from quiebra.store.tables import Model, Prediction, Run
 
@@ -48,11 +48,9 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
             .where(Run.run_id.startswith(identifier, autoescape=True) | Run.model_id.startswith(identifier, autoescape=True))
             .order_by(Run.published_at)
         ).all()
-        if len(found) != 1:
-            some = ", ".join(run.run_id for run, _ in found) or ", ".join(session.scalars(select(Run.run_id)))
-            what = "more than one run matches" if found else "no run or model with the id"
-            raise StoreError(f"{what} '{identifier}'; there are: {some}")
-        run, model = found[0]
+        known = [run.run_id for run, _ in found] or session.scalars(select(Run.run_id))
+        what = "run" if found else "run or model"
+        run, model = only(found, identifier, what, StoreError, f"there are: {', '.join(known)}")
         scores = session.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run.run_id))
         return {
             "run_id": run.run_id, "as_of": run.as_of, "source": run.source, "simulated": run.simulated,
