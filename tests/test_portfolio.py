@@ -21,7 +21,6 @@ from quiebra.risk.exposures import exposures
 from quiebra.risk.losses import about_left_out, loss_report
 from quiebra.risk.macro import Satellite, outcome_years, yearly_means
 from quiebra.risk.scenarios import scenario_scores
-from quiebra.risk.unscored import left_out
 from quiebra.words import Words
 from quiebra.workspace import Workspace
 
@@ -36,7 +35,7 @@ def held(tmp_path: Path, text: str) -> tuple[pl.DataFrame, list[str]]:
 
 def test_exposures_are_read_and_strangers_listed(tmp_path: Path) -> None:
     table, unknown = held(tmp_path, "company_id,exposure,lgd\nC,200,0.6\nA,100,\nZ,5,0.1\n")
-    assert unknown == ["Z"]
+    assert unknown["without_score"] == ["Z"]
     assert table.sort("company_id").select("company_id", "exposure", "lgd").rows() == [("A", 100.0, 0.45), ("C", 200.0, 0.6)]
     assert exposures(SCORES, PARAMS.portfolio, tmp_path)[0]["exposure"].to_list() == [1, 1, 1]
 
@@ -151,9 +150,8 @@ def test_a_scenario_of_an_unknown_series_is_refused() -> None:
 
 
 def test_companies_without_a_score_are_told_with_their_exposure(tmp_path: Path) -> None:
-    _, unknown = held(tmp_path, "company_id,exposure,lgd\nC,200,0.6\nZ,50.5,0.1\nA,100,\nY,1000,\n")
-    lost = left_out(unknown, PARAMS.portfolio.model_copy(update={"file": "mine.csv"}), tmp_path)
-    assert lost == {"without_score": ["Z", "Y"], "exposure_without_score": 1050.5}
+    _, lost = held(tmp_path, "company_id,exposure,lgd\nC,200,0.6\nZ,50.5,0.1\nA,100,\nY,1000,\n")
+    assert lost == {"without_score": ["Z", "Y"], "exposure_without_score": 1050.5, "portfolio_notes": []}
     report = {"companies": 2, "exposure": 300.0, **lost}
     words = "Companies of the portfolio without a score: 2 of 4 (Z, Y); exposure of 1,050.50 of 1,350.50 is in no figure."
     assert about_left_out(report, Words()) == words
@@ -161,7 +159,7 @@ def test_companies_without_a_score_are_told_with_their_exposure(tmp_path: Path) 
     assert about_left_out({**report, "without_score": []}, Words()) == ""
     many = {"companies": 2, "exposure": 300.0, "without_score": [f"C{n}" for n in range(12)]}  # of an earlier version
     assert about_left_out(many, Words()).endswith("which no figure counts: 12 of 14 (C0, C1, C2, C3, C4, C5, C6, C7, C8, C9 and 2 more).")
-    assert left_out([], PARAMS.portfolio, tmp_path) == {"without_score": [], "exposure_without_score": 0.0}
+    assert exposures(SCORES, PARAMS.portfolio, tmp_path)[1]["exposure_without_score"] == 0.0
 
 
 def test_the_stage_with_a_portfolio_of_ones_own(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,8 +93,9 @@ def test_exposures_use_what_stands_under_lgd_and_currency_in_capitals(tmp_path: 
     chosen = Portfolio.model_validate({**default_params()["portfolio"], "file": "data/raw/p.csv"})
     (tmp_path / "data/raw").mkdir(parents=True)
     write(tmp_path / "data/raw", "Company_ID,Exposure,LGD\nA,5,0.9\nB,6,0.8\n", "p.csv")
-    held, _ = exposures(scores, chosen, tmp_path)
+    held, beside = exposures(scores, chosen, tmp_path)
     assert held.select("exposure", "lgd").rows() == [(5.0, 0.9), (6.0, 0.8)]
+    assert "'LGD' as lgd" in beside["portfolio_notes"][0] and beside["portfolio_notes"][0].startswith("p.csv: ")
     write(tmp_path / "data/raw", "company_id,exposure,Currency\nA,5,EUR\nB,6,USD\n", "p.csv")
     with pytest.raises(SourceError, match="several currencies"):
         exposures(scores, chosen, tmp_path)

@@ -191,6 +191,7 @@ def _not_counted(workspace: Workspace) -> list[str]:
     from quiebra.risk.losses import about_left_out
 
     words, standing = Words(), workspace.alerts / "standing.json"
-    lost = about_left_out(read_json(workspace.stress / "portfolio.json"), words)
+    portfolio = read_json(workspace.stress / "portfolio.json")
+    said = [*portfolio.get("portfolio_notes", []), about_left_out(portfolio, words)]
     alerts = unheard(read_json(standing), words) if standing.is_file() else []
-    return [*([f"portfolio   {lost}"] if lost else []), *(f"alerts      {line}" for line in alerts)]
+    return [*(f"portfolio   {line}" for line in said if line), *(f"alerts      {line}" for line in alerts)]

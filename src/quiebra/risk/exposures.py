@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from quiebra.errors import SourceError
+from quiebra.errors import Said, SourceError
 from quiebra.params import Portfolio
 from quiebra.sources.amounts import one_currency
 from quiebra.sources.cells import ROW, as_text, cast, require, under_known_names
 from quiebra.sources.reading import read_file
 
 
-def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, list[str]]:
-    """Return the scores of the companies in the portfolio with exposure and lgd, and the ids in the file that have no score.
+def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return the scores of the companies in the portfolio with exposure and lgd; and, as plain JSON values, the ids in the file
+    that have no score (``without_score``), their exposure, and what was guessed in reading it (``portfolio_notes``).
 
     scores: company_id and whatever else is to be kept. ``options.file``: company_id, exposure (in one currency, any unit) and,
     if wanted, lgd (a share; missing: ``options.lgd``). Without a file every scored company has an exposure of one.
     Raises SourceError naming the first bad row: an exposure below zero, an LGD that is no share, a company twice or not named.
     """
     if options.file is None:
-        return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), []
+        everybody = {"without_score": [], "exposure_without_score": 0.0, "portfolio_notes": []}
+        return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), everybody
     path = root / options.file
     table = read_file(path, options, wanted=[("company_id", "exposure")])
     table = under_known_names(table, ("company_id", "exposure", "lgd", "currency"))
@@ -35,11 +38,15 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     frame = frame.drop(ROW).with_columns(pl.col("lgd").fill_null(options.lgd))
     if not frame["exposure"].sum():
         raise SourceError(f"{path}: all exposures are zero, so there is nothing to lose; fill them in")
-    unknown = frame.join(scores, on="company_id", how="anti")["company_id"].to_list()
+    unknown = frame.join(scores, on="company_id", how="anti", maintain_order="left")
     held = scores.join(frame, on="company_id", maintain_order="left")
     if held.is_empty():
         raise SourceError(f"{path}: none of its {frame.height} companies has a score; ids must be those of the source")
-    return held, unknown
+    return held, {
+        "without_score": unknown["company_id"].to_list(),
+        "exposure_without_score": round(float(unknown["exposure"].sum()), 9),
+        "portfolio_notes": [str(Said(note.text, {**note.values, "path": path.name})) for note in table.notes],
+    }
 
 
 def _refuse(frame: pl.DataFrame, path: Path) -> None:
