@@ -331,7 +331,7 @@ def test_messages_from_below_are_said_in_the_readers_language(tmp_path: Path) ->
     path.write_text("company_id,exposuer\nA,1\n")
     with pytest.raises(SourceError, match="did you mean 'exposuer'") as caught:
         require(read_file(path), ["company_id", "exposure"])
-    assert ES.say(caught.value.said).startswith("a firms.csv le falta(n) la(s) columna(s) 'exposure' (¿quería decir 'exposuer'?)")
+    assert ES.say(caught.value.said).startswith("a firms.csv le faltan columnas: 'exposure' (¿quería decir 'exposuer'?)")
     error = PanelError("{name}: no row can be scored. {list}", name="f", list=[Said("an amount is infinite"), "x"])
     assert str(error) == "f: no row can be scored. an amount is infinite; x"
     assert ES.say(error.said) == "f: no se puede puntuar ninguna fila. un importe es infinito; x"

@@ -238,7 +238,7 @@ def test_an_upload_with_bad_rows_scores_the_rest_and_lists_them(served: Served, 
     assert "mine.csv" in text(watched, ".q-title >> visible=true")
     assert kpi(watched, "Exposure") == "12.0"
     listed = text(watched, ".q-table:has([aria-label='Rows with a fault'])")
-    assert re.search(r"3\s+not a number", listed)
+    assert re.search(r"3\s+exposure = 'many' is not a number", listed)
     assert NASTY in listed
     with page.expect_download() as download:
         page.click("button:text-is('CSV')")

@@ -24,9 +24,10 @@ def cells(name: str) -> list[dict]:
 
 
 def written(workspace: Path) -> dict[str, str]:
-    """Path → SHA-256 of everything that stages wrote, the database among it."""
+    """Path → SHA-256 of everything that stages wrote, the database among it; what SQLite keeps beside it while a reader that was
+    ended is not yet forgotten holds nothing of its own."""
     files = [path for top in ("data", "models") for path in (workspace / top).rglob("*") if path.is_file()]
-    kept = [path for path in files if "scratch" not in path.parts and path.suffix not in (".lock", ".log")]
+    kept = [path for path in files if "scratch" not in path.parts and path.suffix not in (".lock", ".log", ".db-shm", ".db-wal")]
     return {str(path.relative_to(workspace)): sha256(path) for path in kept}
 
 
