@@ -34,6 +34,7 @@ from quiebra.dashboards.tearsheet import tear_sheet as page_to_print
 from quiebra.delivery import letters
 from quiebra.exports import as_csv, as_excel
 from quiebra.params import Params
+from quiebra.registry.comparison import against
 from quiebra.reports.risk_report import risk_report
 from quiebra.reports.tear_sheet import tear_sheet
 from quiebra.reports.validation_report import validation_report
@@ -272,3 +273,11 @@ def test_numbers_have_one_minus_sign_and_nothing_that_is_none() -> None:
         assert {en.number(bad), en.percent(bad), en.signed(bad), en.points(bad), en.significant(bad)} == {"–"}
     assert [en.significant(v) for v in (85.04, 1234.5, -0.0512, -5.1e-05, 0.999999)] == ["85", "1,230", "−0.051", "0", "1"]
     assert es.parsed("−1,5") == es.parsed("-1,5") == -1.5, "what the page writes can be typed back"
+
+
+def test_a_comparison_of_models_has_each_languages_figures() -> None:
+    gap = {"rows": 5878, "auc": -0.026, "average_precision": 0.0004, "interval": {"auc": [-0.038, 0.015]}}
+    said = against({"champion": "abc", "difference": gap})
+    assert Words("en").say(said) == "against abc on the same 5,878 rows: AUC −0.026 (−0.038 to +0.015), average precision 0.000"
+    assert Words("es").say(said).endswith("AUC −0,026 (−0,038 a +0,015), precisión media 0,000") and "5.878" in Words("es").say(said)
+    assert str(said) == "against abc on the same 5,878 rows: AUC -0.026 (-0.038 to +0.015), average precision 0.000"

@@ -43,6 +43,20 @@ class Said:
         return text.format(**{name: _plain(value) for name, value in self.values.items()}) if self.values else self.text
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A number among the values of `Said`, which each language writes in its way. signed: a positive one has its sign; nought has
+    none."""
+
+    value: float
+    decimals: int = 0
+    signed: bool = False
+
+    def __str__(self) -> str:
+        said = f"{self.value:{'+' if self.signed else ''},.{self.decimals}f}"
+        return said if any(sign in said for sign in "123456789") else said.lstrip("+-")
+
+
 class Lines(list[Said]):
     """A list of things said that stand one under the other; other lists stand in a line."""
 

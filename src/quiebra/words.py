@@ -18,7 +18,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent, parse_decimal
 
-from quiebra.errors import SEPARATORS, Said
+from quiebra.errors import SEPARATORS, Figure, Said
 
 LANGUAGES = {"en": "English", "es": "Español"}
 LOCALE = Path(__file__).parent / "locale"
@@ -81,6 +81,8 @@ class Words:
             return SEPARATORS[type(value)].join(str(self._value(part)) for part in value)
         if isinstance(value, Path):  # where it lies is nothing to a reader
             return value.name
+        if isinstance(value, Figure):
+            return (self.signed if value.signed else self.number)(value.value, value.decimals)
         return self.say(value) if isinstance(value, Said) else value
 
     def number(self, value: float | None, decimals: int = 0) -> str:

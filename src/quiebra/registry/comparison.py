@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quiebra.errors import Said
+from quiebra.errors import Figure, Said
 from quiebra.files import read_table, write_table
 from quiebra.items import ITEM_NAMES
 from quiebra.validation.judging import Resampling, judge, paired
@@ -76,7 +76,7 @@ def against(comparison: dict[str, Any]) -> Said:
     """Return a comparison with the champion in words."""
     gap, other = comparison["difference"], {"champion": comparison["champion"]}
     if gap is None and comparison.get("changed", 0) > MOST_CHANGED * comparison.get("shared", 0):
-        counts = {"changed": f"{comparison['changed']:,}", "shared": f"{comparison['shared']:,}"}
+        counts = {name: Figure(comparison[name]) for name in ("changed", "shared")}
         return Said(
             "against {champion}: not compared, since the data are others ({changed} of {shared} shared company-years hold other "
             "values)",
@@ -85,11 +85,17 @@ def against(comparison: dict[str, Any]) -> Said:
     if gap is None:
         return Said("against {champion}: they share no failure, so nothing can be said", other)
     low, high = gap["interval"]["auc"]
-    bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
-    figures = {"rows": f"{gap['rows']:,}", "auc": f"{gap['auc']:+.3f}{bounds}", "precision": f"{gap['average_precision']:+.3f}"}
+    auc: Figure | Said = _gap(gap["auc"])
+    if low is not None:
+        auc = Said("{value} ({low} to {high})", {"value": auc, "low": _gap(low), "high": _gap(high)})
+    figures = {"rows": Figure(gap["rows"]), "auc": auc, "precision": _gap(gap["average_precision"])}
     return Said(
         "against {champion} on the same {rows} rows: AUC {auc}, average precision {precision}", {**other, **figures}
     )
+
+
+def _gap(value: float) -> Figure:
+    return Figure(value, 3, signed=True)
 
 
 def waiting(challenger: dict[str, Any]) -> Said:
