@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,12 +51,12 @@ def panel(folder: Path, text: str, **changes: object) -> tuple[Panel, str]:
 @pytest.mark.parametrize(
     ("column", "name"),
     [("Revenue", "revenue"), ("Market Value", "market_value"), ("LONG-TERM DEBT", "long_term_debt"), (" ebit ", "ebit"),
-     ("Rétained_earnings", "retained_earnings")],
+     ("Rétained_earnings", "retained_earnings"), ("e\u00adbit", "ebit"), ("re\u200bvenue", "revenue")],
 )  # fmt: skip
 def test_a_column_is_read_however_its_name_is_written(tmp_path: Path, column: str, name: str) -> None:
     rows, notes = read(write(tmp_path, f"{HEAD};{column}\nA;2020;100;60;7\n"))
     assert rows[name].to_list() == [7.0]
-    assert (f"'{column.strip()}' as {name}" in notes) == (column.strip() != name)
+    assert (" as " in notes) == (re.sub("[\u00ad\u200b]", "", column).strip() != name)
 
 
 def test_needed_and_mapped_columns_are_found_however_they_are_written(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
             )
         )
     frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
-    frame = frame.filter(~pl.col(ROW).is_in(long)).select(*(name for name in names if name), ROW)
+    named = (pl.col(column).alias(name) for column, name in zip(columns, names, strict=True) if name)
+    frame = frame.filter(~pl.col(ROW).is_in(long)).select(*named, ROW)
     notes += _note_of_header(path, header if header > skipped else 0, options)
     return RawTable(path, frame, options, separator, long=tuple(long), notes=notes)
 
