@@ -19,7 +19,7 @@ from quiebra import store
 from quiebra.alerts import analysts, evaluation, states
 from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
 from quiebra.alerts.rules import ALERTS, FOUND, change, found, unknown_sectors
-from quiebra.alerts.wording import MEASURES, in_figures, overdue, said, unheard
+from quiebra.alerts.wording import MEASURES, in_figures, overdue, said, unknown_sector_sentences
 from quiebra.errors import AlertError, ParamsError
 from quiebra.params import Params, check
 from quiebra.params.operations import KINDS, Rule
@@ -183,12 +183,12 @@ def test_a_sector_that_no_company_has_is_told_by_rule_with_the_nearest() -> None
     rules = {"one": rule(sectors=["Constructon", "Mining"]), "two": rule(sectors=["Mining", "xyz"]), "all": rule()}
     unknown = unknown_sectors(rules, {"Construction", "Mining"})
     assert unknown == [{"rule": "one", "sector": "Constructon", "near": "Construction"}, {"rule": "two", "sector": "xyz", "near": None}]
-    first, second = unheard({"unknown_sectors": unknown}, Words())
+    first, second = unknown_sector_sentences({"unknown_sectors": unknown}, Words())
     assert first == (
         "Alert rule 'one': no scored company has the sector 'Constructon' (did you mean 'Construction'?), so that the rule raises nothing there."
     )
     assert "'xyz', so that" in second
-    assert unheard({}, Words()) == [], "what an earlier version wrote says nothing of sectors"
+    assert unknown_sector_sentences({}, Words()) == [], "what an earlier version wrote says nothing of sectors"
 
 
 def test_a_rule_on_a_sector_that_nobody_has_is_told_by_run_and_report(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

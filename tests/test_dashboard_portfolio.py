@@ -175,3 +175,14 @@ def test_the_template_speaks_the_names_and_units_of_params(base: Base, monkeypat
 def test_two_companies_of_one_name_keep_their_own_bars() -> None:
     table = pl.DataFrame({"company_id": ["A", "B", "C"], "name": ["Sol", "Sol", "Mar"]})
     assert portfolio.labels(table) == ["Sol (A)", "Sol (B)", "Mar"]
+
+
+def test_all_that_was_guessed_of_an_uploaded_file_is_told(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapped column that is not there, a name in capitals, and thousands that only the semicolon shows, in one file."""
+    chosen = base.params.ingest.table.model_copy(update={"columns": {"ebit": "Resultado"}})
+    params = base.params.model_copy(update={"ingest": base.params.ingest.model_copy(update={"table": chosen})})
+    monkeypatch.setitem(base.__dict__, "params", params)
+    text = b"company_id;fiscal_year;total_assets;total_liabilities;REVENUE\nA;2020;1.421;900;80\n"
+    notes = "\n".join(EN.say(note) for note in portfolio.of_upload(base, "mine.csv", text).notes)
+    assert "not there and count as missing: Resultado" in notes
+    assert "'REVENUE' as revenue" in notes and "'1.421' (column 'total_assets')" in notes

@@ -18,7 +18,7 @@ from quiebra.pipeline import result_lines
 from quiebra.reports.risk_report import risk_report
 from quiebra.risk.economy import Economy, Scenario, YearSpread
 from quiebra.risk.exposures import exposures
-from quiebra.risk.losses import about_left_out, loss_report
+from quiebra.risk.losses import loss_report, unscored_companies_sentence
 from quiebra.risk.macro import Satellite, outcome_years, yearly_means
 from quiebra.risk.scenarios import scenario_scores
 from quiebra.words import Words
@@ -154,11 +154,11 @@ def test_companies_without_a_score_are_told_with_their_exposure(tmp_path: Path) 
     assert lost == {"without_score": ["Z", "Y"], "exposure_without_score": 1050.5, "portfolio_notes": []}
     report = {"companies": 2, "exposure": 300.0, **lost}
     words = "Companies of the portfolio without a score: 2 of 4 (Z, Y); exposure of 1,050.50 of 1,350.50 is in no figure."
-    assert about_left_out(report, Words()) == words
-    assert about_left_out(report, Words("es")).endswith("una exposición de 1.050,50 de 1.350,50 no está en ninguna cifra.")
-    assert about_left_out({**report, "without_score": []}, Words()) == ""
+    assert unscored_companies_sentence(report, Words()) == words
+    assert unscored_companies_sentence(report, Words("es")).endswith("una exposición de 1.050,50 de 1.350,50 no está en ninguna cifra.")
+    assert unscored_companies_sentence({**report, "without_score": []}, Words()) == ""
     many = {"companies": 2, "exposure": 300.0, "without_score": [f"C{n}" for n in range(12)]}  # of an earlier version
-    assert about_left_out(many, Words()).endswith("which no figure counts: 12 of 14 (C0, C1, C2, C3, C4, C5, C6, C7, C8, C9 and 2 more).")
+    assert unscored_companies_sentence(many, Words()).endswith("which no figure counts: 12 of 14 (C0, C1, C2, C3, C4, C5, C6, C7, C8, C9 and 2 more).")
     assert exposures(SCORES, PARAMS.portfolio, tmp_path)[1]["exposure_without_score"] == 0.0
 
 

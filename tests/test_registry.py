@@ -18,7 +18,7 @@ from quiebra.params import Registry
 from quiebra.registry import against, entries, in_charge, kept, previous, promote, roll_back
 from quiebra.registry.charge import decide
 from quiebra.registry.comparison import VALUES, compare
-from quiebra.registry.state import Entry, Register, Trained, read_registers, write_registers
+from quiebra.registry.state import Entry, Register, TrainedModel, read_registers, write_registers
 from quiebra.workspace import Workspace
 
 BY_GATES, BY_HAND = Registry(promote="when_gates_pass", keep=3), Registry(promote="by_hand", keep=3)
@@ -203,7 +203,7 @@ def test_a_damaged_choice_is_named(workspace: Path) -> None:
 
 def test_a_damaged_register_is_named(tmp_path: Path) -> None:
     w = Workspace(tmp_path)
-    write_registers(w, {"demo": Register("a", ("b",), Trained("a", []), {"a": Entry(2), "b": Entry(1)})})
+    write_registers(w, {"demo": Register("a", ("b",), TrainedModel("a", []), {"a": Entry(2), "b": Entry(1)})})
     assert read_registers(w)["demo"].status("b") == "retired"
     good = read_json(w.models / "register.json")["demo"]
     for wrong in ({"champion": 1}, {"champion": "x"}, {"former": "b"}, {"former": ["x"]}, {"trained": "a"}, {"models": {"a": 1}},

@@ -141,7 +141,7 @@ def matching(count: int, what: str) -> str:
     return f"{count or 'no'} {what if count < 2 else what + 's'} {'has' if count < 2 else 'have'} an id starting"
 
 
-def only(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
+def single_match(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
     """Return the one thing found whose id starts so. ``kind`` of error where that is none or several, and for an id without a
     sign, which every id starts with. known: where the ids are to be seen."""
     if not identifier.strip():

@@ -45,7 +45,7 @@ def as_parquet(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def by_ending(path: Path) -> Callable[[pl.DataFrame], bytes]:
+def encoder_for(path: Path) -> Callable[[pl.DataFrame], bytes]:
     """Return what makes the bytes of a file of scores from a table, as its ending says. WorkspaceError for other endings."""
     ways: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: as_csv(table).encode(), ".xlsx": lambda table: as_excel(table, "scores"), ".parquet": as_parquet,

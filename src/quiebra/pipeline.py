@@ -187,11 +187,11 @@ def result_lines(workspace: Workspace) -> list[str]:
 
 def _not_counted(workspace: Workspace) -> list[str]:
     """Return what the portfolio's figures and the alert rules leave out although params name it."""
-    from quiebra.alerts.wording import unheard
-    from quiebra.risk.losses import about_left_out
+    from quiebra.alerts.wording import unknown_sector_sentences
+    from quiebra.risk.losses import unscored_companies_sentence
 
     words, standing = Words(), workspace.alerts / "standing.json"
     portfolio = read_json(workspace.stress / "portfolio.json")
-    said = [*portfolio.get("portfolio_notes", []), about_left_out(portfolio, words)]
-    alerts = unheard(read_json(standing), words) if standing.is_file() else []
+    said = [*portfolio.get("portfolio_notes", []), unscored_companies_sentence(portfolio, words)]
+    alerts = unknown_sector_sentences(read_json(standing), words) if standing.is_file() else []
     return [*(f"portfolio   {line}" for line in said if line), *(f"alerts      {line}" for line in alerts)]

@@ -36,7 +36,7 @@ def rules_of(options: Alerts, score: Score) -> dict[str, Rule]:
     return {name: rule.resolved(score.watch_from) for name, rule in options.rules.items()}
 
 
-def unheard_sectors(run: FinishedRun, options: Alerts) -> list[dict[str, Any]]:
+def unknown_rule_sectors(run: FinishedRun, options: Alerts) -> list[dict[str, Any]]:
     """Return the sectors that rules name and no scored company has; see `quiebra.alerts.rules.unknown_sectors`."""
     return unknown_sectors(options.rules, set(run.scores["sector"].drop_nulls()))
 

@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
-from quiebra.errors import AlertError, only
+from quiebra.errors import AlertError, single_match
 from quiebra.names import comment, person_name
 from quiebra.params.operations import Rule
 from quiebra.provenance import digest
@@ -279,7 +279,7 @@ def close(engine: Engine, identifier: str, who: str, note: str) -> str:
 
 def _one(connection: Connection, identifier: str) -> Any:
     rows = connection.execute(select(Alert.__table__).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-    row = only(rows, identifier, "alert", AlertError, LISTED)
+    row = single_match(rows, identifier, "alert", AlertError, LISTED)
     if row.state == CLOSED:
         raise AlertError(f"alert {row.alert_id} was closed on {row.closed_on} by {row.closed_by}")
     return row
@@ -301,7 +301,7 @@ def history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
     """Return what happened to an alert, oldest first: at, who, action, before, after and reason."""
     with reading(engine) as connection:
         rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-        alert = only(rows, identifier, "alert", AlertError, LISTED)
+        alert = single_match(rows, identifier, "alert", AlertError, LISTED)
         asked = select(AuditEntry.__table__).where(
             AuditEntry.subject == alert.alert_id, AuditEntry.action.startswith("alert ")
         )

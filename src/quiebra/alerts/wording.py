@@ -111,7 +111,7 @@ def decided(
     return [*grades, *places]
 
 
-def unheard(standing: Mapping[str, Any], words: Words) -> list[str]:
+def unknown_sector_sentences(standing: Mapping[str, Any], words: Words) -> list[str]:
     """Return a sentence for each sector that a rule names and no scored company has. standing: what the stage wrote; one of an
     earlier version says nothing."""
     near = mark(" (did you mean '{near}'?)")

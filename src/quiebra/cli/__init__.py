@@ -234,12 +234,12 @@ def score(
 
     Example: quiebra score statements.csv --out scores.csv
     """
-    from quiebra.exports import as_csv, by_ending
+    from quiebra.exports import as_csv, encoder_for
     from quiebra.files import write_atomically
     from quiebra.scoring import score_file
     from quiebra.workspace import Workspace
 
-    written = None if out is None else by_ending(out)  # before anything is scored
+    written = None if out is None else encoder_for(out)  # before anything is scored
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         say(line, err=True)

@@ -16,7 +16,7 @@ from quiebra.errors import PanelError, Said, SourceError
 from quiebra.exports import as_excel
 from quiebra.items import ITEM_NAMES
 from quiebra.risk.losses import loss_report
-from quiebra.sources.cells import under_known_names
+from quiebra.sources.cells import rename_to_known_names
 from quiebra.sources.reading import read_rows
 from quiebra.sources.table import KNOWN, header_names
 from quiebra.words import Words, mark
@@ -127,7 +127,7 @@ def of_path(base: Base, path: Path, progress: Callable[[float], None] = lambda s
     options = base.params.ingest.table
     raw = read_rows(path, options, wanted=[header_names(options), ("company_id", "exposure")])
     theirs = set(options.columns.values())
-    raw = under_known_names(raw, [*theirs, *(name for name in (*KNOWN, *MONEY) if name not in options.columns)])
+    raw = rename_to_known_names(raw, [*theirs, *(name for name in (*KNOWN, *MONEY) if name not in options.columns)])
     columns = raw.columns
     statements = bool({"total_assets", options.columns.get("total_assets", "total_assets")} & set(columns))
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):

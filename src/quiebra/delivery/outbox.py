@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from quiebra.errors import DeliveryError, only
+from quiebra.errors import DeliveryError, single_match
 from quiebra.names import comment, person_name
 from quiebra.provenance import digest
 from quiebra.settings import without_secrets
@@ -216,7 +216,7 @@ def decide(engine: Engine, identifier: str, who: str, *, again: bool, reason: st
         append(connection, [])
         asked = select(Message.message_id, Message.state, Message.run_id)
         rows = connection.execute(asked.where(Message.message_id.startswith(identifier, autoescape=True))).all()
-        row = only(rows, identifier, "message", DeliveryError, "`quiebra outbox list` shows them")
+        row = single_match(rows, identifier, "message", DeliveryError, "`quiebra outbox list` shows them")
         if row.state in (SENT, WRITTEN):
             raise DeliveryError(f"message {row.message_id} was {row.state} already")
         if row.state == SENDING:

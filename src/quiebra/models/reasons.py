@@ -157,7 +157,7 @@ def _in_words(found: pl.DataFrame, values: np.ndarray, table: pl.DataFrame, peer
 
 TEXTS = {"text": "en", "text_es": "es"}
 HISTORY: tuple[History, ...] = ("whole", "some", "none")
-"""By how much of it is missing."""
+"""What there is of earlier years' accounts, by the number that stands for it."""
 
 
 def _once(keyed: pl.DataFrame, keys: list[str], words: Callable[..., str]) -> pl.DataFrame:
@@ -173,10 +173,7 @@ def _first(name: str, said: float | None, language: str) -> str:
 
 
 def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.DataFrame:
-    """Return a row for each company of which something that counts is not known.
-
-    effects: of what is not known.
-    """
+    """Return a row for each company of which something that counts is not known. effects: of what is not known, else zero."""
     needed, back = _needed()
     counts = np.abs(effects[:, : len(FEATURES)]) >= LEAST
     items = (counts.astype(np.float32) @ needed.astype(np.float32) > 0) & lacking

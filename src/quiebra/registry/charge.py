@@ -9,14 +9,23 @@ from typing import Any, Literal
 
 import polars as pl
 
-from quiebra.errors import WorkspaceError, only
+from quiebra.errors import WorkspaceError, single_match
 from quiebra.files import read_json, write_json
 from quiebra.panel import label, read_panel_table
 from quiebra.params import Registry
 from quiebra.registry.comparison import against, compare, ranks_worse
 from quiebra.registry.kept import Kept, keep, kept
 from quiebra.registry.retention import forget
-from quiebra.registry.state import CHAMPION, KNOWN, Register, Trained, read_registers, register_path, typed, write_registers
+from quiebra.registry.state import (
+    CHAMPION,
+    KNOWN,
+    Register,
+    TrainedModel,
+    read_registers,
+    register_path,
+    validate_json,
+    write_registers,
+)
 from quiebra.workspace import Workspace
 
 NONE, PAST, EXPERIMENT = "none", "past", "experiment"
@@ -64,7 +73,7 @@ def _written(workspace: Workspace) -> InCharge:
     """Return what the file says, whatever the register does."""
     path = charge_path(workspace)
     try:
-        charge = typed(InCharge, read_json(path))
+        charge = validate_json(InCharge, read_json(path))
         dt.date.fromisoformat(charge.as_of)
         if charge.model_sha256[:12] != charge.model_id:
             raise ValueError("model_id is not the start of model_sha256")
@@ -110,7 +119,7 @@ def decide(workspace: Workspace, options: Registry, *, experiment: bool = False)
             return _write(workspace, _standing(trained, source, PAST, trained.card["as_of"]))
         found = compare(champion.folder, trained.folder, _outcomes(workspace, trained))
     register = register.entered(trained.model_id, found)
-    news = Trained(trained.model_id, trained.failed)
+    news = TrainedModel(trained.model_id, trained.failed)
     passes = options.promote == "when_gates_pass" and not trained.failed and not ranks_worse(found)
     undecided = register.champion is None or register.trained != news
     if passes and undecided and register.champion != trained.model_id:
@@ -162,7 +171,7 @@ def promote(workspace: Workspace, identifier: str, *, despite: bool = False) -> 
     registers = read_registers(workspace)
     every = {model_id: source for source, register in registers.items() for model_id in register.models}
     found = [model_id for model_id in every if model_id.startswith(identifier)]
-    model_id = only(found, identifier, "model", WorkspaceError, f"there are: {', '.join(every) or 'none'}")
+    model_id = single_match(found, identifier, "model", WorkspaceError, f"there are: {', '.join(every) or 'none'}")
     source = every[model_id]
     register, folder = registers[source], kept(workspace, model_id)
     if folder.failed:

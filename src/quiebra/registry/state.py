@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """The model that was decided on last, and the gates that it had failed."""
 
     model: str
@@ -45,7 +45,7 @@ class Register:
 
     champion: str | None = None
     former: tuple[str, ...] = ()
-    trained: Trained | None = None
+    trained: TrainedModel | None = None
     models: dict[str, Entry] = field(default_factory=dict)
     __pydantic_config__ = KNOWN
 
@@ -83,7 +83,7 @@ def read_registers(workspace: Workspace) -> dict[str, Register]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))  # not `read_json`, whose remedy would forget every choice
-        registers = typed(dict[str, Register], content)
+        registers = validate_json(dict[str, Register], content)
         for source, register in registers.items():
             _refuse_gaps(content[source], register)
     except (ValueError, RecursionError) as error:
@@ -95,7 +95,7 @@ def read_registers(workspace: Workspace) -> dict[str, Register]:
     return registers
 
 
-def typed(kind: type[T], content: Any) -> T:
+def validate_json(kind: type[T], content: Any) -> T:
     """Return JSON values as what they are to be. ValueError where a name is missing or unknown, or a value of another type."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)

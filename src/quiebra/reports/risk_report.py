@@ -12,7 +12,7 @@ import polars as pl
 from quiebra import risk
 from quiebra.alerts.cases import Case, cases
 from quiebra.alerts.plain import facts
-from quiebra.alerts.wording import LEVELS, MONITORED, unheard
+from quiebra.alerts.wording import LEVELS, MONITORED, unknown_sector_sentences
 from quiebra.errors import Said
 from quiebra.files import read_json
 from quiebra.panel.quality import warnings_of
@@ -22,7 +22,7 @@ from quiebra.reports.pages import Report
 from quiebra.reports.tables import escaped, interval, table
 from quiebra.risk.directions import ABOUT
 from quiebra.risk.economy import Economy
-from quiebra.risk.losses import about_left_out
+from quiebra.risk.losses import unscored_companies_sentence
 from quiebra.risk.subject import few_failures, left_out
 from quiebra.validation.monitoring import lights, not_compared
 from quiebra.words import mark
@@ -288,7 +288,7 @@ class RiskReport(Report):
             if found
             else words("No alert stands.")
         )
-        return "\n\n".join([*(escaped(line) for line in unheard(self.standing, words)), said])
+        return "\n\n".join([*(escaped(line) for line in unknown_sector_sentences(self.standing, words)), said])
 
     # Stress
 
@@ -347,7 +347,7 @@ class RiskReport(Report):
             expected=share(found["expected_loss"]), rare=words.percent(1 - found["confidence"], 0), var=share(found["value_at_risk"]),
             shortfall=share(found["expected_shortfall"]), correlation=words.number(found["correlation"], 2),
         )  # fmt: skip
-        return " ".join(filter(None, [said, escaped(about_left_out(found, words))])).strip()
+        return " ".join(filter(None, [said, escaped(unscored_companies_sentence(found, words))])).strip()
 
     # The model, the data, the method
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.errors import Said, SourceError
+from quiebra.errors import SourceError
 from quiebra.params import Portfolio
 from quiebra.sources.amounts import one_currency
-from quiebra.sources.cells import ROW, as_text, cast, require, under_known_names
+from quiebra.sources.cells import ROW, as_text, cast, rename_to_known_names, require, without_folder
 from quiebra.sources.reading import read_file
 
 
@@ -27,7 +27,7 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
         return scores.with_columns(exposure=pl.lit(1.0), lgd=pl.lit(options.lgd)), everybody
     path = root / options.file
     table = read_file(path, options, wanted=[("company_id", "exposure")])
-    table = under_known_names(table, ("company_id", "exposure", "lgd", "currency"))
+    table = rename_to_known_names(table, ("company_id", "exposure", "lgd", "currency"))
     require(table, ["company_id", "exposure"])
     one_currency(table.frame, path)
     if "lgd" not in table.columns:
@@ -45,7 +45,7 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     return held, {
         "without_score": unknown["company_id"].to_list(),
         "exposure_without_score": round(float(unknown["exposure"].sum()), 9),
-        "portfolio_notes": [str(Said(note.text, {**note.values, "path": path.name})) for note in table.notes],
+        "portfolio_notes": [str(without_folder(note)) for note in table.notes],
     }
 
 

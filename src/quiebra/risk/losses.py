@@ -110,7 +110,7 @@ MOST_IDS = 10
 """Companies without a score that are named; others are counted."""
 
 
-def about_left_out(report: Mapping[str, Any], words: Words) -> str:
+def unscored_companies_sentence(report: Mapping[str, Any], words: Words) -> str:
     """Return in a sentence which companies of the portfolio no figure counts; empty where all have a score. report: the
     portfolio's figures with those of `quiebra.risk.exposures.exposures`; one of an earlier version has no exposure."""
     unknown = report["without_score"]

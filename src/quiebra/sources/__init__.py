@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 
 from quiebra.canonical import Source
-from quiebra.errors import Said
 from quiebra.params import Ingest
 from quiebra.sources import american, demo, table
+from quiebra.sources.cells import without_folder
 from quiebra.sources.macro_files import macro_hash, read_macro
 from quiebra.workspace import Workspace
 
@@ -27,8 +26,7 @@ def load(ingest: Ingest, workspace: Workspace) -> Source:
     own = source.macro.filter(~pl.col("series").is_in(list(ingest.macro)))
     info = replace(source.info, macro_sha256=macro_hash(ingest.macro, workspace.root))
     macro, notes = read_macro(ingest.macro, workspace.root)
-    guessed = (Said(note.text, {**note.values, "path": Path(str(note.values["path"])).name}) for note in notes)
-    return replace(source, info=info, macro=pl.concat([own, macro]), warnings=(*source.warnings, *guessed))
+    return replace(source, info=info, macro=pl.concat([own, macro]), warnings=(*source.warnings, *map(without_folder, notes)))
 
 
 def _tables(ingest: Ingest, workspace: Workspace) -> Source:

@@ -36,8 +36,8 @@ class RawTable:
     """A person's table as read: cells not yet interpreted.
 
     frame: its columns under the names in the file, with `ROW`. long: rows with more cells than the header, which are not in it.
-    separator: between the cells of a CSV. epoch: the day 0 of a workbook, whose numbers may be dates. notes: what was guessed, in
-    reading the file and, once that is done, its cells.
+    separator: between the cells of a CSV. epoch: the day 0 of a workbook, whose numbers may be dates. notes: what was guessed;
+    each step of reading adds its own to the one list, so that whoever read the file has them all.
     """
 
     path: Path
@@ -56,21 +56,21 @@ class RawTable:
         return replace(self, frame=frame)
 
 
-def folded(name: str) -> str:
+def normalised_name(name: str) -> str:
     """Return a column's name without what two ways to write it differ in: case, accents, blanks, ``_`` and ``-``."""
     letters = unicodedata.normalize("NFKD", name).casefold()
     return "".join(sign for sign in letters if not (sign.isspace() or sign in "_-" or unicodedata.combining(sign)))
 
 
-def under_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
+def rename_to_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
     """Return the table with columns under the known names that theirs stand for: ``Market Value`` is ``market_value``; with a
     note. SourceError where two columns stand for one."""
     ways: dict[str, list[str]] = {}
     for column in table.columns:
-        ways.setdefault(folded(column), []).append(column)
+        ways.setdefault(normalised_name(column), []).append(column)
     renamed: dict[str, str] = {}
     for name in dict.fromkeys(known):
-        columns = ways.get(folded(name), [])
+        columns = ways.get(normalised_name(name), [])
         if len(columns) > 1:
             one, other = ([name] if name in columns else columns[:1])[0], next(c for c in columns if c != name)
             raise SourceError(
@@ -83,7 +83,13 @@ def under_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
         return table
     pairs = [Said("'{column}' as {name}", {"column": column, "name": name}) for column, name in renamed.items()]
     note = Said("{path}: columns are read under the names that they stand for: {columns}", {"path": table.path, "columns": pairs})
-    return replace(table, frame=table.frame.rename(renamed), notes=[*table.notes, note])
+    table.notes.append(note)
+    return table.with_frame(table.frame.rename(renamed))
+
+
+def without_folder(note: Said) -> Said:
+    """Return a note on a file that names it without its folder, so that what is written does not depend on where it lies."""
+    return Said(note.text, {**note.values, "path": Path(str(note.values["path"])).name})
 
 
 def require(table: RawTable, columns: Iterable[str]) -> None:
@@ -215,9 +221,9 @@ def _date_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind
         if name in text:
             column = dates.parse(name, day_first=first, date_format=table.format.date_format)
             if table.epoch:
-                column = pl.coalesce(column, dates.of_serial(pl.col(name).cast(pl.Float64, strict=False), table.epoch))
+                column = pl.coalesce(column, dates.dates_from_serials(pl.col(name).cast(pl.Float64, strict=False), table.epoch))
         elif table.epoch and frame.schema[name].is_numeric():
-            column = dates.of_serial(pl.col(name).cast(pl.Float64).fill_nan(None), table.epoch)
+            column = dates.dates_from_serials(pl.col(name).cast(pl.Float64).fill_nan(None), table.epoch)
         else:
             column = dates.of_typed(frame, name)
         readers[name] = column.cast(pl.Date).alias(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.errors import Said, SourceError
-from quiebra.sources.cells import folded
+from quiebra.sources.cells import normalised_name
 
 SEPARATORS = (",", ";", "\t", "|")
 PEEK = 12
@@ -148,16 +148,16 @@ def find_separator(text: str, wanted: tuple[frozenset[str], ...]) -> tuple[str, 
         return hint[1], _first_rows(start, hint[1])
     candidates = {separator: _first_rows(start, separator) for separator in SEPARATORS}
     for separator, rows in candidates.items():
-        if any(has_names(row, names) for row in rows for names in wanted):
+        if any(has_column_names(row, names) for row in rows for names in wanted):
             return separator, rows
     header = start.split("\n", 1)[0]
     separator = max(SEPARATORS, key=header.count)
     return separator, candidates[separator]
 
 
-def has_names(row: Sequence[str], names: Collection[str]) -> bool:
-    """Return whether a row has the names, as people write them; see `quiebra.sources.cells.folded`."""
-    return {folded(name) for name in names} <= {folded(cell) for cell in row}
+def has_column_names(row: Sequence[str], names: Collection[str]) -> bool:
+    """Return whether a row has the names, as people write them; see `quiebra.sources.cells.normalised_name`."""
+    return {normalised_name(name) for name in names} <= {normalised_name(cell) for cell in row}
 
 
 def _first_rows(text: str, separator: str) -> list[list[str]]:

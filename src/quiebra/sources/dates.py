@@ -74,7 +74,7 @@ def _date(day: pl.Expr, month: pl.Expr, year: pl.Expr) -> pl.Expr:
     return text.str.to_date("%Y-%m-%d", strict=False)
 
 
-def of_serial(column: pl.Expr, epoch: dt.date) -> pl.Expr:
+def dates_from_serials(column: pl.Expr, epoch: dt.date) -> pl.Expr:
     """Return Excel's day numbers, from ``epoch``, as dates; missing where a number is not one of `SERIAL`."""
     days = pl.when(column.is_between(*SERIAL)).then(column.floor())
     return pl.lit(epoch) + pl.duration(days=days.cast(pl.Int64, strict=False))

@@ -77,7 +77,7 @@ def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[fr
     """Return the header's place among a file's first rows."""
     if options.header_row is not None:
         return options.header_row - 1
-    fits = [any(csv_text.has_names(row, names) for names in wanted) for row in rows[:10]]
+    fits = [any(csv_text.has_column_names(row, names) for names in wanted) for row in rows[:10]]
     return fits.index(True) if sum(fits) == 1 else 0
 
 
@@ -93,7 +93,7 @@ def _names(
     for place, name in enumerate(names, 1):
         if not name:
             if used[place - 1]:
-                if wanted and not any(csv_text.has_names(cells, some) for some in wanted):
+                if wanted and not any(csv_text.has_column_names(cells, some) for some in wanted):
                     raise SourceError(
                         "{path}: none of its first ten rows has the columns {columns}: map yours in ingest.table.columns, or "
                         "say in header_row which row has the names",

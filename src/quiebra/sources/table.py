@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +15,7 @@ from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
 from quiebra.provenance import sha256
 from quiebra.sources.amounts import about_units, with_currency
-from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, require, under_known_names
+from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, rename_to_known_names, require, without_folder
 from quiebra.sources.events import events_of
 from quiebra.sources.reading import read_file
 
@@ -42,7 +41,7 @@ def load(path: Path, options: Table) -> Source:
     latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
     first, last = _span(statements, path)
-    guessed = (Said(note.text, {**note.values, "path": path.name}) for note in notes)
+    guessed = map(without_folder, notes)
     info = SourceInfo(
         source="table", title=path.stem, simulated=False, currency=options.currency,
         first_label_year=first,
@@ -105,13 +104,13 @@ def named(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
         close = closest(unknown[0], KNOWN)
         near = Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
-    table = under_known_names(table, [*options.columns.values(), *(name for name in KNOWN if name not in options.columns)])
+    table = rename_to_known_names(table, [*options.columns.values(), *(name for name in KNOWN if name not in options.columns)])
     mapped = {our: their for our, their in options.columns.items() if whole or our in REQUIRED or their in table.columns}
     require(table, mapped.values())
     if absent := [their for our, their in options.columns.items() if our not in mapped]:
         note = Said("{path}: columns that params map are not there and count as missing: {columns}",
                     {"path": table.path, "columns": ", ".join(absent)})  # fmt: skip
-        table = replace(table, notes=[*table.notes, note])
+        table.notes.append(note)
     theirs = set(mapped.values())
     frame = table.frame.select(
         *(pl.col(their).alias(our) for our, their in mapped.items()),

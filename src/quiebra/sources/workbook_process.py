@@ -128,7 +128,7 @@ def read(request: dict) -> dict:
     if height * width > request["cells"]:
         raise Refused("far", row=height, column=width)
     rows = sheet.to_python(skip_empty_area=False)
-    errors, uncalculated = find_marked(path, sheet.name) if any(parts.values()) else ([], [])
+    errors, uncalculated = find_error_and_formula_cells(path, sheet.name) if any(parts.values()) else ([], [])
     merged = [[*first, *last] for first, last in sheet.merged_cell_ranges or []][:10_000]
     write_columns(rows, width, request["folder"])
     return {
@@ -186,7 +186,7 @@ def _counts_from_1904(path: str) -> bool:
     return False
 
 
-def find_marked(path: str, sheet: str) -> tuple[list[list], list[list]]:
+def find_error_and_formula_cells(path: str, sheet: str) -> tuple[list[list], list[list]]:
     """Return row, column (from 0) and text of a sheet's error cells in an .xlsx file, and row and column of its formulas without
     a result: the parser makes empty cells of both."""
     with zipfile.ZipFile(path) as archive:

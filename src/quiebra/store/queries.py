@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
-from quiebra.errors import StoreError, only
+from quiebra.errors import StoreError, single_match
 from quiebra.store.engine import reading
 from quiebra.store.tables import Model, Prediction, Run
 
@@ -50,7 +50,7 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
         ).all()
         known = [run.run_id for run, _ in found] or session.scalars(select(Run.run_id))
         what = "run" if found else "run or model"
-        run, model = only(found, identifier, what, StoreError, f"there are: {', '.join(known)}")
+        run, model = single_match(found, identifier, what, StoreError, f"there are: {', '.join(known)}")
         scores = session.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run.run_id))
         return {
             "run_id": run.run_id, "as_of": run.as_of, "source": run.source, "simulated": run.simulated,
