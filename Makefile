@@ -2,13 +2,15 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lab dashboards bench clean
+.PHONY: help setup run test test-fast coverage lab dashboards bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: no '$(PYTHON)' found; say make PYTHON=/path/to/python3.11"; exit 1; }
@@ -23,8 +25,16 @@ setup: $(VENV)/.installed ## install everything into .venv
 run: setup ## run all stages on what params.yaml names, and end with the result and the report's path
 	@quiebra run
 
-test: setup ## run every test
-	@python -m pytest -n 2 --dist worksteal
+test: setup ## run every test and gate
+	@python -m pytest -n $(WORKERS) --dist worksteal
+
+test-fast: setup ## run the tests of the inner loop: no browser, no whole run
+	@python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+coverage: setup ## measure which branches the tests reach: build/coverage has the pages
+	@coverage erase
+	@python -m coverage run -m pytest -n $(WORKERS) --dist worksteal
+	@coverage combine --quiet && coverage html --quiet && coverage report
 
 lab: setup ## open JupyterLab
 	@PYTHONPATH=$(CURDIR)/src jupyter lab

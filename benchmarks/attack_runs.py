@@ -26,7 +26,7 @@ from typing import Any
 from attacked import FAULTS, Attempt, Target, change, count, finished_stages, target_in
 from conftest import SMALL, environment, new_workspace, postgres_server
 
-from quiebra.files import write_json
+from quiebra.io.files import write_json
 
 RESULTS = Path(__file__).resolve().parent / "results" / "attack.json"
 LONGEST = 900.0

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from servers import Postbox, Receiver, mail_server, web_server
 from sqlalchemy import Connection, Engine, text
 
 from quiebra import store
-from quiebra.files import read_json, read_table
+from quiebra.io.files import read_json, read_table
 
 FAULTS = ("lost", "doubled", "blocked", "run twice", "left over", "owner not told")
 
@@ -68,17 +68,25 @@ def prepare(root: Path, url: str, temporary: Path, mail: str, port: int, *, ligh
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     content["schedule"]["stale_days"] = None
     content["delivery"] |= {
-        "owner": "boss@example.com", "dashboards": "https://risk.example.com/",
+        "owner": "boss@example.com",
+        "dashboards": "https://risk.example.com/",
         "recipients": [{"address": f"reader{n}@example.com"} for n in range(6)],
-        "channels": {"desk": {"kind": "mail", "digest_above": 1, "recipients": ["desk@example.com"]},
-                     "hook": {"kind": "webhook", "digest_above": 1}},
-    }  # fmt: skip
+        "channels": {
+            "desk": {"kind": "mail", "digest_above": 1, "recipients": ["desk@example.com"]},
+            "hook": {"kind": "webhook", "digest_above": 1},
+        },
+    }
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     env = environment(
-        QUIEBRA_DATABASE_URL=url, QUIEBRA_SMTP_URL=mail, QUIEBRA_CHANNEL_HOOK=f"json://127.0.0.1:{port}/hook",
-        TMPDIR=str(temporary), DVC_SITE_CACHE_DIR=str(temporary.parent / "dvc"), OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive",
+        QUIEBRA_DATABASE_URL=url,
+        QUIEBRA_SMTP_URL=mail,
+        QUIEBRA_CHANNEL_HOOK=f"json://127.0.0.1:{port}/hook",
+        TMPDIR=str(temporary),
+        DVC_SITE_CACHE_DIR=str(temporary.parent / "dvc"),
+        OMP_NUM_THREADS="1",
+        OMP_WAIT_POLICY="passive",
         QUIEBRA_USER="attack",
-    )  # fmt: skip
+    )
     return Target(root, url, temporary, Postbox(), Receiver(), env, light, random.Random(seed))
 
 
@@ -149,7 +157,7 @@ def count(target: Target) -> None:
         _count_rows(target, connection, run)
     if store.current_run(engine) != run:
         target.fault("lost", "the run that the database shows is not the files'")
-    if faults := store.verify(engine).faults:
+    if faults := store.verify_chain(engine).faults:
         target.fault("lost", f"audit chain: {faults}")
     engine.dispose()
     for path in sorted(left_over(target) - target.clean):
@@ -192,16 +200,21 @@ def _count_rows(target: Target, connection: Connection, run: str) -> None:
         target.fault("doubled", "an alert")
     if one("SELECT COUNT(*) FROM alertas") == 0:
         target.fault("lost", "every alert")
+    _count_entries(target, one)
+    if one("SELECT COUNT(*) FROM ciclos WHERE state = 'running'"):
+        target.fault("left over", "a cycle that is still running")
+    if one("SELECT COUNT(*) FROM turnos WHERE holder IS NOT NULL"):
+        target.fault("left over", "a lease")
+
+
+def _count_entries(target: Target, one: Callable[[str], int]) -> None:
+    """What was done is in the audit table, and once. one: gives the number that a query asks for."""
     for action in ("run published", "message sent", "cycle done"):
         if again := one(f"SELECT COUNT(*) - COUNT(DISTINCT subject) FROM auditoria WHERE action = '{action}'"):
             target.fault("doubled", f"{again} audit entries '{action}'")
     for action, table in (("run published", "ejecuciones"), ("message sent", "bandeja_salida WHERE state = 'sent'")):
         if one(f"SELECT COUNT(*) FROM {table}") > one(f"SELECT COUNT(*) FROM auditoria WHERE action = '{action}'"):
             target.fault("lost", f"an audit entry '{action}'")
-    if one("SELECT COUNT(*) FROM ciclos WHERE state = 'running'"):
-        target.fault("left over", "a cycle that is still running")
-    if one("SELECT COUNT(*) FROM turnos WHERE holder IS NOT NULL"):
-        target.fault("left over", "a lease")
 
 
 def left_over(target: Target) -> set[str]:

@@ -22,7 +22,7 @@ def main(count: int) -> int:
     from test_bad_tables import judge_table
 
     from quiebra.errors import ParamsError
-    from quiebra.params import check
+    from quiebra.params import validate_params
 
     ends: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -31,7 +31,7 @@ def main(count: int) -> int:
     content = default_params()
     for seed in range(count - int(0.7 * count)):
         try:
-            check(damaged_params(content, random.Random(seed)))
+            validate_params(damaged_params(content, random.Random(seed)))
             ends["params used"] += 1
         except ParamsError:
             ends["params refused"] += 1

@@ -26,11 +26,11 @@ from browser import CHROMIUM, FLAGS, Served, browsing, leave, serving
 from conftest import command, new_workspace
 from jupyter_client.manager import AsyncKernelManager
 
-from quiebra.dashboards import portfolio
-from quiebra.dashboards.base import Base
-from quiebra.dashboards.kernels import preload
-from quiebra.files import read_json, write_json
-from quiebra.risk.shocks import KEYS
+from quiebra.dashboards.server.kernels import start_kernel_factory
+from quiebra.io.files import read_json, write_json
+from quiebra.items import VERSION_KEYS
+from quiebra.services import portfolio
+from quiebra.services.finished_run import FinishedRunView
 from quiebra.workspace import Workspace
 
 RESULTS = Path(__file__).resolve().parent / "results" / "dashboards.json"
@@ -88,8 +88,11 @@ def answers(page: Any, selector: str, act: str, values: list[str]) -> dict[str, 
 
 def spread(times: list[float]) -> dict[str, float]:
     ordered = sorted(times)
-    return {"median": statistics.median(times), "p95": ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
-        "changes": len(times)}
+    return {
+        "median": statistics.median(times),
+        "p95": ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
+        "changes": len(times),
+    }
 
 
 def proportional_memory(server: Served) -> tuple[float, int]:
@@ -169,21 +172,21 @@ def kernel_start(provisioner: str, folder: Path) -> float:
     from jupyter_client.provisioning import KernelProvisionerFactory
 
     KernelProvisionerFactory.instance().default_provisioner_name = provisioner
-    preload()
+    start_kernel_factory()
     return statistics.median([asyncio.run(once()) for _ in range(4)][1:])
 
 
-def upload(base: Base) -> float:
+def upload(base: FinishedRunView) -> float:
     """Return the seconds to score a file of 100,000 companies' statements."""
     import polars as pl
 
-    import quiebra.dashboards.preloaded  # noqa: F401  # as every page's kernel has
+    import quiebra.dashboards.server.preloaded  # noqa: F401  # as every page's kernel has
 
-    latest = base.statements.join(base.scores.select(KEYS), on=KEYS, how="semi").drop("currency", "source")
+    latest = base.statements.join(base.scores.select(VERSION_KEYS), on=VERSION_KEYS, how="semi").drop("currency", "source")
     copies = [latest.with_columns(company_id=pl.col("company_id") + f"-{n}") for n in range(100_000 // latest.height + 1)]
     content = pl.concat(copies).head(100_000).write_csv().encode()
     start = time.perf_counter()
-    held = portfolio.of_upload(base, "many.csv", content)
+    held = portfolio.uploaded_portfolio(base, "many.csv", content)
     assert held.table.height == 100_000
     return time.perf_counter() - start
 
@@ -202,9 +205,10 @@ def measure(workspace: Workspace) -> dict[str, Any]:
                 warm.append(first_figure(open_page, server, page))
                 time.sleep(REFILL)
             found["warm"] = {
-                "first figure, median": statistics.median(f for f, _ in warm), "first figure, worst": max(f for f, _ in warm),
+                "first figure, median": statistics.median(f for f, _ in warm),
+                "first figure, worst": max(f for f, _ in warm),
                 "widgets, median": statistics.median(w for _, w in warm),
-            }  # fmt: skip
+            }
             os.utime(workspace.root / "params.yaml")  # as when somebody has decided something: no kernel is warm any more
             found["cold"]["first figure after a decision"] = first_figure(open_page, server, "company")[0]
             while proportional_memory(server)[1] < processes:  # until every page has warm kernels again
@@ -218,14 +222,15 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             found["answers, ms"] = {
                 "economy": answers(stress, f"#{sliders[0]}", "key", ["PageUp", "PageUp", "PageDown"] * 8),
                 "shock to firms": answers(stress, f"#{sliders[1]}", "key", ["PageDown", "PageDown", "PageUp"] * 8),
-            }  # fmt: skip
+            }
             leave(opened)
             opened = open_page(server.url("company"))
             typed = opened.page
             typed.click("text=Type in a statement")
             typed.wait_for_function("document.querySelector('.q-live h1')?.textContent.includes('typed in')")
-            typed.locator(".q-form .widget-vbox",
-                has_text="Net income").locator("input").first.evaluate("node => { node.id = 'income'; }")
+            typed.locator(".q-form .widget-vbox", has_text="Net income").locator("input").first.evaluate(
+                "node => { node.id = 'income'; }"
+            )
             income = float(typed.input_value("#income"))
             assets = float(typed.locator(".q-form .widget-vbox", has_text="Total assets").locator("input").first.input_value())
             values = [str(round(income - assets * (n % 4) / 4, 3)) for n in range(1, 25)]
@@ -237,9 +242,11 @@ def measure(workspace: Workspace) -> dict[str, Any]:
             time.sleep(REFILL)
             after, more = proportional_memory(server)
             found["memory, MB"] = {
-                "server and warm pool": before, "processes": processes, "each open page": (after - before) / len(pages),
+                "server and warm pool": before,
+                "processes": processes,
+                "each open page": (after - before) / len(pages),
                 "processes with pages": more,
-            }  # fmt: skip
+            }
             for watched in pages:
                 leave(watched)
     with serving(workspace.root, env, "--no-token") as server:
@@ -250,7 +257,7 @@ def measure(workspace: Workspace) -> dict[str, Any]:
         found["ten readers at once, s"]["with ten browsers on the same cores"] = ten_browsers(server)
     fork, usual = kernel_start("quiebra-fork", workspace.root), kernel_start("local-provisioner", workspace.root)
     found["kernel to figures, s"] = {"forked": fork, "usual": usual, "ratio": usual / fork}
-    found["100,000 companies uploaded, s"] = upload(Base(workspace))
+    found["100,000 companies uploaded, s"] = upload(FinishedRunView(workspace))
     return found
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from conftest import command
 
-from quiebra.files import read_json, read_table, write_json
+from quiebra.io.files import read_json, read_table, write_json
 from quiebra.workspace import Workspace
 
 RESULTS = Path(__file__).resolve().parent / "results" / "operations.json"
@@ -41,13 +41,15 @@ def measure(workspace: Workspace) -> dict[str, Any]:
     judged = read_json(workspace.alerts / "back_test.json")
     return {
         "seconds": {
-            "risk report": seconds(workspace, "report"), "validation report": seconds(workspace, "report", "validation"),
-            "one tear sheet": alone, f"each of {BATCH} tear sheets": batch / BATCH,
+            "risk report": seconds(workspace, "report"),
+            "validation report": seconds(workspace, "report", "validation"),
+            "one tear sheet": alone,
+            f"each of {BATCH} tear sheets": batch / BATCH,
             "alerts and their back-test": seconds(workspace, "run", "alerts"),
         },
         "ratios": {"a sheet alone over one of a batch": alone / (batch / BATCH)},
         "alerts": {"years": judged["years"], "budgets": [{name: b[name] for name in shown} for b in judged["budgets"]]},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -17,14 +17,14 @@ import polars as pl
 from quality import benchmark_table, other_ways, walked
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from quiebra.features import Standing, feature_table
-from quiebra.files import read_json, write_json
+from quiebra.features import PeerRanks, feature_table
+from quiebra.io.files import read_json, write_json
 from quiebra.models import reasons
-from quiebra.panel import Panel, build, label
-from quiebra.params import Params, load
+from quiebra.panel import Panel, build_panel, label_outcomes
+from quiebra.params import Params, load_params
 from quiebra.sources import american, demo
-from quiebra.validation.metrics import Judged
-from quiebra.validation.report import validation_report, years_to_judge
+from quiebra.validation.figures import validation_report, years_to_judge
+from quiebra.validation.metrics import RankedOutcomes
 from quiebra.workspace import Workspace
 
 JUDGED = ("walk_forward", "model_alone", "altman_alone", "blend_minus_altman")
@@ -41,35 +41,40 @@ def measure(panel: Panel, params: Params) -> dict[str, Any]:
     """Return seconds by step, ratios between ways of doing the same, and quality out of time against Altman."""
     features, feature_seconds = timed(lambda: feature_table(panel.statements, panel.companies))
     chain, chain_seconds = timed(lambda: walked(panel, features, params))
-    labels = label(panel.statements, panel.events, window_months=params.labels.window_months)
+    labels = label_outcomes(panel.statements, panel.events, window_months=params.labels.window_months)
     years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
     quality, validation_seconds = timed(
         lambda: validation_report(chain.history, labels, years, params.validate_, params.run.seed)
     )
     latest = features.filter(pl.col("fiscal_year") == years[-1])
-    _, reason_seconds = timed(lambda: reasons(chain.model, latest, params.score.reasons, Standing(latest), panel.statements))
+    _, reason_seconds = timed(lambda: reasons(chain.model, latest, params.score.reasons, PeerRanks(latest), panel.statements))
     several = pl.concat([latest] * max(1, 20_000 // latest.height))
     _, explained_seconds = timed(lambda: chain.model.explain(several))
     judged = chain.history.filter(pl.col("fiscal_year").is_in(years)).join(labels, on=["company_id", "fiscal_year"])
     return {
         "statements": panel.statements.height,
         "seconds": {
-            "features": feature_seconds, "chain of yearly models": chain_seconds, "validation": validation_seconds,
+            "features": feature_seconds,
+            "chain of yearly models": chain_seconds,
+            "validation": validation_seconds,
             "reasons per 1000": 1000 * reason_seconds / max(latest.height, 1),
             "explanations per 10,000 rows": 10_000 * explained_seconds / several.height,
         },
         "ratios": {"resample: scikit-learn over ours": resample_ratio(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy())},
         "quality": {name: _short(quality[name]) for name in JUDGED},
-        **({"table": benchmark_table(panel, features, chain, params), "other ways": other_ways(panel, features, chain, params)}
-           if panel.info.source == "american" else {}),
-    }  # fmt: skip
+        **(
+            {"table": benchmark_table(panel, features, chain, params), "other ways": other_ways(panel, features, chain, params)}
+            if panel.info.source == "american"
+            else {}
+        ),
+    }
 
 
 def resample_ratio(failed: np.ndarray, pd: np.ndarray, times: int = 20) -> float:
     """Return how many times longer scikit-learn takes for the weighted figures of one resample."""
     rng = np.random.default_rng(0)
     weights = [rng.integers(0, 3, len(pd)).astype(float) for _ in range(times)]
-    ranked = Judged.rank(failed, pd)
+    ranked = RankedOutcomes.rank(failed, pd)
     _, ours = timed(lambda: [ranked.figures(w) for w in weights])
     library = (roc_auc_score, average_precision_score, brier_score_loss)
     _, theirs = timed(lambda: [f(failed, pd, sample_weight=w) for w in weights for f in library])
@@ -82,11 +87,11 @@ def _short(figures: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     workspace = Workspace.find()
-    params = load(workspace)
+    params = load_params(workspace)
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else workspace.root / params.ingest.american.path
-    panels = {"demo": build(demo.load(params.ingest.demo))}
+    panels = {"demo": build_panel(demo.load(params.ingest.demo))}
     if path.is_file():
-        panels["american"] = build(american.load(path))
+        panels["american"] = build_panel(american.load(path))
     results = {name: measure(panel, params) for name, panel in panels.items()}
     for name, found in results.items():
         print(f"\n{name}: {found['statements']:,} statements")

@@ -20,17 +20,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from browser import browsing, serving
 from PIL import Image
 
-from quiebra.dashboards.page import PAGES
-from quiebra.delivery.letters import report_letters
-from quiebra.files import read_table
-from quiebra.params import load
+from quiebra.dashboards.pages.base import PAGE_TITLES
+from quiebra.delivery.message_texts import report_messages
+from quiebra.io.files import read_table
+from quiebra.params import load_params
 from quiebra.params.operations import Recipient
-from quiebra.stages import run_stage
-from quiebra.tear_sheets import tear_sheets
+from quiebra.pipeline.stages import run_stage
+from quiebra.services.tear_sheets import write_tear_sheets
 from quiebra.workspace import Workspace
 
 DOCS = Path(__file__).parent
-SHOTS = dict.fromkeys(PAGES, ("en", "light", 1280)) | {"empresa": ("es", "dark", 1280), "resumen-movil": ("es", "light", 400)}
+SHOTS = dict.fromkeys(PAGE_TITLES, ("en", "light", 1280)) | {
+    "empresa": ("es", "dark", 1280),
+    "resumen-movil": ("es", "light", 400),
+}
 """Picture → language, theme and width; the six pages, and two that show the rest of it."""
 PAGE_OF = {"empresa": "company", "resumen-movil": "executive"}
 
@@ -52,10 +55,10 @@ def dashboards(workspace: Workspace, visit: Callable[..., object]) -> None:
 def mail(workspace: Workspace, visit: Callable[..., object]) -> None:
     """The mail in Spanish, as a mail client shows it."""
     run_stage(workspace, "report", lang="es")
-    params = load(workspace)
+    params = load_params(workspace)
     someone = [Recipient(address="ana@example.com", lang="es")]
     delivery = params.delivery.model_copy(update={"recipients": someone, "dashboards": "https://risk.example.com"})
-    (letter,) = report_letters(workspace, params.model_copy(update={"delivery": delivery}))
+    (letter,) = report_messages(workspace, params.model_copy(update={"delivery": delivery}))
     message = message_from_bytes(letter.body, policy=default)
     picture = next(part for part in message.walk() if part.get_content_type() == "image/png").get_content()
     body = message.get_body(("html",)).get_content()
@@ -83,7 +86,7 @@ def main() -> None:
     workspace = Workspace.find(sys.argv[1] if len(sys.argv) > 1 else None)
     riskiest = read_table(workspace.scores / "scores.parquet").sort("pd_12m", "company_id", descending=True)["company_id"][0]
     spread(workspace.build / "risk_report.pdf", DOCS / "report.png")
-    for sheet in tear_sheets(workspace, [riskiest]):
+    for sheet in write_tear_sheets(workspace, [riskiest]):
         spread(sheet.pdf, DOCS / "tear-sheet.png")
     with browsing() as visit:
         mail(workspace, visit)

@@ -15,13 +15,89 @@ from typing import Any
 import openpyxl
 import polars as pl
 
-COLUMNS = ["company_id", "fiscal_year", "total_assets", "total_liabilities", "revenue", "cost_of_goods_sold", "gross_profit", "ebit",
-           "period_end", "available_at", "event_date", "name", "sector"]  # fmt: skip
-CELLS = ["", " ", "NA", "n.d.", "#N/D", "1.421", "1,421", "1.234.567,8", "12,5", "-0", "1e999", "-inf", "nan", "1e-320", "9" * 400, "0x10", "١٢٣",
-         "31/12/2020", "12/31/2020", "9999-12-31", "0001-01-01", "2020-02-30", "2020-12-31T23:59:59+14:00", "44196", "true", "=1+1", "'=cmd",
-         "<script>alert(1)</script>", "{0}", "{path}", "\u202e", "\x1b[2J", "\ufeff", "a" * 5000, "\U0001f4a5", "a\nb", '"', "''", "−5", "(5)", "5-",
-         "1 000", "%s", "-1", "0", "2147483648", "1900", "2201", "None", "null"]  # fmt: skip
-NAMES = ["", " ", "total_assets", "Total_Assets", "(row)", "(column 1)", "rule", "row", "event", "exposure", "lgd", "\x00", "x" * 300, "currency"]
+COLUMNS = [
+    "company_id",
+    "fiscal_year",
+    "total_assets",
+    "total_liabilities",
+    "revenue",
+    "cost_of_goods_sold",
+    "gross_profit",
+    "ebit",
+    "period_end",
+    "available_at",
+    "event_date",
+    "name",
+    "sector",
+]
+CELLS = [
+    "",
+    " ",
+    "NA",
+    "n.d.",
+    "#N/D",
+    "1.421",
+    "1,421",
+    "1.234.567,8",
+    "12,5",
+    "-0",
+    "1e999",
+    "-inf",
+    "nan",
+    "1e-320",
+    "9" * 400,
+    "0x10",
+    "١٢٣",
+    "31/12/2020",
+    "12/31/2020",
+    "9999-12-31",
+    "0001-01-01",
+    "2020-02-30",
+    "2020-12-31T23:59:59+14:00",
+    "44196",
+    "true",
+    "=1+1",
+    "'=cmd",
+    "<script>alert(1)</script>",
+    "{0}",
+    "{path}",
+    "\u202e",
+    "\x1b[2J",
+    "\ufeff",
+    "a" * 5000,
+    "\U0001f4a5",
+    "a\nb",
+    '"',
+    "''",
+    "−5",
+    "(5)",
+    "5-",
+    "1 000",
+    "%s",
+    "-1",
+    "0",
+    "2147483648",
+    "1900",
+    "2201",
+    "None",
+    "null",
+]
+NAMES = [
+    "",
+    " ",
+    "total_assets",
+    "Total_Assets",
+    "(row)",
+    "(column 1)",
+    "rule",
+    "row",
+    "event",
+    "exposure",
+    "lgd",
+    "\x00",
+    "x" * 300,
+    "currency",
+]
 
 
 @dataclass
@@ -39,8 +115,23 @@ def good(chance: random.Random) -> Bad:
         for year in range(2018, 2018 + chance.randint(1, 4)):
             assets = round(chance.uniform(1, 5000), 3)
             sales = round(assets * chance.uniform(0.2, 2), 3)
-            rows.append([f"C{company}", year, assets, round(assets * chance.random(), 3), sales, round(sales * 0.6, 3), round(sales * 0.4, 3),
-                         round(assets * chance.uniform(-0.2, 0.2), 3), f"{year}-12-31", f"{year + 1}-05-01", "", f"Firm {company}", "C"])  # fmt: skip
+            rows.append(
+                [
+                    f"C{company}",
+                    year,
+                    assets,
+                    round(assets * chance.random(), 3),
+                    sales,
+                    round(sales * 0.6, 3),
+                    round(sales * 0.4, 3),
+                    round(assets * chance.uniform(-0.2, 0.2), 3),
+                    f"{year}-12-31",
+                    f"{year + 1}-05-01",
+                    "",
+                    f"Firm {company}",
+                    "C",
+                ]
+            )
     return Bad(list(COLUMNS), rows, [])
 
 
@@ -64,8 +155,11 @@ def _row(table: Bad, chance: random.Random) -> None:
     place = chance.randrange(len(table.rows))
     row = table.rows[place]
     table.rows[place : place + 1] = {
-        "long": [[*row, "x", "y"]], "short": [row[: chance.randint(1, 9)]], "empty": [[""] * len(row), row], "again": [row, list(row)],
-    }[kind]  # fmt: skip
+        "long": [[*row, "x", "y"]],
+        "short": [row[: chance.randint(1, 9)]],
+        "empty": [[""] * len(row), row],
+        "again": [row, list(row)],
+    }[kind]
 
 
 def _order(table: Bad, chance: random.Random) -> None:
@@ -95,10 +189,12 @@ def damaged(chance: random.Random) -> Bad:
 def write(table: Bad, folder: Path, chance: random.Random) -> Path:
     """Write a table in one of seven kinds of file, some of them with damaged bytes."""
     kind = chance.choice(["comma", "semicolon", "tab", "gz", "xlsx", "parquet", "bytes"])
-    path = folder / f"{kind}.{ {'gz': 'csv.gz', 'xlsx': 'xlsx', 'parquet': 'parquet'}.get(kind, 'csv')}"
+    path = folder / f"{kind}.{ {'gz': 'csv.gz', 'xlsx': 'xlsx', 'parquet': 'parquet'}.get(kind, 'csv') }"
     if kind == "parquet":
         width = len(table.header)
-        columns = {name or f"c{i}": [str(row[i]) if i < len(row) else None for row in table.rows] for i, name in enumerate(table.header)}
+        columns = {
+            name or f"c{i}": [str(row[i]) if i < len(row) else None for row in table.rows] for i, name in enumerate(table.header)
+        }
         typed = {name: pl.Series(cells, dtype=pl.String) for name, cells in columns.items()}
         frame = pl.DataFrame(typed)
         for name in chance.sample(list(typed), min(4, width)):
@@ -124,7 +220,26 @@ def write(table: Bad, folder: Path, chance: random.Random) -> Path:
     return path
 
 
-VALUES = [None, "", "x", -1, 0, 1e999, float("nan"), 10**400, True, [], {}, [1], {"a": 1}, "2025-13-45", "é" * 1000, 0.5, "{x}", "\x00"]
+VALUES = [
+    None,
+    "",
+    "x",
+    -1,
+    0,
+    1e999,
+    float("nan"),
+    10**400,
+    True,
+    [],
+    {},
+    [1],
+    {"a": 1},
+    "2025-13-45",
+    "é" * 1000,
+    0.5,
+    "{x}",
+    "\x00",
+]
 
 
 def damaged_params(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:

@@ -17,9 +17,15 @@ from pathlib import Path
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @dataclass
@@ -47,9 +53,13 @@ def serving(workspace: Path, env: dict[str, str], *options: str, wait: float = 1
     """Serve a workspace's dashboards, ready when this gives the server; stopped at the end."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "quiebra.cli", "dashboards", "--port", str(port), *options], cwd=workspace, env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "quiebra.cli", "dashboards", "--port", str(port), *options],
+        cwd=workspace,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{port}/"
     try:
         tokens, until = {}, time.monotonic() + wait

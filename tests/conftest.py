@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gettext
 import os
+import pickle
 import pwd
 import shutil
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import psycopg
@@ -19,21 +21,25 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from quiebra.dashboards.base import Base
 from quiebra.features import feature_table
-from quiebra.models import Chain, walk
-from quiebra.panel import Panel, build
-from quiebra.params import Demo, Params, check
+from quiebra.models import ModelChain, walk_forward
+from quiebra.panel import Panel, build_panel
+from quiebra.params import Demo, Params, validate_params
+from quiebra.services.finished_run import FinishedRunView
 from quiebra.sources.demo import Simulation, simulate
-from quiebra.words import _catalogue
+from quiebra.text.words import _catalogue
 from quiebra.workspace import Workspace
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_to_2017.csv.gz"
 SMALL = {
     "ingest": {"demo": {"companies": 260, "first_year": 2012, "years": 11, "seed": 3}},
     "train": {"trees": 40, "later_trees": 20, "min_years": 2},
-    "validate": {"bootstrap": 30, "gates": {"grades_inside": {"watch": 0.5}, "score_psi": {"watch": 5.0}}},  # so few pass no other
+    "validate": {
+        "bootstrap": 30,
+        "gates": {"grades_inside": {"watch": 0.5}, "score_psi": {"watch": 5.0}},
+    },  # so few pass no other
 }
 
 
@@ -55,7 +61,7 @@ def default_params(**changes: dict) -> dict:
 
 def environment(**extra: str) -> dict[str, str]:
     """The environment of a command run as a user would, without the caller's database."""
-    env = {k: v for k, v in os.environ.items() if k != "QUIEBRA_DATABASE_URL" and not k.startswith(("PYTEST", "COV"))}
+    env = {k: v for k, v in os.environ.items() if k != "QUIEBRA_DATABASE_URL" and not k.startswith("PYTEST")}
     return {**env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}", **extra}
 
 
@@ -76,48 +82,86 @@ def new_workspace(folder: Path, changes: dict) -> Path:
     return folder
 
 
+SLOW_FIXTURES = {"finished", "chain", "postgres"}
+"""What takes a whole run, a trained model or a server of its own: tests that need one are left out of `make test-fast`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that are slow by nature, and run them last."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def made_once(shared: Path, name: str, make: Callable[[], T]) -> T:
+    """Return what ``make`` gives: made by the first worker that asks, read by the others."""
+    path = shared / f"{name}.pickle"
+    with FileLock(shared / f"{name}.lock"):
+        if not path.exists():
+            path.write_bytes(pickle.dumps(make()))
+    return pickle.loads(path.read_bytes())  # noqa: S301  # written here
+
+
+def folder_made_once(shared: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that the first worker that asks has filled by ``make``. Do not change it: take a copy."""
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(shared / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return check(default_params())
+    return validate_params(default_params())
 
 
 @pytest.fixture(scope="session")
-def simulation(params: Params) -> Simulation:
+def simulation(params: Params, shared: Path) -> Simulation:
     """The demo panel of params.yaml, with its truth."""
-    return simulate(params.ingest.demo)
+    return made_once(shared, "simulation", lambda: simulate(params.ingest.demo))
 
 
 @pytest.fixture(scope="session")
-def panel(simulation: Simulation) -> Panel:
-    return build(simulation.source)
+def panel(simulation: Simulation, shared: Path) -> Panel:
+    return made_once(shared, "panel", lambda: build_panel(simulation.source))
 
 
 @pytest.fixture(scope="session")
-def features(panel: Panel) -> pl.DataFrame:
-    return feature_table(panel.statements, panel.companies)
+def features(panel: Panel, shared: Path) -> pl.DataFrame:
+    return made_once(shared, "features", lambda: feature_table(panel.statements, panel.companies))
 
 
-def walk_on(panel: Panel, params: Params, features: pl.DataFrame | None = None) -> Chain:
+def walk_on(panel: Panel, params: Params, features: pl.DataFrame | None = None) -> ModelChain:
     """The chain of a panel with the given params."""
-    return walk(
-        feature_table(panel.statements, panel.companies) if features is None else features, panel.statements, panel.events,
-        first_year=panel.info.first_label_year, as_of=panel.info.as_of, train=params.train, labels=params.labels, run=params.run,
-    )  # fmt: skip
+    return walk_forward(
+        feature_table(panel.statements, panel.companies) if features is None else features,
+        panel.statements,
+        panel.events,
+        first_year=panel.info.first_label_year,
+        as_of=panel.info.as_of,
+        train=params.train,
+        labels=params.labels,
+        run=params.run,
+    )
 
 
 @pytest.fixture(scope="session")
-def chain(panel: Panel, features: pl.DataFrame, params: Params) -> Chain:
-    return walk_on(panel, params, features)
+def chain(panel: Panel, features: pl.DataFrame, params: Params, shared: Path) -> ModelChain:
+    return made_once(shared, "chain", lambda: walk_on(panel, params, features))
 
 
 @pytest.fixture(scope="session")
-def small_panel() -> Panel:
-    return build(simulate(Demo(companies=400, first_year=2012, years=10, seed=3)).source)
+def small_panel(shared: Path) -> Panel:
+    demo = Demo(companies=400, first_year=2012, years=10, seed=3)
+    return made_once(shared, "small_panel", lambda: build_panel(simulate(demo).source))
 
 
 @pytest.fixture(scope="session")
-def small_chain(small_panel: Panel) -> Chain:
-    return walk_on(small_panel, check(default_params(**SMALL)))
+def small_chain(small_panel: Panel, shared: Path) -> ModelChain:
+    return made_once(shared, "small_chain", lambda: walk_on(small_panel, validate_params(default_params(**SMALL))))
 
 
 @pytest.fixture(scope="session")
@@ -129,21 +173,20 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(shared: Path) -> Path:
-    """A small workspace after a whole run, made once for all workers. Do not change it: take a copy."""
-    folder = shared / "finished"
-    with FileLock(shared / "finished.lock"):
-        if not (folder / "done").exists():
-            new_workspace(folder, SMALL)
-            done = command(folder, "quiebra", "run")
-            assert done.returncode == 0, done.stdout + done.stderr
-            (folder / "done").write_text(done.stdout)
-    return folder
+    """A small workspace after a whole run. Do not change it: take a copy."""
+
+    def make(folder: Path) -> None:
+        new_workspace(folder, SMALL)
+        done = command(folder, "quiebra", "run")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return folder_made_once(shared, "finished", make)
 
 
 @pytest.fixture(scope="session")
-def base(finished: Path) -> Base:
+def base(finished: Path) -> FinishedRunView:
     """What the dashboards read of the finished workspace."""
-    return Base(Workspace(finished))
+    return FinishedRunView(Workspace(finished))
 
 
 @pytest.fixture
@@ -169,7 +212,8 @@ def untranslated() -> Iterator[set[str]]:
 @pytest.fixture
 def workspace(finished: Path, tmp_path: Path) -> Path:
     """An own copy of the finished workspace, under an own path."""
-    return Path(shutil.copytree(finished, tmp_path / "workspace", symlinks=True))
+    beside = shutil.ignore_patterns("*.db-shm", "*.db-wal")  # of a reader in another test, which writes nothing
+    return Path(shutil.copytree(finished, tmp_path / "workspace", symlinks=True, ignore=beside))
 
 
 def _postgres_bin() -> Path | None:

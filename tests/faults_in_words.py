@@ -50,6 +50,9 @@ def pieces(page: str) -> list[str]:
     """Return what a page of HTML says, piece by piece: its paragraphs, cells, labels and alternatives to pictures."""
     body = re.sub(r"<(style|script|svg|pre|code)\b.*?</\1>|<!--.*?-->", " ", page, flags=re.S)
     spoken = re.findall(r'\s(?:alt|aria-label|title|placeholder)="([^"]*)"', body)
-    blocks = re.split(r"</?(?:p|div|td|th|tr|li|ul|ol|h\d|table|section|figure|figcaption|caption|header|footer|nav|dt|dd|body|br|span class=\"q-chip)\b[^>]*>", body)
+    blocks = re.split(
+        r"</?(?:p|div|td|th|tr|li|ul|ol|h\d|table|section|figure|figcaption|caption|header|footer|nav|dt|dd|body|br|span class=\"q-chip)\b[^>]*>",
+        body,
+    )
     said = [html.unescape(re.sub(r"<[^>]*>", "", block)) for block in (*blocks, *spoken)]
     return [" ".join(text.replace("\xa0", " ").split()) for text in said if text.strip()]

@@ -14,9 +14,14 @@ import yaml
 from conftest import ROOT
 from IPython.core.display import SVG
 
-from quiebra.reports.notebook import PAGE_BREAK, finish, options
+from quiebra.reports.notebook import PAGE_BREAK, cell_options, finish_notebook
 
-HEAD = {"title": "A report", "subtitle": "SIMULATED · Invented · as of June 30, 2025 · run 0123456789ab · DRAFT", "lang": "en", "status": "DRAFT"}
+HEAD = {
+    "title": "A report",
+    "subtitle": "SIMULATED · Invented · as of June 30, 2025 · run 0123456789ab · DRAFT",
+    "lang": "en",
+    "status": "DRAFT",
+}
 
 PROGRAM = """#!/bin/sh
 if [ "$1" = --version ]; then echo "{version}"; exit; fi
@@ -55,7 +60,7 @@ def executed_notebook(path: Path, cells: list[tuple[str, str]], name: str = "ris
         output = nbformat.v4.new_output("display_data", data)
         notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output], metadata={"tags": []}))
     path.write_text(nbformat.writes(notebook))
-    finish(path, head)
+    finish_notebook(path, head)
     return path
 
 
@@ -89,7 +94,7 @@ TEMPLATE = """
 #show: article
 {body}
 """
-FLOAT = "#figure([\n{content}\n], caption: figure.caption(position: {position}, [{caption}]), kind: \"quarto-float-{kind}\", supplement: \"{name}\", )<{label}>\n"
+FLOAT = '#figure([\n{content}\n], caption: figure.caption(position: {position}, [{caption}]), kind: "quarto-float-{kind}", supplement: "{name}", )<{label}>\n'
 NAMES = {"en": {"fig": "Figure", "tbl": "Table"}, "es": {"fig": "Figura", "tbl": "Tabla"}}
 
 
@@ -101,14 +106,22 @@ def set_as_by_quarto(executed: Path, pdf: Path) -> Path:
         if cell.cell_type == "markdown":
             source = re.sub(r"@((?:fig|tbl)-[\w-]+)", r"`@\1`{=typst}", cell.source)
             parts.append("#pagebreak()" if source.strip() == PAGE_BREAK else _typst(source))
-        elif cell.cell_type == "code" and options(cell.source).get("include") is not False:
-            parts += [_shown(output["data"], options(cell.source), pdf.parent / f"cell-{place}.svg", front["lang"])
-                for output in cell.outputs if "data" in output]  # fmt: skip
+        elif cell.cell_type == "code" and cell_options(cell.source).get("include") is not False:
+            parts += [
+                _shown(output["data"], cell_options(cell.source), pdf.parent / f"cell-{place}.svg", front["lang"])
+                for output in cell.outputs
+                if "data" in output
+            ]
     source = TEMPLATE.format(
-        preamble=chosen["include-in-header"]["text"], papersize=chosen["papersize"], fontsize=chosen["fontsize"], lang=front["lang"],
-        margin=", ".join(f"{side}: {size}" for side, size in chosen["margin"].items()), title=_typst(front["title"]),
-        subtitle=_typst(front["subtitle"]), body="\n\n".join(parts),
-    )  # fmt: skip
+        preamble=chosen["include-in-header"]["text"],
+        papersize=chosen["papersize"],
+        fontsize=chosen["fontsize"],
+        lang=front["lang"],
+        margin=", ".join(f"{side}: {size}" for side, size in chosen["margin"].items()),
+        title=_typst(front["title"]),
+        subtitle=_typst(front["subtitle"]),
+        body="\n\n".join(parts),
+    )
     (pdf.parent / "report.typ").write_text(source)
     pdf.write_bytes(typst.compile(str(pdf.parent / "report.typ"), root=str(pdf.parent), timestamp=0))
     return pdf
@@ -120,9 +133,13 @@ def _shown(data: dict[str, str], choices: dict[str, Any], image: Path, lang: str
     named = {"kind": kind, "label": label, "name": NAMES[lang].get(kind, "")}
     if "image/svg+xml" in data:
         image.write_text(data["image/svg+xml"])
-        return FLOAT.format(content=f'#box(image("{image.name}"))', position="bottom", caption=_typst(choices["fig-cap"]), **named)
+        return FLOAT.format(
+            content=f'#box(image("{image.name}"))', position="bottom", caption=_typst(choices["fig-cap"]), **named
+        )
     content = _typst(data["text/markdown"])
-    return FLOAT.format(content=content, position="top", caption=_typst(choices["tbl-cap"]), **named) if kind == "tbl" else content
+    return (
+        FLOAT.format(content=content, position="top", caption=_typst(choices["tbl-cap"]), **named) if kind == "tbl" else content
+    )
 
 
 def _typst(markdown: str) -> str:

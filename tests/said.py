@@ -9,28 +9,45 @@ from pathlib import Path
 import yaml
 
 from quiebra.items import ITEMS
-from quiebra.panel.quarantine import RULES
-from quiebra.params.faults import WORDS
-from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED, options
+from quiebra.panel.quarantine import QUARANTINE_RULES
+from quiebra.params.faults import FAULT_MESSAGES
+from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED_OPTIONS, cell_options
 from quiebra.sources import american, demo
-from quiebra.validation.verdict import TESTS
+from quiebra.validation.verdict import GATE_TESTS
 
 ROOT = Path(__file__).parents[1]
-MESSAGES = ("Said", "Refused", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
-TRANSLATORS = ("words", "_", "markup", "markdown", "mark")
+MESSAGES = ("LocalisedMessage", "InvalidValue", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
+TRANSLATORS = ("words", "_", "markup", "markdown", "translatable")
 SAYING = [
     ROOT / "src/quiebra" / name
-    for name in ("files.py", "params/__init__.py", "params/operations.py", "params/stress.py", "params/file_format.py", "sources/reading.py", "sources/cells.py", "sources/csv_text.py", "sources/workbooks.py", "sources/table.py", "sources/amounts.py", "sources/events.py", "panel/warnings.py", "scoring.py", "risk/runs.py", "risk/subject.py")
+    for name in (
+        "io/files.py",
+        "params/__init__.py",
+        "params/operations.py",
+        "params/stress.py",
+        "params/file_format.py",
+        "sources/reading.py",
+        "sources/cells.py",
+        "sources/csv_text.py",
+        "sources/workbooks.py",
+        "sources/table.py",
+        "sources/currency.py",
+        "sources/events.py",
+        "panel/doubts.py",
+        "services/scoring.py",
+        "risk/finished_run.py",
+        "risk/scored_company.py",
+    )
 ]
 """Modules below the dashboards whose messages reach their readers."""
 
 
-COUNTED = {"count": 2, "Said": 3}
+COUNTED = {"count": 2, "LocalisedMessage": 3}
 """Call → how many places it takes up to its last text."""
 
 
 def counted() -> set[tuple[str, str]]:
-    """Every pair of texts of which a count chooses one: ``count(one, many)``, and ``Said(one, values, many)``."""
+    """Every pair of texts of which a count chooses one: ``count(one, many)``, and ``LocalisedMessage(one, values, many)``."""
     found = set()
     for path in (ROOT / "src/quiebra").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -44,18 +61,28 @@ def counted() -> set[tuple[str, str]]:
 
 
 def said() -> set[str]:
-    found = {item.label for item in ITEMS} | {words for words, _ in TESTS.values()} | {rule.meaning for rule in RULES}
-    found |= {rule.name.replace("_", " ") for rule in RULES}
-    found |= {demo.NOTES, american.NOTES, "Simulated companies", "American companies, NYSE and NASDAQ", "DRAFT", "APPROVED"}
+    found = (
+        {item.label for item in ITEMS} | {words for words, _ in GATE_TESTS.values()} | {rule.meaning for rule in QUARANTINE_RULES}
+    )
+    found |= {rule.name.replace("_", " ") for rule in QUARANTINE_RULES}
+    found |= {
+        demo.SOURCE_NOTES,
+        american.SOURCE_NOTES,
+        "Simulated companies",
+        "American companies, NYSE and NASDAQ",
+        "DRAFT",
+        "APPROVED",
+    }
     found |= {"ok", "watch", "alarm", "unknown", "pass", "fail", "all", "market", "accounting"}
-    found |= set(WORDS.values()) | {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
+    found |= set(FAULT_MESSAGES.values()) | {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
     return (found | _in_code() | _in_reports() | _in_params()) - {text for pair in counted() for text in pair}
 
 
 def _in_code() -> set[str]:
     found = set()
     for path in (ROOT / "src/quiebra").rglob("*.py"):
-        shown = path in SAYING or ("dashboards" in path.parts and path.name not in ("access.py", "server.py"))  # whose errors are the launcher's
+        pages = {"dashboards", "services"} & {*path.parts} and path.name not in ("access.py", "app.py")  # errors of the launcher
+        shown = path in SAYING or pages
         names = (*TRANSLATORS, *MESSAGES) if shown else TRANSLATORS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
@@ -73,7 +100,7 @@ def _in_reports() -> set[str]:
             if cell["cell_type"] == "markdown":
                 found |= {source} - {PAGE_BREAK}
             elif cell["cell_type"] == "code":
-                found |= {str(value) for name, value in options(source).items() if name in TRANSLATED}
+                found |= {str(value) for name, value in cell_options(source).items() if name in TRANSLATED_OPTIONS}
     return found
 
 

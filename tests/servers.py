@@ -51,7 +51,9 @@ class Postbox:
 
 
 @contextlib.contextmanager
-def mail_server(box: Postbox, port: int = 0, authority: trustme.CA | None = None, login: tuple[str, str] | None = None) -> Iterator[str]:
+def mail_server(
+    box: Postbox, port: int = 0, authority: trustme.CA | None = None, login: tuple[str, str] | None = None
+) -> Iterator[str]:
     """Run a mail server; give its address. With an authority it insists on STARTTLS, with a login on that."""
     port = port or free_port()
     more: dict[str, Any] = {}
@@ -192,11 +194,13 @@ def chat(receiver: Receiver, folder: Path) -> Iterator[dict[str, str]]:
     authority.cert_pem.write_to_path(str(bundle))
     with web_server(receiver, context) as secure, proxy_to(secure) as proxy:
         yield {
-            "HTTPS_PROXY": f"http://127.0.0.1:{proxy}", "REQUESTS_CA_BUNDLE": str(bundle), "NO_PROXY": "127.0.0.1",
+            "HTTPS_PROXY": f"http://127.0.0.1:{proxy}",
+            "REQUESTS_CA_BUNDLE": str(bundle),
+            "NO_PROXY": "127.0.0.1",
             "QUIEBRA_CHANNEL_TEAM": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
             "QUIEBRA_CHANNEL_OFFICE": f"workflows://teams.example.com:443/{'643e7d2f4c8d4a2b9f5a'}/{'k' * 43}",
             "QUIEBRA_CHANNEL_HOOK": f"jsons://127.0.0.1:{secure}/hook",
-        }  # fmt: skip
+        }
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:

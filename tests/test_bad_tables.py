@@ -13,8 +13,8 @@ from bad_tables import damaged, damaged_params, write
 from conftest import default_params
 
 from quiebra.errors import ParamsError, QuiebraError, SourceError
-from quiebra.panel import build
-from quiebra.params import check, load
+from quiebra.panel import build_panel
+from quiebra.params import load_params, validate_params
 from quiebra.sources import table
 from quiebra.workspace import Workspace
 
@@ -26,7 +26,7 @@ def judge_table(seed: int, folder: Path) -> str:
     chance = random.Random(seed)
     made = damaged(chance)
     path = write(made, folder, chance)
-    options = check(default_params(ingest={"table": {}})).ingest.table
+    options = validate_params(default_params(ingest={"table": {}})).ingest.table
     try:
         source = table.load(path, options)
     except SourceError as said:
@@ -36,7 +36,7 @@ def judge_table(seed: int, folder: Path) -> str:
         filled = sum(any(str(cell).strip() for cell in row) for row in made.rows) - ("_titles" in made.broken)
         assert source.statements.height == filled, seed
     try:
-        panel = build(source)
+        panel = build_panel(source)
     except QuiebraError as said:
         assert "no statement is left" in str(said), (seed, str(said))
         return "refused"
@@ -62,7 +62,7 @@ def test_damaged_params_are_used_or_refused_in_words() -> None:
     for seed in range(PARAMS):
         made = damaged_params(content, random.Random(seed))
         try:
-            check(made)
+            validate_params(made)
         except ParamsError as said:
             assert "params.yaml cannot be used" in str(said), seed
             refused += 1
@@ -73,4 +73,4 @@ def test_damaged_params_are_used_or_refused_in_words() -> None:
 def test_what_is_no_params_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError, match=r"params\.yaml"):
-        load(Workspace(tmp_path))
+        load_params(Workspace(tmp_path))

@@ -9,7 +9,14 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
-from quiebra.validation.calibration import brier_parts, by_grade, coverage, hosmer_lemeshow, jeffreys, spiegelhalter
+from quiebra.validation.calibration import (
+    brier_parts,
+    calibration_by_grade,
+    hosmer_lemeshow,
+    interval_coverage,
+    jeffreys_interval,
+    spiegelhalter,
+)
 
 outcomes = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=12, max_size=80)
 
@@ -18,7 +25,7 @@ outcomes = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_siz
 def test_jeffreys_interval_holds_its_share_of_the_posterior(rows: int, failures: int, confidence: float) -> None:
     """The density is p^(x − ½) (1 − p)^(n − x − ½); with p = sin² t it has no poles to integrate over."""
     failures = min(failures, rows)
-    low, high = (float(end[0]) for end in jeffreys(np.array([failures]), np.array([rows]), confidence))
+    low, high = (float(end[0]) for end in jeffreys_interval(np.array([failures]), np.array([rows]), confidence))
 
     def mass(start: float, end: float) -> float:
         density = lambda t: np.sin(t) ** (2 * failures) * np.cos(t) ** (2 * (rows - failures))  # noqa: E731
@@ -30,8 +37,14 @@ def test_jeffreys_interval_holds_its_share_of_the_posterior(rows: int, failures:
 
 
 def test_by_grade_counts_and_says_what_is_inside() -> None:
-    judged = pl.DataFrame({"rating": ["B"] * 100 + ["A"] * 100, "pd_12m": [0.05] * 100 + [0.2] * 100, "failed": [1] * 5 + [0] * 95 + [1] * 2 + [0] * 98})
-    table = by_grade(judged, ["A", "B"], 0.95)
+    judged = pl.DataFrame(
+        {
+            "rating": ["B"] * 100 + ["A"] * 100,
+            "pd_12m": [0.05] * 100 + [0.2] * 100,
+            "failed": [1] * 5 + [0] * 95 + [1] * 2 + [0] * 98,
+        }
+    )
+    table = calibration_by_grade(judged, ["A", "B"], 0.95)
     assert table["rating"].to_list() == ["A", "B"]
     assert table["failures"].to_list() == [2, 5]
     assert table["inside"].to_list() == [False, True]
@@ -80,10 +93,19 @@ def test_coverage_tells_good_intervals_from_bad(width: float, low: float, high: 
         score = rng.normal(-2.5, 0.3, 400)
         failed = (rng.random(400) < expit(score + rng.normal(0, 0.3))).astype(int)
         reach = norm.ppf(0.95) * width
-        frames.append(pl.DataFrame({
-            "company_id": [str(i) for i in range(400)], "fiscal_year": year, "rating": "B", "failed": failed, "pd_12m": expit(score),
-            "pd_12m_low": expit(score - reach), "pd_12m_high": expit(score + reach),
-        }))  # fmt: skip
-    table = coverage(pl.concat(frames), 0.9)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "company_id": [str(i) for i in range(400)],
+                    "fiscal_year": year,
+                    "rating": "B",
+                    "failed": failed,
+                    "pd_12m": expit(score),
+                    "pd_12m_low": expit(score - reach),
+                    "pd_12m_high": expit(score + reach),
+                }
+            )
+        )
+    table = interval_coverage(pl.concat(frames), 0.9)
     assert table["rating"].to_list() == ["B", "all"]
     assert low <= table["covered"][0] <= high

@@ -9,15 +9,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from quiebra import plots
-from quiebra.words import LANGUAGES, Words
+from quiebra.text.words import LANGUAGES, Words
 
 DRIFT = pl.DataFrame({"label": ["Valor de mercado frente a su máximo, posición entre todas", "Tamaño"], "csi": [2.5, 0.1]})
-SECTORS = pl.DataFrame({"sector": ["Actividades profesionales y técnicas", "B"], "mean_pd": [0.3, 0.02], "watch_share": [0.99, 0.0]})
-CURVE = [{"budget": b, "recall": r, "precision": 0.2, "cost": c} for b, r, c in ((0.01, 0.2, 20.0), (0.1, 0.7, 12.0), (0.3, 0.99, 9.0))]
+SECTORS = pl.DataFrame(
+    {"sector": ["Actividades profesionales y técnicas", "B"], "mean_pd": [0.3, 0.02], "watch_share": [0.99, 0.0]}
+)
+CURVE = [
+    {"budget": b, "recall": r, "precision": 0.2, "cost": c} for b, r, c in ((0.01, 0.2, 20.0), (0.1, 0.7, 12.0), (0.3, 0.99, 9.0))
+]
 CHARTS = {
     "drift_bars": lambda words: plots.drift_bars(DRIFT, 0.1, 0.25, words=words),
     "sector_bars": lambda words: plots.sector_bars(SECTORS, "sector", words),
-    "effects": lambda words: plots.effects([("Indicadores clásicos de insolvencia", 12.3), ("otros", -11.2)], words),
+    "effects": lambda words: plots.effect_bars([("Indicadores clásicos de insolvencia", 12.3), ("otros", -11.2)], words),
     "alert_trade_off": lambda words: plots.alert_trade_off(CURVE, 35, words),
 }
 

@@ -12,16 +12,36 @@ from pathlib import Path
 
 import pytest
 
-from quiebra import cli, registry
+from quiebra import registry
+from quiebra.cli.app import app
 from quiebra.store import engine as store_engine
+from quiebra.terminal import run_cli
 
 COMMANDS = [
-    "audit verify", "audit verify --known 1:abc", "audit list", "audit prune --who ana", "audit restored --reason because --who ana",
-    "alerts list --all", "alerts ack 1 --who ana", "alerts close 1 --reason because --who ana", "alerts history 1", "watch list",
-    "watch add SIM-00001 --reason because --who ana", "watch remove SIM-00001 --reason because --who ana", "override list --all",
-    "override propose SIM-00001 A --reason because --who ana", "override approve 1 --who luis", "override end 1 --reason because --who ana",
-    "outbox list", "outbox send", "outbox retry 1 --who ana", "outbox drop 1 --reason because --who ana", "trace 1", "doctor", "publish",
-]  # fmt: skip
+    "audit verify",
+    "audit verify --known 1:abc",
+    "audit list",
+    "audit prune --who ana",
+    "audit restored --reason because --who ana",
+    "alerts list --all",
+    "alerts ack 1 --who ana",
+    "alerts close 1 --reason because --who ana",
+    "alerts history 1",
+    "watch list",
+    "watch add SIM-00001 --reason because --who ana",
+    "watch remove SIM-00001 --reason because --who ana",
+    "override list --all",
+    "override propose SIM-00001 A --reason because --who ana",
+    "override approve 1 --who luis",
+    "override end 1 --reason because --who ana",
+    "outbox list",
+    "outbox send",
+    "outbox retry 1 --who ana",
+    "outbox drop 1 --reason because --who ana",
+    "trace 1",
+    "doctor",
+    "publish",
+]
 CYCLE = ["schedule"]
 
 
@@ -63,17 +83,24 @@ STATES: dict[str, Callable[[Path], None]] = {
     "audit rows without a time": sql("UPDATE auditoria SET at = 'yesterday'"),
     "audit rows of bytes": sql("UPDATE auditoria SET who = x'ff00', subject = x'ff', before = x'00', reason = 7"),
     "audit rows of nothing": sql(*nullable("auditoria"), "UPDATE auditoria SET hash = ''"),
-    "garbled JSON": sql("UPDATE auditoria SET before = '{', after = '[[['", "UPDATE modelos SET metrics = '{', gates = 'x'",
-        "UPDATE ejecuciones SET record = '{'"),
+    "garbled JSON": sql(
+        "UPDATE auditoria SET before = '{', after = '[[['",
+        "UPDATE modelos SET metrics = '{', gates = 'x'",
+        "UPDATE ejecuciones SET record = '{'",
+    ),
     "garbled ends": sql("UPDATE auditoria_sellos SET entry_id = 'x', hash = x'00'"),
-    "garbled alerts": sql("UPDATE alertas SET value = 'high', raised_on = 'soon', changed_at = 5", "UPDATE vigilancia SET level = 'x'"),
-    "garbled messages": sql("INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now', NULL)"),
+    "garbled alerts": sql(
+        "UPDATE alertas SET value = 'high', raised_on = 'soon', changed_at = 5", "UPDATE vigilancia SET level = 'x'"
+    ),
+    "garbled messages": sql(
+        "INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now', NULL)"
+    ),
     "garbled runs": sql("UPDATE ejecuciones SET as_of = 'x', published_at = 'x', is_current = 'x'"),
     "another program's tables": sql("DROP TABLE alertas", "CREATE TABLE alertas (x INTEGER)"),
     "a version of the future": sql("UPDATE alembic_version SET version_num = '9999'"),
     "two versions": sql("INSERT INTO alembic_version VALUES ('0003')"),
     "no version": sql("DROP TABLE alembic_version"),
-}  # fmt: skip
+}
 OPENED = ("no database", "half of it", "a few bytes", "zeros in the middle", "a folder")
 """States in which no cycle can begin, so that it is soon over."""
 
@@ -88,7 +115,7 @@ def said(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:
     code = 0
     argv, sys.argv = sys.argv, ["quiebra", *words.split()]
     try:
-        cli.terminal.run(cli.app)
+        run_cli(app)
     except SystemExit as end:
         code = int(end.code or 0)
     finally:
@@ -117,7 +144,9 @@ def test_every_command_answers_in_words_whatever_the_database_holds(
             _put_back(database, kept)
             STATES[state](database)
             code, out = said(capsys, words)
-            if (state in OPENED and words != "publish") or (state == "no ends of the audit chain" and words.startswith("audit verify")):
+            if (state in OPENED and words != "publish") or (
+                state == "no ends of the audit chain" and words.startswith("audit verify")
+            ):
                 assert code == 1, (words, out)
             if state in OPENED and words not in ("doctor",):
                 assert "quiebra.db" in out, (words, out)
@@ -149,6 +178,6 @@ def test_a_database_that_another_program_holds_is_said(
 def test_a_fault_of_the_program_itself_keeps_its_trace(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "argv", ["quiebra", "models"])
-    monkeypatch.setattr(registry, "entries", lambda workspace: 1 / 0)
+    monkeypatch.setattr(registry, "list_models", lambda workspace: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        cli.terminal.run(cli.app)
+        run_cli(app)

@@ -14,21 +14,25 @@ import polars as pl
 import pytest
 from test_damaged_database import COMMANDS, said
 
-from quiebra import cli
+from quiebra.cli.app import app
 from quiebra.errors import WorkspaceError
-from quiebra.files import append_line, private_folder, read_json, read_table, write_json, write_table, write_text
-from quiebra.params import load
-from quiebra.recovery import mend
+from quiebra.io.files import append_line, make_private_folder, read_json, read_table, write_json, write_table, write_text
+from quiebra.params import load_params
+from quiebra.pipeline.stages import run_stage
 from quiebra.schedule.cycle import _log
-from quiebra.stages import run_stage
+from quiebra.terminal import run_cli
 from quiebra.workspace import Workspace
+from quiebra.workspace.recovery import repair_workspace
 
 
 @contextlib.contextmanager
 def disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A disk of its own, which really fills up and is really read-only, for root too."""
     folder.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True).returncode
+    ):
         pytest.skip("only root can mount a disk of its own")
     try:
         yield folder
@@ -52,8 +56,33 @@ def small(finished: Path, tmp_path: Path) -> Iterator[Path]:
         yield Path(shutil.copytree(finished, folder / "workspace", symlinks=True, ignore=shutil.ignore_patterns(".git", "cache")))
 
 
-EVERY = [*COMMANDS, "models", "promote 1 --who ana", "rollback --who ana", "schedule", "run", "report", "score {file}", "score {file} --out out.csv", "report company {company}", "report --lang es"]
-WRITES = ("run", "schedule", "report", "audit prune", "alerts ack", "watch add", "override", "outbox retry", "promote", "rollback", "publish", "score {file} --out")  # fmt: skip
+EVERY = [
+    *COMMANDS,
+    "models",
+    "promote 1 --who ana",
+    "rollback --who ana",
+    "schedule",
+    "run",
+    "report",
+    "score {file}",
+    "score {file} --out out.csv",
+    "report company {company}",
+    "report --lang es",
+]
+WRITES = (
+    "run",
+    "schedule",
+    "report",
+    "audit prune",
+    "alerts ack",
+    "watch add",
+    "override",
+    "outbox retry",
+    "promote",
+    "rollback",
+    "publish",
+    "score {file} --out",
+)
 
 
 @pytest.mark.parametrize("state", ["read-only", "full"])
@@ -63,7 +92,9 @@ def test_every_command_answers_in_words_on_a_disk_that_cannot_be_written(
     monkeypatch.chdir(small)
     statements = pl.read_parquet(small / "data/panel/statements.parquet")
     company = statements["company_id"][0]
-    statements.filter(pl.col("company_id") == company, pl.col("fiscal_year") < 2020).drop("currency", "source").write_csv(tmp_path / "mine.csv")
+    statements.filter(pl.col("company_id") == company, pl.col("fiscal_year") < 2020).drop("currency", "source").write_csv(
+        tmp_path / "mine.csv"
+    )
     read_only(small.parent) if state == "read-only" else fill(small.parent)
     for words in EVERY:
         if state == "full" and words in ("run", "schedule"):
@@ -76,19 +107,21 @@ def test_every_command_answers_in_words_on_a_disk_that_cannot_be_written(
 
 def test_a_full_disk_is_named_with_the_path_by_whatever_writes(small: Path) -> None:
     place, table = Workspace(small), pl.DataFrame({"a": list(range(200_000))})
-    params = load(place)
+    params = load_params(place)
     fill(small.parent)
     here = small / "data/x"
     for write in (
-        lambda: write_text(here, "x" * 100_000), lambda: write_json(here, ["x"] * 100_000), lambda: write_table(here, table),
+        lambda: write_text(here, "x" * 100_000),
+        lambda: write_json(here, ["x"] * 100_000),
+        lambda: write_table(here, table),
         lambda: [append_line(here, "x" * 100_000) for _ in range(3)],
-    ):  # fmt: skip
+    ):
         with pytest.raises(WorkspaceError, match=f"cannot write {here}: .*No space left"):
             write()
     for _ in range(3):  # a cycle goes on without its log, so that its owner is told
         _log(place, lambda line: None, {"error": "x" * 10_000})
     with pytest.raises(WorkspaceError, match=r"cannot write .*\.ipynb: .*No space left"):
-        run_stage(place, "features", progress=False)
+        run_stage(place, "features")
     assert params.run.seed is not None
     assert not list((small / "data").glob("**/.*.partial"))
 
@@ -96,15 +129,32 @@ def test_a_full_disk_is_named_with_the_path_by_whatever_writes(small: Path) -> N
 def test_a_read_only_disk_is_named_too(tmp_path: Path) -> None:
     with disk(tmp_path / "disk", 1) as folder:
         read_only(folder)
-        for write in (lambda: write_text(folder / "x", "x"), lambda: append_line(folder / "x", "x"), lambda: private_folder(folder / "x")):
+        for write in (
+            lambda: write_text(folder / "x", "x"),
+            lambda: append_line(folder / "x", "x"),
+            lambda: make_private_folder(folder / "x"),
+        ):
             with pytest.raises(WorkspaceError, match=f"cannot write {folder}/x: Read-only"):
                 write()
 
 
-DAMAGES = {"cut": lambda path: os.truncate(path, path.stat().st_size // 2), "garbled": lambda path: path.write_bytes(b"\xff\x00garbage" * 50),
-    "empty": lambda path: path.write_bytes(b""), "a list": lambda path: path.write_text("[1, 2]"), "deep": lambda path: path.write_text("[" * 200_000)}  # fmt: skip
-FILES = ["data/scores/run.json", "data/scores/scores.parquet", "data/panel/statements.parquet", "data/panel/source.json",
-    "models/model.json", "data/validation/metrics.json", "data/monitoring/findings.parquet", "data/features/features.parquet"]  # fmt: skip
+DAMAGES = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "garbled": lambda path: path.write_bytes(b"\xff\x00garbage" * 50),
+    "empty": lambda path: path.write_bytes(b""),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "deep": lambda path: path.write_text("[" * 200_000),
+}
+FILES = [
+    "data/scores/run.json",
+    "data/scores/scores.parquet",
+    "data/panel/statements.parquet",
+    "data/panel/source.json",
+    "models/model.json",
+    "data/validation/metrics.json",
+    "data/monitoring/findings.parquet",
+    "data/features/features.parquet",
+]
 
 NOT_PUBLISHED = ("data/features/features.parquet", "models/model.json", "data/validation/metrics.json")
 """What publishing does not read: of the model in charge it takes what is kept in models/registry."""
@@ -130,7 +180,9 @@ def test_a_damaged_file_of_the_run_is_named_with_the_remedy(
         path.write_bytes(kept)
 
 
-@pytest.mark.parametrize(("name", "damage"), [("dvc.lock", "folder"), *(("dvc.yaml", d) for d in ("garbled", "a list", "folder"))])
+@pytest.mark.parametrize(
+    ("name", "damage"), [("dvc.lock", "folder"), *(("dvc.yaml", d) for d in ("garbled", "a list", "folder"))]
+)
 def test_damaged_files_of_dvc_stop_the_run_in_words(
     name: str, damage: str, workspace: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,14 +194,16 @@ def test_damaged_files_of_dvc_stop_the_run_in_words(
         DAMAGES[damage](workspace / name)
     monkeypatch.setattr(sys, "argv", ["quiebra", "run", *(["ingest"] if name == "dvc.yaml" else [])])
     with pytest.raises(SystemExit):
-        cli.terminal.run(cli.app)
+        run_cli(app)
     out = capfd.readouterr()
     assert name in out.err + out.out
     assert "Traceback" not in out.err + out.out
     assert "error: " in out.err
 
 
-def test_params_that_are_a_folder_are_named(workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_params_that_are_a_folder_are_named(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(workspace)
     (workspace / "params.yaml").unlink()
     (workspace / "params.yaml").mkdir()
@@ -160,8 +214,10 @@ def test_params_that_are_a_folder_are_named(workspace: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("damage", ["garbled", "a list", "empty"])
-def test_a_damaged_record_of_stages_is_begun_anew_and_said(damage: str, workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_record_of_stages_is_begun_anew_and_said(
+    damage: str, workspace: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     DAMAGES[damage](workspace / "dvc.lock")
-    mend(Workspace(workspace))
+    repair_workspace(Workspace(workspace))
     assert not (workspace / "dvc.lock").exists()
     assert "dvc.lock was cut short" in capfd.readouterr().err

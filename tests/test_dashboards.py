@@ -18,33 +18,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ipywidgets import Widget
 
-from quiebra.dashboards import company, executive
-from quiebra.dashboards.base import Base
-from quiebra.dashboards.controls import Chart
-from quiebra.dashboards.look import brand_css, contrast, grade_colours, readable
-from quiebra.dashboards.markup import Kpi, kpi_row, table
-from quiebra.dashboards.page import PAGES, Page, frame_html
+from quiebra.dashboards.pages.base import PAGE_TITLES, Page, frame_html
 from quiebra.dashboards.pages.company import Company
 from quiebra.dashboards.pages.executive import Executive
 from quiebra.dashboards.pages.model import Model
 from quiebra.dashboards.pages.portfolio import Portfolio
 from quiebra.dashboards.pages.settings import Settings
 from quiebra.dashboards.pages.stress import Stress
-from quiebra.dashboards.rows import Column, Query, matching, shown
-from quiebra.dashboards.server import NoToken
-from quiebra.dashboards.settings import save
-from quiebra.dashboards.stress import Case
-from quiebra.errors import PanelError, Said, SourceError, WorkspaceError
+from quiebra.dashboards.server.app import TokenFilter
+from quiebra.dashboards.widgets.controls import Chart
+from quiebra.dashboards.widgets.markup import Kpi, html_table, kpi_row
+from quiebra.dashboards.widgets.theme import brand_css, contrast_ratio, grade_colours, readable_on
+from quiebra.errors import LocalisedMessage, PanelError, SourceError, WorkspaceError
 from quiebra.models import PdModel
-from quiebra.sources.cells import require
+from quiebra.services import company
+from quiebra.services import overview as executive
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.services.settings import save_settings
+from quiebra.services.stress import StressCase
+from quiebra.services.table_rows import TableColumn, TableQuery, match_rows, page_of_rows
+from quiebra.sources.cells import require_columns
 from quiebra.sources.reading import read_file
-from quiebra.words import LANGUAGES, Words
+from quiebra.text.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
 
 EN, ES = Words("en"), Words("es")
 SIX: dict[str, type[Page]] = {
-    "executive": Executive, "company": Company, "portfolio": Portfolio, "stress": Stress, "model": Model, "settings": Settings,
-}  # fmt: skip
+    "executive": Executive,
+    "company": Company,
+    "portfolio": Portfolio,
+    "stress": Stress,
+    "model": Model,
+    "settings": Settings,
+}
 
 
 def test_numbers_and_dates_go_by_the_language() -> None:
@@ -59,7 +65,7 @@ def test_numbers_and_dates_go_by_the_language() -> None:
 def test_values_put_into_markup_are_escaped() -> None:
     assert "<script>" not in EN.markup(" The riskiest are {names}.", names="<script>alert(1)</script>")
     assert "<script>" not in kpi_row([Kpi("<script>", "<b>", "<i>")])
-    assert "<script>" not in table(["<script>"], [["<script>"]])
+    assert "<script>" not in html_table(["<script>"], [["<script>"]])
 
 
 # tables
@@ -71,15 +77,19 @@ TABLE = pl.DataFrame({"company_id": ["A1", "B%", "c.*"], "name": ["Alfa", "Beta"
 def test_the_filter_takes_text_literally(text: str) -> None:
     wanted = text.strip().lower()
     expected = [r for r in TABLE.iter_rows() if not wanted or wanted in r[0].lower() or wanted in r[1].lower()]
-    assert TABLE.filter(matching(TABLE, text)).rows() == expected
+    assert TABLE.filter(match_rows(TABLE, text)).rows() == expected
 
 
 def test_the_filter_looks_at_what_the_reader_sees() -> None:
     frame = TABLE.with_columns(status=pl.Series(["alarm", "ok", "watch"]), hidden=pl.lit("secret"))
-    columns = [Column("name", "N", "company"), Column("status", "S", "status"), Column("pd", "PD", "number", EN.percent)]
+    columns = [
+        TableColumn("name", "N", "company"),
+        TableColumn("status", "S", "status"),
+        TableColumn("pd", "PD", "number", EN.percent),
+    ]
 
     def names(text: str, words: Words = ES) -> list[str]:
-        return [cells[0][1] for cells in shown(frame, columns, Query(text=text), words)[0]]
+        return [cells[0][1] for cells in page_of_rows(frame, columns, TableQuery(text=text), words)[0]]
 
     assert names("vigilancia") == ["<b>"] and names("watch") == []
     assert names("watch", EN) == ["<b>"] and names("b%") == ["Beta"] and names("secret") == []
@@ -87,27 +97,29 @@ def test_the_filter_looks_at_what_the_reader_sees() -> None:
 
 def test_a_company_that_the_base_lacks_is_no_link() -> None:
     frame = TABLE.with_columns(known=pl.Series([True, False, True]))
-    cells, _ = shown(frame, [Column("name", "N", "company")], Query(), EN)
+    cells, _ = page_of_rows(frame, [TableColumn("name", "N", "company")], TableQuery(), EN)
     assert cells == [[["A1", "Alfa"]], [["", "Beta"]], [["c.*", "<b>"]]]
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE empresas; --", "\" OR 1=1", "%", "[a-", "(", "\\"])
-def test_the_search_box_is_no_place_for_sql_or_patterns(base: Base, text: str) -> None:
-    assert company.find(base, text) == []
+@pytest.mark.parametrize("text", ["'; DROP TABLE empresas; --", '" OR 1=1', "%", "[a-", "(", "\\"])
+def test_the_search_box_is_no_place_for_sql_or_patterns(base: FinishedRunView, text: str) -> None:
+    assert company.find_companies(base, text) == []
 
 
 def test_a_table_sorts_pages_and_puts_missing_last() -> None:
-    columns = [Column("name", "N", "company"), Column("pd", "PD", "number", EN.percent)]
-    cells, count = shown(TABLE, columns, Query(sort="pd", descending=True, size=2), EN)
+    columns = [TableColumn("name", "N", "company"), TableColumn("pd", "PD", "number", EN.percent)]
+    cells, count = page_of_rows(TABLE, columns, TableQuery(sort="pd", descending=True, size=2), EN)
     assert cells == [[["A1", "Alfa"], "30.00\xa0%"], [["c.*", "<b>"], "10.00\xa0%"]]
     assert count == 3
-    assert shown(TABLE, columns, Query(sort="pd", page=1, size=2), EN)[0] == [[["B%", "Beta"], "–"]]
-    assert shown(TABLE, columns, Query(page=-5, size=0), EN)[0]  # what a browser sends is not trusted
+    assert page_of_rows(TABLE, columns, TableQuery(sort="pd", page=1, size=2), EN)[0] == [[["B%", "Beta"], "–"]]
+    assert page_of_rows(TABLE, columns, TableQuery(page=-5, size=0), EN)[0]  # what a browser sends is not trusted
 
 
 def test_grades_sort_from_best_to_worst_not_by_the_alphabet() -> None:
     table = pl.DataFrame({"company_id": list("abcd"), "rating": ["B", "AAA", "A", "CCC"]})
-    cells, _ = shown(table, [Column("rating", "R", "rating")], Query(sort="rating", descending=False), EN, ["AAA", "A", "B", "CCC"])
+    cells, _ = page_of_rows(
+        table, [TableColumn("rating", "R", "rating")], TableQuery(sort="rating", descending=False), EN, ["AAA", "A", "B", "CCC"]
+    )
     assert [row[0] for row in cells] == ["AAA", "A", "B", "CCC"]
 
 
@@ -134,7 +146,7 @@ def test_a_page_draws_valid_charts_in_both_languages(
             continue
         assert "q-notice" not in text
         assert Words(language)("SIMULATED: these companies do not exist.") in text
-        assert page.base.run["run_id"] in text
+        assert page.view.run["run_id"] in text
     assert not (finished / "data/logs/dashboards.log").exists()
     assert not untranslated
 
@@ -153,7 +165,9 @@ def _plain(value: object) -> object:
 
 
 @pytest.mark.parametrize("name", SIX)
-def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(
+    name: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(finished)
 
     def refuse(*_: object) -> None:
@@ -170,9 +184,9 @@ def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(name: str, f
 def test_where_the_database_does_not_answer_no_alert_is_made_up_or_away(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("QUIEBRA_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    base = Base(Workspace(workspace))
-    assert {kpi.title: kpi.value for kpi in executive.kpis(base, EN)}["Alerts open"] == "–"
-    assert company.decided(base, base.scores["company_id"][0], EN) == [
+    base = FinishedRunView(Workspace(workspace))
+    assert {kpi.title: kpi.value for kpi in executive.headline_figures(base, EN)}["Alerts open"] == "–"
+    assert company.decisions_on_company(base, base.scores["company_id"][0], EN) == [
         "The database does not answer: alerts and analysts' grades are not shown."
     ]
     page = Settings()
@@ -197,7 +211,7 @@ def test_a_setting_that_params_lack_can_be_given_on_the_page(workspace: Path, mo
 
 
 def test_there_is_a_notebook_a_page() -> None:
-    assert {path.stem for path in (ROOT / "dashboards").glob("*.ipynb")} == set(PAGES) == set(SIX)
+    assert {path.stem for path in (ROOT / "dashboards").glob("*.ipynb")} == set(PAGE_TITLES) == set(SIX)
 
 
 def test_without_a_finished_run_every_page_says_what_to_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +239,7 @@ def test_pages_keep_the_scale_that_the_scores_were_made_with(workspace: Path, mo
     content["score"] |= {"grades": {"A": 0.01, "D": 1.0}, "watch_from": "D"}
     content["alerts"]["rules"] = {}
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    base = Base(Workspace(workspace))
+    base = FinishedRunView(Workspace(workspace))
     assert "CCC" in base.params.score.grades
     assert sum(executive.grade_counts(base, EN)["now"].values()) == base.scores.height
     assert "q-notice" not in frame_html(Company(), EN)
@@ -254,12 +268,12 @@ def test_what_is_typed_in_and_uploaded_outlives_a_change_of_language(finished: P
     assert page.shown.score["pd_12m"] == before
     page = Portfolio()
     page.redraw()
-    page.take("mine.csv", f"company_id,exposure\n{page.base.scores['company_id'][0]},5\n".encode())
+    page.take("mine.csv", f"company_id,exposure\n{page.view.scores['company_id'][0]},5\n".encode())
     page.frame.language = "es"
     page.redraw()
     assert page.held.name == "mine.csv"
     page.choice.value = ""
-    assert page.held.table.height == page.base.scores.height
+    assert page.held.table.height == page.view.scores.height
 
 
 def test_an_unknown_company_in_the_address_leaves_the_page_as_it_was(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +290,7 @@ def test_an_unknown_company_in_the_address_leaves_the_page_as_it_was(finished: P
 def test_an_error_becomes_words_and_a_log_id_and_the_log_has_the_trace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     page = Executive()
-    monkeypatch.setattr(executive, "kpis", lambda *_: 1 / 0)
+    monkeypatch.setattr(executive, "headline_figures", lambda *_: 1 / 0)
     for text in (frame_html(page, EN), page.draw()[0].value):
         log_id = re.search(r"<code>(\w{8})</code>", text)[1]
         assert "Traceback" not in text
@@ -294,7 +308,7 @@ def test_an_error_becomes_words_and_a_log_id_and_the_log_has_the_trace(workspace
 def test_grades_can_be_read_on_their_colours() -> None:
     colours = grade_colours(list("ABCDEFGHI"))
     assert len(set(colours.values())) == 9
-    assert min(contrast(colour, readable(colour)) for colour in colours.values()) >= 4.5
+    assert min(contrast_ratio(colour, readable_on(colour)) for colour in colours.values()) >= 4.5
     assert '.q-chip[data-value="A"]' in brand_css(["A", "B"])
 
 
@@ -302,13 +316,13 @@ LAUNCHER = """
 import enum, os, sys
 import only_the_launcher
 from jupyter_client.manager import start_new_kernel
-from quiebra.dashboards.kernels import preload
+from quiebra.dashboards.server.kernels import start_kernel_factory
 
 class Name(str, enum.Enum):
     OF_A_SERVER = "NAME_OF_A_SERVER"
 
 if __name__ == "__main__":
-    preload()
+    start_kernel_factory()
     manager, client = start_new_kernel(env={**os.environ, Name.OF_A_SERVER: "given"})
     code = ("import os, sys, comm; print(sorted(comm.get_comm_manager().targets), os.environ['NAME_OF_A_SERVER'], "
             "sorted({'only_the_launcher', 'voila', 'typer'} & {m for m in sys.modules if m}), "
@@ -330,16 +344,16 @@ def test_messages_from_below_are_said_in_the_readers_language(tmp_path: Path) ->
     path = tmp_path / "firms.csv"
     path.write_text("company_id,exposuer\nA,1\n")
     with pytest.raises(SourceError, match="did you mean 'exposuer'") as caught:
-        require(read_file(path), ["company_id", "exposure"])
+        require_columns(read_file(path), ["company_id", "exposure"])
     assert ES.say(caught.value.said).startswith("a firms.csv le faltan columnas: 'exposure' (¿quería decir 'exposuer'?)")
-    error = PanelError("{name}: no row can be scored. {list}", name="f", list=[Said("an amount is infinite"), "x"])
+    error = PanelError("{name}: no row can be scored. {list}", name="f", list=[LocalisedMessage("an amount is infinite"), "x"])
     assert str(error) == "f: no row can be scored. an amount is infinite; x"
     assert ES.say(error.said) == "f: no se puede puntuar ninguna fila. un importe es infinito; x"
     assert str(PanelError("as {it} is")) == "as {it} is"  # nothing to fill in
 
 
 def test_an_open_page_does_not_mix_two_runs(workspace: Path) -> None:
-    base = Base(Workspace(workspace))
+    base = FinishedRunView(Workspace(workspace))
     base.check()
     assert base.scores.height and base.statements.height
     path = workspace / "data/features/features.parquet"  # the next run has got as far as this
@@ -347,7 +361,7 @@ def test_an_open_page_does_not_mix_two_runs(workspace: Path) -> None:
     assert base.scores.height and base.statements.height
     with pytest.raises(WorkspaceError, match="reload the page"):
         _ = base.features
-    assert Base(Workspace(workspace)).features.height
+    assert FinishedRunView(Workspace(workspace)).features.height
 
 
 def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_readers_own(
@@ -376,7 +390,7 @@ def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_read
     page.scenario.value = "severe"
     assert page.case().moves == {"GDP_GROWTH": -2.0} and page.economy["GDP_GROWTH"].value == -2.0
     page.reset()
-    assert page.case() == Case()
+    assert page.case() == StressCase()
 
 
 def test_a_table_stays_sorted_and_filtered_when_the_language_changes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +415,9 @@ def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, 
     assert page.edits() == {"portfolio.lgd": 0.5}
 
 
-def test_a_change_of_language_does_not_save_over_what_somebody_else_saved(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_language_does_not_save_over_what_somebody_else_saved(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(workspace)
     page = Settings()
     page.redraw()
@@ -411,7 +427,7 @@ def test_a_change_of_language_does_not_save_over_what_somebody_else_saved(worksp
     page.frame.language = "es"
     page.redraw()
     with pytest.raises(WorkspaceError, match="somebody else changed"):
-        save(page.base.workspace, page.version, page.edits(), who="ana", reason="as agreed")
+        save_settings(page.view.workspace, page.version, page.edits(), who="ana", reason="as agreed")
     assert "lgd: 0.6" in path.read_text()
 
 
@@ -428,7 +444,7 @@ def test_the_settings_page_comes_back_once_params_are_mended(workspace: Path, mo
     assert page.ready
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PAGE_TITLES)
 def test_a_redrawn_page_leaves_no_widget_behind(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
     page = SIX[name]()
@@ -443,9 +459,9 @@ def test_a_redrawn_page_leaves_no_widget_behind(name: str, finished: Path, monke
 
 def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("quiebra.test")
-    logger.addFilter(NoToken())
+    logger.addFilter(TokenFilter())
     logger.error("Uncaught exception %s\n%r", "GET /x", "HTTPServerRequest(uri='/x?token=SECRET-1&a=b')")
     assert "SECRET" not in caplog.text and "a=b" in caplog.text
     logger.error("next=%%2F%%3Ftoken%%3DSECRET-2 %s", "end")
     assert "SECRET" not in caplog.text and "end" in caplog.text
-    assert NoToken().filter(logging.LogRecord("x", logging.ERROR, "", 0, "%s %s", ("one",), None))
+    assert TokenFilter().filter(logging.LogRecord("x", logging.ERROR, "", 0, "%s %s", ("one",), None))

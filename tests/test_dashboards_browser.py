@@ -17,11 +17,12 @@ from browser import CHROMIUM, Served, Watched, browsing, leave, serving
 from conftest import command, environment
 from filelock import FileLock
 
-from quiebra.alerts.states import alerts, close
-from quiebra.dashboards.page import PAGES
+from quiebra.alerts.lifecycle import list_alerts
+from quiebra.dashboards.pages.base import PAGE_TITLES
 from quiebra.provenance import hash_files
+from quiebra.services.decisions import close_alert
 from quiebra.store import connect
-from quiebra.words import Words
+from quiebra.text.words import Words
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
 NASTY = '<img src=x onerror=alert(1)><a href="https://evil.example">Acme'
@@ -36,7 +37,7 @@ def place(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "data/panel/companies.parquet"
     pl.read_parquet(path).with_columns(
         name=pl.when(pl.col("company_id") == riskiest).then(pl.lit(NASTY)).otherwise("name")
-    ).write_parquet(path)  # fmt: skip
+    ).write_parquet(path)
     run = json.loads((folder / "data/scores/run.json").read_text())
     run["data"]["panel"] = hash_files((folder / "data/panel").glob("*.parquet"))
     (folder / "data/scores/run.json").write_text(json.dumps(run))
@@ -86,7 +87,7 @@ def kpi(watched: Watched, title: str) -> str:
     return watched.page.locator(".q-live .q-kpi", has_text=title).first.locator(".value").inner_text()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PAGE_TITLES)
 def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outside_request(
     name: str, served: Served, visit: Visit
 ) -> None:
@@ -114,7 +115,7 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
             "e.offsetParent && !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.closest('label'))).map(e => e.outerHTML)"
         )
         assert unnamed == []
-        assert page.title() == f"{Words(language)(PAGES[name])} · Quiebra"
+        assert page.title() == f"{Words(language)(PAGE_TITLES[name])} · Quiebra"
         assert not watched.asked_one_by_one  # a page asks for all its widgets' state at once
         page.set_viewport_size({"width": other, "height": 900})
         page.wait_for_function(f"document.documentElement.scrollWidth <= {other}")  # charts follow the window
@@ -169,7 +170,9 @@ def test_a_table_filters_sorts_and_leads_to_the_company(served: Served, visit: V
     table.locator("th button", has_text="Company").click()
     page.wait_for_function("document.querySelector('.q-live th[aria-sort=ascending] button')?.textContent.startsWith('Company')")
     table.locator("input").fill("company 7")
-    page.wait_for_function("[...document.querySelectorAll('.q-live td.q-company')].slice(0, 3).every(td => td.textContent.includes('company 7'))")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.q-live td.q-company')].slice(0, 3).every(td => td.textContent.includes('company 7'))"
+    )
     name = table.locator("td.q-company").first.inner_text()
     table.locator("td.q-company a").first.click()
     page.wait_for_selector("body[data-live=yes]", state="attached")
@@ -201,7 +204,9 @@ def test_a_company_is_found_while_typing_and_a_nasty_name_is_only_text(served: S
     page.click("text=Type in a statement")
     page.wait_for_function("document.querySelector('.q-live h1')?.textContent.includes('typed in')")
     field.fill(name)
-    page.wait_for_function(f"[...document.querySelectorAll('[role=option]')].some((o) => o.textContent.startsWith({json.dumps(name)}))")
+    page.wait_for_function(
+        f"[...document.querySelectorAll('[role=option]')].some((o) => o.textContent.startsWith({json.dumps(name)}))"
+    )
     page.locator("[role=option]").first.click()  # also where it is the one that was shown before the form
     page.wait_for_function(f"document.querySelector('.q-live h1').textContent.includes({json.dumps(name)})")
     assert known
@@ -226,8 +231,9 @@ def test_a_statement_is_typed_in_scored_and_checked_beside_the_field(served: Ser
     assert watched.errors == []
 
 
-def test_an_upload_with_bad_rows_scores_the_rest_and_lists_them(served: Served, visit: Visit, place: Path,
-    tmp_path: Path) -> None:
+def test_an_upload_with_bad_rows_scores_the_rest_and_lists_them(
+    served: Served, visit: Visit, place: Path, tmp_path: Path
+) -> None:
     ids = pl.read_parquet(place / "data/scores/scores.parquet")["company_id"][:4].to_list()
     rows = ["company_id,exposure", f"{ids[0]},5", f"{ids[1]},many", f"{ids[2]},-3", f"{NASTY},2", f"{ids[3]},7"]
     (tmp_path / "mine.csv").write_text("\n".join(rows))
@@ -349,8 +355,13 @@ def test_strangers_are_let_in_nowhere(served: Served) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             opener.open(served.address + path, timeout=10)
         assert refused.value.code in (302, 403)
-    for path in ("voila/files/executive.ipynb", "voila/tree", "voila/render/executive.ipynb", "voila/api/contents",
-        "params.yaml"):
+    for path in (
+        "voila/files/executive.ipynb",
+        "voila/tree",
+        "voila/render/executive.ipynb",
+        "voila/api/contents",
+        "params.yaml",
+    ):
         with pytest.raises(urllib.error.HTTPError) as refused:
             opener.open(f"{served.address}{path}", timeout=10)
         assert refused.value.code in (302, 403, 404)
@@ -366,12 +377,12 @@ def test_a_newer_run_is_shown_at_the_next_visit_and_an_unfinished_one_says_so(pl
         assert "feedfeedfeed" in text(watched)
         assert kpi(watched, "Alerts open") != "0"
         database = connect(f"sqlite:///{own / 'data/quiebra.db'}")
-        for alert_id in alerts(database)["alert_id"]:
-            close(database, alert_id, "ana", "looked into")
+        for alert_id in list_alerts(database)["alert_id"]:
+            close_alert(database, alert_id, "ana", "looked into")
         visit(server.url("executive"), language="en")  # a kernel that was warm before has drawn what stood before
         assert kpi(visit(server.url("executive"), language="en"), "Alerts open") == "0"
         until = time.monotonic() + 60
-        while len(forked(server)) < 2 * len(PAGES) + 3:  # warm ones, and three open pages'
+        while len(forked(server)) < 2 * len(PAGE_TITLES) + 3:  # warm ones, and three open pages'
             assert time.monotonic() < until, "not every page has warm kernels again"
             time.sleep(0.5)
         (own / "data/scores/run.json").unlink()
@@ -429,11 +440,12 @@ def test_an_open_page_tells_of_a_newer_run_and_of_a_lost_connection(place: Path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--host", "0.0.0.0", "--no-token"), "can be reached by others"), (("--no-token", "--editor", "ana"),
-            "known by their tokens"),
-        (("--editor", "<b>"), "use letters"), (("--editor", "reader"), "use letters"),
+        (("--host", "0.0.0.0", "--no-token"), "can be reached by others"),  # noqa: S104  it is refused
+        (("--no-token", "--editor", "ana"), "known by their tokens"),
+        (("--editor", "<b>"), "use letters"),
+        (("--editor", "reader"), "use letters"),
     ],
-)  # fmt: skip
+)
 def test_the_launcher_refuses_what_is_not_safe(finished: Path, options: tuple[str, ...], words: str) -> None:
     done = command(finished, "quiebra", "dashboards", *options)
     assert done.returncode == 1

@@ -27,54 +27,69 @@ from servers import Postbox, Receiver, chat, eventually, free_port, mail_server,
 from sqlalchemy import Engine, text
 
 from quiebra import store
-from quiebra.alerts import states
-from quiebra.delivery import channels, letters, outbox, smtp
-from quiebra.delivery.channels import ready, sends
-from quiebra.delivery.mail import letter, page
-from quiebra.delivery.outbox import Letter
+from quiebra.alerts import lifecycle as states
+from quiebra.delivery import channels, outbox, smtp
+from quiebra.delivery import message_texts as letters
+from quiebra.delivery.channels import channel_senders, ready_channels
+from quiebra.delivery.mail_html import inline_styles, mail_message
+from quiebra.delivery.outbox import Notification
 from quiebra.errors import DeliveryError, ParamsError
-from quiebra.files import read_json, write_json
-from quiebra.params import Params, check
+from quiebra.io.files import read_json, write_json
+from quiebra.params import Params, validate_params
 from quiebra.params.operations import Channel
+from quiebra.services import decisions
 from quiebra.workspace import Workspace
 
 DELIVERY = {
-    "owner": "boss@example.com", "dashboards": "https://risk.example.com/",
+    "owner": "boss@example.com",
+    "dashboards": "https://risk.example.com/",
     "recipients": [{"address": "ana@example.com", "lang": "es"}, {"address": "bob@example.com"}],
     "channels": {
-        "team": {"kind": "slack", "severity": "high", "lang": "es"}, "office": {"kind": "teams"},
-        "hook": {"kind": "webhook", "digest_above": 1000}, "desk": {"kind": "mail", "severity": "high", "recipients": ["desk@example.com"]},
+        "team": {"kind": "slack", "severity": "high", "lang": "es"},
+        "office": {"kind": "teams"},
+        "hook": {"kind": "webhook", "digest_above": 1000},
+        "desk": {"kind": "mail", "severity": "high", "recipients": ["desk@example.com"]},
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def told(finished: Path) -> Params:
     """The finished workspace's params with people to tell."""
-    from quiebra.params import read
+    from quiebra.params import read_params
 
-    content = read(finished / "params.yaml")
-    return check({**content, "delivery": {**content["delivery"], **DELIVERY}})
+    content = read_params(finished / "params.yaml")
+    return validate_params({**content, "delivery": {**content["delivery"], **DELIVERY}})
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     engine = store.connect(f"sqlite:///{tmp_path / 'test.db'}")
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     return engine
 
 
-def mail(to: str = "ana@example.com", about: str = "report 1", body: str = "<p>Hello</p>") -> Letter:
-    return letter(channel="report", recipient=to, about=about, sender="risk@example.com", subject="Riesgo: año 2026", html=body,
-                  text="Hello\n.\nend", lang="es")  # fmt: skip
+def mail(to: str = "ana@example.com", about: str = "report 1", body: str = "<p>Hello</p>") -> Notification:
+    return mail_message(
+        channel="report",
+        recipient=to,
+        about=about,
+        sender="risk@example.com",
+        subject="Riesgo: año 2026",
+        html=body,
+        text="Hello\n.\nend",
+        lang="es",
+    )
 
 
-def sent_by(box: smtp.Server, timeout: float = 5) -> Callable[[str], outbox.Send]:
-    return lambda channel: lambda row, doubtful: smtp.send(box, "risk@example.com", row.recipient, row.body, doubtful, timeout)
+def sent_by(box: smtp.MailServer, timeout: float = 5) -> Callable[[str], outbox.SendFunction]:
+    return lambda channel: (
+        lambda row, doubtful: smtp.send_message(box, "risk@example.com", row.recipient, row.body, doubtful, timeout)
+    )
 
 
 def state(engine: Engine) -> dict[str, str]:
-    return {row["recipient"]: row["state"] for row in outbox.messages(engine)}
+    return {row["recipient"]: row["state"] for row in outbox.list_messages(engine)}
 
 
 def at_once(engine: Engine) -> None:
@@ -90,8 +105,8 @@ def test_a_mail_is_sent_once_however_often_it_is_queued_and_sent(engine: Engine)
     box = Postbox()
     with mail_server(box) as url:
         for _ in range(3):
-            outbox.queue(engine, [mail()])
-            outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+            outbox.queue_messages(engine, [mail()])
+            outbox.send_due(engine, sent_by(smtp.parse_mail_server(url)), 3)
     assert len(box.mails) == 1
     assert state(engine) == {"ana@example.com": "sent"}
     (taken,) = box.to("ana@example.com")
@@ -101,53 +116,59 @@ def test_a_mail_is_sent_once_however_often_it_is_queued_and_sent(engine: Engine)
 
 def test_while_the_server_is_down_mail_waits_and_goes_when_it_is_up(engine: Engine) -> None:
     port = free_port()
-    down = smtp.server(f"smtp://127.0.0.1:{port}")
-    outbox.queue(engine, [mail()])
-    ((_, outcome),) = outbox.dispatch(engine, sent_by(down), 5)
+    down = smtp.parse_mail_server(f"smtp://127.0.0.1:{port}")
+    outbox.queue_messages(engine, [mail()])
+    ((_, outcome),) = outbox.send_due(engine, sent_by(down), 5)
     assert (outcome.state, outcome.retry) == ("queued", True)
-    assert "127.0.0.1" in outbox.messages(engine)[0]["error"]
-    assert outbox.dispatch(engine, sent_by(down), 5) == []  # not before its time
+    assert "127.0.0.1" in outbox.list_messages(engine)[0]["error"]
+    assert outbox.send_due(engine, sent_by(down), 5) == []  # not before its time
     at_once(engine)
     box = Postbox()
     with mail_server(box, port):
-        outbox.dispatch(engine, sent_by(down), 5)
+        outbox.send_due(engine, sent_by(down), 5)
     assert (state(engine), len(box.mails)) == ({"ana@example.com": "sent"}, 1)
 
 
 def test_waits_grow_and_end(engine: Engine) -> None:
-    nowhere = smtp.server(f"smtp://127.0.0.1:{free_port()}")
-    outbox.queue(engine, [mail()])
+    nowhere = smtp.parse_mail_server(f"smtp://127.0.0.1:{free_port()}")
+    outbox.queue_messages(engine, [mail()])
     waits = []
     for _ in range(4):
         at_once(engine)
-        outbox.dispatch(engine, sent_by(nowhere), 4)
-        row = outbox.messages(engine)[0]
+        outbox.send_due(engine, sent_by(nowhere), 4)
+        row = outbox.list_messages(engine)[0]
         waits.append((row["not_before"] - row["changed_at"]).total_seconds())
     assert waits[:3] == pytest.approx([60, 120, 240], abs=2)
-    assert outbox.messages(engine)[0]["state"] == "failed"
-    assert outbox.dispatch(engine, sent_by(nowhere), 4) == []
+    assert outbox.list_messages(engine)[0]["state"] == "failed"
+    assert outbox.send_due(engine, sent_by(nowhere), 4) == []
 
 
 def test_one_refused_recipient_keeps_no_other_from_their_mail(engine: Engine) -> None:
     box = Postbox(refused={"eva@example.com": "550 no such user", "luis@example.com": "451 later"})
-    outbox.queue(engine, [mail(to) for to in ("ana@example.com", "eva@example.com", "luis@example.com", "bob@example.com")])
+    outbox.queue_messages(
+        engine, [mail(to) for to in ("ana@example.com", "eva@example.com", "luis@example.com", "bob@example.com")]
+    )
     with mail_server(box) as url:
-        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
-        assert state(engine) == {"ana@example.com": "sent", "bob@example.com": "sent", "eva@example.com": "failed",
-                                 "luis@example.com": "queued"}  # fmt: skip
-        assert "550 no such user" in next(r["error"] for r in outbox.messages(engine) if r["state"] == "failed")
+        outbox.send_due(engine, sent_by(smtp.parse_mail_server(url)), 3)
+        assert state(engine) == {
+            "ana@example.com": "sent",
+            "bob@example.com": "sent",
+            "eva@example.com": "failed",
+            "luis@example.com": "queued",
+        }
+        assert "550 no such user" in next(r["error"] for r in outbox.list_messages(engine) if r["state"] == "failed")
         box.refused.clear()
         at_once(engine)
-        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+        outbox.send_due(engine, sent_by(smtp.parse_mail_server(url)), 3)
     assert state(engine)["luis@example.com"] == "sent"
     assert len(box.mails) == 3
 
 
 def test_a_slow_server_is_waited_for(engine: Engine) -> None:
     box = Postbox(slow=2)
-    outbox.queue(engine, [mail()])
+    outbox.queue_messages(engine, [mail()])
     with mail_server(box) as url:
-        outbox.dispatch(engine, sent_by(smtp.server(url), timeout=10), 3)
+        outbox.send_due(engine, sent_by(smtp.parse_mail_server(url), timeout=10), 3)
     assert (state(engine), len(box.mails)) == ({"ana@example.com": "sent"}, 1)
 
 
@@ -158,9 +179,9 @@ def test_a_server_that_dies_before_the_message_ended_has_taken_nothing(engine: E
         link.sendall(b"354 go on\r\n")
         link.recv(100)
 
-    outbox.queue(engine, [mail(body=f"<p>{'x' * 5_000_000}</p>")])
+    outbox.queue_messages(engine, [mail(body=f"<p>{'x' * 5_000_000}</p>")])
     with raw_server(die) as port:
-        outbox.dispatch(engine, sent_by(smtp.server(f"smtp://127.0.0.1:{port}")), 3)
+        outbox.send_due(engine, sent_by(smtp.parse_mail_server(f"smtp://127.0.0.1:{port}")), 3)
     assert state(engine) == {"ana@example.com": "queued"}
 
 
@@ -177,36 +198,36 @@ def test_silence_after_the_end_of_a_message_is_doubtful_and_nothing_is_sent_twic
         ends.append(data)
         time.sleep(3)
 
-    outbox.queue(engine, [mail()])
+    outbox.queue_messages(engine, [mail()])
     with raw_server(silent) as port:
-        to = smtp.server(f"smtp://127.0.0.1:{port}")
-        outbox.dispatch(engine, sent_by(to, timeout=1), 3)
+        to = smtp.parse_mail_server(f"smtp://127.0.0.1:{port}")
+        outbox.send_due(engine, sent_by(to, timeout=1), 3)
         assert state(engine) == {"ana@example.com": "doubtful"}
         at_once(engine)
-        outbox.queue(engine, [mail()])
-        assert outbox.dispatch(engine, sent_by(to, timeout=1), 3) == []
+        outbox.queue_messages(engine, [mail()])
+        assert outbox.send_due(engine, sent_by(to, timeout=1), 3) == []
     assert len(ends) == 1
-    (row,) = outbox.messages(engine, waiting=True)
+    (row,) = outbox.list_messages(engine, waiting=True)
     assert "cut off" in row["error"]
     with pytest.raises(DeliveryError, match="say which message by its id"):
-        outbox.decide(engine, "", "ana", again=True, reason="it did not arrive")
-    outbox.decide(engine, row["message_id"], "ana", again=True, reason="it did not arrive")
+        outbox.decide_message(engine, "", "ana", again=True, reason="it did not arrive")
+    outbox.decide_message(engine, row["message_id"], "ana", again=True, reason="it did not arrive")
     box = Postbox()
     with mail_server(box) as url:
-        outbox.dispatch(engine, sent_by(smtp.server(url)), 3)
+        outbox.send_due(engine, sent_by(smtp.parse_mail_server(url)), 3)
     assert len(box.mails) == 1
     with pytest.raises(DeliveryError, match="sent already"):
-        outbox.decide(engine, row["message_id"], "ana", again=True, reason="twice")
-    assert [e["action"] for e in store.entries(engine)] == ["message sent", "message retried", "message doubtful"]
+        outbox.decide_message(engine, row["message_id"], "ana", again=True, reason="twice")
+    assert [e["action"] for e in store.audit_entries(engine)] == ["message sent", "message retried", "message doubtful"]
 
 
 SENDER = """
 import sys
 from quiebra import store
 from quiebra.delivery import outbox, smtp
-to = smtp.server(sys.argv[2])
-send = lambda channel: lambda row, doubtful: smtp.send(to, "risk@example.com", row.recipient, row.body, doubtful)
-print([o.state for _, o in outbox.dispatch(store.connect(sys.argv[1]), send, 3)])
+to = smtp.parse_mail_server(sys.argv[2])
+send = lambda channel: lambda row, doubtful: smtp.send_message(to, "risk@example.com", row.recipient, row.body, doubtful)
+print([o.state for _, o in outbox.send_due(store.connect(sys.argv[1]), send, 3)])
 """
 
 
@@ -228,14 +249,14 @@ def test_a_process_killed_in_the_middle_of_a_message(engine: Engine, ended: bool
         got.append(data)
         time.sleep(20)
 
-    outbox.queue(engine, [mail()])
+    outbox.queue_messages(engine, [mail()])
     with raw_server(hold) as port:
         words = [sys.executable, "-c", SENDER, str(engine.url), f"smtp://127.0.0.1:{port}"]
         process = subprocess.Popen(words, env=environment())
         eventually(lambda: bool(got))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    assert outbox.messages(engine, waiting=True)[0]["state"] in ("sending", "doubtful")
+    assert outbox.list_messages(engine, waiting=True)[0]["state"] in ("sending", "doubtful")
     box = Postbox()
     with mail_server(box) as url:
         done = subprocess.run([*words[:-1], url], env=environment(), capture_output=True, text=True, check=True)
@@ -246,7 +267,7 @@ def test_a_process_killed_in_the_middle_of_a_message(engine: Engine, ended: bool
 
 def test_two_that_send_from_one_database_send_each_mail_once(engine: Engine) -> None:
     box = Postbox(slow=0.05)
-    outbox.queue(engine, [mail(f"a{i}@example.com") for i in range(8)])
+    outbox.queue_messages(engine, [mail(f"a{i}@example.com") for i in range(8)])
     with mail_server(box) as url:
         words = [sys.executable, "-c", SENDER, str(engine.url), url]
         both = [subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -256,87 +277,92 @@ def test_two_that_send_from_one_database_send_each_mail_once(engine: Engine) -> 
 
 
 def test_what_a_person_drops_while_others_are_sent_is_not_sent(engine: Engine) -> None:
-    outbox.queue(engine, [mail("ana@example.com"), mail("bob@example.com")])
-    second = next(m["message_id"] for m in outbox.messages(engine) if m["recipient"] == "bob@example.com")
+    outbox.queue_messages(engine, [mail("ana@example.com"), mail("bob@example.com")])
+    second = next(m["message_id"] for m in outbox.list_messages(engine) if m["recipient"] == "bob@example.com")
     went = []
 
-    def send(row: object, doubtful: Callable[[], None]) -> outbox.Outcome:
+    def send(row: object, doubtful: Callable[[], None]) -> outbox.SendOutcome:
         went.append(row.recipient)
-        outbox.decide(engine, second, "ana", again=False, reason="not any more")
-        return outbox.Outcome(outbox.SENT)
+        outbox.decide_message(engine, second, "ana", again=False, reason="not any more")
+        return outbox.SendOutcome(outbox.SENT)
 
-    outbox.dispatch(engine, lambda channel: send, 3)
+    outbox.send_due(engine, lambda channel: send, 3)
     assert went == ["ana@example.com"]
     assert state(engine)["bob@example.com"] == "dropped"
-    assert outbox.messages(engine, waiting=True) == []
+    assert outbox.list_messages(engine, waiting=True) == []
 
 
 def test_an_error_after_the_last_safe_moment_is_doubtful_and_not_tried_again(engine: Engine) -> None:
-    def send(row: object, doubtful: Callable[[], None]) -> outbox.Outcome:
+    def send(row: object, doubtful: Callable[[], None]) -> outbox.SendOutcome:
         doubtful()
         raise RuntimeError("lost")
 
-    outbox.queue(engine, [mail()])
-    outbox.dispatch(engine, lambda channel: send, 3)
+    outbox.queue_messages(engine, [mail()])
+    outbox.send_due(engine, lambda channel: send, 3)
     at_once(engine)
-    assert outbox.dispatch(engine, lambda channel: send, 3) == []
+    assert outbox.send_due(engine, lambda channel: send, 3) == []
     assert state(engine) == {"ana@example.com": "doubtful"}
 
 
 def test_quiet_hours_hold_for_second_tries_too(engine: Engine) -> None:
-    outbox.queue(engine, [mail()])
+    outbox.queue_messages(engine, [mail()])
     until = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=3)
-    assert outbox.dispatch(engine, sent_by(smtp.server("smtp://127.0.0.1:1")), 3, lambda channel: until) == []
-    (row,) = outbox.messages(engine)
+    assert outbox.send_due(engine, sent_by(smtp.parse_mail_server("smtp://127.0.0.1:1")), 3, lambda channel: until) == []
+    (row,) = outbox.list_messages(engine)
     assert (row["state"], row["not_before"], row["attempts"]) == ("queued", until, 0)
 
 
-def test_mail_goes_over_tls_with_a_checked_certificate_and_a_login(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_goes_over_tls_with_a_checked_certificate_and_a_login(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority, box, port = trustme.CA(), Postbox(), free_port()
     with mail_server(box, port, authority, ("risk", "p@ss:wörd")):
-        to = smtp.Server("127.0.0.1", port, "start", "risk", "p@ss:wörd")
-        outbox.queue(engine, [mail()])
-        outbox.dispatch(engine, sent_by(to), 3)
-        assert "not to be trusted" in outbox.messages(engine)[0]["error"]
+        to = smtp.MailServer("127.0.0.1", port, "start", "risk", "p@ss:wörd")
+        outbox.queue_messages(engine, [mail()])
+        outbox.send_due(engine, sent_by(to), 3)
+        assert "not to be trusted" in outbox.list_messages(engine)[0]["error"]
         bundle = tmp_path / "authority.pem"
         authority.cert_pem.write_to_path(str(bundle))
         monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
         at_once(engine)
-        outbox.dispatch(engine, sent_by(smtp.Server("127.0.0.1", port, "start", "risk", "wrong")), 3)
-        assert "535" in outbox.messages(engine)[0]["error"]
-        assert "wrong" not in outbox.messages(engine)[0]["error"]
-        outbox.decide(engine, outbox.messages(engine)[0]["message_id"], "ana", again=True, reason="mended")
-        outbox.dispatch(engine, sent_by(to), 3)
+        outbox.send_due(engine, sent_by(smtp.MailServer("127.0.0.1", port, "start", "risk", "wrong")), 3)
+        assert "535" in outbox.list_messages(engine)[0]["error"]
+        assert "wrong" not in outbox.list_messages(engine)[0]["error"]
+        outbox.decide_message(engine, outbox.list_messages(engine)[0]["message_id"], "ana", again=True, reason="mended")
+        outbox.send_due(engine, sent_by(to), 3)
     assert box.tls == [True]
     with mail_server(Postbox()) as plain:  # a server without TLS is given nothing
         about = mail(about="another")
-        outbox.queue(engine, [about])
-        outbox.dispatch(engine, sent_by(smtp.Server("127.0.0.1", int(plain.rsplit(":")[-1]), "start")), 3)
-    assert "TLS" in next(r["error"] for r in outbox.messages(engine) if r["message_id"] == about.message_id)
+        outbox.queue_messages(engine, [about])
+        outbox.send_due(engine, sent_by(smtp.MailServer("127.0.0.1", int(plain.rsplit(":")[-1]), "start")), 3)
+    assert "TLS" in next(r["error"] for r in outbox.list_messages(engine) if r["message_id"] == about.message_id)
 
 
 def test_addresses_of_servers() -> None:
-    assert smtp.server("smtp://ana:p%40ss@mail.example.com") == smtp.Server("mail.example.com", 587, "start", "ana", "p@ss")
-    assert smtp.server("smtps://mail.example.com").port == 465
-    assert smtp.server("smtp://10.0.0.1:25?tls=none").tls == "none"
-    assert smtp.server("smtp://localhost").tls == "none"
-    assert "p@ss" not in repr(smtp.server("smtp://ana:p%40ss@mail.example.com"))
+    assert smtp.parse_mail_server("smtp://ana:p%40ss@mail.example.com") == smtp.MailServer(
+        "mail.example.com", 587, "start", "ana", "p@ss"
+    )
+    assert smtp.parse_mail_server("smtps://mail.example.com").port == 465
+    assert smtp.parse_mail_server("smtp://10.0.0.1:25?tls=none").tls == "none"
+    assert smtp.parse_mail_server("smtp://localhost").tls == "none"
+    assert "p@ss" not in repr(smtp.parse_mail_server("smtp://ana:p%40ss@mail.example.com"))
     for wrong in ("mail.example.com", "http://x", "smtp://", "smtp://x:port", "smtp://x?tls=maybe"):
         with pytest.raises(DeliveryError, match="QUIEBRA_SMTP_URL"):
-            smtp.server(wrong)
+            smtp.parse_mail_server(wrong)
 
 
 # What a mail is
 
 
 @pytest.mark.parametrize(
-    "bad", ["ana@example.com\nBcc: eva@example.com", "ana", "a b@example.com", "<ana@example.com>", "ana@x,eva@y", "josé@example.com"]
+    "bad",
+    ["ana@example.com\nBcc: eva@example.com", "ana", "a b@example.com", "<ana@example.com>", "ana@x,eva@y", "josé@example.com"],
 )
 def test_an_address_that_is_none_is_refused(bad: str) -> None:
     content = default_params()
     content["delivery"]["recipients"] = [{"address": bad}]
     with pytest.raises(ParamsError, match=r"delivery.recipients.0.address: must be one address"):
-        check(content)
+        validate_params(content)
     if "\n" in bad:
         with pytest.raises(DeliveryError, match="one line"):
             mail(to=bad)
@@ -344,13 +370,21 @@ def test_an_address_that_is_none_is_refused(bad: str) -> None:
 
 @given(st.text(min_size=1).filter(lambda t: t.isprintable() and t.strip()))
 def test_whatever_a_subject_says_it_comes_back(subject: str) -> None:
-    made = letter(channel="report", recipient="ana@example.com", about="x", sender="risk@example.com", subject=subject, html="x", text="x",
-                  lang="en")  # fmt: skip
+    made = mail_message(
+        channel="report",
+        recipient="ana@example.com",
+        about="x",
+        sender="risk@example.com",
+        subject=subject,
+        html="x",
+        text="x",
+        lang="en",
+    )
     assert " ".join(message_from_bytes(made.body, policy=default)["Subject"].split()) == " ".join(subject.split())
 
 
 def test_styles_stand_in_each_element() -> None:
-    html = page("<h1>Title</h1><table><tr><td>1</td></tr></table>", "es")
+    html = inline_styles("<h1>Title</h1><table><tr><td>1</td></tr></table>", "es")
     assert "<style" not in html
     assert "var(--" not in html
     assert re.search(r'<h1 style="[^"]*font-size: ?21px', html)
@@ -367,19 +401,25 @@ def test_the_monthly_mail_is_whole_in_both_languages(workspace: Path, told: Para
     (folder / "risk_report.pdf").write_bytes(b"%PDF-es")
     (folder / "risk_report.html").write_bytes(b"<html lang=es>of another run")
     with pytest.raises(DeliveryError, match=r"es is of another run: run `quiebra report --lang es`"):
-        letters.report_letters(Workspace(workspace), told)
+        letters.report_messages(Workspace(workspace), told)
     (folder / "risk_report.html").write_text(Workspace(workspace).build.joinpath("risk_report.html").read_text())
     record = workspace / "data/alerts/standing.json"
     late = {"company_id": "SIM-X", "level": 1, "reason": "r", "who": "ana", "since": "2020-01-01", "review_on": "2020-03-01"}
     write_json(record, {**read_json(record), "watched": [late]})
-    made = letters.report_letters(Workspace(workspace), told)
+    made = letters.report_messages(Workspace(workspace), told)
     assert [m.recipient for m in made] == ["ana@example.com", "bob@example.com"]
     spanish, english = (message_from_bytes(m.body, policy=default) for m in made)
     for message in (spanish, english):
         assert parts(message) == [
-            "multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png", "application/pdf",
+            "multipart/mixed",
+            "multipart/alternative",
+            "text/plain",
+            "multipart/related",
             "text/html",
-        ]  # fmt: skip
+            "image/png",
+            "application/pdf",
+            "text/html",
+        ]
         assert not message.defects
         html = message.get_body(("html",)).get_content()
         picture = next(part for part in message.walk() if part.get_content_type() == "image/png")
@@ -396,7 +436,7 @@ def test_the_monthly_mail_is_whole_in_both_languages(workspace: Path, told: Para
         assert "SIM-X" in plain
         assert spanish.as_bytes().isascii()  # any server takes it
     approved = told.model_copy(update={"report": told.report.model_copy(update={"status": "APPROVED"})})
-    assert {m.message_id for m in letters.report_letters(Workspace(workspace), approved)}.isdisjoint(m.message_id for m in made)
+    assert {m.message_id for m in letters.report_messages(Workspace(workspace), approved)}.isdisjoint(m.message_id for m in made)
     assert "Informe de riesgo de quiebra" in spanish["Subject"]
     assert "Qué ha cambiado." in spanish.get_body(("html",)).get_content()
     assert "What changed." in english.get_body(("html",)).get_content()
@@ -410,7 +450,7 @@ def test_without_its_report_a_mail_says_which_command_to_run(workspace: Path, to
     (workspace / "reports/build/risk_report.pdf").unlink()
     only = told.model_copy(update={"delivery": told.delivery.model_copy(update={"recipients": told.delivery.recipients[1:]})})
     with pytest.raises(DeliveryError, match="quiebra report"):
-        letters.report_letters(Workspace(workspace), only)
+        letters.report_messages(Workspace(workspace), only)
 
 
 # Alerts to channels
@@ -422,8 +462,8 @@ def raised(finished: Path) -> Engine:
 
 
 def test_alerts_go_to_each_channel_by_severity_in_its_language(finished: Path, told: Params, raised: Engine) -> None:
-    made = letters.alert_letters(Workspace(finished), told, raised)
-    standing = states.alerts(raised, "demo")
+    made = letters.alert_messages(Workspace(finished), told, raised)
+    standing = states.list_alerts(raised, "demo")
     worst = standing.filter(pl.col("severity") == "high")
     high, subjects = worst.height, worst["subject"].n_unique()
     of = {name: [m for m in made if m.channel == name] for name in told.delivery.channels}
@@ -431,11 +471,14 @@ def test_alerts_go_to_each_channel_by_severity_in_its_language(finished: Path, t
     assert sorted(a for m in of["hook"] for a in m.alerts) == sorted(standing["alert_id"])
     assert [len(of[name]) for name in ("team", "office", "desk")] == [1, 1, 1]  # digests
     team = json.loads(of["team"][0].body)
-    assert re.fullmatch(rf"SIMULADO: {high} alertas? sobre \d+ empresas?(, y sobre la cartera o el modelo)?, {high} de gravedad alta", team["title"])
-    assert team["body"].count("• ") == min(subjects, letters.MOST_LINES), "a company a line"
+    assert re.fullmatch(
+        rf"SIMULADO: {high} alertas? sobre \d+ empresas?(, y sobre la cartera o el modelo)?, {high} de gravedad alta",
+        team["title"],
+    )
+    assert team["body"].count("• ") == min(subjects, letters.MAX_COMPANIES_NAMED), "a company a line"
     assert "https://risk.example.com/executive" in team["body"]
     assert "la PD es" in team["body"] or "la PD se ha" in team["body"]
-    assert team["body"].count("Primero: ") == min(subjects, letters.MOST_LINES), "each with what to do first"
+    assert team["body"].count("Primero: ") == min(subjects, letters.MAX_COMPANIES_NAMED), "each with what to do first"
     first = json.loads(of["hook"][0].body)
     company = standing.filter(pl.col("kind") == "company").row(0, named=True)["subject"]
     assert any(f"company?company={company}" in json.loads(m.body)["body"] for m in of["hook"])
@@ -443,16 +486,18 @@ def test_alerts_go_to_each_channel_by_severity_in_its_language(finished: Path, t
     assert any(" than in " in json.loads(m.body)["body"] for m in of["hook"])  # with the reasons in words
     desk = message_from_bytes(of["desk"][0].body, policy=default)
     assert desk["To"] == "desk@example.com"
-    assert desk.get_body(("html",)).get_content().count("<li") == min(subjects, letters.MOST_LINES)
+    assert desk.get_body(("html",)).get_content().count("<li") == min(subjects, letters.MAX_COMPANIES_NAMED)
 
 
-def test_a_company_whose_name_is_markup_is_shown_as_text(finished: Path, told: Params, raised: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_company_whose_name_is_markup_is_shown_as_text(
+    finished: Path, told: Params, raised: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from quiebra.reports.risk_report import RiskReport
 
     real = RiskReport.scores.func  # type: ignore[attr-defined]
     named = property(lambda self: real(self).with_columns(name=pl.lit("<script>alert(1)</script>\nBcc: x")))
     monkeypatch.setattr(RiskReport, "scores", named)
-    (desk,) = [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel == "desk"]
+    (desk,) = [m for m in letters.alert_messages(Workspace(finished), told, raised) if m.channel == "desk"]
     html = message_from_bytes(desk.body, policy=default).get_body(("html",)).get_content()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
@@ -462,15 +507,15 @@ def test_slack_teams_and_webhook_get_what_they_can_read(
     finished: Path, told: Params, raised: Engine, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = Receiver()
-    made = [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel in ("team", "office")]
-    made += [m for m in letters.alert_letters(Workspace(finished), told, raised) if m.channel == "hook"][:2]
+    made = [m for m in letters.alert_messages(Workspace(finished), told, raised) if m.channel in ("team", "office")]
+    made += [m for m in letters.alert_messages(Workspace(finished), told, raised) if m.channel == "hook"][:2]
     with chat(receiver, tmp_path) as env:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        assert set(ready(told.delivery)) == {"team", "office", "hook"}
+        assert set(ready_channels(told.delivery)) == {"team", "office", "hook"}
         for _ in range(2):
-            outbox.queue(engine, made, again=ready(told.delivery))
-            outbox.dispatch(engine, sends(told.delivery, tmp_path), 3)
+            outbox.queue_messages(engine, made, again=ready_channels(told.delivery))
+            outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 3)
     by_host = {path: body for path, _, body in receiver.posts}
     slack = by_host["hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"]
     assert "alertas" in json.dumps(slack, ensure_ascii=False)
@@ -491,16 +536,18 @@ def test_a_channel_that_is_down_gets_its_messages_later_and_once(
 ) -> None:
     receiver = Receiver(status=503)
     body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
-    outbox.queue(engine, [Letter("hook", "webhook", "alert 1", "T", body), Letter("gone", "x", "alert 1", "T", body)])
+    outbox.queue_messages(
+        engine, [Notification("hook", "webhook", "alert 1", "T", body), Notification("gone", "x", "alert 1", "T", body)]
+    )
     with chat(receiver, tmp_path) as env:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+        outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 5)
         assert state(engine) == {"webhook": "queued", "x": "failed"}
         receiver.status = 200
         for _ in range(3):
             at_once(engine)
-            outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+            outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 5)
     assert state(engine)["webhook"] == "sent"
     assert len(receiver.posts) == 1
 
@@ -510,9 +557,9 @@ def test_without_addresses_everything_is_written_to_a_folder_and_sent_later_if_t
 ) -> None:
     monkeypatch.delenv("QUIEBRA_SMTP_URL", raising=False)
     body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
-    both = [mail(), Letter("hook", "webhook", "alert 1", "T", body)]
-    assert outbox.queue(engine, both) == 2
-    outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+    both = [mail(), Notification("hook", "webhook", "alert 1", "T", body)]
+    assert outbox.queue_messages(engine, both) == 2
+    outbox.send_due(engine, channel_senders(told.delivery, tmp_path / "out"), 3)
     assert set(state(engine).values()) == {"written"}
     (eml,), (note,) = (list((tmp_path / "out").glob(f"*.{ending}")) for ending in ("eml", "json"))
     assert message_from_bytes(eml.read_bytes(), policy=default)["To"] == "ana@example.com"
@@ -520,10 +567,10 @@ def test_without_addresses_everything_is_written_to_a_folder_and_sent_later_if_t
     box = Postbox()
     with mail_server(box) as url:
         monkeypatch.setenv("QUIEBRA_SMTP_URL", url)
-        outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+        outbox.send_due(engine, channel_senders(told.delivery, tmp_path / "out"), 3)
         assert box.mails == []  # what was written before is not sent by itself
-        outbox.queue(engine, both, again=ready(told.delivery))
-        outbox.dispatch(engine, sends(told.delivery, tmp_path / "out"), 3)
+        outbox.queue_messages(engine, both, again=ready_channels(told.delivery))
+        outbox.send_due(engine, channel_senders(told.delivery, tmp_path / "out"), 3)
     assert len(box.mails) == 1
     assert state(engine) == {"ana@example.com": "sent", "webhook": "written"}
 
@@ -534,12 +581,12 @@ def test_a_channel_that_takes_a_message_and_is_slow_to_say_so_gets_it_once(
     monkeypatch.setattr(channels, "READ_TIMEOUT", 0.5)
     receiver = Receiver(slow=2)
     body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
-    outbox.queue(engine, [Letter("hook", "webhook", "alert 1", "T", body)])
+    outbox.queue_messages(engine, [Notification("hook", "webhook", "alert 1", "T", body)])
     with chat(receiver, tmp_path) as env:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         for _ in range(3):
-            outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+            outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 5)
             at_once(engine)
     assert len(receiver.posts) == 1
     assert state(engine) == {"webhook": "doubtful"}
@@ -549,8 +596,10 @@ def test_a_channel_that_nobody_answers_at_is_tried_again(
     told: Params, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUIEBRA_CHANNEL_HOOK", f"json://127.0.0.1:{free_port()}/hook")
-    outbox.queue(engine, [Letter("hook", "webhook", "alert 1", "T", b'{"title": "T", "body": "B", "type": "warning"}')])
-    ((_, outcome),) = outbox.dispatch(engine, sends(told.delivery, tmp_path), 5)
+    outbox.queue_messages(
+        engine, [Notification("hook", "webhook", "alert 1", "T", b'{"title": "T", "body": "B", "type": "warning"}')]
+    )
+    ((_, outcome),) = outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 5)
     assert (outcome.state, outcome.retry) == ("queued", True)
 
 
@@ -558,18 +607,18 @@ def test_a_channel_is_told_of_an_alert_once_whatever_else_changes(workspace: Pat
     engine = store.connect(f"sqlite:///{workspace / 'data' / 'quiebra.db'}")
     channel = Channel.model_validate({"kind": "slack", "digest_above": 5})
     params = told.model_copy(update={"delivery": told.delivery.model_copy(update={"channels": {"team": channel}})})
-    (digest,) = letters.alert_letters(Workspace(workspace), params, engine)
-    outbox.queue(engine, [digest])
-    assert letters.alert_letters(Workspace(workspace), params, engine) == []
-    for alert_id in states.alerts(engine, "demo")["alert_id"][:-3]:
-        states.acknowledge(engine, alert_id, "ana")
-    assert letters.alert_letters(Workspace(workspace), params, engine) == []  # those left over were told of
+    (digest,) = letters.alert_messages(Workspace(workspace), params, engine)
+    outbox.queue_messages(engine, [digest])
+    assert letters.alert_messages(Workspace(workspace), params, engine) == []
+    for alert_id in states.list_alerts(engine, "demo")["alert_id"][:-3]:
+        decisions.acknowledge_alert(engine, alert_id, "ana")
+    assert letters.alert_messages(Workspace(workspace), params, engine) == []  # those left over were told of
     with engine.begin() as connection:  # alerts that another run has raised meanwhile, and nobody was told of
         connection.execute(text("UPDATE alertas SET raised_run = 'another'"))
         connection.execute(text("DELETE FROM alertas_comunicadas"))
-    made = letters.alert_letters(Workspace(workspace), params, engine)
+    made = letters.alert_messages(Workspace(workspace), params, engine)
     assert len(made) == 3
-    assert outbox.queue(engine, made) == 3
+    assert outbox.queue_messages(engine, made) == 3
 
 
 def test_without_an_address_of_the_dashboards_a_mail_about_one_company_has_its_tear_sheet(
@@ -580,12 +629,14 @@ def test_without_an_address_of_the_dashboards_a_mail_about_one_company_has_its_t
     one = Channel.model_validate({"kind": "mail", "digest_above": 1000, "recipients": ["ana@example.com"]})
     asked = []
     options = told.delivery.model_copy(update={"channels": {"desk": one}, "dashboards": None})
-    made = letters.alert_letters(
+    made = letters.alert_messages(
         Workspace(finished), told.model_copy(update={"delivery": options}), raised, lambda *what: asked.append(what) or sheet
     )
-    companies = states.alerts(raised, "demo").filter(pl.col("kind") == "company")
+    companies = states.list_alerts(raised, "demo").filter(pl.col("kind") == "company")
     assert sorted(asked) == [(company, "en") for company in companies["subject"].unique().sort()], "one for each company"
-    with_sheet = [m for m in made if any(p.get_filename() == sheet.name for p in message_from_bytes(m.body, policy=default).walk())]
+    with_sheet = [
+        m for m in made if any(p.get_filename() == sheet.name for p in message_from_bytes(m.body, policy=default).walk())
+    ]
     assert len(with_sheet) == companies["subject"].n_unique()
 
 
@@ -594,9 +645,9 @@ def test_a_channel_with_the_wrong_kind_of_address_is_named_and_its_secret_is_not
 ) -> None:
     monkeypatch.setenv("QUIEBRA_CHANNEL_TEAM", "jsons://user:secret@example.com/x")
     body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
-    outbox.queue(engine, [Letter("team", "slack", "alert 1", "T", body)])
-    outbox.dispatch(engine, sends(told.delivery, tmp_path), 3)
-    error = outbox.messages(engine)[0]["error"]
+    outbox.queue_messages(engine, [Notification("team", "slack", "alert 1", "T", body)])
+    outbox.send_due(engine, channel_senders(told.delivery, tmp_path), 3)
+    error = outbox.list_messages(engine)[0]["error"]
     assert "QUIEBRA_CHANNEL_TEAM" in error
     assert "secret" not in error
 
@@ -610,7 +661,7 @@ def test_a_channel_with_the_wrong_kind_of_address_is_named_and_its_secret_is_not
         ("2026-01-16T06:00:00+00:00", None),
         ("2026-07-15T20:30:00+00:00", "2026-07-16T05:00:00"),  # in summer time
     ],
-)  # fmt: skip
+)
 def test_in_quiet_hours_messages_wait_for_their_end(now: str, until: str | None) -> None:
     channel = Channel.model_validate({"kind": "slack", "quiet": ["22:00", "07:00"]})
     found = letters.quiet_until(channel, "Europe/Madrid", dt.datetime.fromisoformat(now))
@@ -620,14 +671,19 @@ def test_in_quiet_hours_messages_wait_for_their_end(now: str, until: str | None)
 def test_a_waiting_message_is_not_sent_before_its_time(engine: Engine) -> None:
     later = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(hours=1)
     waiting = mail()
-    outbox.queue(engine, [Letter(**{**vars(waiting), "not_before": later})])
-    assert outbox.dispatch(engine, sent_by(smtp.server("smtp://127.0.0.1:1")), 3) == []
+    outbox.queue_messages(engine, [Notification(**{**vars(waiting), "not_before": later})])
+    assert outbox.send_due(engine, sent_by(smtp.parse_mail_server("smtp://127.0.0.1:1")), 3) == []
     assert state(engine) == {"ana@example.com": "queued"}
 
 
 def test_nothing_secret_and_nothing_encoded_wrongly_in_the_notice(told: Params) -> None:
-    (made,) = letters.notice(told, "c1", "report", "stage 'report' failed: <b>año</b>")
+    (made,) = letters.failure_notice(told, "c1", "report", "stage 'report' failed: <b>año</b>")
     message = message_from_bytes(made.body, policy=default)
     assert message["To"] == "boss@example.com"
     assert "&lt;b&gt;año" in message.get_body(("html",)).get_content()
-    assert letters.notice(told.model_copy(update={"delivery": told.delivery.model_copy(update={"owner": None})}), "c", "s", "e") == []
+    assert (
+        letters.failure_notice(
+            told.model_copy(update={"delivery": told.delivery.model_copy(update={"owner": None})}), "c", "s", "e"
+        )
+        == []
+    )

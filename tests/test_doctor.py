@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import SMALL, new_workspace
 
-from quiebra.doctor import Finding, examine
+from quiebra.doctor import Finding, check_installation
 from quiebra.provenance import git_revision
 
 
@@ -23,7 +23,7 @@ def commit(folder: Path) -> str:
 
 def found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     monkeypatch.chdir(folder)
-    return list(examine())
+    return list(check_installation())
 
 
 def test_a_repository_around_the_workspace_says_nothing_of_its_code(tmp_path: Path) -> None:

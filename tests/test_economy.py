@@ -8,13 +8,13 @@ import pytest
 from conftest import default_params
 
 from quiebra.errors import ParamsError
-from quiebra.params import check
+from quiebra.params import validate_params
 from quiebra.risk.economy import Economy, YearSpread, fit_economy, fit_year_spread
 from quiebra.risk.scenarios import scenario_scores, scenario_totals
-from quiebra.words import LANGUAGES, Words
+from quiebra.text.words import LANGUAGES, Words
 
-PARAMS = check(default_params())
-STATED = check(default_params(stress={"bad_year": {"rate": 0.05, "source": "INE, concursal statistics 2009"}}))
+PARAMS = validate_params(default_params())
+STATED = validate_params(default_params(stress={"bad_year": {"rate": 0.05, "source": "INE, concursal statistics 2009"}}))
 NO_MACRO = pl.DataFrame(schema={"series": pl.String, "date": pl.Date, "value": pl.Float64, "available_at": pl.Date})
 EN = Words("en")
 
@@ -22,10 +22,16 @@ EN = Words("en")
 def judged(failures: list[int], rows: int = 1000, pd: float = 0.02) -> pl.DataFrame:
     """Years in which so many of a thousand companies failed, each with a PD of 2 %."""
     return pl.concat(
-        pl.DataFrame({"company_id": [f"C{i:04d}" for i in range(rows)], "fiscal_year": 2010 + year, "pd_12m": pd,
-                      "failed": [1] * count + [0] * (rows - count)})
+        pl.DataFrame(
+            {
+                "company_id": [f"C{i:04d}" for i in range(rows)],
+                "fiscal_year": 2010 + year,
+                "pd_12m": pd,
+                "failed": [1] * count + [0] * (rows - count),
+            }
+        )
         for year, count in enumerate(failures)
-    )  # fmt: skip
+    )
 
 
 def learnt(failures: list[int], params=PARAMS) -> Economy:  # type: ignore[no-untyped-def]
@@ -48,7 +54,9 @@ def test_where_nothing_can_be_estimated_no_scenario_is_shown_and_the_reason_is(f
     economy = learnt(failures)
     assert economy.levers == [] and economy.about(EN).count(why) == 1 and "stress.bad_year" in economy.about(EN)
     moved = scenario_scores(scores(), PARAMS.stress, economy, PARAMS.score)
-    assert moved.is_empty() and scenario_totals(moved, pl.DataFrame({"company_id": ["a"], "exposure": [1.0], "lgd": [0.45]})) == []
+    assert (
+        moved.is_empty() and scenario_totals(moved, pl.DataFrame({"company_id": ["a"], "exposure": [1.0], "lgd": [0.45]})) == []
+    )
     assert economy.about(Words("es")) != economy.about(EN)
 
 
@@ -56,9 +64,17 @@ def test_years_that_differ_move_scenarios_with_an_interval() -> None:
     economy = learnt([20, 40, 10, 35, 12, 28, 50, 15])
     assert economy.levers == ["years"] and 0.2 < economy.spread.low < economy.spread.value < economy.spread.high < 1.5
     moved = scenario_scores(scores(), PARAMS.stress, economy, PARAMS.score)
-    totals = {row["scenario"]: row for row in scenario_totals(moved, pl.DataFrame({"company_id": ["a", "b"], "exposure": [1.0, 1.0], "lgd": [0.5, 0.5]}))}
+    totals = {
+        row["scenario"]: row
+        for row in scenario_totals(moved, pl.DataFrame({"company_id": ["a", "b"], "exposure": [1.0, 1.0], "lgd": [0.5, 0.5]}))
+    }
     assert totals["baseline"]["loss_low"] is None, "what is not moved has no interval"
-    assert totals["baseline"]["loss_expected"] < totals["adverse"]["loss_low"] < totals["adverse"]["loss_expected"] < totals["adverse"]["loss_high"]
+    assert (
+        totals["baseline"]["loss_expected"]
+        < totals["adverse"]["loss_low"]
+        < totals["adverse"]["loss_expected"]
+        < totals["adverse"]["loss_high"]
+    )
 
 
 def test_the_spread_of_years_and_its_interval_are_right() -> None:
@@ -87,9 +103,9 @@ def test_a_stated_bad_year_stands_in_and_its_source_is_named(words: Words) -> No
 
 
 def test_a_bad_year_is_worse_than_today_and_has_a_source() -> None:
-    calm = check(default_params(stress={"bad_year": {"rate": 0.01, "source": "a guess"}}))
+    calm = validate_params(default_params(stress={"bad_year": {"rate": 0.01, "source": "a guess"}}))
     with pytest.raises(ParamsError, match=r"stress\.bad_year\.rate is 0\.01, and today's mean PD is 0\.02"):
         learnt([3, 2, 4], calm)
     with pytest.raises(ParamsError, match=r"stress\.bad_year\.source: missing"):
-        check(default_params(stress={"bad_year": {"rate": 0.05}}))
+        validate_params(default_params(stress={"bad_year": {"rate": 0.05}}))
     assert YearSpread(0.3).source is None

@@ -12,13 +12,13 @@ import yaml
 from conftest import AMERICAN, ROOT, command, merged
 
 from quiebra import store
-from quiebra.kernel import foreign_kernel
-from quiebra.provenance import sha256
-from quiebra.publishing import declare, is_declared, is_experiment, why_not_published
-from quiebra.raw_files import RAW, folder_hash
-from quiebra.settings import database_url
-from quiebra.store.ownership import belongs_to_another, claim
+from quiebra.environment import database_url
+from quiebra.pipeline.kernels import foreign_kernel_program
+from quiebra.provenance import file_sha256
+from quiebra.store.ownership import belongs_to_another, claim_database
 from quiebra.workspace import Workspace
+from quiebra.workspace.publishing import declare_publisher, is_experiment, is_publisher, why_not_published
+from quiebra.workspace.raw_files import RAW_FOLDER, folder_hash
 
 CASH = '"cash_to_assets", "Cash / assets", "liquidity", "cash"'
 STOCK = '"cash_to_assets", "Cash as stock / assets", "liquidity", "inventory"'
@@ -39,7 +39,7 @@ def ran(folder: Path, *words: str, **extra: str) -> str:
 def committed(workspace: Path) -> Path:
     """The finished workspace, declared as the publisher at its root, with everything that git is for committed."""
     shutil.copy(ROOT / ".gitignore", workspace / ".gitignore")
-    declare(Workspace(workspace))
+    declare_publisher(Workspace(workspace))
     git(workspace, "add", "-A")
     git(workspace, "commit", "-q", "-m", "as made")
     return workspace
@@ -66,33 +66,35 @@ def locked(text: str, stage: str, path: str) -> str:
 
 def test_a_queued_experiment_runs_its_own_code_and_leaves_no_trace(committed: Path) -> None:
     features = committed / "data/features/features.parquet"
-    before, database = sha256(features), sha256(committed / "data/quiebra.db")
+    before, database = file_sha256(features), file_sha256(committed / "data/quiebra.db")
     edit_feature(committed)
     ran(committed, "dvc", "exp", "run", "--queue", "--name", "cash", "features")
     git(committed, "checkout", "src")
     ran(committed, "dvc", "exp", "run", "--run-all")
     lock = subprocess.run(["git", "show", "cash:dvc.lock"], cwd=committed, capture_output=True, text=True)
     if lock.returncode:
-        refs = subprocess.run(["git", "for-each-ref", "--format=%(refname)"], cwd=committed, capture_output=True, text=True).stdout
+        refs = subprocess.run(
+            ["git", "for-each-ref", "--format=%(refname)"], cwd=committed, capture_output=True, text=True
+        ).stdout
         (ref,) = (name for name in refs.split() if name.endswith("/cash"))
         lock = subprocess.run(["git", "show", f"{ref}:dvc.lock"], cwd=committed, capture_output=True, text=True, check=True)
     made = locked(lock.stdout, "features", "data/features/features.parquet")
     kept = committed / ".dvc/cache/files/md5" / made[:2] / made[2:]
     assert (cash(kept) - cash(features)).abs().max() > 0.01, "the experiment's features have the edit"
-    assert sha256(features) == before, "the main checkout's have not"
-    assert sha256(committed / "data/quiebra.db") == database
+    assert file_sha256(features) == before, "the main checkout's have not"
+    assert file_sha256(committed / "data/quiebra.db") == database
     edit_feature(committed)
     ran(committed, "dvc", "repro", "features")
-    assert sha256(features) == sha256(kept), "a plain repro of the same edit has it too"
+    assert file_sha256(features) == file_sha256(kept), "a plain repro of the same edit has it too"
 
 
 def test_an_experiment_publishes_nothing_and_a_run_cache_publishes_neither(committed: Path) -> None:
     """A whole experiment up to alerts leaves database and alerts as they were; a result that DVC has from before is published again."""
     engine = store.connect(database_url(committed))
-    run, database = store.current_run(engine), sha256(committed / "data/quiebra.db")
+    run, database = store.current_run(engine), file_sha256(committed / "data/quiebra.db")
     said = ran(committed, "dvc", "exp", "run", "--temp", "--name", "four", "-S", "score.reasons=4", "alerts")
     assert "Running stage 'publish'" in said and "Running stage 'alerts'" in said
-    assert sha256(committed / "data/quiebra.db") == database
+    assert file_sha256(committed / "data/quiebra.db") == database
     content = yaml.safe_load((committed / "params.yaml").read_text())
     (committed / "params.yaml").write_text(yaml.safe_dump(merged(content, {"score": {"reasons": 4}}), sort_keys=False))
     ran(committed, "dvc", "repro", "publish")
@@ -111,7 +113,7 @@ def test_a_copy_and_a_worktree_run_their_own_code_and_are_not_declared(committed
     for folder in (clone, worktree):
         edit_feature(folder)
         assert "Cash as stock" in ran(folder, "quiebra", "dictionary"), folder.name
-        declare(Workspace(folder))
+        declare_publisher(Workspace(folder))
         assert f"it is {committed} that publishes" in str(why_not_published(Workspace(folder)))
     assert "Cash as stock" not in ran(committed, "quiebra", "dictionary")
     assert why_not_published(Workspace(committed)) is None
@@ -128,19 +130,24 @@ def test_an_experiment_takes_raw_files_by_their_recorded_hash(committed: Path) -
         pytest.skip(f"no American panel at {AMERICAN}")
     with gzip.open(AMERICAN, "rt") as panel:
         lines = panel.read().splitlines()
-    raw = committed / RAW / "american_bankruptcy.csv"
+    raw = committed / RAW_FOLDER / "american_bankruptcy.csv"
     raw.write_text("\n".join([lines[0], *lines[1:4000]]) + "\n")
     content = yaml.safe_load((committed / "params.yaml").read_text())
     (committed / "params.yaml").write_text(yaml.safe_dump(merged(content, {"ingest": {"source": "american"}}), sort_keys=False))
     ran(committed, "dvc", "repro", "ingest")
     lock = (committed / "dvc.lock").read_text()
-    assert locked(lock, "ingest", RAW) == folder_hash(committed / RAW)
+    assert locked(lock, "ingest", RAW_FOLDER) == folder_hash(committed / RAW_FOLDER)
     git(committed, "commit", "-qam", "american")
     ran(committed, "dvc", "exp", "run", "--temp", "--name", "raw", "-S", "run.seed=5", "ingest")
     refs = subprocess.run(["git", "for-each-ref", "--format=%(refname)"], cwd=committed, capture_output=True, text=True).stdout
-    made = subprocess.run(["git", "show", f"{next(r for r in refs.split() if r.endswith('/raw'))}:dvc.lock"], cwd=committed,
-                          capture_output=True, text=True, check=True).stdout  # fmt: skip
-    for path in (RAW, "data/panel/statements.parquet"):
+    made = subprocess.run(
+        ["git", "show", f"{next(r for r in refs.split() if r.endswith('/raw'))}:dvc.lock"],
+        cwd=committed,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for path in (RAW_FOLDER, "data/panel/statements.parquet"):
         assert locked(made, "ingest", path) == locked(lock, "ingest", path)
     raw.write_text("\n".join([lines[0], *lines[1:3000]]) + "\n")
     refused = command(committed, "dvc", "exp", "run", "--temp", "-S", "run.seed=6", "ingest")
@@ -151,9 +158,11 @@ def test_an_experiment_takes_raw_files_by_their_recorded_hash(committed: Path) -
 def test_the_kernel_is_this_environments_whatever_is_on_the_path(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = workspace / "jupyter/kernels/python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text('{"argv": ["/bin/false", "-f", "{connection_file}"], "display_name": "x", "language": "python"}')
+    (spec / "kernel.json").write_text(
+        '{"argv": ["/bin/false", "-f", "{connection_file}"], "display_name": "x", "language": "python"}'
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(workspace / "jupyter"))
-    assert foreign_kernel() == "/bin/false"
+    assert foreign_kernel_program() == "/bin/false"
     assert "python3 kernel on the path is another environment's: /bin/false" in command(workspace, "quiebra", "doctor").stdout
     ran(workspace, "quiebra", "run", "features")
 
@@ -167,25 +176,25 @@ def test_a_notebook_of_another_checkout_is_refused(workspace: Path) -> None:
 def test_a_database_belongs_to_the_workspace_that_claimed_it(tmp_path: Path) -> None:
     first, second = Workspace(tmp_path / "first"), Workspace(tmp_path / "second")
     engine = store.connect(f"sqlite:///{tmp_path / 'shared.db'}")
-    store.upgrade(engine)
-    assert claim(engine, first) is None
-    assert claim(engine, first) is None
-    assert "belongs to the workspace" in str(claim(engine, second))
+    store.upgrade_schema(engine)
+    assert claim_database(engine, first) is None
+    assert claim_database(engine, first) is None
+    assert "belongs to the workspace" in str(claim_database(engine, second))
     assert belongs_to_another(engine, second) and belongs_to_another(engine, first) is None
-    assert claim(engine, second, take_over=True) is None
+    assert claim_database(engine, second, take_over=True) is None
     assert belongs_to_another(engine, first)
     own = store.connect(f"sqlite:///{second.root / 'data/quiebra.db'}")
-    store.upgrade(own)
-    assert claim(own, second) is None and not store.entries(own), "the database inside a workspace is its own"
+    store.upgrade_schema(own)
+    assert claim_database(own, second) is None and not store.audit_entries(own), "the database inside a workspace is its own"
 
 
 def test_a_workspace_is_declared_for_one_root_and_an_experiment_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, temporary = Workspace(tmp_path / "here"), Workspace(tmp_path / "here/.dvc/tmp/exps/tmp1")
-    declare(workspace)
-    assert is_declared(workspace) and why_not_published(workspace) is None
+    declare_publisher(workspace)
+    assert is_publisher(workspace) and why_not_published(workspace) is None
     shutil.copytree(workspace.root, tmp_path / "there")
-    assert not is_declared(Workspace(tmp_path / "there"))
-    declare(temporary)
-    assert is_experiment(temporary.root) and not is_declared(temporary)
+    assert not is_publisher(Workspace(tmp_path / "there"))
+    declare_publisher(temporary)
+    assert is_experiment(temporary.root) and not is_publisher(temporary)
     monkeypatch.setenv("DVC_EXP_NAME", "x")
     assert "experiment" in str(why_not_published(workspace))

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from quiebra.features import feature_table
-from quiebra.models import Chain, importance
+from quiebra.models import ModelChain, feature_importance
 from quiebra.panel import Panel
-from quiebra.plots import beeswarm, dependence, show, waterfall
+from quiebra.plots import beeswarm, dependence, to_svg, waterfall
 
 
 @pytest.fixture(scope="module")
@@ -26,27 +26,27 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def test_the_strongest_features_are_shown(small_chain: Chain, some: pl.DataFrame) -> None:
+def test_the_strongest_features_are_shown(small_chain: ModelChain, some: pl.DataFrame) -> None:
     parts, base = small_chain.model.explain(some)
-    strongest = importance(small_chain.model, some)["label"].to_list()[:5]
+    strongest = feature_importance(small_chain.model, some)["label"].to_list()[:5]
     shown = texts(beeswarm(parts, base, some))
     assert all(label in shown for label in strongest)
-    feature = next(name for name in importance(small_chain.model, some)["feature"] if name in some.columns)
+    feature = next(name for name in feature_importance(small_chain.model, some)["feature"] if name in some.columns)
     assert "effect on the log-odds" in texts(dependence(parts, base, some, feature))
 
 
-def test_a_companys_waterfall_ends_at_its_score(small_chain: Chain, some: pl.DataFrame) -> None:
+def test_a_companys_waterfall_ends_at_its_score(small_chain: ModelChain, some: pl.DataFrame) -> None:
     parts, base = small_chain.model.explain(some)
     score = small_chain.model.predict(some)["log_odds"][3]
     shown = "".join(texts(waterfall(parts, base, some, 3))).replace("−", "-")
     assert f"{score:.3f}".rstrip("0") in shown
 
 
-def test_the_same_bytes_again_and_no_trace_in_numpys_random_numbers(small_chain: Chain, some: pl.DataFrame) -> None:
+def test_the_same_bytes_again_and_no_trace_in_numpys_random_numbers(small_chain: ModelChain, some: pl.DataFrame) -> None:
     parts, base = small_chain.model.explain(some)
     np.random.seed(5)
     expected = np.random.random()
     np.random.seed(5)
-    one, two = (show(beeswarm(parts, base, some)).data for _ in range(2))
+    one, two = (to_svg(beeswarm(parts, base, some)).data for _ in range(2))
     assert one == two
     assert np.random.random() == expected

@@ -11,14 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_panel import frame, statement
 
-from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, feature_table, market_based, zone
-from quiebra.features.altman import score_used
-from quiebra.features.dictionary import dictionary
-from quiebra.features.spanish import CONCEPTS, label
+from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, altman_zone, feature_table, market_features
+from quiebra.features.altman import altman_score_used
+from quiebra.features.dictionary import data_dictionary
+from quiebra.features.labels_es import CONCEPT_LABELS, spanish_label
 from quiebra.panel import Panel
 
-FIRM = {"current_assets": 50.0, "current_liabilities": 30.0, "total_assets": 100.0, "retained_earnings": 20.0, "ebit": 10.0,
-        "market_value": 80.0, "total_liabilities": 60.0, "revenue": 120.0, "net_income": 4.0, "inventory": 15.0}  # fmt: skip
+FIRM = {
+    "current_assets": 50.0,
+    "current_liabilities": 30.0,
+    "total_assets": 100.0,
+    "retained_earnings": 20.0,
+    "ebit": 10.0,
+    "market_value": 80.0,
+    "total_liabilities": 60.0,
+    "revenue": 120.0,
+    "net_income": 4.0,
+    "inventory": 15.0,
+}
 
 
 def test_altman_scores_by_hand() -> None:
@@ -32,13 +42,20 @@ def test_altman_scores_by_hand() -> None:
 @pytest.mark.parametrize(
     ("score", "value", "named"),
     [
-        ("altman_z", 1.80, "distress"), ("altman_z", 1.81, "grey"), ("altman_z", 2.99, "grey"), ("altman_z", 3.0, "safe"),
-        ("altman_z1983", 1.22, "distress"), ("altman_z1983", 2.91, "safe"), ("altman_z1995", 1.09, "distress"),
-        ("altman_z1995", 2.6, "grey"), ("altman_z1995", 2.61, "safe"), ("altman_z", None, None),
+        ("altman_z", 1.80, "distress"),
+        ("altman_z", 1.81, "grey"),
+        ("altman_z", 2.99, "grey"),
+        ("altman_z", 3.0, "safe"),
+        ("altman_z1983", 1.22, "distress"),
+        ("altman_z1983", 2.91, "safe"),
+        ("altman_z1995", 1.09, "distress"),
+        ("altman_z1995", 2.6, "grey"),
+        ("altman_z1995", 2.61, "safe"),
+        ("altman_z", None, None),
     ],
-)  # fmt: skip
+)
 def test_altman_zones(score: str, value: float | None, named: str | None) -> None:
-    assert pl.DataFrame({score: [value]}, schema={score: pl.Float64}).select(zone(score)).item() == named
+    assert pl.DataFrame({score: [value]}, schema={score: pl.Float64}).select(altman_zone(score)).item() == named
 
 
 def test_missing_inputs_give_missing_features() -> None:
@@ -99,10 +116,10 @@ def test_the_order_of_rows_does_not_matter(small_panel: Panel) -> None:
 
 
 def test_every_feature_and_concept_has_words_in_spanish() -> None:
-    words = [label(name) for name in (*FEATURES_BY_NAME, "altman_z", "altman_z1983", "altman_z1995")]
+    words = [spanish_label(name) for name in (*FEATURES_BY_NAME, "altman_z", "altman_z1983", "altman_z1995")]
     assert len(set(words)) == len(words)
-    assert {feature.concept for feature in FEATURES} | {"altman"} == set(CONCEPTS)
-    assert label("liabilities_to_assets_change2") == "Pasivo / activo, variación en dos años"
+    assert {feature.concept for feature in FEATURES} | {"altman"} == set(CONCEPT_LABELS)
+    assert spanish_label("liabilities_to_assets_change2") == "Pasivo / activo, variación en dos años"
 
 
 def test_names_are_unique_and_documented() -> None:
@@ -112,7 +129,7 @@ def test_names_are_unique_and_documented() -> None:
 
 
 def test_the_dictionary_in_docs_is_the_codes() -> None:
-    assert Path(ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8") == dictionary()
+    assert Path(ROOT / "docs" / "data-dictionary.md").read_text(encoding="utf-8") == data_dictionary()
 
 
 def test_older_distress_scores_by_hand() -> None:
@@ -163,17 +180,26 @@ def test_sectors_are_ranked_apart() -> None:
 
 @pytest.mark.parametrize(
     ("sector", "listed", "score"),
-    [("C Manufacturing", True, "altman_z"), ("3571", True, "altman_z"), ("C", False, "altman_z1983"), ("G Trade", True, "altman_z1995"),
-     ("Commerce", False, "altman_z1995"), (None, True, "altman_z"), (None, False, "altman_z1995")],
-)  # fmt: skip
+    [
+        ("C Manufacturing", True, "altman_z"),
+        ("3571", True, "altman_z"),
+        ("C", False, "altman_z1983"),
+        ("G Trade", True, "altman_z1995"),
+        ("Commerce", False, "altman_z1995"),
+        (None, True, "altman_z"),
+        (None, False, "altman_z1995"),
+    ],
+)
 def test_the_altman_score_fits_the_companys_type(sector: str | None, listed: bool, score: str) -> None:
-    row = pl.DataFrame({"sector": [sector], "altman_z": [1.0 if listed else None], "altman_z1983": [1.0], "altman_z1995": [1.0]},
-                       schema_overrides={"sector": pl.String, "altman_z": pl.Float64})  # fmt: skip
-    assert row.select(score_used(market=True)).item() == score
+    row = pl.DataFrame(
+        {"sector": [sector], "altman_z": [1.0 if listed else None], "altman_z1983": [1.0], "altman_z1995": [1.0]},
+        schema_overrides={"sector": pl.String, "altman_z": pl.Float64},
+    )
+    assert row.select(altman_score_used(market=True)).item() == score
 
 
 def test_features_without_market_value_are_known_by_their_formulas() -> None:
-    needs = market_based()
+    needs = market_features()
     assert {"distance_to_default", "rank_log_market_value", "market_leverage_change2", "log_market_value_change1"} <= needs
     assert not {"rank_log_assets", "ohlson_o", "equity_raised", "loss_years", "sector_rank_log_assets"} & needs
     row = statement(**{**FIRM, "market_value": None})

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from conftest import ROOT, default_params
 
-from quiebra.dashboards import portfolio
-from quiebra.dashboards.base import Base
-from quiebra.panel import Panel, build, label
-from quiebra.params import check
-from quiebra.scoring import score_file
+from quiebra.panel import Panel, build_panel, label_outcomes
+from quiebra.params import validate_params
+from quiebra.services import portfolio
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.services.scoring import score_file
 from quiebra.sources import table
 
 CASES = ROOT.parent / "shared" / "cases"
@@ -20,12 +20,12 @@ Row = tuple[int, str]
 
 
 def options(**changes: object):
-    return check(default_params(ingest={"table": changes})).ingest.table
+    return validate_params(default_params(ingest={"table": changes})).ingest.table
 
 
 def read(path: Path, text: str, **changes: object) -> Panel:
     path.write_text(text)
-    return build(table.load(path, options(**changes)))
+    return build_panel(table.load(path, options(**changes)))
 
 
 def years(panel: Panel) -> list[Row]:
@@ -43,20 +43,28 @@ KINDS: dict[str, tuple[list[Row], list[tuple[str, int, str]]]] = {
         [("other_period", 2023, "2022-09-24")],
     ),
     "each report with its comparative": (
-        [(2021, "2020-09-26"), (2021, "2021-09-25"), (2022, "2021-09-25"), (2022, "2022-09-24"), (2023, "2022-09-24"),
-         (2023, "2023-09-30")],
+        [
+            (2021, "2020-09-26"),
+            (2021, "2021-09-25"),
+            (2022, "2021-09-25"),
+            (2022, "2022-09-24"),
+            (2023, "2022-09-24"),
+            (2023, "2023-09-30"),
+        ],
         [("other_period", 2021, "2020-09-26"), ("other_period", 2022, "2021-09-25"), ("other_period", 2023, "2022-09-24")],
     ),
     "one report alone": ([(2023, "2022-12-31"), (2023, "2023-12-31")], [("other_period", 2023, "2022-12-31")]),
     "years named after their beginning": (
-        [(2022, "2023-03-31"), (2023, "2023-03-31"), (2023, "2024-03-31")], [("other_period", 2023, "2023-03-31")]
+        [(2022, "2023-03-31"), (2023, "2023-03-31"), (2023, "2024-03-31")],
+        [("other_period", 2023, "2023-03-31")],
     ),
     "half a year after a changed year end": (
         [(2021, "2021-06-30"), (2022, "2022-06-30"), (2022, "2022-12-31"), (2023, "2023-12-31")],
         [("other_period", 2022, "2022-12-31")],
     ),
     "three months after a changed year end": (
-        [(2021, "2021-12-31"), (2022, "2022-12-31"), (2023, "2023-03-31"), (2024, "2024-03-31")], []
+        [(2021, "2021-12-31"), (2022, "2022-12-31"), (2023, "2023-03-31"), (2024, "2024-03-31")],
+        [],
     ),
     "the next year's accounts under this year": (
         [(2022, "2022-09-24"), (2023, "2023-09-30"), (2023, "2024-09-28"), (2024, "2024-09-28")],
@@ -73,9 +81,10 @@ KINDS: dict[str, tuple[list[Row], list[tuple[str, int, str]]]] = {
         [("other_period", 2023, "2023-01-01")],
     ),
     "a comparative alone under the next year": (
-        [(2021, "2021-09-25"), (2022, "2022-09-24"), (2023, "2022-09-24")], [("other_year", 2023, "2022-09-24")]
+        [(2021, "2021-09-25"), (2022, "2022-09-24"), (2023, "2022-09-24")],
+        [("other_year", 2023, "2022-09-24")],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,8 +101,13 @@ def test_one_period_a_fiscal_year_whatever_the_order_of_rows(tmp_path: Path, kin
 
 
 def test_a_later_version_of_the_same_period_stays_a_restatement(tmp_path: Path) -> None:
-    rows = ["A,2022,100,50,2022-09-24,2022-11-01", "A,2023,90,50,2023-09-30,2023-11-01", "A,2022,99,51,2022-09-24,2023-11-01",
-            "A,2023,88,50,2023-10-01,2024-11-01", "A,2023,1,1,2022-09-24,2023-11-01"]  # fmt: skip
+    rows = [
+        "A,2022,100,50,2022-09-24,2022-11-01",
+        "A,2023,90,50,2023-09-30,2023-11-01",
+        "A,2022,99,51,2022-09-24,2023-11-01",
+        "A,2023,88,50,2023-10-01,2024-11-01",
+        "A,2023,1,1,2022-09-24,2023-11-01",
+    ]
     for order in (rows, rows[::-1], rows[2:] + rows[:2]):
         panel = read(tmp_path / "t.csv", "\n".join([f"{HEAD},available_at", *order]))
         assert panel.statements["total_assets"].to_list() == [100, 99, 90, 88]
@@ -102,21 +116,28 @@ def test_a_later_version_of_the_same_period_stays_a_restatement(tmp_path: Path) 
 
 
 def test_the_failure_is_told_by_the_right_row(tmp_path: Path) -> None:
-    text = f"{HEAD},available_at,event_date\n" + "\n".join([
-        "A,2022,100,50,2022-09-24,2022-11-01,2024-03-01", "A,2023,100,50,2022-09-24,2023-11-01,2024-03-01",
-        "A,2023,60,90,2023-09-30,2023-11-01,2024-03-01", "B,2022,1,1,2022-06-30,2022-09-01,2023-09-01",
-        "B,2022,1,1,2022-12-31,2023-03-01,2023-09-01", "B,2021,1,1,2021-06-30,2021-09-01,2023-09-01",
-    ])  # fmt: skip
+    text = f"{HEAD},available_at,event_date\n" + "\n".join(
+        [
+            "A,2022,100,50,2022-09-24,2022-11-01,2024-03-01",
+            "A,2023,100,50,2022-09-24,2023-11-01,2024-03-01",
+            "A,2023,60,90,2023-09-30,2023-11-01,2024-03-01",
+            "B,2022,1,1,2022-06-30,2022-09-01,2023-09-01",
+            "B,2022,1,1,2022-12-31,2023-03-01,2023-09-01",
+            "B,2021,1,1,2021-06-30,2021-09-01,2023-09-01",
+        ]
+    )
     panel = read(tmp_path / "t.csv", text)
-    labels = label(panel.statements, panel.events)
+    labels = label_outcomes(panel.statements, panel.events)
     shown = labels.select("company_id", "fiscal_year", "period_end", "failed").rows()
     assert shown == [
-        ("A", 2022, dt.date(2022, 9, 24), 0), ("A", 2023, dt.date(2023, 9, 30), 1),
-        ("B", 2021, dt.date(2021, 6, 30), 0), ("B", 2022, dt.date(2022, 6, 30), 1),
-    ]  # fmt: skip
+        ("A", 2022, dt.date(2022, 9, 24), 0),
+        ("A", 2023, dt.date(2023, 9, 30), 1),
+        ("B", 2021, dt.date(2021, 6, 30), 0),
+        ("B", 2022, dt.date(2022, 6, 30), 1),
+    ]
 
 
-def test_scores_and_uploads_use_the_fiscal_year_that_ends_last(base: Base, tmp_path: Path) -> None:
+def test_scores_and_uploads_use_the_fiscal_year_that_ends_last(base: FinishedRunView, tmp_path: Path) -> None:
     path = tmp_path / "comparatives.csv"
     path.write_text(f"{HEAD}\nA,2022,352,302,2022-09-24\nA,2023,352,302,2022-09-24\nA,2023,200,290,2023-09-30\n")
     alone = tmp_path / "alone.csv"
@@ -126,13 +147,13 @@ def test_scores_and_uploads_use_the_fiscal_year_that_ends_last(base: Base, tmp_p
         "1 row left out: a second period end under one fiscal year of the company (a comparative, or a short period)"
     ]
     assert scored.table.equals(same.table)
-    held = portfolio.of_upload(base, path.name, path.read_bytes())
+    held = portfolio.uploaded_portfolio(base, path.name, path.read_bytes())
     assert held.table["pd_12m"].to_list() == same.table["pd_12m"].to_list()
     assert held.faults["row"].to_list() == [3]
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the cases are not on this machine")
 def test_comparatives_of_a_real_file() -> None:
-    panel = build(table.load(CASES / "07_comparatives_same_year.csv", options()))
+    panel = build_panel(table.load(CASES / "07_comparatives_same_year.csv", options()))
     assert years(panel) == [(2022, "2022-09-24"), (2023, "2023-09-30")]
     assert aside(panel) == [("other_period", 2023, "2022-09-24")]

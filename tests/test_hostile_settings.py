@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from quiebra.dashboards import settings
 from quiebra.dashboards.pages.settings import Settings
-from quiebra.errors import ParamsError, YamlRefused
-from quiebra.params import check, read
-from quiebra.plain_yaml import read_yaml
-from quiebra.words import Words
+from quiebra.errors import InvalidYamlError, ParamsError
+from quiebra.io.safe_yaml import read_yaml
+from quiebra.params import read_params, validate_params
+from quiebra.services import settings
+from quiebra.services.setting_values import parse_setting
+from quiebra.text.words import Words
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -56,7 +57,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_more_than_names_and_values_is_refused_in_words(name: str) -> None:
     text, words = REFUSED[name]
-    with pytest.raises(YamlRefused, match=re.escape(words) or None) as refused:
+    with pytest.raises(InvalidYamlError, match=re.escape(words) or None) as refused:
         read_yaml(text)
     assert 5 < len(str(refused.value)) < 400
 
@@ -64,9 +65,9 @@ def test_what_is_more_than_names_and_values_is_refused_in_words(name: str) -> No
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_same_typed_into_a_setting_is_said_beside_its_name(name: str) -> None:
     text, words = REFUSED[name]
-    for setting in settings.BY_LINE:
+    for setting in settings.SETTINGS_BY_LINE:
         with pytest.raises(ParamsError, match=f"^{setting}: ") as refused:
-            settings.parsed(setting, text)
+            parse_setting(setting, text)
         assert words.split(":")[0] in str(refused.value) or "is the most" in str(refused.value)
 
 
@@ -96,56 +97,119 @@ def test_a_page_of_settings_that_hold_a_billion_laughs_answers(workspace: Path, 
     assert "params.yaml" in fresh.body.children[0].value and "Traceback" not in fresh.body.children[0].value
 
 
-NASTY = ["", " ", "9" * 100_000, "-" + "9" * 4000, "1" * 400, "1e999", "inf", ".inf", "nan", "-0", "²", "١٢", "1_000", "0x1F", "1,5,5", "1.5e",
-    "null", "None", "[]", "{}", "[[[[", "a\0b", "\x1b[2J", "\u202eabc", "x" * 9_999, "a" + " " * 9_990 + "b", ":" * 5000, "," * 9_000,
-    "A: 1, A: 1", "A: 9" + "9" * 5000, "\ud800", "- a\n- b", "x: {y: 1}", "x: {measure: pd_12m, raise: .inf, clear: 0.1}", "%", "{0}", "{name}"]  # fmt: skip
+NASTY = [
+    "",
+    " ",
+    "9" * 100_000,
+    "-" + "9" * 4000,
+    "1" * 400,
+    "1e999",
+    "inf",
+    ".inf",
+    "nan",
+    "-0",
+    "²",
+    "١٢",
+    "1_000",
+    "0x1F",
+    "1,5,5",
+    "1.5e",
+    "null",
+    "None",
+    "[]",
+    "{}",
+    "[[[[",
+    "a\0b",
+    "\x1b[2J",
+    "\u202eabc",
+    "x" * 9_999,
+    "a" + " " * 9_990 + "b",
+    ":" * 5000,
+    "," * 9_000,
+    "A: 1, A: 1",
+    "A: 9" + "9" * 5000,
+    "\ud800",
+    "- a\n- b",
+    "x: {y: 1}",
+    "x: {measure: pd_12m, raise: .inf, clear: 0.1}",
+    "%",
+    "{0}",
+    "{name}",
+]
 
 
-KINDS = ("score.grades", "score.reasons", "portfolio.lgd", "train.blend_weight", "report.title", "report.lang", "alerts.rules",
-    "delivery.channels", "delivery.recipients", "delivery.owner", "delivery.timezone", "schedule.cron")  # fmt: skip
+KINDS = (
+    "score.grades",
+    "score.reasons",
+    "portfolio.lgd",
+    "train.blend_weight",
+    "report.title",
+    "report.lang",
+    "alerts.rules",
+    "delivery.channels",
+    "delivery.recipients",
+    "delivery.owner",
+    "delivery.timezone",
+    "schedule.cron",
+)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_no_setting_breaks_whatever_is_typed(name: str) -> None:
     for typed in NASTY:
         try:
-            after = settings.edited(TEXT, {name: settings.parsed(name, typed)})
-            check(yaml.safe_load(after))
+            after = settings.edit_params(TEXT, {name: parse_setting(name, typed)})
+            validate_params(yaml.safe_load(after))
         except ParamsError as error:
             assert len(str(error)) < 1000, (typed[:40], str(error)[:300])
             assert Words("es").say(error.said)
 
 
 @limits(max_examples=25, deadline=None)
-@given(st.sampled_from(sorted(settings.LIMIT_NAMES)), st.text(max_size=60) | st.from_regex(r"[-+0-9.,eE:{}\[\] a-z]{0,40}", fullmatch=True))
+@given(
+    st.sampled_from(sorted(settings.EDITABLE_NAMES)),
+    st.text(max_size=60) | st.from_regex(r"[-+0-9.,eE:{}\[\] a-z]{0,40}", fullmatch=True),
+)
 def test_no_setting_breaks_at_random(name: str, typed: str) -> None:
     try:
-        settings.edited(TEXT, {name: settings.parsed(name, typed)})
+        settings.edit_params(TEXT, {name: parse_setting(name, typed)})
     except ParamsError as error:
         assert Words("es").say(error.said)
 
 
-@pytest.mark.parametrize(("name", "typed", "words"), [
-    ("portfolio.lgd", "", "portfolio.lgd: should be a valid number, not None"),
-    ("portfolio.lgd", "9" * 100_000, "portfolio.lgd: it has 100000 signs"),
-    ("score.reasons", "9" * 400, "is not a number"),
-    ("score.grades", "", "write grades"),
-    ("score.watch_from", "", "'' is not a grade"),
-    ("schedule.cron", "", "no time as cron"),
-    ("delivery.timezone", "", "time zone"),
-    ("report.title", "Risk\u202eksiR", "right-to-left override"),
-    ("report.title", "Risk\nreport", "line break"),
-    ("alerts.rules", '"a\\e[2J": {measure: pd_12m, raise: 0.2, clear: 0.1}', "must be one line"),
-    ("alerts.rules", "a: {measure: pd_12m, raise: 1.0e999, clear: 0.1}", ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "typed", "words"),
+    [
+        ("portfolio.lgd", "", "portfolio.lgd: should be a valid number, not None"),
+        ("portfolio.lgd", "9" * 100_000, "portfolio.lgd: it has 100000 signs"),
+        ("score.reasons", "9" * 400, "is not a number"),
+        ("score.grades", "", "write grades"),
+        ("score.watch_from", "", "'' is not a grade"),
+        ("schedule.cron", "", "no time as cron"),
+        ("delivery.timezone", "", "time zone"),
+        ("report.title", "Risk\u202eksiR", "right-to-left override"),
+        ("report.title", "Risk\nreport", "line break"),
+        ("alerts.rules", '"a\\e[2J": {measure: pd_12m, raise: 0.2, clear: 0.1}', "must be one line"),
+        ("alerts.rules", "a: {measure: pd_12m, raise: 1.0e999, clear: 0.1}", ""),
+    ],
+)
 def test_emptied_fields_and_hidden_signs_are_said(name: str, typed: str, words: str) -> None:
     with pytest.raises(ParamsError) as refused:
-        settings.edited(TEXT, {name: settings.parsed(name, typed)})
+        settings.edit_params(TEXT, {name: parse_setting(name, typed)})
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize(("section", "value"), [("score", 5), ("portfolio", None), ("delivery", {"recipients": ["a@b.c", 3]}),
-    ("report", {"status": "WRONG", "lang": ["x"]}), ("monitor", "x"), ("alerts", {"rules": [1, 2]})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("score", 5),
+        ("portfolio", None),
+        ("delivery", {"recipients": ["a@b.c", 3]}),
+        ("report", {"status": "WRONG", "lang": ["x"]}),
+        ("monitor", "x"),
+        ("alerts", {"rules": [1, 2]}),
+    ],
+)
 def test_the_page_shows_whatever_the_file_holds_so_that_it_can_be_mended(
     section: str, value: object, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,15 +228,17 @@ def test_the_page_shows_whatever_the_file_holds_so_that_it_can_be_mended(
 def test_params_that_cannot_be_read_are_named(made: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     {
-        "folder": lambda: path.mkdir(), "latin": lambda: path.write_bytes("título: ñ".encode("latin-1")), "nothing": lambda: None,
+        "folder": lambda: path.mkdir(),
+        "latin": lambda: path.write_bytes("título: ñ".encode("latin-1")),
+        "nothing": lambda: None,
         "large": lambda: path.write_bytes(b"#" * 2_000_000),
-    }[made]()  # fmt: skip
+    }[made]()
     with pytest.raises(ParamsError, match=r"params\.yaml"):
-        read(path)
+        read_params(path)
 
 
 def test_emptied_rules_and_channels_are_none_and_the_rest_stays() -> None:
-    after = settings.edited(TEXT, {"alerts.rules": settings.parsed("alerts.rules", ""), "delivery.channels": {}})
+    after = settings.edit_params(TEXT, {"alerts.rules": parse_setting("alerts.rules", ""), "delivery.channels": {}})
     assert yaml.safe_load(after)["alerts"]["rules"] == yaml.safe_load(after)["delivery"]["channels"] == {}
     assert yaml.safe_load(after)["alerts"]["back_test"] == yaml.safe_load(TEXT)["alerts"]["back_test"]
 
@@ -180,12 +246,12 @@ def test_emptied_rules_and_channels_are_none_and_the_rest_stays() -> None:
 def test_a_page_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty settings of one text are sixty looks into one reading of it: a page does not do the work sixty times."""
     code = (
-        "import sys; from pathlib import Path; from quiebra import plain_yaml as p, params\n"
-        "from quiebra.dashboards import settings\n"
+        "import sys; from pathlib import Path; from quiebra import params\n"
+        "from quiebra.services import settings\n"
         "n = []; real = params.read_yaml; params.read_yaml = lambda *a: (n.append(1), real(*a))[1]\n"
         "text = Path('params.yaml').read_text()\n"
-        "for name in settings.LIMIT_NAMES: settings.value_of(text, name)\n"
-        "print(len(settings.LIMIT_NAMES) > 40, len(n))"
+        "for name in settings.EDITABLE_NAMES: settings.setting_value(text, name)\n"
+        "print(len(settings.EDITABLE_NAMES) > 40, len(n))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == ["True", "1"], done.stderr

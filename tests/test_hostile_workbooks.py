@@ -30,7 +30,7 @@ def workbook(path: Path, rows: str, *, sheet: str = "xl/worksheets/sheet1.xml", 
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" Type="{office}/worksheet" Target="/{sheet}"/></Relationships>',
         sheet: f'{head}<worksheet xmlns="{main}"><sheetData>{rows}</sheetData></worksheet>',
-    }  # fmt: skip
+    }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)

@@ -9,14 +9,14 @@ from conftest import SMALL, default_params, merged, walk_on
 from scipy.stats import norm
 
 from quiebra.errors import LeakageError, ParamsError
-from quiebra.panel import Panel, label
-from quiebra.params import check
-from quiebra.validation.leakage import auc_interval, check_names, refuse_leaks
-from quiebra.validation.metrics import figures
+from quiebra.panel import Panel, label_outcomes
+from quiebra.params import validate_params
+from quiebra.validation.leakage import auc_interval, check_feature_names, refuse_leaks
+from quiebra.validation.metrics import score_figures
 
 
 def test_a_planted_leaking_column_is_suspected_by_name_and_has_two_ways_out(features: pl.DataFrame, panel: Panel) -> None:
-    labels = label(panel.statements, panel.events)
+    labels = label_outcomes(panel.statements, panel.events)
     table, found = refuse_leaks(features, labels)
     assert table["auc"].max() < 0.97 and found == []
     outcome = features.join(
@@ -25,7 +25,10 @@ def test_a_planted_leaking_column_is_suspected_by_name_and_has_two_ways_out(feat
     rng = np.random.default_rng(0)
     noisy = outcome["failed"].cast(pl.Float64) + rng.normal(0, 0.2, outcome.height)
     planted = features.with_columns(court_flag=noisy)
-    with pytest.raises(LeakageError, match=r"suspicion.*court_flag: AUC \d\.\d+ \(\d\.\d+ to \d\.\d+\).*train\.drop_features.*validate\.accept_features"):
+    with pytest.raises(
+        LeakageError,
+        match=r"suspicion.*court_flag: AUC \d\.\d+ \(\d\.\d+ to \d\.\d+\).*train\.drop_features.*validate\.accept_features",
+    ):
         refuse_leaks(planted, labels)
     with pytest.raises(LeakageError, match="where closing_note is missing"):
         refuse_leaks(features.with_columns(closing_note=pl.when(outcome["failed"] == 0).then(1.0)), labels)
@@ -59,12 +62,15 @@ def test_the_interval_of_an_auc_holds_the_true_one(shift: float, spread: float) 
 
 def test_a_feature_that_is_dropped_is_not_learnt_and_a_misspelt_one_is_refused(small_panel: Panel) -> None:
     dropped = ["liabilities_to_assets", "rank_ohlson_o"]
-    chain = walk_on(small_panel, check(default_params(**merged(SMALL, {"train": {"drop_features": dropped, "trees": 5, "later_trees": 5}}))))
+    chain = walk_on(
+        small_panel,
+        validate_params(default_params(**merged(SMALL, {"train": {"drop_features": dropped, "trees": 5, "later_trees": 5}}))),
+    )
     for scorer in chain.model.scorers.values():
         assert not set(dropped) & set(scorer.names)
-    check_names(dropped, "train.drop_features")
+    check_feature_names(dropped, "train.drop_features")
     with pytest.raises(ParamsError, match=r"train\.drop_features: 'ohlson' is not a feature \(did you mean 'ohlson_o'\?\)"):
-        check_names(["ohlson"], "train.drop_features")
+        check_feature_names(["ohlson"], "train.drop_features")
 
 
 def test_shuffled_labels_predict_nothing(panel: Panel, features: pl.DataFrame) -> None:
@@ -85,12 +91,12 @@ def test_shuffled_labels_predict_nothing(panel: Panel, features: pl.DataFrame) -
     lot = replace(panel, statements=kept, events=events)
     chain = walk_on(
         lot,
-        check(default_params(train={"trees": 60, "later_trees": 30})),
+        validate_params(default_params(train={"trees": 60, "later_trees": 30})),
         features.join(kept.select("company_id", "fiscal_year", "available_at"), on=["company_id", "fiscal_year", "available_at"]),
     )
     judged = chain.history.join(
-        label(kept, events).select("company_id", "fiscal_year", "failed"), on=["company_id", "fiscal_year"]
+        label_outcomes(kept, events).select("company_id", "fiscal_year", "failed"), on=["company_id", "fiscal_year"]
     )
     judged = judged.filter(pl.col("fiscal_year") < panel.info.outcomes_through)
     assert judged["failed"].sum() > 80
-    assert figures(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy())["auc"] == pytest.approx(0.5, abs=0.05)
+    assert score_figures(judged["failed"].to_numpy(), judged["pd_12m"].to_numpy())["auc"] == pytest.approx(0.5, abs=0.05)

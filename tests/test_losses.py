@@ -43,12 +43,21 @@ def test_contributions_add_up_and_follow_exposure() -> None:
 def test_the_shortfall_is_the_mean_of_the_worst_years(companies: int, pd: float) -> None:
     """Few companies tie at the value at risk: still the worst hundredth of years counts and no more."""
     found = simulate_losses(
-        np.full(companies, pd), np.full(companies, 0.45), np.linspace(80, 100, companies), correlation=0.15, confidence=0.99, draws=4000, seed=3
+        np.full(companies, pd),
+        np.full(companies, 0.45),
+        np.linspace(80, 100, companies),
+        correlation=0.15,
+        confidence=0.99,
+        draws=4000,
+        seed=3,
     )
     assert found.shortfall == pytest.approx(found.losses[-40:].mean())
     assert found.contributions.sum() == pytest.approx(found.shortfall)
 
 
 def test_the_same_seed_gives_the_same_losses() -> None:
-    one, two = (simulate_losses(np.full(50, 0.03), np.ones(50), np.ones(50), correlation=0.1, confidence=0.9, draws=200, seed=7) for _ in range(2))
+    one, two = (
+        simulate_losses(np.full(50, 0.03), np.ones(50), np.ones(50), correlation=0.1, confidence=0.9, draws=200, seed=7)
+        for _ in range(2)
+    )
     assert np.array_equal(one.losses, two.losses)

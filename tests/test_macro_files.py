@@ -9,7 +9,7 @@ import yaml
 from conftest import command, default_params, merged
 
 from quiebra.errors import SourceError
-from quiebra.params import MacroSeries, check
+from quiebra.params import MacroSeries, validate_params
 from quiebra.sources import load
 from quiebra.sources.macro_files import read_macro
 from quiebra.workspace import Workspace
@@ -22,7 +22,10 @@ def series(file: str, lag: int = 40) -> dict[str, MacroSeries]:
 def test_a_download_as_it_comes(tmp_path: Path) -> None:
     (tmp_path / "UNRATE.csv").write_text("observation_date,UNRATE\n2020-01-01,3.5\n2020-02-01,.\n2020-03-01,4.4\n")
     table, _ = read_macro(series("UNRATE.csv"), tmp_path)
-    assert table.rows() == [("UNRATE", dt.date(2020, 1, 1), 3.5, dt.date(2020, 2, 10)), ("UNRATE", dt.date(2020, 3, 1), 4.4, dt.date(2020, 4, 10))]
+    assert table.rows() == [
+        ("UNRATE", dt.date(2020, 1, 1), 3.5, dt.date(2020, 2, 10)),
+        ("UNRATE", dt.date(2020, 3, 1), 4.4, dt.date(2020, 4, 10)),
+    ]
     assert read_macro({}, tmp_path)[0].is_empty()
 
 
@@ -46,9 +49,13 @@ def test_series_stand_beside_the_sources_own(tmp_path: Path) -> None:
     (tmp_path / "rates.csv").write_text("date,value\n2012-12-31,9.0\n")
     small = {"demo": {"companies": 40, "first_year": 2012, "years": 6, "seed": 3}}
     own = {"POLICY_RATE": {"file": "rates.csv", "lag_days": 5}}
-    plain, with_file = (load(check(default_params(ingest={**small, "macro": m})).ingest, Workspace(tmp_path)) for m in ({}, own))
+    plain, with_file = (
+        load(validate_params(default_params(ingest={**small, "macro": m})).ingest, Workspace(tmp_path)) for m in ({}, own)
+    )
     assert plain.info.macro_sha256 is None and with_file.info.macro_sha256 is not None
-    assert with_file.macro.filter(pl.col("series") == "POLICY_RATE").rows() == [("POLICY_RATE", dt.date(2012, 12, 31), 9.0, dt.date(2013, 1, 5))]
+    assert with_file.macro.filter(pl.col("series") == "POLICY_RATE").rows() == [
+        ("POLICY_RATE", dt.date(2012, 12, 31), 9.0, dt.date(2013, 1, 5))
+    ]
     assert with_file.macro.filter(pl.col("series") == "GDP_GROWTH").equals(plain.macro.filter(pl.col("series") == "GDP_GROWTH"))
 
 

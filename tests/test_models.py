@@ -14,37 +14,41 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from quiebra.errors import TrainingError, WorkspaceError
-from quiebra.features import Standing, feature_table
-from quiebra.models import Chain, PdModel, importance, model_hash, reasons
-from quiebra.models.blend import fit_blend, logistic
-from quiebra.panel import Panel, label
-from quiebra.params import Params, check
+from quiebra.features import PeerRanks, feature_table
+from quiebra.models import ModelChain, PdModel, feature_importance, model_hash, reasons
+from quiebra.models.blend import fit_blend, fit_logistic
+from quiebra.panel import Panel, label_outcomes
+from quiebra.params import Params, validate_params
 from quiebra.sources.demo import Simulation
-from quiebra.validation.report import years_to_judge
+from quiebra.validation.figures import years_to_judge
 
-SMALL_PARAMS = check(default_params(**SMALL))
+SMALL_PARAMS = validate_params(default_params(**SMALL))
 
 
-def judged(chain: Chain, panel: Panel, params: Params) -> pl.DataFrame:
+def judged(chain: ModelChain, panel: Panel, params: Params) -> pl.DataFrame:
     years = years_to_judge(chain.history, panel.info.outcomes_through, params.validate_)
-    labels = label(panel.statements, panel.events)
+    labels = label_outcomes(panel.statements, panel.events)
     return chain.history.filter(pl.col("fiscal_year").is_in(years)).join(
         labels.select("company_id", "fiscal_year", "failed"), on=["company_id", "fiscal_year"]
     )
 
 
-def test_ranks_nearly_as_well_as_the_truth(chain: Chain, simulation: Simulation, panel: Panel, params: Params) -> None:
+def test_ranks_nearly_as_well_as_the_truth(chain: ModelChain, simulation: Simulation, panel: Panel, params: Params) -> None:
     rows = judged(chain, panel, params).join(simulation.truth, on=["company_id", "fiscal_year"])
     truth = roc_auc_score(rows["failed"], rows["pd_true"])
     assert roc_auc_score(rows["failed"], rows["pd_12m"]) > truth - 0.03
 
 
-def test_is_calibrated_against_the_true_pd_by_tenth(chain: Chain, simulation: Simulation, panel: Panel, params: Params) -> None:
+def test_is_calibrated_against_the_true_pd_by_tenth(
+    chain: ModelChain, simulation: Simulation, panel: Panel, params: Params
+) -> None:
     rows = judged(chain, panel, params).join(simulation.truth, on=["company_id", "fiscal_year"])
     tenths = (
         rows.with_columns(tenth=(pl.col("pd_12m").rank("ordinal") * 10 / pl.len()).ceil())
-        .group_by("tenth").agg(pl.col("pd_12m", "pd_true").mean()).sort("tenth")
-    )  # fmt: skip
+        .group_by("tenth")
+        .agg(pl.col("pd_12m", "pd_true").mean())
+        .sort("tenth")
+    )
     gap = (tenths["pd_12m"] - tenths["pd_true"]).abs()
     # within half of the truth where risk is material, and half a point of probability everywhere else
     assert ((gap < 0.5 * tenths["pd_true"]) | (gap < 0.005)).all(), tenths
@@ -52,7 +56,7 @@ def test_is_calibrated_against_the_true_pd_by_tenth(chain: Chain, simulation: Si
     assert tenths["pd_true"].is_sorted()
 
 
-def test_contributions_add_up_to_the_score(chain: Chain, features: pl.DataFrame) -> None:
+def test_contributions_add_up_to_the_score(chain: ModelChain, features: pl.DataFrame) -> None:
     rows = features.filter(pl.col("fiscal_year") == 2023)
     parts, base = chain.model.explain(rows)
     assert np.allclose(parts.sum_horizontal() + base, chain.model.predict(rows)["log_odds"], atol=1e-4)
@@ -62,9 +66,9 @@ def test_contributions_add_up_to_the_score(chain: Chain, features: pl.DataFrame)
     assert chain.model.explain(without)[0]["altman"].to_list() == [0.0] * without.height
 
 
-def test_reasons_are_ranked_and_worded(chain: Chain, features: pl.DataFrame, panel: Panel) -> None:
+def test_reasons_are_ranked_and_worded(chain: ModelChain, features: pl.DataFrame, panel: Panel) -> None:
     rows = features.filter(pl.col("fiscal_year") == 2023).head(50)
-    why = reasons(chain.model, rows, 3, Standing(rows), panel.statements)
+    why = reasons(chain.model, rows, 3, PeerRanks(rows), panel.statements)
     for (_, kind), part in why.group_by("company_id", "kind"):
         assert part.height <= (1 if kind == "gap" else 3)
         assert part.sort("rank")["effect"].is_sorted(descending=kind == "raises")
@@ -74,10 +78,10 @@ def test_reasons_are_ranked_and_worded(chain: Chain, features: pl.DataFrame, pan
         assert (some["effect"] * sign > 0).all() and some["code"].str.ends_with("_UP" if sign > 0 else "_DOWN").all()
     assert why["code"].str.contains(r"^[A-Z]+_(UP|DOWN)$").all()
     assert not why["text_es"].str.contains(r"\d\.\d{1,2}(\D|$)").any(), "Spanish writes a comma"
-    assert importance(chain.model, rows)["mean_abs"].is_sorted(descending=True)
+    assert feature_importance(chain.model, rows)["mean_abs"].is_sorted(descending=True)
 
 
-def test_a_saved_model_scores_the_same(small_chain: Chain, small_panel: Panel, tmp_path: Path) -> None:
+def test_a_saved_model_scores_the_same(small_chain: ModelChain, small_panel: Panel, tmp_path: Path) -> None:
     rows = feature_table(small_panel.statements)
     small_chain.model.save(tmp_path)
     loaded = PdModel.load(tmp_path)
@@ -88,7 +92,7 @@ def test_a_saved_model_scores_the_same(small_chain: Chain, small_panel: Panel, t
     assert model_hash(tmp_path) == first
 
 
-def test_a_model_of_other_features_is_refused(small_chain: Chain, tmp_path: Path) -> None:
+def test_a_model_of_other_features_is_refused(small_chain: ModelChain, tmp_path: Path) -> None:
     small_chain.model.save(tmp_path)
     content = json.loads((tmp_path / "model.json").read_text())
     content["scorers"]["accounting"]["features"][0] = "other_ratio"
@@ -124,7 +128,7 @@ def test_no_look_ahead(small_panel: Panel) -> None:
     assert was.model.predict(today).equals(now.model.predict(today))
 
 
-def test_the_chain_scores_a_year_the_same_whether_or_not_later_years_exist(small_panel: Panel, small_chain: Chain) -> None:
+def test_the_chain_scores_a_year_the_same_whether_or_not_later_years_exist(small_panel: Panel, small_chain: ModelChain) -> None:
     cut = dt.date(2019, 12, 31)
     early = walk_on(replace(small_panel, info=replace(small_panel.info, as_of=cut)), SMALL_PARAMS).history
     keys = ["company_id", "fiscal_year", "available_at"]
@@ -133,7 +137,7 @@ def test_the_chain_scores_a_year_the_same_whether_or_not_later_years_exist(small
     assert both["pd_12m"].equals(both["pd_12m_whole"], check_names=False)
 
 
-def test_training_is_deterministic(small_panel: Panel, small_chain: Chain) -> None:
+def test_training_is_deterministic(small_panel: Panel, small_chain: ModelChain) -> None:
     assert walk_on(small_panel, SMALL_PARAMS).history.equals(small_chain.history)
 
 
@@ -170,7 +174,7 @@ def test_the_logistic_agrees_with_scikit_learn() -> None:
     inputs = rng.normal(size=(5000, 2))
     failed = (rng.random(5000) < expit(-1 + inputs @ [0.8, 0.3])).astype(float)
     reference = LogisticRegression(C=np.inf, tol=1e-8).fit(inputs, failed)
-    assert logistic(inputs, failed) == pytest.approx([*reference.intercept_, *reference.coef_[0]], abs=1e-3)
+    assert fit_logistic(inputs, failed) == pytest.approx([*reference.intercept_, *reference.coef_[0]], abs=1e-3)
 
 
 def test_without_altman_the_model_stands_in() -> None:

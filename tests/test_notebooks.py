@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT, command
 from nbclient import NotebookClient
 
-from quiebra.provenance import sha256
-from quiebra.stages import STAGES
+from quiebra.pipeline.stages import STAGES
+from quiebra.provenance import file_sha256
 
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "reports").glob("*.ipynb")])
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "dashboards").glob("*.ipynb"))]
@@ -28,7 +28,7 @@ def written(workspace: Path) -> dict[str, str]:
     ended is not yet forgotten holds nothing of its own."""
     files = [path for top in ("data", "models") for path in (workspace / top).rglob("*") if path.is_file()]
     kept = [path for path in files if "scratch" not in path.parts and path.suffix not in (".lock", ".log", ".db-shm", ".db-wal")]
-    return {str(path.relative_to(workspace)): sha256(path) for path in kept}
+    return {str(path.relative_to(workspace)): file_sha256(path) for path in kept}
 
 
 def test_there_is_one_for_each_stage() -> None:

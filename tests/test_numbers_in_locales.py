@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from quiebra.errors import SourceError
 from quiebra.params.file_format import FileFormat
-from quiebra.sources.cells import cast
+from quiebra.sources.cells import cast_columns
 from quiebra.sources.reading import read_file
 
 LOCALES = ["en_US", "es_ES", "de_CH", "fr_FR", "sv_SE", "en_IN"]
@@ -25,7 +25,7 @@ FILES = ["comma.csv", "semicolon.csv", "text.xlsx"]
 
 
 def read_numbers(path: Path, columns: Sequence[str], **options: object) -> list[list[float | None]]:
-    frame = cast(read_file(path, FileFormat(**options)), dict.fromkeys(columns, pl.Float64))
+    frame = cast_columns(read_file(path, FileFormat(**options)), dict.fromkeys(columns, pl.Float64))
     return [frame[name].to_list() for name in columns]
 
 
@@ -60,17 +60,21 @@ def settled(columns: list[list[str]], point_decimal: bool) -> bool:
 
 
 numbers = st.one_of(
-    st.integers(-999, 999).map(float), st.integers(1000, 999_999).map(float), st.integers(-(10**9), 10**9).map(float),
-    st.integers(-(10**7), 10**7).map(lambda n: n / 1000), st.integers(0, 10**6).map(lambda n: n / 100),
-)  # fmt: skip
+    st.integers(-999, 999).map(float),
+    st.integers(1000, 999_999).map(float),
+    st.integers(-(10**9), 10**9).map(float),
+    st.integers(-(10**7), 10**7).map(lambda n: n / 1000),
+    st.integers(0, 10**6).map(lambda n: n / 100),
+)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.sampled_from(LOCALES), st.sampled_from(FILES), st.booleans(), st.integers(1, 3).flatmap(
-        lambda width: st.lists(st.lists(numbers, min_size=width, max_size=width), min_size=1, max_size=6)
-    ),
-)  # fmt: skip
+    st.sampled_from(LOCALES),
+    st.sampled_from(FILES),
+    st.booleans(),
+    st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(numbers, min_size=width, max_size=width), min_size=1, max_size=6)),
+)
 def test_numbers_come_back_or_are_refused_where_nothing_settles_them(
     locale: str, kind: str, grouping: bool, rows: list[list[float]]
 ) -> None:

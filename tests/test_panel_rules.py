@@ -12,22 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from quiebra.canonical import EVENTS, STATEMENTS, conform
-from quiebra.cli import app
-from quiebra.dashboards import portfolio
-from quiebra.dashboards.base import Base
-from quiebra.errors import PanelError, Said, SourceError
-from quiebra.items import ITEM_NAMES
-from quiebra.panel import Panel, build
-from quiebra.panel.periods import misplaced
-from quiebra.panel.quality import summary_lines, warnings_of
-from quiebra.panel.quarantine import RULES, VERSION, quarantine
-from quiebra.params import check
-from quiebra.scoring import Scored, score_file
+from quiebra.canonical import EVENT_SCHEMA, STATEMENT_SCHEMA, conform_to_schema
+from quiebra.cli.app import app
+from quiebra.errors import LocalisedMessage, PanelError, SourceError
+from quiebra.items import ITEM_NAMES, VERSION_KEYS
+from quiebra.panel import Panel, build_panel
+from quiebra.panel.periods import misplaced_periods
+from quiebra.panel.quality import quality_summary, quality_warnings
+from quiebra.panel.quarantine import QUARANTINE_RULES, split_quarantine
+from quiebra.params import validate_params
+from quiebra.services import portfolio
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.services.scoring import ScoredFile, score_file
 from quiebra.sources import american, table
-from quiebra.sources.amounts import plain
+from quiebra.sources.currency import format_plain
 from quiebra.sources.demo import Simulation
-from quiebra.words import Words
+from quiebra.text.words import Words
 
 CASES = ROOT.parent / "shared" / "cases"
 US_NAMED = ROOT.parent / "shared" / "data" / "us_named" / "us_statements_to_2018.csv.gz"
@@ -36,29 +36,29 @@ EN, ES = Words("en"), Words("es")
 
 
 def options(**changes: object):
-    return check(default_params(ingest={"table": changes})).ingest.table
+    return validate_params(default_params(ingest={"table": changes})).ingest.table
 
 
 def read(path: Path, text: str, **changes: object) -> Panel:
     path.write_text(text)
-    return build(table.load(path, options(**changes)))
+    return build_panel(table.load(path, options(**changes)))
 
 
-def scored(base: Base, path: Path, text: str) -> Scored:
+def scored(base: FinishedRunView, path: Path, text: str) -> ScoredFile:
     path.write_text(text)
     return score_file(base.workspace, path)
 
 
-def uploaded(base: Base, text: str) -> portfolio.Portfolio:
-    return portfolio.of_upload(base, "mine.csv", text.encode())
+def uploaded(base: FinishedRunView, text: str) -> portfolio.Portfolio:
+    return portfolio.uploaded_portfolio(base, "mine.csv", text.encode())
 
 
-def told(said: list[Said]) -> str:
+def told(said: list[LocalisedMessage]) -> str:
     return "\n".join(str(one) for one in said)
 
 
 def problems(held: portfolio.Portfolio) -> list[tuple[int, str]]:
-    return portfolio.problems(held.faults, EN).rows()
+    return portfolio.row_problems(held.faults, EN).rows()
 
 
 # Dates
@@ -69,7 +69,7 @@ def problems(held: portfolio.Portfolio) -> list[tuple[int, str]]:
     [("9999-12-31", ""), ("2020-12-31", "9999-12-31"), ("0001-01-01", ""), ("1899-12-30", ""), ("2020-12-31", "2999-01-01")],
 )
 def test_dates_that_are_none_are_set_aside_by_a_rule_of_their_own(
-    base: Base, tmp_path: Path, period_end: str, available_at: str
+    base: FinishedRunView, tmp_path: Path, period_end: str, available_at: str
 ) -> None:
     text = f"{HEAD},period_end,available_at\nA,2020,100,60,,\nB,2020,1,1,{period_end},{available_at}\n"
     panel = read(tmp_path / "t.csv", text, filing_lag_days=1000)
@@ -86,10 +86,16 @@ def test_no_notebook_dies_of_a_date_and_the_last_lines_say_what_was_set_aside(tm
     workspace = new_workspace(tmp_path / "w", {"ingest": {"source": "table", "table": {"path": "data/raw/t.parquet"}}})
     days = pl.Series([17_900, 2_932_896, 3_000_000, -800_000, 40_000], dtype=pl.Int32)  # to the year 10183
     event = pl.Series([None, None, 3_000_000, 2_932_896, None], dtype=pl.Int32).cast(pl.Date)
-    frame = pl.DataFrame({
-        "company_id": ["A", "B", "C", "D", "E"], "fiscal_year": [2019, 2019, 2019, 2019, 2019], "total_assets": [9.0, 1, 1, 1, 5],
-        "total_liabilities": [5.0, 1, 1, 1, 2], "period_end": days.cast(pl.Date), "event_date": event,
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "company_id": ["A", "B", "C", "D", "E"],
+            "fiscal_year": [2019, 2019, 2019, 2019, 2019],
+            "total_assets": [9.0, 1, 1, 1, 5],
+            "total_liabilities": [5.0, 1, 1, 1, 2],
+            "period_end": days.cast(pl.Date),
+            "event_date": event,
+        }
+    )
     frame.write_parquet(workspace / "data/raw/t.parquet")
     done = command(workspace, "quiebra", "run", "ingest")
     assert done.returncode == 0, done.stderr
@@ -105,19 +111,24 @@ def test_no_notebook_dies_of_a_date_and_the_last_lines_say_what_was_set_aside(tm
 def test_a_failure_in_9999_is_none_and_several_dates_are_said(tmp_path: Path) -> None:
     text = f"{HEAD},event_date\nA,2020,9,5,9999-12-31\nB,2020,9,5,2021-08-01\nB,2019,9,5,2022-02-01\nC,2020,9,5,2021-08-01\n"
     panel = read(tmp_path / "t.csv", text)
-    assert panel.events.select("company_id", pl.col("event_date").cast(pl.String)).rows() == [("B", "2021-08-01"), ("C", "2021-08-01")]
-    said = told(warnings_of(panel.quality))
+    assert panel.events.select("company_id", pl.col("event_date").cast(pl.String)).rows() == [
+        ("B", "2021-08-01"),
+        ("C", "2021-08-01"),
+    ]
+    said = told(quality_warnings(panel.quality))
     assert "which are no failure: 1 (9999-12-31)" in said
     assert "of which the earliest counts: 1" in said
 
 
-def test_statements_of_the_future_are_said(base: Base, tmp_path: Path) -> None:
+def test_statements_of_the_future_are_said(base: FinishedRunView, tmp_path: Path) -> None:
     text = HEAD + "".join(f"\nC{i},{year},100,60" for i in range(3) for year in (2019, 2020)) + "\nX,2109,1,1\n"
     panel = read(tmp_path / "t.csv", text)
     assert (panel.info.as_of, panel.info.outcomes_through) == (dt.date(2021, 4, 30), 2019)
     assert panel.quality["dated_after_as_of"] == 1
-    assert "statements dated after 2021-04-30, the date of the run: 1, the latest 2110-04-30" in told(warnings_of(panel.quality))
-    assert "1 of the kept are dated after 2021-04-30" in summary_lines(panel.quality)[0]
+    assert "statements dated after 2021-04-30, the date of the run: 1, the latest 2110-04-30" in told(
+        quality_warnings(panel.quality)
+    )
+    assert "1 of the kept are dated after 2021-04-30" in quality_summary(panel.quality)[0]
     said = f"statements dated after {base.as_of}, the date of the run: 1, the latest 2110-04-30"
     assert said in told(scored(base, tmp_path / "s.csv", text).warnings)
     held = uploaded(base, text)
@@ -135,17 +146,20 @@ def test_the_files_own_currency_is_used_where_it_is_that_of_params(tmp_path: Pat
 
 
 @pytest.mark.parametrize("given", [("GBP", "GBP"), ("GBP", ""), ("GBP", "JPY"), ("EUR", "GBP"), ("zlotys", "EUR")])
-def test_another_currency_is_refused_with_the_remedy(base: Base, tmp_path: Path, given: tuple[str, str]) -> None:
+def test_another_currency_is_refused_with_the_remedy(base: FinishedRunView, tmp_path: Path, given: tuple[str, str]) -> None:
     text = f"{HEAD},Moneda\nA,2020,9,5,{given[0]}\nB,2020,9,5,{given[1]}\n"
     with pytest.raises(SourceError, match=r"Set ingest\.table\.currency to the currency of the file, or convert") as error:
         read(tmp_path / "t.csv", text, currency="EUR", columns={"currency": "Moneda"})
     assert given[0].upper() in str(error.value)
-    for use in (lambda: scored(base, tmp_path / "s.csv", text.replace("Moneda", "currency")), lambda: uploaded(base, text.replace("Moneda", "currency"))):
+    for use in (
+        lambda: scored(base, tmp_path / "s.csv", text.replace("Moneda", "currency")),
+        lambda: uploaded(base, text.replace("Moneda", "currency")),
+    ):
         with pytest.raises(SourceError, match="a panel has one currency"):
             use()
 
 
-def test_a_few_rows_in_another_currency_are_set_aside(base: Base, tmp_path: Path) -> None:
+def test_a_few_rows_in_another_currency_are_set_aside(base: FinishedRunView, tmp_path: Path) -> None:
     text = f"{HEAD},currency\nA,2020,9,5,EUR\nB,2020,9,5,EUR\nC,2020,9,5,USD\nD,2020,9,5,\n"
     panel = read(tmp_path / "t.csv", text, currency="EUR")
     assert panel.statements.select("company_id", "currency").rows() == [("A", "EUR"), ("B", "EUR"), ("D", "EUR")]
@@ -155,7 +169,7 @@ def test_a_few_rows_in_another_currency_are_set_aside(base: Base, tmp_path: Path
     assert problems(held) == [(4, "the currency is not that of the other rows")]
 
 
-def test_amounts_in_another_currency_than_the_model_learnt_from_are_said(base: Base, tmp_path: Path) -> None:
+def test_amounts_in_another_currency_than_the_model_learnt_from_are_said(base: FinishedRunView, tmp_path: Path) -> None:
     row = "{head},currency\nA,2020,9,5,{code}\n"
     assert base.source["currency"] == "EUR" and base.params.ingest.table.currency == "USD"
     for code, unlike in (("EUR", False), ("USD", True)):
@@ -164,15 +178,15 @@ def test_amounts_in_another_currency_than_the_model_learnt_from_are_said(base: B
             assert ("amounts are in USD, and the model learnt from amounts in EUR" in told(said)) is unlike
 
 
-def test_exposures_in_several_currencies_are_not_added_up(base: Base) -> None:
+def test_exposures_in_several_currencies_are_not_added_up(base: FinishedRunView) -> None:
     a, b = base.scores["company_id"][:2]
     with pytest.raises(SourceError, match="EUR, USD: exposures in several currencies"):
         uploaded(base, f"company_id,exposure,currency\n{a},5,EUR\n{b},5,USD\n")
     assert uploaded(base, f"company_id,exposure,currency\n{a},5,EUR\n{b},5,EUR\n").report["exposure"] == 10
 
 
-def test_the_template_says_its_currency(base: Base, tmp_path: Path) -> None:
-    (tmp_path / "t.xlsx").write_bytes(portfolio.template(base))
+def test_the_template_says_its_currency(base: FinishedRunView, tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(portfolio.portfolio_template(base))
     assert pl.read_excel(tmp_path / "t.xlsx")["currency"].to_list() == ["EUR", "EUR"]
 
 
@@ -196,7 +210,7 @@ def test_an_implausible_unit_is_said_with_the_factor_that_mends_it(
     assert not table.load(tmp_path / "t.csv", options()).warnings
 
 
-def test_scores_and_uploads_say_an_implausible_unit(base: Base, tmp_path: Path) -> None:
+def test_scores_and_uploads_say_an_implausible_unit(base: FinishedRunView, tmp_path: Path) -> None:
     unknown = HEAD + "".join(f"\nC{i},2020,{2 + i}000000,1500000" for i in range(6))
     for said in (scored(base, tmp_path / "s.csv", unknown).warnings, uploaded(base, unknown).notes):
         assert "the median of total assets is 4500000 millions, which is implausible" in told(said)
@@ -221,7 +235,7 @@ def test_one_very_large_company_is_no_mistake_and_in_thousands_it_is(tmp_path: P
 
 
 def test_numbers_are_told_without_exponent() -> None:
-    assert [plain(value) for value in (1e-9, 2.0, 123456.0, 0.05)] == ["0.000000001", "2", "123000", "0.05"]
+    assert [format_plain(value) for value in (1e-9, 2.0, 123456.0, 0.05)] == ["0.000000001", "2", "123000", "0.05"]
 
 
 # Versions
@@ -236,7 +250,9 @@ BESIDE = f"{HEAD},available_at,exposure,lgd,name,sector"
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0], [1, 2, 0]])
-def test_everything_beside_a_statement_is_of_the_version_that_is_scored(base: Base, tmp_path: Path, order: list[int]) -> None:
+def test_everything_beside_a_statement_is_of_the_version_that_is_scored(
+    base: FinishedRunView, tmp_path: Path, order: list[int]
+) -> None:
     text = "\n".join([BESIDE, *(VERSIONS[i] for i in order)])
     held = uploaded(base, text)
     shown = held.table.select("fiscal_year", "exposure", "lgd", "name", "sector").rows()
@@ -246,12 +262,12 @@ def test_everything_beside_a_statement_is_of_the_version_that_is_scored(base: Ba
     assert first.equals(scored(base, tmp_path / "o.csv", text).table)
 
 
-def test_a_version_without_name_or_lgd_takes_the_latest_name_and_the_lgd_of_params(base: Base) -> None:
+def test_a_version_without_name_or_lgd_takes_the_latest_name_and_the_lgd_of_params(base: FinishedRunView) -> None:
     held = uploaded(base, "\n".join([BESIDE, "A,2024,90,80,2025-09-01,50,,,", VERSIONS[0]]))
     assert held.table.select("exposure", "lgd", "name", "sector").rows() == [(50.0, 0.45, "Old name", "G Trade")]
 
 
-def test_exposure_on_the_latest_row_alone_leaves_the_years_before_to_the_changes(base: Base, tmp_path: Path) -> None:
+def test_exposure_on_the_latest_row_alone_leaves_the_years_before_to_the_changes(base: FinishedRunView, tmp_path: Path) -> None:
     text = f"{HEAD},revenue,exposure\nA,2022,100,60,90,\nA,2023,100,70,70,\nA,2024,100,90,40,9\n"
     held, with_past = uploaded(base, text), scored(base, tmp_path / "s.csv", text)
     assert held.faults.is_empty()
@@ -261,16 +277,17 @@ def test_exposure_on_the_latest_row_alone_leaves_the_years_before_to_the_changes
     assert alone.table["pd_12m"].to_list() != with_past.table["pd_12m"].to_list()
 
 
-def test_exposures_of_rows_that_are_not_scored_do_not_matter(base: Base) -> None:
+def test_exposures_of_rows_that_are_not_scored_do_not_matter(base: FinishedRunView) -> None:
     text = f"{HEAD},exposure\nA,2023,100,70,none yet\nA,2024,100,90,9\nB,2023,100,70,9\nB,2024,100,90,\nC,2024,9,5,-1\n"
     held = uploaded(base, text)
     assert held.table.select("company_id", "exposure").rows() == [("A", 9.0)]
     assert problems(held) == [
-        (5, "the statement that the company is scored by has no exposure"), (6, "exposure must be zero or more, lgd from 0 to 1"),
-    ]  # fmt: skip
+        (5, "the statement that the company is scored by has no exposure"),
+        (6, "exposure must be zero or more, lgd from 0 to 1"),
+    ]
 
 
-def test_a_restated_version_that_is_left_out_is_told_and_a_comparative_is_none(base: Base) -> None:
+def test_a_restated_version_that_is_left_out_is_told_and_a_comparative_is_none(base: FinishedRunView) -> None:
     said = "Companies scored by an older statement, since their latest was left out: 1."
     head = f"{HEAD},period_end,available_at\nA,2024,100,70,2024-12-31,2025-05-01\n"
     assert said in told(uploaded(base, f"{head}A,2024,-5,70,2024-12-31,2025-09-01\n").notes)
@@ -280,14 +297,16 @@ def test_a_restated_version_that_is_left_out_is_told_and_a_comparative_is_none(b
 
 
 @pytest.mark.skipif(not CASES.exists(), reason="the cases are not on this machine")
-def test_versions_and_dates_of_real_files(base: Base) -> None:
-    held = {name[:2]: portfolio.of_upload(base, name, (CASES / name).read_bytes())
-            for name in ("08_restated_exposure_order.csv", "12_period_9999.csv", "14_exposure_latest_only.csv")}  # fmt: skip
+def test_versions_and_dates_of_real_files(base: FinishedRunView) -> None:
+    held = {
+        name[:2]: portfolio.uploaded_portfolio(base, name, (CASES / name).read_bytes())
+        for name in ("08_restated_exposure_order.csv", "12_period_9999.csv", "14_exposure_latest_only.csv")
+    }
     assert held["08"].table["exposure"].to_list() == [50.0]
     assert held["12"].faults["row"].to_list() == [3]
     of_file = score_file(base.workspace, CASES / "14_exposure_latest_only.csv").table
     assert held["14"].table["pd_12m"].to_list() == of_file["pd_12m"].to_list()
-    panel = build(table.load(CASES / "12_period_9999.csv", options()))
+    panel = build_panel(table.load(CASES / "12_period_9999.csv", options()))
     assert (panel.quality["rows_kept"], panel.quality["quarantined_by_rule"]) == (1, {"bad_date": 1})
 
 
@@ -303,7 +322,7 @@ def test_of_two_rows_for_one_day_the_fuller_is_kept_and_the_conflict_said(tmp_pa
         panel = read(tmp_path / "t.csv", "\n".join([f"{HEAD},ebit", *order]))
         assert panel.statements["total_assets"].to_list() == [101, 7, 7]
         assert panel.quality["duplicates"] == 3
-        assert "publication date of another with other amounts: 1;" in told(warnings_of(panel.quality))
+        assert "publication date of another with other amounts: 1;" in told(quality_warnings(panel.quality))
 
 
 def test_a_broken_row_does_not_make_a_sound_one_its_duplicate(tmp_path: Path) -> None:
@@ -332,7 +351,7 @@ def damaged(simulation: Simulation, **columns: str) -> pl.DataFrame:
 )
 def test_columns_that_are_not_what_they_are_called_stop_the_ingest(simulation: Simulation, columns: dict[str, str]) -> None:
     with pytest.raises(PanelError, match=r"is broken in .* rows \(\d+ %\): the columns are not what they are called"):
-        build(replace(simulation.source, statements=damaged(simulation, **columns)))
+        build_panel(replace(simulation.source, statements=damaged(simulation, **columns)))
 
 
 def test_any_shuffle_of_the_columns_stops_the_ingest(simulation: Simulation) -> None:
@@ -340,7 +359,7 @@ def test_any_shuffle_of_the_columns_stops_the_ingest(simulation: Simulation) -> 
     for seed in range(12):
         others = random.Random(seed).sample(names, len(names))
         with pytest.raises(PanelError, match="the columns are not what they are called"):
-            build(replace(simulation.source, statements=damaged(simulation, **dict(zip(names, others, strict=True)))))
+            build_panel(replace(simulation.source, statements=damaged(simulation, **dict(zip(names, others, strict=True)))))
 
 
 def test_an_identity_broken_here_and_there_is_a_loud_warning(simulation: Simulation) -> None:
@@ -357,11 +376,11 @@ def test_an_identity_broken_here_and_there_is_a_loud_warning(simulation: Simulat
         rows = simulation.source.statements.with_columns(value.alias(name))
         if kind == "thousandths":
             rows = rows.with_columns(gross_profit=pl.lit(None, pl.Float64))
-        panel = build(replace(simulation.source, statements=rows))
-        assert wanted in told(warnings_of(panel.quality)), kind
+        panel = build_panel(replace(simulation.source, statements=rows))
+        assert wanted in told(quality_warnings(panel.quality)), kind
 
 
-def test_scores_and_uploads_say_a_broken_identity(base: Base, tmp_path: Path) -> None:
+def test_scores_and_uploads_say_a_broken_identity(base: FinishedRunView, tmp_path: Path) -> None:
     text = f"{HEAD},current_assets\n" + "".join(f"C{i},2020,100,60,400\n" for i in range(4))
     for said in (scored(base, tmp_path / "s.csv", text).warnings, uploaded(base, text).notes):
         assert "'current_assets <= total_assets' is broken in 4 of 4 rows (100 %)" in told(said)
@@ -370,7 +389,7 @@ def test_scores_and_uploads_say_a_broken_identity(base: Base, tmp_path: Path) ->
 def test_a_small_panel_is_doubted_but_not_refused(tmp_path: Path) -> None:
     panel = read(tmp_path / "t.csv", f"{HEAD},current_assets\nA,2020,100,60,400\nB,2020,100,60,\n")
     assert panel.statements.height == 2
-    assert "'current_assets <= total_assets' is broken in 1 of 1 rows" in told(warnings_of(panel.quality))
+    assert "'current_assets <= total_assets' is broken in 1 of 1 rows" in told(quality_warnings(panel.quality))
 
 
 def test_the_demo_passes_without_a_doubt(panel: Panel, small_panel: Panel) -> None:
@@ -380,13 +399,13 @@ def test_the_demo_passes_without_a_doubt(panel: Panel, small_panel: Panel) -> No
 @pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
 def test_the_american_panel_passes_and_its_damaged_copy_stops(tmp_path: Path) -> None:
     source = american.load(AMERICAN)
-    panel = build(source)
+    panel = build_panel(source)
     assert panel.quality["warnings"] == [] and panel.quality["rows_quarantined"] == 0
     frame = pl.read_csv(AMERICAN, n_rows=5000)
     names = [name for name in frame.columns if name.startswith("X")]
     frame.rename(dict(zip(names, random.Random(5).sample(names, len(names)), strict=True))).write_csv(tmp_path / "a.csv")
     with pytest.raises(PanelError, match="or get the file again"):
-        build(american.load(tmp_path / "a.csv"))
+        build_panel(american.load(tmp_path / "a.csv"))
     assert not american.load(AMERICAN).warnings
     thousands = frame.with_columns(pl.selectors.starts_with("X") * 1000)
     thousands.write_csv(tmp_path / "t.csv")
@@ -394,13 +413,13 @@ def test_the_american_panel_passes_and_its_damaged_copy_stops(tmp_path: Path) ->
     off = frame.with_columns(pl.col("X1", "X3", "X6") * 1000)
     off.write_csv(tmp_path / "b.csv")
     with pytest.raises(PanelError, match="the columns are not what they are called"):
-        build(american.load(tmp_path / "b.csv"))
+        build_panel(american.load(tmp_path / "b.csv"))
 
 
 @pytest.mark.skipif(not US_NAMED.exists(), reason="the panel of named companies is not on this machine")
 def test_a_real_file_keeps_its_currency_and_its_unit_is_judged() -> None:
     columns = {"company_id": "simfin_id", "name": "company"}
-    panel = build(table.load(US_NAMED, options(columns=columns)))
+    panel = build_panel(table.load(US_NAMED, options(columns=columns)))
     assert panel.quality["quarantined_by_rule"] == {"available_early": 3, "no_assets": 5, "other_currency": 1}
     assert panel.quality["warnings"] == []
     said = told(list(table.load(US_NAMED, options(columns=columns, units=1_000_000.0)).warnings))
@@ -417,12 +436,12 @@ def test_last_accounts_lost_to_the_assumed_lag_are_said_with_the_remedy(tmp_path
     panel = read(tmp_path / "t.csv", text, filing_lag_days=120)
     assert panel.quality["quarantined_by_rule"] == {"after_event": 4}
     assert panel.quality["last_accounts_set_aside"] == 4
-    said = told(warnings_of(panel.quality))
+    said = told(quality_warnings(panel.quality))
     assert "failed companies whose last accounts are set aside: 4 of 4, since with the assumed lag of 120 days" in said
     assert "Give available_at, or lower ingest.table.filing_lag_days" in said
-    assert not warnings_of(read(tmp_path / "t.csv", text, filing_lag_days=10).quality)
+    assert not quality_warnings(read(tmp_path / "t.csv", text, filing_lag_days=10).quality)
     given = "\n".join([f"{HEAD},event_date,available_at", *(f"{row},{row.split(',')[1]}-12-31" for row in rows)])
-    assert not warnings_of(read(tmp_path / "t.csv", given).quality)
+    assert not quality_warnings(read(tmp_path / "t.csv", given).quality)
 
 
 def test_accounts_after_a_failure_are_not_last_accounts(tmp_path: Path) -> None:
@@ -433,7 +452,7 @@ def test_accounts_after_a_failure_are_not_last_accounts(tmp_path: Path) -> None:
 
 
 def test_the_summary_counts_every_row_by_rule(panel: Panel) -> None:
-    line, *warnings = summary_lines(panel.quality)
+    line, *warnings = quality_summary(panel.quality)
     rules = panel.quality["quarantined_by_rule"]
     assert not warnings
     assert line.startswith(f"statements  {panel.quality['rows_in']:,} rows in, {panel.statements.height:,} kept, ")
@@ -441,7 +460,7 @@ def test_the_summary_counts_every_row_by_rule(panel: Panel) -> None:
     assert sum(rules.values()) == panel.quality["rows_quarantined"]
 
 
-def test_the_command_line_says_what_it_doubts(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_says_what_it_doubts(base: FinishedRunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.csv").write_text(f"{HEAD},currency\nA,2020,9,5,EUR\nB,2020,9,5,EUR\nC,2020,9,5,USD\nD,2109,1,1,EUR\n")
     monkeypatch.chdir(base.workspace.root)
     done = CliRunner().invoke(app, ["score", str(tmp_path / "t.csv")])
@@ -451,7 +470,7 @@ def test_the_command_line_says_what_it_doubts(base: Base, tmp_path: Path, monkey
     assert sorted(pl.read_csv(done.stdout.encode())["company_id"]) == ["A", "B", "D"]
 
 
-def test_the_report_says_what_is_doubtful_about_the_data(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_says_what_is_doubtful_about_the_data(base: FinishedRunView, monkeypatch: pytest.MonkeyPatch) -> None:
     from quiebra.reports.risk_report import risk_report
 
     monkeypatch.chdir(base.workspace.root)
@@ -472,45 +491,53 @@ DAYS = st.one_of(
     st.none(), st.dates(dt.date(2018, 1, 1), dt.date(2023, 1, 1)), st.sampled_from([dt.date(9999, 12, 31), dt.date(1, 1, 1)])
 )
 AMOUNTS = st.one_of(st.none(), st.floats(-50, 500), st.sampled_from([float("inf"), float("nan"), 1e12, 0.0]))
-ROWS = st.fixed_dictionaries({
-    "company_id": st.sampled_from(["A", "B", "C", "", None]),
-    "fiscal_year": st.one_of(st.none(), st.integers(2018, 2022), st.sampled_from([-1, 120, 9999])),
-    "period_end": DAYS, "available_at": DAYS, "total_assets": AMOUNTS, "ebit": AMOUNTS,
-    "currency": st.sampled_from(["EUR", "EUR", "USD", None]),
-})  # fmt: skip
+ROWS = st.fixed_dictionaries(
+    {
+        "company_id": st.sampled_from(["A", "B", "C", "", None]),
+        "fiscal_year": st.one_of(st.none(), st.integers(2018, 2022), st.sampled_from([-1, 120, 9999])),
+        "period_end": DAYS,
+        "available_at": DAYS,
+        "total_assets": AMOUNTS,
+        "ebit": AMOUNTS,
+        "currency": st.sampled_from(["EUR", "EUR", "USD", None]),
+    }
+)
 
 
 @settings(max_examples=120, deadline=None)
 @given(
-    rows=st.lists(ROWS, min_size=1, max_size=14), order=st.randoms(use_true_random=False),
+    rows=st.lists(ROWS, min_size=1, max_size=14),
+    order=st.randoms(use_true_random=False),
     event=st.one_of(st.none(), st.dates(dt.date(2018, 6, 1), dt.date(2023, 1, 1))),
-)  # fmt: skip
-def test_no_row_of_any_table_is_lost_and_their_order_changes_nothing(rows: list[dict], order: random.Random, event: dt.date | None) -> None:
-    schema = {**STATEMENTS, "row": pl.Int64}
-    frame = conform(pl.DataFrame(rows, schema_overrides=STATEMENTS, infer_schema_length=None), STATEMENTS)
+)
+def test_no_row_of_any_table_is_lost_and_their_order_changes_nothing(
+    rows: list[dict], order: random.Random, event: dt.date | None
+) -> None:
+    schema = {**STATEMENT_SCHEMA, "row": pl.Int64}
+    frame = conform_to_schema(pl.DataFrame(rows, schema_overrides=STATEMENT_SCHEMA, infer_schema_length=None), STATEMENT_SCHEMA)
     frame = frame.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64)).select(*schema)
     failed = pl.DataFrame({"company_id": ["A", "A", "B"], "event_date": [event] * 3}, schema_overrides={"event_date": pl.Date})
-    events = conform(failed.drop_nulls(), EVENTS)
-    kept, aside = quarantine(frame, events, "EUR")
+    events = conform_to_schema(failed.drop_nulls(), EVENT_SCHEMA)
+    kept, aside = split_quarantine(frame, events, "EUR")
     assert sorted([*kept["row"], *aside["row"]]) == list(range(len(rows)))
-    assert set(aside["rule"]) <= {rule.name for rule in RULES}
-    assert kept.select(VERSION).is_unique().all()
-    assert misplaced(kept).is_null().all()
+    assert set(aside["rule"]) <= {rule.name for rule in QUARANTINE_RULES}
+    assert kept.select(VERSION_KEYS).is_unique().all()
+    assert misplaced_periods(kept).is_null().all()
     places = list(range(len(rows)))
     order.shuffle(places)
-    again, _ = quarantine(frame[places], events, "EUR")
-    assert again.drop("row").sort(VERSION).equals(kept.drop("row").sort(VERSION))
+    again, _ = split_quarantine(frame[places], events, "EUR")
+    assert again.drop("row").sort(VERSION_KEYS).equals(kept.drop("row").sort(VERSION_KEYS))
 
 
 @settings(max_examples=40, deadline=None)
 @given(rows=st.lists(ROWS, min_size=1, max_size=14), lag=st.integers(0, 1000))
 def test_no_row_of_any_file_is_lost(tmp_path_factory: pytest.TempPathFactory, rows: list[dict], lag: int) -> None:
-    frame = pl.DataFrame(rows, schema_overrides=STATEMENTS, infer_schema_length=None)
+    frame = pl.DataFrame(rows, schema_overrides=STATEMENT_SCHEMA, infer_schema_length=None)
     frame = frame.with_columns(pl.lit(1.0).alias("total_liabilities"), currency=pl.lit("EUR"))
     path = tmp_path_factory.mktemp("rows") / "t.parquet"
     frame.write_parquet(path)
     try:
-        panel = build(table.load(path, options(currency="EUR", filing_lag_days=lag)))
+        panel = build_panel(table.load(path, options(currency="EUR", filing_lag_days=lag)))
     except (PanelError, SourceError) as error:
         assert "no statement is left" in str(error) or "holds no year" in str(error) or "no rows" in str(error)
         return
@@ -520,12 +547,16 @@ def test_no_row_of_any_file_is_lost(tmp_path_factory: pytest.TempPathFactory, ro
 
 def test_the_documentation_names_every_rule_identity_and_share() -> None:
     from quiebra.panel import identities, periods
-    from quiebra.sources import amounts
+    from quiebra.sources import currency as amounts
 
     page = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in page for name in (*(rule.name for rule in RULES), *identities.IDENTITIES))
+    assert all(f"`{name}`" in page for name in (*(rule.name for rule in QUARANTINE_RULES), *identities.IDENTITIES))
     shares = [f"more than {100 * identities.WARN_SHARE:.0f} % of the rows", f"{100 * identities.TOLERANCE:.0f} % of total assets"]
-    shares += [f"Above {100 * identities.STOP_SHARE:.0f} % (of {identities.FEWEST_ROWS} rows or more)"]
-    days = [f"less than {periods.SHORT_DAYS} days after", f"within {periods.SAME_PERIOD_DAYS} days"]
-    medians = [f"{amounts.HIGHEST:,.0f} millions", f"{amounts.LARGEST:,.0f}", f"below {amounts.LOWEST}"]
+    shares += [f"Above {100 * identities.STOP_SHARE:.0f} % (of {identities.MIN_ROWS_TO_REFUSE} rows or more)"]
+    days = [f"less than {periods.SHORT_PERIOD_DAYS} days after", f"within {periods.SAME_PERIOD_DAYS} days"]
+    medians = [
+        f"{amounts.MAX_MEDIAN_ASSETS:,.0f} millions",
+        f"{amounts.MAX_MEDIAN_ASSETS_OF_FEW:,.0f}",
+        f"below {amounts.MIN_MEDIAN_ASSETS}",
+    ]
     assert all(text in page for text in (*shares, *days, *medians))

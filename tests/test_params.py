@@ -6,12 +6,12 @@ import pytest
 from conftest import default_params
 
 from quiebra.errors import ParamsError
-from quiebra.params import check, for_stage
+from quiebra.params import stage_params, validate_params
 from quiebra.workspace import Workspace
 
 
 def test_the_file_in_the_repository_is_good() -> None:
-    assert check(default_params()).ingest.source == "demo"
+    assert validate_params(default_params()).ingest.source == "demo"
 
 
 @pytest.mark.parametrize(
@@ -27,27 +27,36 @@ def test_the_file_in_the_repository_is_good() -> None:
         ({"run": {"as_of": dt.date(2025, 6, 30)}}, ["run.as_of", "in quotes"]),
         ({"score": {"watch_from": "CCCC"}}, ["watch_from", "did you mean 'CCC'"]),
         ({"score": {"grades": {"AAA": 0.9}}}, ["score.grades", "must rise"]),
-        ({"stress": {"shocks": {"x": {"revenue": -20.0}}}}, ["stress.shocks.x: revenue: ", "(a share: -0.2 is a fifth less), not -20"]),
+        (
+            {"stress": {"shocks": {"x": {"revenue": -20.0}}}},
+            ["stress.shocks.x: revenue: ", "(a share: -0.2 is a fifth less), not -20"],
+        ),
         ({"stress": {"shocks": {"x": {"rates": 200.0}}}}, ["stress.shocks.x: rates: ", "(0.02 is 200 basis points), not 200"]),
         ({"stress": {"shocks": {"x": {"margin": -3.0}}}}, ["margin: must lie between -1 and 1", "-0.03 is three points less"]),
         ({"stress": {"shocks": {"x": {"market_value": -40.0}}}}, ["market_value: must lie between -1 and 1", "two fifths less"]),
         ({"stress": {"shocks": {"x": {"leverage": 10.0}}}}, ["leverage: must lie between -1 and 1", "of assets"]),
         ({"stress": {"shocks": {"x": {}}}}, ["stress.shocks.x: moves nothing: give it one of revenue"]),
         ({"stress": {"shocks": {"x": {"rates": 0.0}}}}, ["stress.shocks.x: moves nothing"]),
-        ({"stress": {"path": [-1.0, 5.0, 0.5, 0.25, 0.0]}}, ["stress.path.0: must lie between 0 and 2 (how much", "stress.path.1: "]),
-        ({"stress": {"scenarios": {"severe": {"years": -1e9}}}}, ["scenarios.severe.years: must lie between -10 and 10 (standard"]),
+        (
+            {"stress": {"path": [-1.0, 5.0, 0.5, 0.25, 0.0]}},
+            ["stress.path.0: must lie between 0 and 2 (how much", "stress.path.1: "],
+        ),
+        (
+            {"stress": {"scenarios": {"severe": {"years": -1e9}}}},
+            ["scenarios.severe.years: must lie between -10 and 10 (standard"],
+        ),
         ({"stress": {"scenarios": {"severe": {"GDP_GROWTH": 11.0}}}}, ["scenarios.severe.GDP_GROWTH: ", "not 11"]),
     ],
 )
 def test_faults_are_named(changes: dict, words: list[str]) -> None:
     with pytest.raises(ParamsError) as caught:
-        check(default_params(**changes))
+        validate_params(default_params(**changes))
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 def test_all_faults_come_at_once() -> None:
     with pytest.raises(ParamsError) as caught:
-        check(default_params(train={"tres": 1, "trees": "x"}, report={"status": "FINE"}))
+        validate_params(default_params(train={"tres": 1, "trees": "x"}, report={"status": "FINE"}))
     assert str(caught.value).count("\n") == 3
 
 
@@ -55,17 +64,17 @@ def test_missing_key_is_named() -> None:
     content = default_params()
     del content["train"]["trees"]
     with pytest.raises(ParamsError, match=r"train\.trees: missing"):
-        check(content)
+        validate_params(content)
 
 
 def test_a_stage_sees_only_what_it_declares() -> None:
-    params = for_stage(Workspace.find(), "score")
+    params = stage_params(Workspace.find(), "score")
     assert set(params) == {"score"}
     with pytest.raises(ParamsError, match="does not declare the section 'train'"):
         _ = params.train
 
 
 def test_overrides_replace_single_keys() -> None:
-    params = for_stage(Workspace.find(), "train", {"train": {"trees": 7}})
+    params = stage_params(Workspace.find(), "train", {"train": {"trees": 7}})
     assert params.train.trees == 7
     assert params.train.max_depth == default_params()["train"]["max_depth"]

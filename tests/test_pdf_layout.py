@@ -13,17 +13,23 @@ from pdf_pages import beyond_the_margin, fullness, lines, overprinted, words
 from pypdf import PdfReader
 from quarto_stand_in import HEAD, executed_notebook, picture, set_as_by_quarto
 
-from quiebra.reports.fallback import render
-from quiebra.reports.tables import table
+from quiebra.reports.fallback import render_report
+from quiebra.reports.tables import markdown_table
 
 Setter = Callable[[Path, Path], Path]
 LONG = "Responsabilidades medioambientales extraordinariamente internacionalizadas, desproporcionadamente contraproducentes"
-ROW = ("Compañía Hispanoamericana de Electrodomésticos 12", "2025-06-30", "abierta, sin responsable", "12,5 % (9,1 % a 16,2 %)", LONG)
+ROW = (
+    "Compañía Hispanoamericana de Electrodomésticos 12",
+    "2025-06-30",
+    "abierta, sin responsable",
+    "12,5 % (9,1 % a 16,2 %)",
+    LONG,
+)
 COLUMNS = ("empresa", "desde", "estado", "prevista, con su intervalo", "motivo")
 
 
 def by_fallback(executed: Path, pdf: Path) -> Path:
-    render(executed, pdf.with_suffix(".html"), pdf, HEAD)
+    render_report(executed, pdf.with_suffix(".html"), pdf, HEAD)
     return pdf
 
 
@@ -33,12 +39,12 @@ both = pytest.mark.parametrize("set_pdf", [by_fallback, set_as_by_quarto], ids=[
 def captioned(label: str, rows: int, **texts: str) -> tuple[str, str]:
     """A table of numbered rows, under a label and a caption that names it."""
     record = dict(zip(COLUMNS, ROW, strict=True)) | texts
-    text = table([{"fila": f"{label}R{row:03d}", **record} for row in range(rows)])
+    text = markdown_table([{"fila": f"{label}R{row:03d}", **record} for row in range(rows)])
     return f"#| label: tbl-{label}\n#| tbl-cap: Cuadro {label}\nshow()", text
 
 
 def plain(label: str, rows: int) -> tuple[str, str]:
-    text = table([{"fila": f"{label}R{row:03d}", "valor": str(row)} for row in range(rows)])
+    text = markdown_table([{"fila": f"{label}R{row:03d}", "valor": str(row)} for row in range(rows)])
     return f"#| label: tbl-{label}\n#| tbl-cap: Cuadro {label}\nshow()", text
 
 
@@ -86,9 +92,15 @@ def test_the_heads_of_the_back_test_and_every_other_table_of_the_run_keep_to_the
         for pdf in (set_as_by_quarto(notebook, tmp_path / f"{name}.pdf"), finished / f"reports/build/{name}.pdf"):
             assert overprinted(pdf) == [], name
             assert beyond_the_margin(pdf) == [], name
-        rows = [word for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code" for output in cell.outputs
-            for line in output.get("data", {}).get("text/markdown", "").splitlines() if line.startswith("| ")
-            for word in line.split("|")[1].split()]  # fmt: skip
+        rows = [
+            word
+            for cell in nbformat.read(notebook, as_version=4).cells
+            if cell.cell_type == "code"
+            for output in cell.outputs
+            for line in output.get("data", {}).get("text/markdown", "").splitlines()
+            if line.startswith("| ")
+            for word in line.split("|")[1].split()
+        ]
         shown = " ".join(words_per_page(tmp_path / f"{name}.pdf")).translate({ord("’"): "'"}).replace("- ", "").replace("-", "")
         lost = [word for word in rows if re.sub(r"[\\`-]", "", word) not in shown]
         assert len(rows) > 60
@@ -136,14 +148,25 @@ def test_a_short_table_is_kept_whole_and_a_section_begins_with_what_it_holds(set
 def test_pictures_leave_no_page_half_empty(set_pdf: Setter, tmp_path: Path) -> None:
     for shift in range(0, 40, 8):
         text = "\n\n".join(f"Línea {line}." for line in range(shift))
-        cells = [("# Cartera", ""), image("a"), image("b", 200), (text or "Nada.", ""), image("c"), ("# De dónde salen", ""), plain("z", 7)]
+        cells = [
+            ("# Cartera", ""),
+            image("a"),
+            image("b", 200),
+            (text or "Nada.", ""),
+            image("c"),
+            ("# De dónde salen", ""),
+            plain("z", 7),
+        ]
         full = fullness(set_pdf(executed_notebook(tmp_path / "a.ipynb", cells), tmp_path / "a.pdf"), tmp_path)
         assert min(full[:-1]) > 0.66, (shift, full)
 
 
 @both
 def test_the_last_page_is_no_few_lines_wherever_the_report_ends(set_pdf: Setter, tmp_path: Path) -> None:
-    closing = [("#| label: tbl-provenance\n#| tbl-cap: De dónde\nshow()", plain("z", 7)[1]), ("#| output: asis\nshow()", "Para uso propio. " * 25)]
+    closing = [
+        ("#| label: tbl-provenance\n#| tbl-cap: De dónde\nshow()", plain("z", 7)[1]),
+        ("#| output: asis\nshow()", "Para uso propio. " * 25),
+    ]
     counts = set()
     for shift in range(12, 34, 2):
         cells = [("\n\n".join(["Línea."] * shift), ""), *closing]
@@ -158,12 +181,22 @@ def test_the_last_page_is_no_few_lines_wherever_the_report_ends(set_pdf: Setter,
 @both
 @pytest.mark.parametrize("reasons", [3, 16])
 def test_a_tear_sheet_has_two_pages_however_much_is_said_on_the_first(set_pdf: Setter, reasons: int, tmp_path: Path) -> None:
-    why = "\n".join(f"- El pasivo es el 85 % del activo, más que en nueve de cada diez empresas de su sector ({n})" for n in range(reasons))
+    why = "\n".join(
+        f"- El pasivo es el 85 % del activo, más que en nueve de cada diez empresas de su sector ({n})" for n in range(reasons)
+    )
     cells = [
-        ("::: {.callout-warning}\n**SIMULADO.** Empresas inventadas.\n:::\n\nUna empresa y su probabilidad.", ""), image("pd", 175), ("# Por qué", ""),
-        ("#| output: asis\nshow()", why), image("effects", 180), ("{{< pagebreak >}}", ""), ("# Cifras", ""), plain("t", 5), plain("u", 9),
-        ("# Alertas y datos", ""), ("#| output: asis\nshow()", "\n".join(f"- Alerta {n}" for n in range(9))),
-    ]  # fmt: skip
+        ("::: {.callout-warning}\n**SIMULADO.** Empresas inventadas.\n:::\n\nUna empresa y su probabilidad.", ""),
+        image("pd", 175),
+        ("# Por qué", ""),
+        ("#| output: asis\nshow()", why),
+        image("effects", 180),
+        ("{{< pagebreak >}}", ""),
+        ("# Cifras", ""),
+        plain("t", 5),
+        plain("u", 9),
+        ("# Alertas y datos", ""),
+        ("#| output: asis\nshow()", "\n".join(f"- Alerta {n}" for n in range(9))),
+    ]
     head = {**HEAD, "lang": "es"}
     pdf = set_pdf(executed_notebook(tmp_path / "a.ipynb", cells, name="tear_sheet", head=head), tmp_path / "a.pdf")
     pages = words_per_page(pdf)

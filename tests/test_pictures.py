@@ -16,8 +16,8 @@ from browser import CHROMIUM, FLAGS
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from quiebra.delivery.letters import report_letters
-from quiebra.params import load
+from quiebra.delivery.message_texts import report_messages
+from quiebra.params import load_params
 from quiebra.params.operations import Recipient
 from quiebra.workspace import Workspace
 
@@ -56,12 +56,14 @@ def test_every_page_of_a_pdf_has_something_on_it_and_keeps_its_margins(name: str
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("width", [700, 375])
 def test_the_monthly_mail_is_a_screen_long_and_needs_no_sideways_scrolling(width: int, finished: Path, pictures: Path) -> None:
-    params = load(Workspace(finished))
+    params = load_params(Workspace(finished))
     delivery = params.delivery.model_copy(update={"recipients": [Recipient(address="ana@example.com")]})
-    (letter,) = report_letters(Workspace(finished), params.model_copy(update={"delivery": delivery}))
+    (letter,) = report_messages(Workspace(finished), params.model_copy(update={"delivery": delivery}))
     message = message_from_bytes(letter.body, policy=default)
     picture = next(part for part in message.walk() if part.get_content_type() == "image/png").get_content()
-    shown = message.get_body(("html",)).get_content().replace("cid:pd", f"data:image/png;base64,{base64.b64encode(picture).decode()}")
+    shown = (
+        message.get_body(("html",)).get_content().replace("cid:pd", f"data:image/png;base64,{base64.b64encode(picture).decode()}")
+    )
     (pictures / "mail.html").write_text(shown, encoding="utf-8")
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))

@@ -14,9 +14,9 @@ import yaml
 from conftest import SMALL, command, environment, merged, new_workspace
 
 from quiebra.errors import StageError
-from quiebra.pipeline import reproduce
-from quiebra.provenance import digest, sha256
-from quiebra.stages import one_at_a_time, under_way
+from quiebra.pipeline.reproduce import reproduce
+from quiebra.pipeline.stages import hold_run_lock, is_running
+from quiebra.provenance import file_sha256, json_sha256
 from quiebra.workspace import Workspace
 
 
@@ -28,22 +28,30 @@ def outs(folder: Path) -> dict[str, str]:
     files = [
         path for name in names for path in ([folder / name] if (folder / name).is_file() else sorted((folder / name).iterdir()))
     ]
-    return {str(path.relative_to(folder)): sha256(path) for path in files}
+    return {str(path.relative_to(folder)): file_sha256(path) for path in files}
 
 
 def leftovers(folder: Path) -> list[str]:
     """What a run that was killed may have left: unfinished files, the notebook half executed, sockets, temporary files."""
-    found = [p for top in ("data", "models", "reports", ".dvc") for p in (folder / top).rglob("*") if p.suffix in (".partial", ".tmp")]
-    own = Path(tempfile.gettempdir()) / f"quiebra-{os.getuid()}-{digest(str(folder))[:12]}"
-    return [str(p) for p in (*found, *folder.glob("kernel-*"), folder / "data/running", folder / "data/failed", own) if p.exists()]
+    found = [
+        p for top in ("data", "models", "reports", ".dvc") for p in (folder / top).rglob("*") if p.suffix in (".partial", ".tmp")
+    ]
+    own = Path(tempfile.gettempdir()) / f"quiebra-{os.getuid()}-{json_sha256(str(folder))[:12]}"
+    return [
+        str(p) for p in (*found, *folder.glob("kernel-*"), folder / "data/running", folder / "data/failed", own) if p.exists()
+    ]
 
 
 def kill_during(folder: Path, stage: str, marker: str) -> None:
     """Start `quiebra run`, wait until the stage's notebook is being executed, and kill everything without warning."""
     process = subprocess.Popen(
-        ["quiebra", "run"], cwd=folder, env=environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        ["quiebra", "run"],
+        cwd=folder,
+        env=environment(),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 240
     while not (folder / marker).exists():
         assert process.poll() is None, f"the run ended before {stage} started"
@@ -93,11 +101,11 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
 
 def test_many_may_ask_at_once_whether_a_run_is_under_way(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    assert not under_way(workspace)
-    with one_at_a_time(workspace, "run"):
-        assert under_way(workspace)
+    assert not is_running(workspace)
+    with hold_run_lock(workspace, "run"):
+        assert is_running(workspace)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: under_way(workspace), range(4000)))
+        answers = list(pool.map(lambda _: is_running(workspace), range(4000)))
     assert not any(answers)
 
 

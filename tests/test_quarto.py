@@ -17,9 +17,9 @@ from quarto_stand_in import HEAD, executed_notebook, front_matter, stand_in
 
 from quiebra.doctor import _quarto
 from quiebra.errors import WorkspaceError
-from quiebra.files import read_json, replace_together
-from quiebra.reports.outside import outside_addresses
+from quiebra.io.files import read_json, replace_files
 from quiebra.reports.publisher import Published, find_publisher, publish_report
+from quiebra.reports.self_contained import outside_addresses
 
 NAMES = ("risk_report", "validation_report", "tear_sheet")
 TABLE = ("#| label: tbl-a\n#| tbl-cap: Things\nshow()", "| a | b |\n|:---|---:|\n| one | 1 |")
@@ -84,7 +84,9 @@ def test_no_cell_keeps_an_empty_list_of_tags(tmp_path: Path) -> None:
     assert all(cell.metadata.get("tags", ["any"]) for cell in nbformat.read(executed, as_version=4).cells)
 
 
-def test_quarto_is_called_once_a_format_runs_nothing_and_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quarto_is_called_once_a_format_runs_nothing_and_leaves_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_on_path(monkeypatch, stand_in(tmp_path / "bin"))
     build = tmp_path / "build"
     build.mkdir()
@@ -101,7 +103,9 @@ def test_quarto_is_called_once_a_format_runs_nothing_and_leaves_no_litter(tmp_pa
 
 
 @pytest.mark.parametrize("fails", ["html", "typst"])
-def test_where_quarto_fails_the_former_pages_stay_and_nothing_is_left(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_quarto_fails_the_former_pages_stay_and_nothing_is_left(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build = tmp_path / "build"
     build.mkdir()
     publish(build)
@@ -122,7 +126,7 @@ def test_where_the_disk_takes_only_the_smaller_file_neither_is_changed(tmp_path:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with pytest.raises(WorkspaceError, match=r"cannot write .*a\.pdf: File too large"):
-            replace_together(places)
+            replace_files(places)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert {place.read_text() for place in places} == {"former"}
@@ -140,13 +144,18 @@ def test_a_page_by_quarto_that_would_fetch_something_is_refused(tmp_path: Path, 
     ("page", "asked"),
     [
         (WITH_WEB_FONT, ["https://fonts.example/css"]),
-        ("<style>@import url('//a.example/x.css'); b { background: url(data:image/png;base64,AA//) }</style>", ["//a.example/x.css"]),
-        ('<img alt="x" src="http://a.example/p.png"><script src=https://b.example/j.js></script>',
-         ["http://a.example/p.png", "https://b.example/j.js"]),
+        (
+            "<style>@import url('//a.example/x.css'); b { background: url(data:image/png;base64,AA//) }</style>",
+            ["//a.example/x.css"],
+        ),
+        (
+            '<img alt="x" src="http://a.example/p.png"><script src=https://b.example/j.js></script>',
+            ["http://a.example/p.png", "https://b.example/j.js"],
+        ),
         ('<a href="https://a.example">read on</a> <p>https://b.example</p> <img src="data:image/svg+xml;base64,//AA">', []),
         ('<svg xmlns="http://www.w3.org/2000/svg"></svg><script>const a = "https://a.example"</script>', []),
     ],
-)  # fmt: skip
+)
 def test_what_a_page_would_fetch_is_seen(page: str, asked: list[str]) -> None:
     assert outside_addresses(page) == asked
 
@@ -163,9 +172,12 @@ def test_pages_of_the_run_and_the_sheets_of_companies_with_hostile_names_fetch_n
 
 
 @pytest.mark.parametrize(
-    ("version", "name"), [("1.10.18", "quarto"), ("1.7.0", "quarto"), ("2.0.1", "quarto"), ("1.6.43", "fallback"), ("what?", "fallback")]
+    ("version", "name"),
+    [("1.10.18", "quarto"), ("1.7.0", "quarto"), ("2.0.1", "quarto"), ("1.6.43", "fallback"), ("what?", "fallback")],
 )
-def test_a_quarto_too_old_for_our_reports_is_not_used(version: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quarto_too_old_for_our_reports_is_not_used(
+    version: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_on_path(monkeypatch, stand_in(tmp_path / "bin", version=version))
     found = find_publisher()
     assert found.name == name
@@ -190,7 +202,11 @@ def test_a_run_never_puts_back_the_pages_of_another_publisher(workspace: Path, t
     assert (build / "risk_report.html").read_text() == "set by Quarto"
     said("quiebra", "run")
     assert read_json(record) == {"publisher": "quarto", "version": "1.10.18"}
-    assert {path.read_text() for path in build.glob("*.html")} == {path.read_text() for path in build.glob("*.pdf")} == {"set by Quarto"}
+    assert (
+        {path.read_text() for path in build.glob("*.html")}
+        == {path.read_text() for path in build.glob("*.pdf")}
+        == {"set by Quarto"}
+    )
     assert "Running stage" not in said("dvc", "repro")
     assert (build / "risk_report.html").read_text() == "set by Quarto"
     said("quiebra", "run", with_quarto=False)
@@ -205,8 +221,12 @@ def test_by_hand_quarto_finds_an_index_whose_links_lead_to_what_a_run_makes() ->
     front = yaml.safe_load(text.split("---")[1])
     assert "```" not in text  # nothing to run
     assert front["format"]["html"]["theme"] == "default"
-    outs = {name for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values() for out in stage["outs"]
-        for name in (out if isinstance(out, dict) else [out])}  # fmt: skip
+    outs = {
+        name
+        for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+        for out in stage["outs"]
+        for name in (out if isinstance(out, dict) else [out])
+    }
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert len(links) == 4
     assert {f"reports/{link}" for link in links} <= outs

@@ -12,9 +12,9 @@ import pytest
 from conftest import ROOT, default_params
 
 from quiebra.errors import SourceError
-from quiebra.params import Table, check
+from quiebra.params import Table, validate_params
 from quiebra.sources import table
-from quiebra.sources.cells import ROW, cast, cast_rows
+from quiebra.sources.cells import ROW_COLUMN, cast_columns, cast_with_faults
 from quiebra.sources.reading import read_file, read_rows
 
 CASES = ROOT.parent / "shared" / "cases"
@@ -22,11 +22,11 @@ HEAD = "company_id;fiscal_year;total_assets;total_liabilities"
 
 
 def options(**changes: object) -> Table:
-    return check(default_params(ingest={"table": changes})).ingest.table
+    return validate_params(default_params(ingest={"table": changes})).ingest.table
 
 
 def statements(path: Path, **changes: object) -> pl.DataFrame:
-    return table.statements_from(path, options(**changes))[0]
+    return table.read_statements(path, options(**changes))[0]
 
 
 def write(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
@@ -114,9 +114,9 @@ def test_identifiers_are_never_numbers(tmp_path: Path) -> None:
 def test_text_in_a_workbook_beside_numbers(tmp_path: Path) -> None:
     path = book(tmp_path, ["company_id", "exposure"], ["A", "1.500"], ["B", 200])
     with pytest.raises(SourceError, match=r"'1\.500' \(column 'exposure', row 2\)"):
-        cast(read_file(path), {"exposure": pl.Float64})
+        cast_columns(read_file(path), {"exposure": pl.Float64})
     path = book(tmp_path, ["company_id", "exposure"], ["A", "1.500"], ["B", 200.25], ["C", "1.234.567"], ["D", "n.d."])
-    assert cast(read_file(path), {"exposure": pl.Float64})["exposure"].to_list() == [1500, 200.25, 1_234_567, None]
+    assert cast_columns(read_file(path), {"exposure": pl.Float64})["exposure"].to_list() == [1500, 200.25, 1_234_567, None]
 
 
 # --- columns and headers
@@ -144,9 +144,9 @@ def test_a_header_further_down_is_found_and_said(tmp_path: Path, kind: str, abov
     rows = [*[["Balances, en miles"], ["", ""]][:above], HEAD.split(";"), ["A", 2020, 100, 60], ["B", 2020, "bad", 60]]
     text = "\n".join(";".join(map(str, row)) for row in rows)
     path = book(tmp_path, *rows) if kind == "xlsx" else write(tmp_path, text)
-    read = read_file(path, options(), wanted=[table.header_names(options())])
+    read = read_file(path, options(), wanted=[table.required_headers(options())])
     assert [str(note).endswith(f"from row {above + 1}") for note in read.notes] == [True]
-    faults = cast_rows(table.named(read, options()), table.KINDS)[1]
+    faults = cast_with_faults(table.canonical_columns(read, options()), table.COLUMN_TYPES)[1]
     assert faults.select("row", "value").rows() == [(above + 3, "'bad'")]
     assert statements(write(tmp_path, text.replace("bad", "5"), "u.csv"), header_row=above + 1).height == 2
 
@@ -196,8 +196,8 @@ def test_errors_in_cells_are_missing_or_blamed(tmp_path: Path) -> None:
         sheet.write_formula(2, 3, "=NA()", None, "#N/A")
         sheet.write_row(3, 0, ["C", 2020, 80])
         sheet.write_formula(3, 3, "=1/0", None, "#DIV/0!")
-    table_ = table.named(read_file(path), options())
-    done, faults = cast_rows(table_, table.KINDS)
+    table_ = table.canonical_columns(read_file(path), options())
+    done, faults = cast_with_faults(table_, table.COLUMN_TYPES)
     assert done["total_liabilities"].to_list() == [60, None, None]
     assert faults.select("row", "column", "value").rows() == [(4, "total_liabilities", "'#DIV/0!'")]
 
@@ -287,7 +287,7 @@ def test_times_with_a_zone_keep_their_day(tmp_path: Path) -> None:
 
 def test_windows_text_is_read_and_said_where_it_is_certain(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEAD};name\nA;2020;1;1;Año Peña, S.A. – «Sur»\nB;2020;1;1;Cañón\n".encode("cp1252"))
-    rows, notes = table.statements_from(path, options())
+    rows, notes = table.read_statements(path, options())
     assert rows["name"].to_list() == ["Año Peña, S.A. – «Sur»", "Cañón"]
     assert "Windows-1252" in str(notes[0])
     for other in ("Łódź źródła".encode("cp1250"), "Ромашка".encode("cp1251"), "Peña Año".encode("cp850")):
@@ -317,10 +317,10 @@ def test_an_open_quotation_mark_does_not_swallow_rows(tmp_path: Path, rows: str)
 def test_quoted_text_rows_and_blank_lines_count_as_a_person_counts(tmp_path: Path) -> None:
     text = f'{HEAD};name\nA;2020;1;1;"two\nlines; and ""more"""\n\nB;2020;x;1;5" pipe\n'
     read = read_file(write(tmp_path, text), options())
-    assert read.frame[ROW].to_list() == [2, 4]
+    assert read.frame[ROW_COLUMN].to_list() == [2, 4]
     assert read.frame["name"].to_list() == ['two\nlines; and "more"', '5" pipe']
     with pytest.raises(SourceError, match="row 4 has 'x'"):
-        cast(read, {"total_assets": pl.Float64})
+        cast_columns(read, {"total_assets": pl.Float64})
 
 
 def test_rows_that_are_too_short_are_said(tmp_path: Path) -> None:
@@ -333,10 +333,12 @@ def test_rows_that_are_too_short_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "column", "values"),
     [
-        ("01_dots_no_decimal_comma.csv", "revenue", [1421, 1319, 1546]), ("09_dates_with_zone.parquet", "period_end", [dt.date(2020, 12, 31)]),
-        ("09_dates_with_zone.parquet", "event_date", [dt.date(2022, 1, 1)]), ("11_nd.csv", "interest_expense", [None, None, 1.7]),
+        ("01_dots_no_decimal_comma.csv", "revenue", [1421, 1319, 1546]),
+        ("09_dates_with_zone.parquet", "period_end", [dt.date(2020, 12, 31)]),
+        ("09_dates_with_zone.parquet", "event_date", [dt.date(2022, 1, 1)]),
+        ("11_nd.csv", "interest_expense", [None, None, 1.7]),
     ],
-)  # fmt: skip
+)
 def test_inputs_that_went_wrong(name: str, column: str, values: list) -> None:
     assert statements(CASES / name)[column].to_list()[: len(values)] == values
 
@@ -349,6 +351,6 @@ def test_a_gzip_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
 
 def test_a_header_below_a_hint_and_a_title_is_found_and_said(tmp_path: Path) -> None:
     path = write(tmp_path, f"sep=;\nBalances;;;\n{HEAD}\nA;2020;1;1\n")
-    rows, notes = table.statements_from(path, options())
+    rows, notes = table.read_statements(path, options())
     assert rows.height == 1
     assert [str(note) for note in notes] == [f"{path}: the header is taken from row 3"]

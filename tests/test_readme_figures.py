@@ -8,11 +8,14 @@ from conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8").replace("−", "-")
 FOUND = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))["american"]
 ROWS = {
-    "**Quiebra** (model and Altman blended)": "blend", "model without Altman": "model without Altman",
-    "accounts only, no market value": "accounts only", "LightGBM, six ratios": "LightGBM, six ratios",
+    "**Quiebra** (model and Altman blended)": "blend",
+    "model without Altman": "model without Altman",
+    "accounts only, no market value": "accounts only",
+    "LightGBM, six ratios": "LightGBM, six ratios",
     "logistic regression, six ratios": "logistic, six ratios",
-    "logistic regression, Altman's five ratios refitted": "logistic, Altman's five refitted", "Altman Z": "Altman Z",
-}  # fmt: skip
+    "logistic regression, Altman's five ratios refitted": "logistic, Altman's five refitted",
+    "Altman Z": "Altman Z",
+}
 
 
 def cells(first: str) -> list[str]:
@@ -40,9 +43,12 @@ def test_the_table_of_contenders() -> None:
 
 
 def test_the_other_ways_to_ask() -> None:
-    ways = {"two years of embargo": "embargo of two years", "one model for 2015 to 2017": "single split 2015-17",
-            "failure within five years, 2007 to 2013": "within 5 years",
-            "failure within two years, 2007 to 2016": "within 2 years"}  # fmt: skip
+    ways = {
+        "two years of embargo": "embargo of two years",
+        "one model for 2015 to 2017": "single split 2015-17",
+        "failure within five years, 2007 to 2013": "within 5 years",
+        "failure within two years, 2007 to 2016": "within 2 years",
+    }
     for words, name in ways.items():
         figures, shown = FOUND["other ways"][name], cells(words)
         assert numbers(shown[0]) == span(figures, "auc")
@@ -56,7 +62,10 @@ def test_the_grades_and_intervals() -> None:
     covered = next(row for row in FOUND["other ways"]["coverage of 90 % intervals"] if row["rating"] == "all")["covered"]
     assert f"{100 * covered:.1f} % of grades and years from 2012" in README.replace("\n", " ")
     longer = next(row for row in FOUND["other ways"]["coverage, 2009-2017"] if row["rating"] == "all")
-    assert f"{100 * longer['covered']:.1f} % of grades and years over all years that had one (2009 to 2017, {longer['cells']} of them)" in README.replace("\n", " ")
+    assert (
+        f"{100 * longer['covered']:.1f} % of grades and years over all years that had one (2009 to 2017, {longer['cells']} of them)"
+        in README.replace("\n", " ")
+    )
     five = FOUND["other ways"]["within 5 years"]["pd_over_observed_by_year"]
     assert [round(five[y], 1) for y in ("2008", "2010", "2013", "2011")] == [1.7, 2.0, 0.8, 1.1]
 
@@ -103,6 +112,14 @@ def test_the_alerts_figures() -> None:
         low, high = budget["interval"]["recall"]
         assert f"{budget['recall']:.2f} ({low:.2f} to {high:.2f})" in text
     assert f"a median of {five['lead_years']:.1f} years ahead" in text
-    assert f"{five['recall_last']:.2f} and {ten['recall_last']:.2f}; of the alerts {five['precision']:.0%} and {ten['precision']:.0%} were".replace("%", " %") in text
+    assert (
+        f"{five['recall_last']:.2f} and {ten['recall_last']:.2f}; of the alerts {five['precision']:.0%} and {ten['precision']:.0%} were".replace(
+            "%", " %"
+        )
+        in text
+    )
     seconds = found["seconds"]
-    assert f"takes {seconds['risk report']:.0f} s to make, and each of 20 tear sheets {seconds['each of 20 tear sheets']:.1f} s" in text
+    assert (
+        f"takes {seconds['risk report']:.0f} s to make, and each of 20 tear sheets {seconds['each of 20 tear sheets']:.1f} s"
+        in text
+    )

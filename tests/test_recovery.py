@@ -20,10 +20,10 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from servers import eventually
 
 from quiebra.errors import WorkspaceError
-from quiebra.files import write_json
-from quiebra.recovery import mend, scratch_folder
-from quiebra.stages import one_at_a_time
+from quiebra.io.files import write_json
+from quiebra.pipeline.stages import hold_run_lock
 from quiebra.workspace import Workspace
+from quiebra.workspace.recovery import repair_workspace, scratch_folder
 
 DVC = "/srv/quiebra/.venv/lib/python3.11/site-packages/dvc/__main__.py repro"
 
@@ -38,7 +38,9 @@ def bare(tmp_path: Path) -> Workspace:
 def locked(bare: Workspace, pid: int, cmd: str = DVC) -> Path:
     """As DVC writes it: a process reads one path and writes another."""
     path, one = bare.root / ".dvc/tmp/rwlock", {"pid": pid, "cmd": cmd}
-    path.write_text(json.dumps({"write": {"/w/data/scores/run.json": one}, "read": {"/w/data/panel": [one], "/w/params.yaml": [one]}}))
+    path.write_text(
+        json.dumps({"write": {"/w/data/scores/run.json": one}, "read": {"/w/data/panel": [one], "/w/params.yaml": [one]}})
+    )
     return path
 
 
@@ -51,7 +53,7 @@ def holders(path: Path) -> set[int]:
 def test_a_file_of_locks_that_was_cut_short_is_made_anew(bare: Workspace, damaged: str) -> None:
     path = bare.root / ".dvc/tmp/rwlock"
     path.write_text(damaged)
-    mend(bare)
+    repair_workspace(bare)
     assert not path.exists()
 
 
@@ -63,30 +65,30 @@ def test_while_somebody_runs_dvc_by_hand_a_damaged_file_of_locks_is_left_and_the
     try:
         eventually(lambda: psutil.Process(process.pid).cmdline()[1:] == ["dvc", "repro"])
         with pytest.raises(WorkspaceError, match=f"process {process.pid} runs DVC here"):
-            mend(bare)
+            repair_workspace(bare)
     finally:
         process.kill()
         process.wait()
-    mend(bare)
+    repair_workspace(bare)
     assert not path.exists()
 
 
 def test_a_lock_goes_with_its_process_even_where_another_has_its_number(bare: Workspace) -> None:
     path = locked(bare, os.getpid())  # a process that lives, and is no DVC
-    mend(bare)
+    repair_workspace(bare)
     assert holders(path) == set()
     late = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "repro"])
     try:
         path = locked(bare, late.pid)
         os.utime(path, (time.time() - 3600,) * 2)  # it began after the lock was written
-        mend(bare)
+        repair_workspace(bare)
         assert holders(path) == set()
         path = locked(bare, late.pid)
-        mend(bare)
+        repair_workspace(bare)
         assert holders(path) == {late.pid}, "work by hand that is under way keeps its locks"
         late.kill()
         eventually(lambda: psutil.Process(late.pid).status() == psutil.STATUS_ZOMBIE)  # nobody has waited for it yet
-        mend(bare)
+        repair_workspace(bare)
         assert holders(path) == set()
     finally:
         late.kill()
@@ -98,7 +100,7 @@ def test_a_record_that_was_cut_short_keeps_the_stages_before_the_cut(finished: P
     every = yaml.safe_load(whole)["stages"]
     for cut in range(0, len(whole), 1511):
         path.write_text(whole[:cut], encoding="utf-8")
-        mend(bare)
+        repair_workspace(bare)
         if path.exists():
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_text(encoding="utf-8")))  # what DVC asks of it
         kept = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
@@ -106,7 +108,7 @@ def test_a_record_that_was_cut_short_keeps_the_stages_before_the_cut(finished: P
         assert list(kept)[: len(before) - 1] == before[:-1], cut
         assert all(kept[name] == every[name] for name in before[:-1]), cut
     path.write_text(whole, encoding="utf-8")
-    mend(bare)
+    repair_workspace(bare)
     assert path.read_text(encoding="utf-8") == whole
 
 
@@ -114,7 +116,7 @@ def test_a_record_in_conflict_is_left_to_a_person(bare: Workspace) -> None:
     path = bare.root / "dvc.lock"
     path.write_text("schema: '2.0'\n<<<<<<< HEAD\nstages:\n=======\n")
     before = path.read_text()
-    mend(bare)
+    repair_workspace(bare)
     assert path.read_text() == before
 
 
@@ -124,11 +126,13 @@ def test_unfinished_files_of_dead_processes_are_put_away_and_those_of_live_ones_
     folder, cache = bare.root / "data/scores", bare.root / ".dvc/cache/files/md5/3a"
     cache.mkdir(parents=True)
     gone = [folder / f".scores.parquet.{dead.pid}.partial", folder / f".{'a-_B' * 5}ab.tmp", cache / f".{'x' * 22}.tmp"]
-    reused, live, mine = (folder / name for name in (f".run.json.{os.getpid()}.partial", f".reasons.parquet.{os.getpid()}.partial", "x.tmp"))
+    reused, live, mine = (
+        folder / name for name in (f".run.json.{os.getpid()}.partial", f".reasons.parquet.{os.getpid()}.partial", "x.tmp")
+    )
     for path in (*gone, reused, live, mine):
         path.write_text("x")
     os.utime(reused, (1_600_000_000,) * 2)  # written by one that had this process's number years ago
-    mend(bare)
+    repair_workspace(bare)
     assert [path.exists() for path in (*gone, reused)] == [False] * 4
     assert live.exists()
     assert mine.exists()
@@ -177,7 +181,9 @@ def test_a_run_after_all_of_it_completes_and_runs_nothing_again(workspace: Path)
     done = command(workspace, "quiebra", "run")
     assert done.returncode == 0, done.stdout + done.stderr
     again = set(re.findall("Running stage '(\\w+)'", done.stdout))
-    assert again <= {"champion", "publish", "alerts", "report", "validation_report"}, "what never comes out of DVC's cache alone runs again"
+    assert again <= {"champion", "publish", "alerts", "report", "validation_report"}, (
+        "what never comes out of DVC's cache alone runs again"
+    )
     assert set(yaml.safe_load(record.read_text(encoding="utf-8"))["stages"]) == set(yaml.safe_load(whole)["stages"])
     gone = before - {path.relative_to(workspace) for path in (workspace / "data").rglob("*")}
     assert {path.name for path in gone} == {"running", "score.ipynb", f".{'x' * 22}.tmp", ".scores.parquet.999999999.partial"}
@@ -197,7 +203,7 @@ def test_a_lock_of_dvc_that_names_a_live_process_holds_no_run_up(workspace: Path
 
 
 def test_a_waiting_run_leaves_the_one_that_runs_its_files(bare: Workspace) -> None:
-    with one_at_a_time(bare, "stage"), scratch_folder(bare) as folder:
+    with hold_run_lock(bare, "stage"), scratch_folder(bare) as folder:
         (folder / "score.ipynb").write_text("half")
-        mend(bare)
+        repair_workspace(bare)
         assert (folder / "score.ipynb").exists()

@@ -7,10 +7,10 @@ import pytest
 from conftest import ROOT, command
 from pypdf import PdfReader
 
-from quiebra.files import read_json
-from quiebra.reports.fallback import FOOTER
-from quiebra.reports.notebook import as_markdown
-from quiebra.reports.tables import table
+from quiebra.io.files import read_json
+from quiebra.reports.fallback import FALLBACK_FOOTER
+from quiebra.reports.notebook import notebook_to_markdown
+from quiebra.reports.tables import markdown_table
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_the_page_needs_nothing_from_outside(page: str, finished: Path) -> None:
 def test_both_say_simulated_draft_run_and_fallback(page: str, pdf_text: str, finished: Path) -> None:
     run = read_json(finished / "data/scores/run.json")["run_id"]
     for text in (text_of(page), re.sub(r"\s+", " ", pdf_text)):
-        for words in ("SIMULATED", "DRAFT", run, FOOTER):
+        for words in ("SIMULATED", "DRAFT", run, FALLBACK_FOOTER):
             assert words in text, words
 
 
@@ -60,7 +60,16 @@ def test_the_spanish_report_says_the_same_in_spanish(page: str, workspace: Path)
     spanish = (workspace / "reports/build/es/risk_report.html").read_text(encoding="utf-8")
     assert '<html lang="es">' in spanish
     english, text = text_of(page), text_of(spanish)
-    for words in ("Qué ha cambiado.", "Con qué seguridad.", "Figura 1", "Tabla 1", "BORRADOR", "SIMULADO", "A quién mirar", "Bajo estrés"):
+    for words in (
+        "Qué ha cambiado.",
+        "Con qué seguridad.",
+        "Figura 1",
+        "Tabla 1",
+        "BORRADOR",
+        "SIMULADO",
+        "A quién mirar",
+        "Bajo estrés",
+    ):
         assert words in text, words
     for words in ("What changed", "Figure 1", "Table 1", "DRAFT", "How sure", "company", "failures"):
         assert words not in text.replace("Simulated company", ""), words
@@ -100,13 +109,13 @@ def test_code_is_not_shown(page: str, pdf_text: str) -> None:
 
 
 def test_tables_escape_what_markdown_would_read() -> None:
-    shown = table([{"name": "A|B <script>alert(1)</script> *x* [y](z)", "n": 1}])
+    shown = markdown_table([{"name": "A|B <script>alert(1)</script> *x* [y](z)", "n": 1}])
     assert r"A\|B \<script\>" in shown
     assert r"\*x\* \[y\]" in shown
 
 
 def test_references_follow_labels(finished: Path, tmp_path: Path) -> None:
-    text = as_markdown(finished / "reports/build/risk_report.ipynb", tmp_path)
+    text = notebook_to_markdown(finished / "reports/build/risk_report.ipynb", tmp_path)
     assert "The line in Figure 1 is" in text
     assert (tmp_path / "fig-pd.svg").read_text().lstrip().startswith("<svg")
 

@@ -15,46 +15,53 @@ from conftest import SMALL, default_params, environment
 
 from quiebra.errors import TrainingError
 from quiebra.features import feature_table
-from quiebra.models.search import Folds, best_train, finished, search, search_importance, search_until
+from quiebra.models.search import SearchFolds, best_training_params, finished_trials, run_search, search_importance, search_until
 from quiebra.panel import Panel
-from quiebra.params import Params, check
+from quiebra.params import Params, validate_params
 from quiebra.store.studies import study_storage
 
 
 def params_for(trials: int, **train: object) -> Params:
-    return check(default_params(**{**SMALL, "train": {**SMALL["train"], "search": {"trials": trials}, **train}}))
+    return validate_params(default_params(**{**SMALL, "train": {**SMALL["train"], "search": {"trials": trials}, **train}}))
 
 
-def folds_of(panel: Panel, params: Params, last_year: int = 2019, features: pl.DataFrame | None = None) -> Folds:
+def folds_of(panel: Panel, params: Params, last_year: int = 2019, features: pl.DataFrame | None = None) -> SearchFolds:
     features = feature_table(panel.statements, panel.companies) if features is None else features
-    return Folds(features, panel.statements, panel.events, first_year=panel.info.first_label_year, last_year=last_year,
-                 train=params.train, labels=params.labels)  # fmt: skip
+    return SearchFolds(
+        features,
+        panel.statements,
+        panel.events,
+        first_year=panel.info.first_label_year,
+        last_year=last_year,
+        train=params.train,
+        labels=params.labels,
+    )
 
 
 @pytest.fixture(scope="session")
-def folds(small_panel: Panel) -> Folds:
+def folds(small_panel: Panel) -> SearchFolds:
     return folds_of(small_panel, params_for(1))
 
 
-def test_a_search_goes_on_where_it_stopped(folds: Folds, tmp_path: Path) -> None:
+def test_a_search_goes_on_where_it_stopped(folds: SearchFolds, tmp_path: Path) -> None:
     storage = study_storage(f"sqlite:///{tmp_path / 'quiebra.db'}")
     three, five = params_for(3), params_for(5)
-    first = search(folds, three.train, three.run, storage)
+    first = run_search(folds, three.train, three.run, storage)
     assert [t.state.name for t in first.trials].count("COMPLETE") + [t.state.name for t in first.trials].count("PRUNED") == 3
-    again = search(folds, five.train, five.run, storage)
+    again = run_search(folds, five.train, five.run, storage)
     assert [t.number for t in again.trials] == [0, 1, 2, 3, 4]
     assert again.trials[0].params["max_depth"] == five.train.max_depth, "the set in params is tried first"
-    tried, losses = finished(again)
-    found = best_train(again, five.train)
+    tried, losses = finished_trials(again)
+    found = best_training_params(again, five.train)
     assert found.max_depth == tried[losses.index(min(losses))]["max_depth"]
     assert again.best_value <= losses[0]
     assert sum(search_importance(again).values()) == pytest.approx(1)
-    assert search(folds, five.train, five.run, storage).trials[-1].number == 4, "nothing is left to do"
+    assert run_search(folds, five.train, five.run, storage).trials[-1].number == 4, "nothing is left to do"
 
 
-def test_the_same_seed_gives_the_same_trials(folds: Folds, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_trials(folds: SearchFolds, tmp_path: Path) -> None:
     params = params_for(4)
-    studies = [search(folds, params.train, params.run, f"sqlite:///{tmp_path / name}.db") for name in ("a", "b")]
+    studies = [run_search(folds, params.train, params.run, f"sqlite:///{tmp_path / name}.db") for name in ("a", "b")]
     assert studies[0].trials[3].params == studies[1].trials[3].params
     assert studies[0].best_value == studies[1].best_value
 
@@ -86,17 +93,17 @@ import sys
 sys.path.insert(0, {tests!r})
 from test_search import folds_of, params_for
 from conftest import *
-from quiebra.models.search import search
-from quiebra.panel import build
+from quiebra.models.search import run_search
+from quiebra.panel import build_panel
 from quiebra.params import Demo
 from quiebra.sources.demo import simulate
-panel = build(simulate(Demo(companies=400, first_year=2012, years=10, seed=3)).source)
+panel = build_panel(simulate(Demo(companies=400, first_year=2012, years=10, seed=3)).source)
 params = params_for(40)
-search(folds_of(panel, params), params.train, params.run, {storage!r})
+run_search(folds_of(panel, params), params.train, params.run, {storage!r})
 """
 
 
-def test_killed_in_the_middle_finished_trials_are_kept(folds: Folds, postgres) -> None:  # type: ignore[no-untyped-def]
+def test_killed_in_the_middle_finished_trials_are_kept(folds: SearchFolds, postgres) -> None:  # type: ignore[no-untyped-def]
     storage = study_storage(postgres("search"))
     script = SEARCHING.format(tests=str(Path(__file__).parent), storage=storage)
     running = subprocess.Popen([sys.executable, "-c", script], env=environment(), start_new_session=True)
@@ -113,10 +120,10 @@ def test_killed_in_the_middle_finished_trials_are_kept(folds: Folds, postgres) -
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     params = params_for(0)
-    study = search(folds, params.train, params.run, storage)
+    study = run_search(folds, params.train, params.run, storage)
     before = [(t.number, t.value) for t in study.trials if t.state.name == "COMPLETE"]
     assert len(before) >= 3
     more = params_for(len(before) + 2)
-    study = search(folds, more.train, more.run, storage)
+    study = run_search(folds, more.train, more.run, storage)
     assert [(t.number, t.value) for t in study.trials if t.state.name == "COMPLETE"][: len(before)] == before
     assert not [t for t in study.trials if t.state.name == "RUNNING"]

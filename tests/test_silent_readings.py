@@ -14,10 +14,10 @@ import pytest
 from conftest import default_params
 
 from quiebra.errors import ParamsError, SourceError
-from quiebra.features.altman import SCORES, ZONES, zone
-from quiebra.panel import Panel, build
-from quiebra.params import MacroSeries, Portfolio, Table, check
-from quiebra.risk.exposures import exposures
+from quiebra.features.altman import ALTMAN_SCORES, ALTMAN_ZONES, altman_zone
+from quiebra.panel import Panel, build_panel
+from quiebra.params import MacroSeries, Portfolio, Table, validate_params
+from quiebra.risk.exposures import portfolio_exposures
 from quiebra.sources import table
 from quiebra.sources.demo import Simulation
 from quiebra.sources.macro_files import read_macro
@@ -27,7 +27,7 @@ HEAD = "company_id;fiscal_year;total_assets;total_liabilities"
 
 
 def options(**changes: object) -> Table:
-    return check(default_params(ingest={"table": changes})).ingest.table
+    return validate_params(default_params(ingest={"table": changes})).ingest.table
 
 
 def write(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
@@ -36,12 +36,12 @@ def write(folder: Path, text: str | bytes, name: str = "t.csv") -> Path:
 
 
 def read(path: Path, **changes: object) -> tuple[pl.DataFrame, str]:
-    rows, notes = table.statements_from(path, options(**changes))
+    rows, notes = table.read_statements(path, options(**changes))
     return rows, "\n".join(map(str, notes))
 
 
 def panel(folder: Path, text: str, **changes: object) -> tuple[Panel, str]:
-    made = build(table.load(write(folder, text), options(**changes)))
+    made = build_panel(table.load(write(folder, text), options(**changes)))
     return made, "\n".join(str(said["text"]).format(**said["values"]) for said in made.quality["warnings"])
 
 
@@ -50,9 +50,16 @@ def panel(folder: Path, text: str, **changes: object) -> tuple[Panel, str]:
 
 @pytest.mark.parametrize(
     ("column", "name"),
-    [("Revenue", "revenue"), ("Market Value", "market_value"), ("LONG-TERM DEBT", "long_term_debt"), (" ebit ", "ebit"),
-     ("Rétained_earnings", "retained_earnings"), ("e\u00adbit", "ebit"), ("re\u200bvenue", "revenue")],
-)  # fmt: skip
+    [
+        ("Revenue", "revenue"),
+        ("Market Value", "market_value"),
+        ("LONG-TERM DEBT", "long_term_debt"),
+        (" ebit ", "ebit"),
+        ("Rétained_earnings", "retained_earnings"),
+        ("e\u00adbit", "ebit"),
+        ("re\u200bvenue", "revenue"),
+    ],
+)
 def test_a_column_is_read_however_its_name_is_written(tmp_path: Path, column: str, name: str) -> None:
     rows, notes = read(write(tmp_path, f"{HEAD};{column}\nA;2020;100;60;7\n"))
     assert rows[name].to_list() == [7.0]
@@ -61,7 +68,12 @@ def test_a_column_is_read_however_its_name_is_written(tmp_path: Path, column: st
 
 def test_needed_and_mapped_columns_are_found_however_they_are_written(tmp_path: Path) -> None:
     text = "a title\n\nNif;EJERCICIO;Activo Total;pasivo_total\nA;2020;100;60\n"
-    mapping = {"company_id": "NIF", "fiscal_year": "Ejercicio", "total_assets": "activo total", "total_liabilities": "Pasivo total"}
+    mapping = {
+        "company_id": "NIF",
+        "fiscal_year": "Ejercicio",
+        "total_assets": "activo total",
+        "total_liabilities": "Pasivo total",
+    }
     rows, notes = read(write(tmp_path, text), columns=mapping)
     assert rows.select("company_id", "total_assets", "total_liabilities").row(0) == ("A", 100, 60)
     assert "the header is taken from row 3" in notes
@@ -94,12 +106,12 @@ def test_exposures_use_what_stands_under_lgd_and_currency_in_capitals(tmp_path: 
     chosen = Portfolio.model_validate({**default_params()["portfolio"], "file": "data/raw/p.csv"})
     (tmp_path / "data/raw").mkdir(parents=True)
     write(tmp_path / "data/raw", "Company_ID,Exposure,LGD\nA,5,0.9\nB,6,0.8\n", "p.csv")
-    held, beside = exposures(scores, chosen, tmp_path)
+    held, beside = portfolio_exposures(scores, chosen, tmp_path)
     assert held.select("exposure", "lgd").rows() == [(5.0, 0.9), (6.0, 0.8)]
     assert "'LGD' as lgd" in beside["portfolio_notes"][0] and beside["portfolio_notes"][0].startswith("p.csv: ")
     write(tmp_path / "data/raw", "company_id,exposure,Currency\nA,5,EUR\nB,6,USD\n", "p.csv")
     with pytest.raises(SourceError, match="several currencies"):
-        exposures(scores, chosen, tmp_path)
+        portfolio_exposures(scores, chosen, tmp_path)
 
 
 # --- numbers
@@ -107,9 +119,12 @@ def test_exposures_use_what_stands_under_lgd_and_currency_in_capitals(tmp_path: 
 
 @pytest.mark.parametrize(
     "rows",
-    ["A;2020;950.125;600.250;0.45\nB;2020;750.500;300.250;0.31", "A;2020;950.125;600.250;4,5 %\nB;2020;750.500;300.250;3,1 %",
-     "A;2020;950.125;600.250;n.d.\nB;2020;750.500;300.250;n.d.\nC;2020;750.500;300.250;0.31"],
-)  # fmt: skip
+    [
+        "A;2020;950.125;600.250;0.45\nB;2020;750.500;300.250;0.31",
+        "A;2020;950.125;600.250;4,5 %\nB;2020;750.500;300.250;3,1 %",
+        "A;2020;950.125;600.250;n.d.\nB;2020;750.500;300.250;n.d.\nC;2020;750.500;300.250;0.31",
+    ],
+)
 def test_decimal_marks_of_a_column_that_is_not_asked_for_are_looked_at(tmp_path: Path, rows: str) -> None:
     with pytest.raises(SourceError, match="decimal and thousands"):
         read(write(tmp_path, f"{HEAD};ratio\n{rows}\n"))
@@ -123,7 +138,9 @@ def test_points_beside_blanks_and_decimal_commas_are_refused(tmp_path: Path) -> 
 
 def test_thousands_that_only_the_semicolon_shows_are_said(tmp_path: Path) -> None:
     rows, notes = read(write(tmp_path, f"{HEAD}\nA;2020;1.421;900\n"))
-    assert rows["total_assets"].to_list() == [1421] and "'1.421' (column 'total_assets') and its like are read as thousands" in notes
+    assert (
+        rows["total_assets"].to_list() == [1421] and "'1.421' (column 'total_assets') and its like are read as thousands" in notes
+    )
     rows, notes = read(write(tmp_path, f"{HEAD}\nA;2020;1.421;2.345.678\n"))
     assert rows["total_assets"].to_list() == [1421] and not notes
 
@@ -309,7 +326,9 @@ def test_sums_and_spellings_are_said(tmp_path: Path) -> None:
 
 
 def test_interim_accounts_that_stand_for_a_year_are_said(tmp_path: Path) -> None:
-    text = f"{HEAD};period_end\nA;2020;100;60;2020-12-31\nA;2021;100;60;2021-06-30\nB;2020;9;6;2020-06-30\nB;2021;9;6;2021-06-30\n"
+    text = (
+        f"{HEAD};period_end\nA;2020;100;60;2020-12-31\nA;2021;100;60;2021-06-30\nB;2020;9;6;2020-06-30\nB;2021;9;6;2021-06-30\n"
+    )
     assert "less than 300 days after those before: 1, such as A on 2021-06-30" in panel(tmp_path, text)[1]
 
 
@@ -319,14 +338,14 @@ def test_assets_below_one_unit_of_currency_are_none(tmp_path: Path) -> None:
 
 
 def test_a_score_that_is_no_number_is_in_no_zone() -> None:
-    for name in SCORES:
-        low, high = ZONES[name]
+    for name in ALTMAN_SCORES:
+        low, high = ALTMAN_ZONES[name]
         frame = pl.DataFrame({name: [float("nan"), None, low - 1, (low + high) / 2, high + 1]})
-        assert frame.select(zone(name)).to_series().to_list() == [None, None, "distress", "grey", "safe"]
+        assert frame.select(altman_zone(name)).to_series().to_list() == [None, None, "distress", "grey", "safe"]
 
 
 def test_sound_panels_are_doubted_in_nothing(simulation: Simulation) -> None:
-    assert build(replace(simulation.source)).quality["warnings"] == []
+    assert build_panel(replace(simulation.source)).quality["warnings"] == []
 
 
 def test_a_title_row_without_mapping_and_an_empty_first_sheet_are_explained(tmp_path: Path) -> None:
@@ -344,7 +363,7 @@ def test_a_title_row_without_mapping_and_an_empty_first_sheet_are_explained(tmp_
 def test_a_file_to_be_scored_needs_no_column_of_failures(tmp_path: Path) -> None:
     chosen = options(columns={"event_date": "Fecha concurso", "ebit": "Resultado"})
     path = write(tmp_path, f"{HEAD};Resultado\nA;2020;100;60;7\n")
-    rows, notes = table.statements_from(path, chosen, "USD")
+    rows, notes = table.read_statements(path, chosen, "USD")
     assert rows["ebit"].to_list() == [7] and "are not there and count as missing: Fecha concurso" in str(notes[0])
     with pytest.raises(SourceError, match="lacks columns: 'Fecha concurso'"):
         table.load(path, chosen)

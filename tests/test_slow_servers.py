@@ -19,9 +19,9 @@ from test_delivery import DELIVERY, mail, state
 
 from quiebra import store
 from quiebra.delivery import channels, outbox, smtp
-from quiebra.delivery.channels import sends
-from quiebra.delivery.outbox import Letter
-from quiebra.params import check
+from quiebra.delivery.channels import channel_senders
+from quiebra.delivery.outbox import Notification
+from quiebra.params import validate_params
 
 LIMIT = 0.8
 ENOUGH = 40
@@ -31,7 +31,7 @@ ENOUGH = 40
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     engine = store.connect(f"sqlite:///{tmp_path / 'test.db'}")
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     return engine
 
 
@@ -43,15 +43,15 @@ def drip(link: socket.socket, piece: bytes, end: bytes) -> None:
         link.sendall(end)
 
 
-def send(to: smtp.Server, engine: Engine) -> list[outbox.Outcome]:
-    outbox.queue(engine, [mail()])
-    one = lambda row, doubtful: smtp.send(to, "risk@example.com", row.recipient, row.body, doubtful, 5, LIMIT)  # noqa: E731
-    return [outcome for _, outcome in outbox.dispatch(engine, lambda channel: one, 3)]
+def send(to: smtp.MailServer, engine: Engine) -> list[outbox.SendOutcome]:
+    outbox.queue_messages(engine, [mail()])
+    one = lambda row, doubtful: smtp.send_message(to, "risk@example.com", row.recipient, row.body, doubtful, 5, LIMIT)  # noqa: E731
+    return [outcome for _, outcome in outbox.send_due(engine, lambda channel: one, 3)]
 
 
 def test_a_mail_server_that_drips_its_greeting_is_left_and_tried_again(engine: Engine) -> None:
     with raw_server(lambda link: drip(link, b"220-wait\r\n", b"220 here\r\n")) as port:
-        (outcome,) = send(smtp.server(f"smtp://127.0.0.1:{port}"), engine)
+        (outcome,) = send(smtp.parse_mail_server(f"smtp://127.0.0.1:{port}"), engine)
     assert (outcome.state, outcome.retry) == ("queued", True)
     assert "the conversation was not over after 0.8 seconds" in str(outcome.error)
 
@@ -67,7 +67,7 @@ def test_one_that_drips_after_a_message_ended_leaves_it_doubtful(engine: Engine)
         drip(link, b"250-wait\r\n", b"250 taken\r\n")
 
     with raw_server(slow) as port:
-        (outcome,) = send(smtp.server(f"smtp://127.0.0.1:{port}"), engine)
+        (outcome,) = send(smtp.parse_mail_server(f"smtp://127.0.0.1:{port}"), engine)
     assert (outcome.state, outcome.retry) == ("doubtful", False)
     assert state(engine) == {"ana@example.com": "doubtful"}
 
@@ -87,7 +87,7 @@ def test_one_that_drips_its_farewell_changes_nothing_of_what_it_took(engine: Eng
         over.set()
 
     with raw_server(slow) as port:
-        (outcome,) = send(smtp.server(f"smtp://127.0.0.1:{port}"), engine)
+        (outcome,) = send(smtp.parse_mail_server(f"smtp://127.0.0.1:{port}"), engine)
         assert not over.is_set()
     assert outcome.state == "sent"
 
@@ -102,7 +102,7 @@ def test_encrypted_from_the_first_byte_too(engine: Engine, tmp_path: Path, monke
         drip(context.wrap_socket(link, server_side=True), b"220-wait\r\n", b"220 here\r\n")
 
     with raw_server(slow) as port:
-        (outcome,) = send(smtp.server(f"smtps://127.0.0.1:{port}"), engine)
+        (outcome,) = send(smtp.parse_mail_server(f"smtps://127.0.0.1:{port}"), engine)
     assert (outcome.state, outcome.retry) == ("queued", True)
     assert "not over after" in str(outcome.error)
 
@@ -118,7 +118,7 @@ def test_encrypted_from_the_first_byte_too(engine: Engine, tmp_path: Path, monke
 def test_a_webhook_that_drips_its_answer_is_left(
     start: bytes, piece: bytes, became: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "LIMIT", LIMIT)
+    monkeypatch.setattr(channels, "EXCHANGE_SECONDS", LIMIT)
     posts = []
 
     def slow(link: socket.socket) -> None:
@@ -127,11 +127,11 @@ def test_a_webhook_that_drips_its_answer_is_left(
         drip(link, piece, b"\r\n")
 
     body = json.dumps({"title": "T", "body": "B", "type": "warning"}).encode()
-    outbox.queue(engine, [Letter("hook", "webhook", "alert 1", "T", body)])
-    options = check(default_params(delivery=DELIVERY)).delivery
+    outbox.queue_messages(engine, [Notification("hook", "webhook", "alert 1", "T", body)])
+    options = validate_params(default_params(delivery=DELIVERY)).delivery
     with raw_server(slow) as port:
         monkeypatch.setenv("QUIEBRA_CHANNEL_HOOK", f"json://127.0.0.1:{port}/hook")
         for _ in range(2):
-            outbox.dispatch(engine, sends(options, tmp_path), 3)
+            outbox.send_due(engine, channel_senders(options, tmp_path), 3)
     assert state(engine) == {"webhook": became}
     assert len(posts) == 1

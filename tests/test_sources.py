@@ -8,8 +8,8 @@ import pytest
 from conftest import AMERICAN, default_params
 
 from quiebra.errors import SourceError
-from quiebra.panel import label
-from quiebra.params import Demo, check
+from quiebra.panel import label_outcomes
+from quiebra.params import Demo, validate_params
 from quiebra.sources import american, table
 from quiebra.sources.demo import Simulation, simulate
 
@@ -17,7 +17,7 @@ GOOD = "company_id,fiscal_year,total_assets,total_liabilities,ebit,event_date\nA
 
 
 def options(**changes: object):
-    return check(default_params(ingest={"table": changes})).ingest.table
+    return validate_params(default_params(ingest={"table": changes})).ingest.table
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -76,7 +76,7 @@ def test_table_maps_columns_and_semicolons(tmp_path: Path) -> None:
         (GOOD.replace("2022-08-01", "01/08/2022"), ["'event_date'", "YYYY-MM-DD", "'01/08/2022'"]),
         (GOOD.replace("B,", "Ñ,").encode("latin-1"), ["not UTF-8", "0xd1", "line 4"]),
         (b"PK\x03\x04\x00\x00", ["no text but zip", ".xlsx"]),
-            (b"a,b\n\x00,1\n", ["NUL bytes"]),
+        (b"a,b\n\x00,1\n", ["NUL bytes"]),
     ],
 )
 def test_bad_files_are_explained(tmp_path: Path, content: str | bytes, words: list[str]) -> None:
@@ -102,7 +102,7 @@ def test_mapping_to_an_unknown_item_names_the_nearest(tmp_path: Path) -> None:
 def test_american_absent_gives_the_command(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         american.load(tmp_path / "american_bankruptcy.csv")
-    assert f"kaggle datasets download -d {american.KAGGLE} -p {tmp_path}" in str(caught.value)
+    assert f"kaggle datasets download -d {american.KAGGLE_DATASET} -p {tmp_path}" in str(caught.value)
 
 
 def test_american_layout_and_label(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_american_layout_and_label(tmp_path: Path) -> None:
     source = american.load(write(tmp_path / "a.csv", "\n".join([",".join(names), *rows])))
     assert source.statements["market_value"].to_list() == [8, 8, 8]
     assert source.statements["total_assets"].to_list() == [10, 10, 10]
-    labels = label(source.statements, source.events)
+    labels = label_outcomes(source.statements, source.events)
     assert labels.select("fiscal_year", "failed").rows() == [(2005, 0), (2006, 1), (2006, 0)]
 
 
 @pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
 def test_american_counts() -> None:
     source = american.load(AMERICAN)
-    labels = label(source.statements, source.events)
+    labels = label_outcomes(source.statements, source.events)
     assert (source.statements.height, source.events.height) == (75_280, 573)
     assert labels["failed"].sum() == 573
     judged = labels.filter(pl.col("fiscal_year").is_between(2012, 2017))
@@ -141,7 +141,7 @@ def test_demo_is_realistic_and_untidy(simulation: Simulation) -> None:
     assert 14_000 < source.statements.height < 18_000
     assert source.companies["sector"].n_unique() == 7
     assert source.companies["region"].n_unique() == 8
-    rates = label(source.statements, source.events).filter(pl.col("fiscal_year").is_between(2010, 2023))
+    rates = label_outcomes(source.statements, source.events).filter(pl.col("fiscal_year").is_between(2010, 2023))
     by_year = rates.group_by("fiscal_year").agg(pl.col("failed").mean())["failed"]
     assert 0.003 < by_year.min() < by_year.max() < 0.08
     leverage = (source.statements["total_liabilities"] / source.statements["total_assets"]).drop_nulls()

@@ -18,9 +18,9 @@ from sqlalchemy import Engine, inspect, text
 
 from quiebra import store
 from quiebra.errors import StoreError, WorkspaceError
-from quiebra.files import read_json, write_json
+from quiebra.io.files import read_json, write_json
 from quiebra.store.bulk import upsert
-from quiebra.store.files import publication
+from quiebra.store.run_files import read_publication
 from quiebra.store.tables import Base, MacroObservation
 from quiebra.workspace import Workspace
 
@@ -38,7 +38,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(url: str) -> Engine:
     engine = store.connect(url)
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     return engine
 
 
@@ -48,7 +48,7 @@ def contents(engine: Engine) -> dict[str, list]:
 
 
 def test_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     tables, views = inspect(engine).get_table_names(), inspect(engine).get_view_names()
     assert set(TABLES) <= set(tables)
     assert set(VIEWS) <= set(views)
@@ -57,10 +57,10 @@ def test_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
 
 
 def test_publish_twice_leaves_the_same_rows(engine: Engine, finished: Path) -> None:
-    what = publication(Workspace(finished))
-    counts = store.publish(engine, what)
+    what = read_publication(Workspace(finished))
+    counts = store.publish_run(engine, what)
     first = contents(engine)
-    assert store.publish(engine, what) == counts
+    assert store.publish_run(engine, what) == counts
     assert contents(engine) == first
     assert counts["predicciones"] == what.scores.height == len(first["predicciones"])
     assert store.current_run(engine) == what.run["run_id"]
@@ -72,15 +72,17 @@ def test_a_table_of_another_run_is_not_published_under_this_ones_id(name: str, w
     run = read_json(path.with_name("run.json"))
     table = pl.read_parquet(path)
     table.tail(table.height - 1).write_parquet(path)
-    with pytest.raises(WorkspaceError, match=rf"{name}\.parquet is not the table that run {run['run_id']} wrote: run `quiebra run`"):
-        publication(Workspace(workspace))
+    with pytest.raises(
+        WorkspaceError, match=rf"{name}\.parquet is not the table that run {run['run_id']} wrote: run `quiebra run`"
+    ):
+        read_publication(Workspace(workspace))
     write_json(path.with_name("run.json"), {part: value for part, value in run.items() if part != "files"})
-    assert publication(Workspace(workspace)).run["run_id"] == run["run_id"], "a run of an earlier version kept no hashes"
+    assert read_publication(Workspace(workspace)).run["run_id"] == run["run_id"], "a run of an earlier version kept no hashes"
 
 
 def test_views_show_the_current_run(engine: Engine, finished: Path) -> None:
-    what = publication(Workspace(finished))
-    store.publish(engine, what)
+    what = read_publication(Workspace(finished))
+    store.publish_run(engine, what)
     today = what.scores.filter(pl.col("kind") == "current")
     with engine.connect() as connection:
         latest = connection.execute(text("SELECT company_id, pd_12m, simulated FROM v_ultimas_predicciones")).all()
@@ -95,29 +97,29 @@ def test_views_show_the_current_run(engine: Engine, finished: Path) -> None:
 
 
 def test_a_new_run_becomes_current_and_the_old_one_stays_traceable(engine: Engine, finished: Path) -> None:
-    what = publication(Workspace(finished))
-    store.publish(engine, what)
+    what = read_publication(Workspace(finished))
+    store.publish_run(engine, what)
     other = what.__class__(**{**vars(what), "run": {**what.run, "run_id": "ffffffffffff"}})
-    store.publish(engine, other)
+    store.publish_run(engine, other)
     assert store.current_run(engine) == "ffffffffffff"
-    assert store.trace(engine, what.run["run_id"])["current"] is False
+    assert store.trace_run(engine, what.run["run_id"])["current"] is False
     with engine.connect() as connection:
         assert connection.execute(text("SELECT COUNT(DISTINCT run_id) FROM v_ultimas_predicciones")).scalar() == 1
 
 
 def test_trace_shows_what_made_a_run(engine: Engine, finished: Path) -> None:
-    what = publication(Workspace(finished))
+    what = read_publication(Workspace(finished))
     with pytest.raises(StoreError, match="no run or model"):
-        store.trace(engine, "0000")
-    store.publish(engine, what)
+        store.trace_run(engine, "0000")
+    store.publish_run(engine, what)
     with pytest.raises(StoreError, match="say which run by its id"):
-        store.trace(engine, "")
-    found = store.trace(engine, what.run["run_id"][:6])
+        store.trace_run(engine, "")
+    found = store.trace_run(engine, what.run["run_id"][:6])
     assert found["data_sha256"] == what.info.sha256
     assert found["model_sha256"] == what.run["model_sha256"]
     assert found["params"]["train"]["trees"] == 40
     assert found["metrics"]["auc"] == what.models[0]["metrics"]["walk_forward"]["auc"]
-    assert store.trace(engine, found["model_id"])["run_id"] == found["run_id"]
+    assert store.trace_run(engine, found["model_id"])["run_id"] == found["run_id"]
 
 
 def test_upsert_replaces_by_key_and_stores_nan_as_missing(engine: Engine) -> None:
@@ -136,14 +138,14 @@ def test_upsert_replaces_by_key_and_stores_nan_as_missing(engine: Engine) -> Non
 SLOW_PUBLISH = """
 import sys, time
 from quiebra import store
-from quiebra.store import publish as module
-from quiebra.store.files import publication
+from quiebra.store import publish
+from quiebra.store.run_files import read_publication
 from quiebra.workspace import Workspace
 def stop(*_):
     print("half-way", flush=True)
     time.sleep(600)
-sys.modules["quiebra.store.publish"]._replace_scores = stop
-store.publish(store.connect(sys.argv[1]), publication(Workspace.find()))
+publish._replace_scores = stop
+store.publish_run(store.connect(sys.argv[1]), read_publication(Workspace.find()))
 """
 
 
@@ -158,15 +160,15 @@ def test_killed_half_way_leaves_the_database_as_it_was(engine: Engine, url: str,
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert contents(engine) == before
-    store.publish(engine, publication(Workspace(finished)))
+    store.publish_run(engine, read_publication(Workspace(finished)))
     assert contents(engine)["predicciones"]
 
 
 def test_a_failure_inside_publish_changes_nothing(engine: Engine, finished: Path) -> None:
-    what = publication(Workspace(finished))
+    what = read_publication(Workspace(finished))
     broken = what.__class__(**{**vars(what), "scores": what.scores.with_columns(rating=pl.lit(None, pl.String))})
     with pytest.raises(Exception, match=r"(?i)null"):
-        store.publish(engine, broken)
+        store.publish_run(engine, broken)
     assert not any(contents(engine).values())
 
 
@@ -201,9 +203,9 @@ def test_the_publish_command_uses_postgresql(postgres, workspace: Path) -> None:
 
 def test_partitions_by_year_on_postgresql(postgres, finished: Path) -> None:  # type: ignore[no-untyped-def]
     engine = store.connect(postgres("partitions"))
-    store.upgrade(engine)
-    what = publication(Workspace(finished))
-    store.publish(engine, what)
+    store.upgrade_schema(engine)
+    what = read_publication(Workspace(finished))
+    store.publish_run(engine, what)
     years = set(what.scores["score_date"].dt.year().to_list())
     assert {f"predicciones_{year}" for year in years} <= set(inspect(engine).get_table_names())
 
@@ -218,7 +220,7 @@ def stop(name, *columns, **options):
         os.kill(os.getpid(), 9)
     return made(name, *columns, **options)
 op.create_table = stop
-store.upgrade(store.connect(sys.argv[1]))
+store.upgrade_schema(store.connect(sys.argv[1]))
 """
 
 
@@ -227,7 +229,7 @@ def test_a_killed_migration_leaves_nothing_and_can_be_repeated(url: str) -> None
     assert done.returncode == -signal.SIGKILL, done.stderr
     engine = store.connect(url)
     assert "empresas" not in inspect(engine).get_table_names()
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     assert set(TABLES) <= set(inspect(engine).get_table_names())
 
 
@@ -259,12 +261,14 @@ def test_a_filled_database_of_the_first_tables_is_brought_up(url: str) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic_command.upgrade(config, "0001")
-        connection.execute(text("INSERT INTO empresas (company_id, name, source, simulated) VALUES ('A', 'Alfa', 'table', false)"))
+        connection.execute(
+            text("INSERT INTO empresas (company_id, name, source, simulated) VALUES ('A', 'Alfa', 'table', false)")
+        )
         connection.exec_driver_sql("""INSERT INTO modelos (model_id, model_sha256, source, trained_on, rows, failures, params, metrics, card)
                                    VALUES ('m', 'm', 'table', '2010-2015', 10, 5, '{}', '{"walk_forward": {"auc": 0.9}}', '{}')""")
-    store.upgrade(engine)
+    store.upgrade_schema(engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT name FROM empresas")).scalar_one() == "Alfa"
         assert connection.execute(text("SELECT pd_60m, pd_12m_low, scorer FROM v_ultimas_predicciones")).all() == []
-    (model,) = store.models(engine)
+    (model,) = store.registered_models(engine)
     assert (model["version"], model["status"]) == (0, "challenger")

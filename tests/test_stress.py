@@ -13,34 +13,50 @@ from test_panel import frame, statement
 
 from quiebra.errors import TrainingError
 from quiebra.features import FEATURES, feature_table
-from quiebra.models import Chain
-from quiebra.models.term import COLUMNS
+from quiebra.models import ModelChain
+from quiebra.models.term import PD_COLUMNS
 from quiebra.panel import Panel
-from quiebra.params import check
+from quiebra.params import validate_params
 from quiebra.risk import current_statements
-from quiebra.risk.macro import Satellite, fit_satellite, macro_state, under_scenario
-from quiebra.risk.shocks import Desk, Shock, hints, reverse_stress, shocked, tornado
+from quiebra.risk.macro import Satellite, fit_satellite, macro_state, shift_pds
+from quiebra.risk.shocks import Shock, ShockEngine, apply_shock, lever_tornado, reverse_stress, smallest_changes
 
-SCORE = check(default_params(**SMALL)).score
+SCORE = validate_params(default_params(**SMALL)).score
 FIRM = {
-    "current_assets": 60.0, "cash": 10.0, "receivables": 30.0, "inventory": 20.0, "total_assets": 100.0, "current_liabilities": 30.0,
-    "long_term_debt": 25.0, "total_liabilities": 60.0, "retained_earnings": 20.0, "revenue": 120.0, "cost_of_goods_sold": 80.0,
-    "gross_profit": 40.0, "operating_expenses": 105.0, "depreciation_amortization": 5.0, "ebitda": 15.0, "ebit": 10.0,
-    "interest_expense": 2.0, "net_income": 6.0, "operating_cash_flow": 11.0, "market_value": 50.0,
-}  # fmt: skip
+    "current_assets": 60.0,
+    "cash": 10.0,
+    "receivables": 30.0,
+    "inventory": 20.0,
+    "total_assets": 100.0,
+    "current_liabilities": 30.0,
+    "long_term_debt": 25.0,
+    "total_liabilities": 60.0,
+    "retained_earnings": 20.0,
+    "revenue": 120.0,
+    "cost_of_goods_sold": 80.0,
+    "gross_profit": 40.0,
+    "operating_expenses": 105.0,
+    "depreciation_amortization": 5.0,
+    "ebitda": 15.0,
+    "ebit": 10.0,
+    "interest_expense": 2.0,
+    "net_income": 6.0,
+    "operating_cash_flow": 11.0,
+    "market_value": 50.0,
+}
 sizes = st.floats(-0.5, 0.5)
 
 
 @pytest.fixture(scope="module")
-def desk(small_chain: Chain, small_panel: Panel) -> Desk:
+def engine(small_chain: ModelChain, small_panel: Panel) -> ShockEngine:
     peers = feature_table(small_panel.statements, small_panel.companies)
     current = current_statements(peers, small_panel.events, small_panel.info.as_of, 24)
-    return Desk(small_chain.model, small_panel.statements, small_panel.companies, peers, current, SCORE)
+    return ShockEngine(small_chain.model, small_panel.statements, small_panel.companies, peers, current, SCORE)
 
 
 @given(sizes, st.floats(0, 0.1), st.floats(-0.2, 0.2), st.floats(-0.1, 0.3))
 def test_shocked_statements_add_up(revenue: float, rates: float, margin: float, leverage: float) -> None:
-    row = shocked(frame(statement(**FIRM)), Shock(revenue, rates, margin, leverage)).row(0, named=True)
+    row = apply_shock(frame(statement(**FIRM)), Shock(revenue, rates, margin, leverage)).row(0, named=True)
     assert row["gross_profit"] == pytest.approx(row["revenue"] - row["cost_of_goods_sold"])
     assert row["ebitda"] == pytest.approx(row["revenue"] - row["operating_expenses"])
     assert row["ebit"] == pytest.approx(row["ebitda"] - row["depreciation_amortization"])
@@ -53,84 +69,100 @@ def test_shocked_statements_add_up(revenue: float, rates: float, margin: float, 
 
 
 def test_a_fifth_less_revenue_by_hand() -> None:
-    row = shocked(frame(statement(**FIRM)), Shock(revenue=-0.2)).row(0, named=True)
+    row = apply_shock(frame(statement(**FIRM)), Shock(revenue=-0.2)).row(0, named=True)
     assert (row["revenue"], row["cost_of_goods_sold"], row["ebitda"]) == (96, 64, 7)
     assert row["net_income"] == pytest.approx(6 - 8 * 0.75)
     assert row["cash"] == pytest.approx(10 - 6 + 10), "the loss comes out of cash, working capital of 10 goes into it"
 
 
 def test_two_hundred_basis_points_by_hand() -> None:
-    row = shocked(frame(statement(**FIRM)), Shock(rates=0.02)).row(0, named=True)
+    row = apply_shock(frame(statement(**FIRM)), Shock(rates=0.02)).row(0, named=True)
     assert row["interest_expense"] == pytest.approx(2.5)
     assert row["net_income"] == pytest.approx(6 - 0.5 * 0.75)
 
 
 def test_missing_items_stay_missing_and_no_shock_changes_nothing() -> None:
     rows = frame(statement(**{**FIRM, "interest_expense": None, "cost_of_goods_sold": None}), statement("B"))
-    after = shocked(rows, Shock(revenue=-0.1, rates=0.02, margin=-0.02, leverage=0.1, market_value=-0.4))
+    after = apply_shock(rows, Shock(revenue=-0.1, rates=0.02, margin=-0.02, leverage=0.1, market_value=-0.4))
     assert [after[c].null_count() for c in rows.columns] == [rows[c].null_count() for c in rows.columns]
-    assert shocked(rows, Shock()).equals(rows)
+    assert apply_shock(rows, Shock()).equals(rows)
 
 
-def test_no_shock_gives_the_scores_as_they_are(desk: Desk) -> None:
-    table = desk.under({"none": Shock()})
-    plain = pl.concat([desk.current.select("company_id"), desk.model.predict(desk.current)], how="horizontal")
+def test_no_shock_gives_the_scores_as_they_are(engine: ShockEngine) -> None:
+    table = engine.shocked_scores({"none": Shock()})
+    plain = pl.concat([engine.current.select("company_id"), engine.model.predict(engine.current)], how="horizontal")
     both = table.join(plain, on="company_id", suffix="_plain")
-    assert both.height == desk.current.height
-    for name in COLUMNS:
+    assert both.height == engine.current.height
+    for name in PD_COLUMNS:
         assert both[name].to_list() == pytest.approx(both[f"{name}_plain"].to_list())
 
 
-def test_bad_years_raise_the_portfolios_risk(desk: Desk) -> None:
-    shocks = {"none": Shock(), "revenue": Shock(revenue=-0.2), "margin": Shock(margin=-0.05), "all": Shock(-0.2, 0.02, -0.05, 0.1, -0.4)}
-    table = desk.under(shocks)
+def test_bad_years_raise_the_portfolios_risk(engine: ShockEngine) -> None:
+    shocks = {
+        "none": Shock(),
+        "revenue": Shock(revenue=-0.2),
+        "margin": Shock(margin=-0.05),
+        "all": Shock(-0.2, 0.02, -0.05, 0.1, -0.4),
+    }
+    table = engine.shocked_scores(shocks)
     mean = dict(table.group_by("shock").agg(pl.col("pd_12m").mean()).iter_rows())
     assert mean["none"] < mean["revenue"] < mean["all"]
     assert mean["none"] < mean["margin"] < mean["all"]
     assert (table["pd_12m"] <= table["pd_60m"]).all()
 
 
-def test_one_company_many_shocks_as_in_the_portfolio(desk: Desk) -> None:
-    who, shocks = desk.current["company_id"][5], {"now": Shock(), "worse": Shock(revenue=-0.3)}
-    alone = desk.of(who, shocks)
-    whole = desk.under(shocks).filter(pl.col("company_id") == who)
+def test_one_company_many_shocks_as_in_the_portfolio(engine: ShockEngine) -> None:
+    who, shocks = engine.current["company_id"][5], {"now": Shock(), "worse": Shock(revenue=-0.3)}
+    alone = engine.company_scores(who, shocks)
+    whole = engine.shocked_scores(shocks).filter(pl.col("company_id") == who)
     assert alone["shock"].to_list() == ["now", "worse"]
     assert alone["pd_12m"].to_list() == pytest.approx(whole["pd_12m"].to_list())
 
 
-def test_tornado_is_widest_first_and_moves_one_lever(desk: Desk) -> None:
-    who = desk.current["company_id"][5]
-    table = tornado(desk, who, {"revenue": 0.2, "margin": 0.03, "leverage": 0.1})
+def test_tornado_is_widest_first_and_moves_one_lever(engine: ShockEngine) -> None:
+    who = engine.current["company_id"][5]
+    table = lever_tornado(engine, who, {"revenue": 0.2, "margin": 0.03, "leverage": 0.1})
     assert table["swing"].is_sorted(descending=True)
     assert table["pd_now"].n_unique() == 1
-    assert table["pd_now"][0] == pytest.approx(desk.model.predict(desk.current.filter(pl.col("company_id") == who))["pd_12m"].item())
+    assert table["pd_now"][0] == pytest.approx(
+        engine.model.predict(engine.current.filter(pl.col("company_id") == who))["pd_12m"].item()
+    )
 
 
-def test_shocks_in_one_pass_are_as_each_alone(desk: Desk) -> None:
-    who = desk.current["company_id"][3]
-    shocks = {"fall": Shock(revenue=-0.3), "none": Shock(), "debt": Shock(leverage=0.2, rates=0.03), "market": Shock(market_value=-0.5, margin=0.02)}
-    together = desk.of(who, shocks)
-    alone = pl.concat([desk.of(who, {name: shock}) for name, shock in shocks.items()])
+def test_shocks_in_one_pass_are_as_each_alone(engine: ShockEngine) -> None:
+    who = engine.current["company_id"][3]
+    shocks = {
+        "fall": Shock(revenue=-0.3),
+        "none": Shock(),
+        "debt": Shock(leverage=0.2, rates=0.03),
+        "market": Shock(market_value=-0.5, margin=0.02),
+    }
+    together = engine.company_scores(who, shocks)
+    alone = pl.concat([engine.company_scores(who, {name: shock}) for name, shock in shocks.items()])
     assert_frame_equal(together, alone, rel_tol=1e-12)
     features = [feature.name for feature in FEATURES]
     assert_frame_equal(together.select(features), alone.select(features), check_exact=True)
 
 
-def test_reverse_stress_finds_the_least_that_is_enough(desk: Desk) -> None:
-    rated = desk.of(desk.current["company_id"][5], {"now": Shock()})["rating"].item()
-    who = desk.current["company_id"][5]
+def test_reverse_stress_finds_the_least_that_is_enough(engine: ShockEngine) -> None:
+    rated = engine.company_scores(engine.current["company_id"][5], {"now": Shock()})["rating"].item()
+    who = engine.current["company_id"][5]
     names = list(SCORE.grades)
-    assert reverse_stress(desk, who, {"margin": -0.5, "revenue": -0.5}, rated) == {"margin": 0, "revenue": 0}
-    size = reverse_stress(desk, who, {"revenue": -0.9, "margin": -0.5}, names[names.index(rated) + 1])["margin"]
+    assert reverse_stress(engine, who, {"margin": -0.5, "revenue": -0.5}, rated) == {"margin": 0, "revenue": 0}
+    size = reverse_stress(engine, who, {"revenue": -0.9, "margin": -0.5}, names[names.index(rated) + 1])["margin"]
     if size is not None:
-        found = desk.of(who, {"before": Shock(margin=size + 0.5 / 40), "at": Shock(margin=size)})["rating"].to_list()
+        found = engine.company_scores(who, {"before": Shock(margin=size + 0.5 / 40), "at": Shock(margin=size)})[
+            "rating"
+        ].to_list()
         assert names.index(found[0]) <= names.index(rated) < names.index(found[1])
-    assert reverse_stress(desk, who, {"margin": -1e-9}, "C")["margin"] is None or rated == "C"
+    assert reverse_stress(engine, who, {"margin": -1e-9}, "C")["margin"] is None or rated == "C"
 
 
-def test_hints_halve_the_pd(desk: Desk) -> None:
-    risky = pl.concat([desk.current.select("company_id"), desk.model.predict(desk.current)], how="horizontal").sort("pd_12m", descending=True)
-    found = [hints(desk, who) for who in risky["company_id"].head(8)]
+def test_hints_halve_the_pd(engine: ShockEngine) -> None:
+    risky = pl.concat([engine.current.select("company_id"), engine.model.predict(engine.current)], how="horizontal").sort(
+        "pd_12m", descending=True
+    )
+    found = [smallest_changes(engine, who) for who in risky["company_id"].head(8)]
     assert sum(table.height for table in found) >= 3
     for who, table in zip(risky["company_id"], found, strict=False):
         now = risky.filter(pl.col("company_id") == who)["pd_12m"].item()
@@ -139,10 +171,14 @@ def test_hints_halve_the_pd(desk: Desk) -> None:
 
 
 def test_macro_series_are_taken_as_they_were_known() -> None:
-    macro = pl.DataFrame({
-        "series": ["gdp"] * 3, "date": [dt.date(2020, 3, 31), dt.date(2020, 3, 31), dt.date(2020, 6, 30)], "value": [1.0, 2.0, 3.0],
-        "available_at": [dt.date(2020, 5, 1), dt.date(2020, 8, 1), dt.date(2020, 7, 30)],
-    })  # fmt: skip
+    macro = pl.DataFrame(
+        {
+            "series": ["gdp"] * 3,
+            "date": [dt.date(2020, 3, 31), dt.date(2020, 3, 31), dt.date(2020, 6, 30)],
+            "value": [1.0, 2.0, 3.0],
+            "available_at": [dt.date(2020, 5, 1), dt.date(2020, 8, 1), dt.date(2020, 7, 30)],
+        }
+    )
     state = macro_state(macro, [dt.date(2020, 4, 1), dt.date(2020, 6, 1), dt.date(2020, 9, 1)])
     assert state["gdp"].to_list() == [None, 1.0, 3.0]
 
@@ -166,10 +202,10 @@ def test_a_satellite_needs_years() -> None:
         fit_satellite(pl.DataFrame({"observed": [1, 2], "expected": [1.0, 2.0], "gdp": [0.0, 1.0]}), ("gdp",))
 
 
-def test_a_scenario_moves_every_horizon(small_chain: Chain) -> None:
+def test_a_scenario_moves_every_horizon(small_chain: ModelChain) -> None:
     scores = small_chain.history.head(50)
-    same, worse = under_scenario(scores, [0.0] * 5), under_scenario(scores, [0.8, 0.4, 0.0, 0.0, 0.0])
-    for name in COLUMNS:
+    same, worse = shift_pds(scores, [0.0] * 5), shift_pds(scores, [0.8, 0.4, 0.0, 0.0, 0.0])
+    for name in PD_COLUMNS:
         assert same[name].to_list() == pytest.approx(scores[name].to_list())
         assert (worse[name] > scores[name]).all()
     odds = lambda pd: pd / (1 - pd)  # noqa: E731

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import command
+from conftest import command, folder_made_once
 from pypdf import PdfReader
 
-from quiebra.tear_sheets import _folder
+from quiebra.services.tear_sheets import _folder
 
 
 @pytest.fixture(scope="module")
-def made(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def made(finished: Path, shared: Path) -> tuple[Path, list[str]]:
     """A workspace with sheets of its riskiest company, of its safest, and of one whose name is markup; in English and in Spanish."""
-    import shutil
-
-    workspace = Path(shutil.copytree(finished, tmp_path_factory.mktemp("sheets") / "workspace", symlinks=True))
-    scores = pl.read_parquet(workspace / "data/scores/scores.parquet").sort("pd_12m", "company_id")
+    scores = pl.read_parquet(finished / "data/scores/scores.parquet").sort("pd_12m", "company_id")
     ids = [scores["company_id"][-1], scores["company_id"][0]]
-    for more in ([], ["--lang", "es"]):
-        done = command(workspace, "quiebra", "report", "company", *ids, *more)
-        assert done.returncode == 0, done.stderr
-        assert [line.endswith((".html", ".pdf")) for line in done.stdout.split()] == [True] * 4
-    return workspace, ids
+
+    def make(workspace: Path) -> None:
+        shutil.copytree(finished, workspace, symlinks=True)
+        for more in ([], ["--lang", "es"]):
+            done = command(workspace, "quiebra", "report", "company", *ids, *more)
+            assert done.returncode == 0, done.stderr
+            assert [line.endswith((".html", ".pdf")) for line in done.stdout.split()] == [True] * 4
+
+    return folder_made_once(shared, "sheets", make), ids
 
 
 def sheet(made: tuple[Path, list[str]], place: int, lang: str = "") -> tuple[str, str]:
@@ -81,7 +83,7 @@ def test_a_company_called_markup_is_shown_as_text(workspace: Path) -> None:
     )
     named.write_parquet(path, compression="zstd", statistics=False)
     record = workspace / "data/scores/run.json"
-    from quiebra.files import read_json, write_json
+    from quiebra.io.files import read_json, write_json
     from quiebra.provenance import hash_files
 
     run = read_json(record)
@@ -96,15 +98,19 @@ def test_a_company_called_markup_is_shown_as_text(workspace: Path) -> None:
 
 def test_an_unknown_company_or_none_is_named_before_anything_is_made(workspace: Path) -> None:
     for words, said in (
-        (["company"], "name the companies"), (["company", "SIM-0000X"], "SIM-0000X"), (["risk", "SIM-00001"], "only tear sheets"),
-    ):  # fmt: skip
+        (["company"], "name the companies"),
+        (["company", "SIM-0000X"], "SIM-0000X"),
+        (["risk", "SIM-00001"], "only tear sheets"),
+    ):
         done = command(workspace, "quiebra", "report", *words)
         assert done.returncode == 1
         assert said in done.stderr
     assert not (workspace / "reports/build/companies").exists()
 
 
-@pytest.mark.parametrize(("company", "folder"), [("A-1", "A-1"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("ñ b", "%C3%B1%20b"), ("", "%")])
+@pytest.mark.parametrize(
+    ("company", "folder"), [("A-1", "A-1"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("ñ b", "%C3%B1%20b"), ("", "%")]
+)
 def test_any_id_gives_a_folder_inside_the_build(company: str, folder: str) -> None:
     assert _folder(company) == folder
 

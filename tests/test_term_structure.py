@@ -13,23 +13,25 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from test_panel import frame, statement
 
-from quiebra.features import feature_table, market_based
-from quiebra.models import Chain
+from quiebra.features import feature_table, market_features
+from quiebra.models import ModelChain
 from quiebra.models.fit import later_target
-from quiebra.models.interval import bounds, fit_spread
-from quiebra.models.term import COLUMNS, cumulative, fit_term
-from quiebra.panel import Panel, label, outlook
-from quiebra.params import check
+from quiebra.models.interval import fit_uncertainty, pd_interval
+from quiebra.models.term import PD_COLUMNS, cumulative_pds, fit_term_structure
+from quiebra.panel import Panel, label_outcomes, outcome_horizons
+from quiebra.params import validate_params
 
 
 def labelled(years: list[int], event: int | None = None, known_at: dt.date | None = None) -> pl.DataFrame:
-    events = pl.DataFrame({"company_id": ["a"] if event else [], "event_date": [dt.date(event, 9, 1)] if event else []},
-                          schema={"company_id": pl.String, "event_date": pl.Date})  # fmt: skip
-    return label(frame(*(statement("a", y) for y in years)), events, known_at=known_at)
+    events = pl.DataFrame(
+        {"company_id": ["a"] if event else [], "event_date": [dt.date(event, 9, 1)] if event else []},
+        schema={"company_id": pl.String, "event_date": pl.Date},
+    )
+    return label_outcomes(frame(*(statement("a", y) for y in years)), events, known_at=known_at)
 
 
 def seen(labels: pl.DataFrame, last_year: int, exits_survive: bool = True) -> list[tuple[int | None, int]]:
-    table = outlook(labels, last_year, exits_survive=exits_survive).sort("fiscal_year")
+    table = outcome_horizons(labels, last_year, exits_survive=exits_survive).sort("fiscal_year")
     return list(zip(table["years_to_failure"], table["years_known"], strict=True))
 
 
@@ -52,8 +54,10 @@ def test_an_open_outcome_is_not_known() -> None:
 @given(st.lists(st.tuples(st.integers(2, 8), st.integers(2, 8)), min_size=1, max_size=30), st.floats(0.01, 0.5))
 def test_pooled_periods_have_the_likelihood_of_a_row_a_period(rows: list[tuple[int, int]], hazard: float) -> None:
     """(years to failure, 7 or 8: none; years known), all having survived the first year."""
-    table = pl.DataFrame({"years_to_failure": [f if f <= min(k, 6) else None for f, k in rows], "years_known": [k for _, k in rows]},
-                         schema={"years_to_failure": pl.Int32, "years_known": pl.Int32})  # fmt: skip
+    table = pl.DataFrame(
+        {"years_to_failure": [f if f <= min(k, 6) else None for f, k in rows], "years_known": [k for _, k in rows]},
+        schema={"years_to_failure": pl.Int32, "years_known": pl.Int32},
+    )
     target = later_target(table)
     pooled = np.sum(target.periods * (target.share * np.log(hazard) + (1 - target.share) * np.log1p(-hazard)))
     whole = 0.0
@@ -70,23 +74,23 @@ hazards = st.lists(st.floats(-8, 4), min_size=5, max_size=5)
 
 @given(hazards)
 def test_cumulative_pds_are_probabilities_and_never_fall(log_odds: list[float]) -> None:
-    pds = cumulative(np.array(log_odds[:1]), np.array([log_odds[1:]]))[0]
+    pds = cumulative_pds(np.array(log_odds[:1]), np.array([log_odds[1:]]))[0]
     assert pds[0] == pytest.approx(expit(log_odds[0]))
     assert ((pds >= 0) & (pds <= 1)).all() and (np.diff(pds) >= 0).all()
     assert 1 - pds[-1] == pytest.approx(np.prod(1 - expit(np.array(log_odds))))
 
 
-def test_the_model_gives_a_term_structure_and_intervals(small_chain: Chain) -> None:
+def test_the_model_gives_a_term_structure_and_intervals(small_chain: ModelChain) -> None:
     history = small_chain.history
-    for early, late in itertools.pairwise(COLUMNS):
+    for early, late in itertools.pairwise(PD_COLUMNS):
         assert (history[early] <= history[late]).all()
-    for name in COLUMNS:
+    for name in PD_COLUMNS:
         assert history.select((pl.col(f"{name}_low") < pl.col(name)).all() & (pl.col(name) < pl.col(f"{name}_high")).all()).item()
 
 
-def test_five_year_pds_are_near_what_followed(chain: Chain, panel: Panel) -> None:
+def test_five_year_pds_are_near_what_followed(chain: ModelChain, panel: Panel) -> None:
     """Among companies whose five years are known the share that failed is within a half of the mean five-year PD."""
-    known = outlook(label(panel.statements, panel.events), panel.info.outcomes_through, exits_survive=True)
+    known = outcome_horizons(label_outcomes(panel.statements, panel.events), panel.info.outcomes_through, exits_survive=True)
     rows = chain.history.join(known, on=["company_id", "fiscal_year"]).filter(pl.col("years_known") >= 5)
     observed = (rows["years_to_failure"] <= 5).fill_null(False)
     assert observed.sum() > 50
@@ -96,9 +100,9 @@ def test_five_year_pds_are_near_what_followed(chain: Chain, panel: Panel) -> Non
     assert rates[0] < rates[1] < rates[2]
 
 
-def test_companies_without_market_value_have_a_scorer_that_needs_none(chain: Chain, panel: Panel) -> None:
+def test_companies_without_market_value_have_a_scorer_that_needs_none(chain: ModelChain, panel: Panel) -> None:
     assert set(chain.model.scorers) == {"market", "accounting"}
-    assert not market_based() & set(chain.model.scorers["accounting"].near.feature_names)
+    assert not market_features() & set(chain.model.scorers["accounting"].near.feature_names)
     year = pl.col("fiscal_year") == pl.col("fiscal_year").max()
     private = feature_table(panel.statements.with_columns(market_value=pl.lit(None, pl.Float64)), panel.companies).filter(year)
     scores = chain.model.predict(private)
@@ -111,7 +115,7 @@ def test_companies_without_market_value_have_a_scorer_that_needs_none(chain: Cha
 
 def test_a_panel_without_any_market_value_is_learnt(small_panel: Panel) -> None:
     private = replace(small_panel, statements=small_panel.statements.with_columns(market_value=pl.lit(None, pl.Float64)))
-    chain = walk_on(private, check(default_params(**SMALL)))
+    chain = walk_on(private, validate_params(default_params(**SMALL)))
     assert set(chain.model.scorers) == {"accounting"}
     assert set(chain.history["scorer"]) == {"accounting"}
 
@@ -126,8 +130,8 @@ def test_intervals_cover_the_years_to_come() -> None:
         failed = (rng.random(score.shape) < expit(score + shift)).astype(float)
         past, year = slice(0, 11), np.repeat(np.arange(11), 800)
         flat = score[past].ravel()
-        spread = fit_spread(flat, flat, failed[past].ravel(), np.arange(flat.size), year)
-        low, high = bounds(score[11], spread.standard_error(score[11]), 0.9)
+        spread = fit_uncertainty(flat, flat, failed[past].ravel(), np.arange(flat.size), year)
+        low, high = pd_interval(score[11], spread.standard_error(score[11]), 0.9)
         truth = expit(score[11] + shift[11])
         covered.append(np.mean((low <= truth) & (truth <= high)))
     assert np.mean(covered) == pytest.approx(0.9, abs=0.07)
@@ -140,7 +144,7 @@ def test_the_spread_of_years_is_found_and_shrinks_without_it() -> None:
     def spread(size: float) -> float:
         shift = rng.normal(0, size, 20)[year] if size else 0.0
         failed = (rng.random(40_000) < expit(score + shift)).astype(float)
-        return fit_spread(score, score, failed, np.arange(40_000), year).year
+        return fit_uncertainty(score, score, failed, np.arange(40_000), year).year
 
     assert spread(0.5) == pytest.approx(0.5, rel=0.4)
     assert spread(0.0) < 0.15
@@ -149,7 +153,7 @@ def test_the_spread_of_years_is_found_and_shrinks_without_it() -> None:
 def test_later_hazards_are_recalibrated() -> None:
     rng = np.random.default_rng(3)
     mixed = rng.normal(-3, 1, 20_000)
-    term = fit_term(mixed, (rng.random(20_000) < expit(0.5 + 0.8 * mixed)).astype(float))
+    term = fit_term_structure(mixed, (rng.random(20_000) < expit(0.5 + 0.8 * mixed)).astype(float))
     assert (term.intercept, term.slope) == (pytest.approx(0.5, abs=0.3), pytest.approx(0.8, abs=0.12))
-    assert fit_term(mixed[:5], np.zeros(5)).fitted_on == 0
-    assert logit(expit(fit_term(mixed[:5], np.zeros(5)).log_odds(np.array([-2.0])))) == pytest.approx([-2.0])
+    assert fit_term_structure(mixed[:5], np.zeros(5)).fitted_on == 0
+    assert logit(expit(fit_term_structure(mixed[:5], np.zeros(5)).log_odds(np.array([-2.0])))) == pytest.approx([-2.0])

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from quiebra.errors import TrainingError
-from quiebra.models import Chain
-from quiebra.panel import Panel, label
-from quiebra.params import check
+from quiebra.models import ModelChain
+from quiebra.panel import Panel, label_outcomes
+from quiebra.params import validate_params
 from quiebra.validation.bootstrap import firm_bootstrap
-from quiebra.validation.metrics import Judged, figures
-from quiebra.validation.report import validation_report, years_to_judge
+from quiebra.validation.figures import validation_report, years_to_judge
+from quiebra.validation.metrics import RankedOutcomes, score_figures
 
-OPTIONS = check(default_params(**SMALL)).validate_
+OPTIONS = validate_params(default_params(**SMALL)).validate_
 rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 10), st.integers(0, 3)), min_size=2, max_size=60)
 
 
@@ -24,7 +24,7 @@ def test_figures_agree_with_scikit_learn(rows: list[tuple[int, int, int]]) -> No
     failed, pd, weight = (np.array(part, dtype=float) for part in zip(*rows, strict=True))
     pd = pd / 10
     assume(0 < (failed * weight).sum() < weight.sum())
-    found = Judged.rank(failed, pd).figures(weight)
+    found = RankedOutcomes.rank(failed, pd).figures(weight)
     assert found["auc"] == pytest.approx(roc_auc_score(failed, pd, sample_weight=weight))
     assert found["average_precision"] == pytest.approx(average_precision_score(failed, pd, sample_weight=weight))
     assert found["brier"] == pytest.approx(brier_score_loss(failed, pd, sample_weight=weight))
@@ -34,18 +34,18 @@ def test_figures_agree_with_scikit_learn(rows: list[tuple[int, int, int]]) -> No
 def test_whole_weights_are_repetitions() -> None:
     rng = np.random.default_rng(0)
     failed, pd, weight = rng.integers(0, 2, 200), rng.random(200), rng.integers(0, 3, 200)
-    repeated = figures(np.repeat(failed, weight), np.repeat(pd, weight))
-    assert Judged.rank(failed, pd).figures(weight.astype(float)) == pytest.approx(repeated)
+    repeated = score_figures(np.repeat(failed, weight), np.repeat(pd, weight))
+    assert RankedOutcomes.rank(failed, pd).figures(weight.astype(float)) == pytest.approx(repeated)
 
 
 def test_riskiest_tenth_by_hand() -> None:
     failed = np.zeros(25)
     failed[[0, 2, 10]] = 1
-    assert figures(failed, np.linspace(1, 0, 25))["top_decile_capture"] == pytest.approx(2 / 3)  # 3 of 25 rows
+    assert score_figures(failed, np.linspace(1, 0, 25))["top_decile_capture"] == pytest.approx(2 / 3)  # 3 of 25 rows
 
 
 def test_one_class_has_no_ranking_figure() -> None:
-    found = figures(np.zeros(5), np.full(5, 0.1))
+    found = score_figures(np.zeros(5), np.full(5, 0.1))
     assert np.isnan(found["auc"])
     assert found["brier"] == pytest.approx(0.01)
 
@@ -66,8 +66,8 @@ def test_companies_are_drawn_whole() -> None:
     assert all(w.sum() == 12 for w in seen)
 
 
-def test_the_report_holds_what_readers_need(small_chain: Chain, small_panel: Panel) -> None:
-    labels = label(small_panel.statements, small_panel.events)
+def test_the_report_holds_what_readers_need(small_chain: ModelChain, small_panel: Panel) -> None:
+    labels = label_outcomes(small_panel.statements, small_panel.events)
     years = years_to_judge(small_chain.history, small_panel.info.outcomes_through, OPTIONS)
     report = validation_report(small_chain.history, labels, years, OPTIONS, seed=1)
     pooled = report["walk_forward"]
@@ -80,13 +80,13 @@ def test_the_report_holds_what_readers_need(small_chain: Chain, small_panel: Pan
     assert validation_report(small_chain.history, labels, years, OPTIONS, seed=1) == report
 
 
-def test_years_without_outcomes_are_refused(small_chain: Chain) -> None:
+def test_years_without_outcomes_are_refused(small_chain: ModelChain) -> None:
     options = OPTIONS.model_copy(update={"first_test_year": 2030})
     with pytest.raises(TrainingError, match=r"validate\.first_test_year"):
         years_to_judge(small_chain.history, 2020, options)
 
 
-def test_no_failure_in_the_test_years_is_refused(small_chain: Chain, small_panel: Panel) -> None:
-    none = label(small_panel.statements, small_panel.events.clear())
+def test_no_failure_in_the_test_years_is_refused(small_chain: ModelChain, small_panel: Panel) -> None:
+    none = label_outcomes(small_panel.statements, small_panel.events.clear())
     with pytest.raises(TrainingError, match="0 failures"):
         validation_report(small_chain.history, none, [2018], OPTIONS, seed=1)

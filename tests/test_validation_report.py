@@ -8,7 +8,7 @@ import pytest
 from conftest import command
 from pypdf import PdfReader
 
-from quiebra.files import read_json
+from quiebra.io.files import read_json
 from quiebra.reports.model_card import weak_points
 
 
@@ -32,7 +32,9 @@ def test_page_and_pdf_show_the_runs_figures(page: str, finished: Path) -> None:
             assert row["words"] in text
         for heading in ("Against simpler models", "Had we chosen otherwise", "Is it stable?", "Are the PDs right?"):
             assert heading in text
-        assert "logistic, Altman's five refitted" in text.replace("’", "'").replace("- ", ""), "a cell of the PDF may break a word"
+        assert "logistic, Altman's five refitted" in text.replace("’", "'").replace("- ", ""), (
+            "a cell of the PDF may break a word"
+        )
 
 
 def test_every_figure_and_table_is_captioned_and_described(page: str) -> None:
@@ -65,7 +67,9 @@ def test_the_card_says_what_the_run_was(finished: Path) -> None:
 
 
 def test_weak_points_name_year_group_grade_and_gate(finished: Path) -> None:
-    metrics, calibration, pack = (read_json(finished / f"data/validation/{name}.json") for name in ("metrics", "calibration", "pack"))
+    metrics, calibration, pack = (
+        read_json(finished / f"data/validation/{name}.json") for name in ("metrics", "calibration", "pack")
+    )
     calibration["by_grade"][0] |= {"failures": 9, "inside": False}
     metrics["verdict"][0] |= {"value": 0.6, "verdict": "fail"}
     lines = "\n".join(weak_points(metrics, calibration, pack))

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quiebra.errors import ParamsError
-from quiebra.params import check
+from quiebra.params import validate_params
 from quiebra.validation.stability import feature_stability, psi
-from quiebra.validation.verdict import failed_gates, verdict
+from quiebra.validation.verdict import failed_gates, judge_gates
 
-GATES = check(default_params()).validate_.gates
+GATES = validate_params(default_params()).validate_.gates
 GOOD = {"auc": 0.9, "pd_over_observed": 1.0, "grades_inside": 1.0, "interval_coverage": 0.9, "score_psi": 0.01}
 
 
@@ -40,22 +40,31 @@ def test_what_goes_missing_counts_and_comes_first() -> None:
 
 @pytest.mark.parametrize(
     ("test", "value", "expected"),
-    [("auc", 0.80, "pass"), ("auc", 0.76, "watch"), ("auc", 0.74, "fail"), ("pd_over_observed", 0.81, "pass"),
-     ("pd_over_observed", 0.7, "watch"), ("pd_over_observed", 1.7, "fail"), ("pd_over_observed", 0.0, "fail"),
-     ("score_psi", 0.2, "watch"), ("score_psi", 0.3, "fail"), ("grades_inside", None, "watch")],
-)  # fmt: skip
+    [
+        ("auc", 0.80, "pass"),
+        ("auc", 0.76, "watch"),
+        ("auc", 0.74, "fail"),
+        ("pd_over_observed", 0.81, "pass"),
+        ("pd_over_observed", 0.7, "watch"),
+        ("pd_over_observed", 1.7, "fail"),
+        ("pd_over_observed", 0.0, "fail"),
+        ("score_psi", 0.2, "watch"),
+        ("score_psi", 0.3, "fail"),
+        ("grades_inside", None, "watch"),
+    ],
+)
 def test_thresholds(test: str, value: float | None, expected: str) -> None:
-    rows = {row["test"]: row for row in verdict({**GOOD, test: value}, GATES)}
+    rows = {row["test"]: row for row in judge_gates({**GOOD, test: value}, GATES)}
     assert rows.pop(test)["verdict"] == expected
     assert {row["verdict"] for row in rows.values()} == {"pass"}
 
 
 def test_a_failed_gate_is_told_with_its_key() -> None:
-    (sentence,) = failed_gates(verdict({**GOOD, "auc": 0.6}, GATES))
+    (sentence,) = failed_gates(judge_gates({**GOOD, "auc": 0.6}, GATES))
     assert "0.600" in sentence and "at least 0.75" in sentence and "validate.gates.auc" in sentence
-    assert failed_gates(verdict(GOOD, GATES)) == []
+    assert failed_gates(judge_gates(GOOD, GATES)) == []
 
 
 def test_a_misspelt_gate_is_an_error() -> None:
     with pytest.raises(ParamsError, match=r"validate\.gates\.auk"):
-        check(default_params(validate={"gates": {"auk": {"pass": 1.0, "watch": 1.0}}}))
+        validate_params(default_params(validate={"gates": {"auk": {"pass": 1.0, "watch": 1.0}}}))

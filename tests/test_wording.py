@@ -23,24 +23,24 @@ from test_dashboards import SIX
 from test_delivery import told  # noqa: F401
 from typer.testing import CliRunner
 
-from quiebra.cli import app
-from quiebra.dashboards import company as of_company
-from quiebra.dashboards import portfolio
-from quiebra.dashboards.base import Base
-from quiebra.dashboards.controls import Chart, Table
-from quiebra.dashboards.page import frame_html
-from quiebra.dashboards.rows import Query, shown
-from quiebra.dashboards.tearsheet import tear_sheet as page_to_print
-from quiebra.delivery import letters
-from quiebra.exports import as_csv, as_excel
+from quiebra.cli.app import app
+from quiebra.dashboards.pages.base import frame_html
+from quiebra.dashboards.pages.company_sheet import company_page_html as page_to_print
+from quiebra.dashboards.widgets.controls import Chart, Table
+from quiebra.delivery import message_texts as letters
+from quiebra.io.exports import to_csv, to_excel
 from quiebra.params import Params
-from quiebra.registry.comparison import against
+from quiebra.registry.comparison import comparison_in_words
 from quiebra.reports.risk_report import risk_report
 from quiebra.reports.tear_sheet import tear_sheet
 from quiebra.reports.validation_report import validation_report
-from quiebra.scoring import score_file
+from quiebra.services import company as of_company
+from quiebra.services import portfolio
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.services.scoring import score_file
+from quiebra.services.table_rows import TableQuery, page_of_rows
 from quiebra.store import connect
-from quiebra.words import LANGUAGES, Words, sentence
+from quiebra.text.words import LANGUAGES, Words, with_full_stop
 from quiebra.workspace import Workspace
 
 SAMPLES = {
@@ -57,10 +57,19 @@ SAMPLES = {
     "untranslated": ("La PD is the median of its sector", "más que en nine companies"),
 }
 SOUND = (
-    "Liabilities are 85 % of assets, more than in nine of ten companies of its sector.", "EBIT is −2 % of assets.", "2016-2021",
-    "SIM-00001", "1 alert stands on 1 company, 12 failures", "Paid to ACME S.A.", "as of 2023-06-30", "0.001 %", "…and 3 more",
-    "in 1 of 6 measures", "3e4b5f12a9c0", "from 1.2 % to 3 %",
-)  # fmt: skip
+    "Liabilities are 85 % of assets, more than in nine of ten companies of its sector.",
+    "EBIT is −2 % of assets.",
+    "2016-2021",
+    "SIM-00001",
+    "1 alert stands on 1 company, 12 failures",
+    "Paid to ACME S.A.",
+    "as of 2023-06-30",
+    "0.001 %",
+    "…and 3 more",
+    "in 1 of 6 measures",
+    "3e4b5f12a9c0",
+    "from 1.2 % to 3 %",
+)
 
 
 def test_each_kind_of_fault_is_found_and_sound_text_is_not() -> None:
@@ -86,7 +95,7 @@ def spoken(widget: Any) -> Iterator[str]:
         yield from pieces(widget.value)
     if isinstance(widget, Table):
         yield from (column["label"] for column in widget.columns)
-        rows, _ = shown(widget.frame, widget.formats, Query(size=200), widget.words, widget.grades)
+        rows, _ = page_of_rows(widget.frame, widget.formats, TableQuery(size=200), widget.words, widget.grades)
         yield from (str(part) for row in rows for cell in row for part in (cell if isinstance(cell, list) else [cell]))
         yield from (text for text in widget.says.values() if isinstance(text, str) and "{" not in text)
     if isinstance(widget, Chart):
@@ -106,7 +115,9 @@ def _of_chart(spec: dict[str, Any]) -> Iterator[str]:
     for trace in spec.get("data", ()):
         for name in ("name", "text", "labels", "y", "x", "customdata"):
             values = trace.get(name, ())
-            flat = [values] if isinstance(values, str) else [v for row in values for v in (row if isinstance(row, list) else [row])]
+            flat = (
+                [values] if isinstance(values, str) else [v for row in values for v in (row if isinstance(row, list) else [row])]
+            )
             yield from (value for value in flat if isinstance(value, str))
     layout = spec.get("layout", {})
     for axis in ("xaxis", "yaxis"):
@@ -136,9 +147,11 @@ def test_reports_and_tear_sheets(language: str, finished: Path, monkeypatch: pyt
     options = {"report": {"lang": language}}
     safest = pl.read_parquet("data/scores/scores.parquet").sort("pd_12m")["company_id"][0]
     of = {
-        "risk": risk_report(options), "validation": validation_report(options), "riskiest": tear_sheet("", options),
+        "risk": risk_report(options),
+        "validation": validation_report(options),
+        "riskiest": tear_sheet("", options),
         "safest": tear_sheet(safest, options),
-    }  # fmt: skip
+    }
     texts = {}
     for title, report in of.items():
         for name, part in inspect.getmembers(type(report), inspect.isfunction):
@@ -172,17 +185,25 @@ def test_mails_and_messages(workspace: Path, told: Params, data: set[str]) -> No
     shutil.copytree(there.build, there.build / "es")
     engine = connect(f"sqlite:///{workspace / 'data' / 'quiebra.db'}")
     channels = {
-        f"{kind}_{language}": {"kind": kind, "lang": language, "digest_above": above, **({"recipients": ["a@example.com"]} if kind == "mail" else {})}
-        for language in LANGUAGES for kind, above in (("mail", 1), ("webhook", 1000))
-    }  # fmt: skip
+        f"{kind}_{language}": {
+            "kind": kind,
+            "lang": language,
+            "digest_above": above,
+            **({"recipients": ["a@example.com"]} if kind == "mail" else {}),
+        }
+        for language in LANGUAGES
+        for kind, above in (("mail", 1), ("webhook", 1000))
+    }
     content = told.model_dump(by_alias=True)
     content["delivery"]["channels"] = channels
     params = Params.model_validate(content)
     for language in LANGUAGES:
         lang = params.model_copy(update={"report": params.report.model_copy(update={"lang": language})})
-        made = [m for m in letters.alert_letters(there, params, engine) if m.channel.endswith(language)]
-        made += [m for m in letters.report_letters(there, params) if m.recipient.startswith("ana" if language == "es" else "bob")]
-        made += letters.stale(lang, Base(there).as_of, 1)
+        made = [m for m in letters.alert_messages(there, params, engine) if m.channel.endswith(language)]
+        made += [
+            m for m in letters.report_messages(there, params) if m.recipient.startswith("ana" if language == "es" else "bob")
+        ]
+        made += letters.stale_data_notice(lang, FinishedRunView(there).as_of, 1)
         assert len(made) > 10
         texts = {f"{m.channel} {n}": [*_of_letter(m)] for n, m in enumerate(made)}
         assert faults_of(texts, language, data) == []
@@ -198,7 +219,7 @@ def _of_letter(made: Any) -> Iterator[str]:
         yield from json.loads(made.body)["body"].splitlines()
 
 
-def test_files_for_spreadsheets_and_programs(base: Base, data: set[str], tmp_path: Path) -> None:
+def test_files_for_spreadsheets_and_programs(base: FinishedRunView, data: set[str], tmp_path: Path) -> None:
     statements = base.statements.join(base.scores.select("company_id").head(40), on="company_id")
     statements.write_csv(tmp_path / "mine.csv")
     scored = score_file(base.workspace, tmp_path / "mine.csv").table
@@ -209,12 +230,12 @@ def test_files_for_spreadsheets_and_programs(base: Base, data: set[str], tmp_pat
         end = "_es" if language == "es" else ""
         columns = [name + end for name in ("reasons", "strengths", "gaps")]
         assert faults_of({name: scored[name].drop_nulls() for name in columns}, language, data) == []
-        table = portfolio.for_download(portfolio.of_run(base).table, Words(language))
+        table = portfolio.download_table(portfolio.run_portfolio(base).table, Words(language))
         assert {"raises_pd", "lowers_pd", "not_known"} <= set(table.columns)
-        assert not re.search(FAULTS["power of ten"], as_csv(table))
+        assert not re.search(FAULTS["power of ten"], to_csv(table))
         strings = {name: table[name].drop_nulls() for name in ("raises_pd", "lowers_pd", "not_known")}
         assert faults_of(strings, language, data) == []
-        with zipfile.ZipFile(io.BytesIO(as_excel(table))) as book:
+        with zipfile.ZipFile(io.BytesIO(to_excel(table))) as book:
             shared = book.read("xl/sharedStrings.xml").decode()
         assert faults_of({"xlsx": re.findall(r"<t[^>]*>([^<]*)</t>", shared)}, "en", data) == []
         why = pl.read_parquet(base.workspace.scores / "reasons.parquet")[f"text{end}"]
@@ -222,15 +243,24 @@ def test_files_for_spreadsheets_and_programs(base: Base, data: set[str], tmp_pat
         assert faults_of({"reasons.parquet": why}, language, data) == []
 
 
-def test_the_tear_sheet_of_the_company_page(base: Base, data: set[str]) -> None:
+def test_the_tear_sheet_of_the_company_page(base: FinishedRunView, data: set[str]) -> None:
     for language in LANGUAGES:
         for company in base.scores.sort("pd_12m")["company_id"][[0, -1]]:
-            page = page_to_print(base, of_company.known(base, company), Words(language))
+            page = page_to_print(base, of_company.load_company(base, company), Words(language))
             assert faults_of({company: pieces(page)}, language, data) == []
 
 
 @pytest.mark.parametrize(
-    "asked", [["alerts", "list"], ["alerts", "list", "--all"], ["watch", "list"], ["override", "list"], ["models"], ["outbox", "list"], ["audit", "list"]]
+    "asked",
+    [
+        ["alerts", "list"],
+        ["alerts", "list", "--all"],
+        ["watch", "list"],
+        ["override", "list"],
+        ["models"],
+        ["outbox", "list"],
+        ["audit", "list"],
+    ],
 )
 def test_lists_on_the_command_line(asked: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch, data: set[str]) -> None:
     monkeypatch.chdir(finished)
@@ -249,8 +279,18 @@ def test_cards_of_the_model_and_the_dictionary(finished: Path, data: set[str]) -
 
 def test_counts_choose_their_form_in_both_languages() -> None:
     words = {language: Words(language) for language in LANGUAGES}
-    assert [words["en"].count("{n} alert", "{n} alerts", n=n) for n in (0, 1, 2, 1234)] == ["0 alerts", "1 alert", "2 alerts", "1,234 alerts"]
-    assert [words["es"].count("{n} alert", "{n} alerts", n=n) for n in (0, 1, 2, 1234)] == ["0 alertas", "1 alerta", "2 alertas", "1.234 alertas"]
+    assert [words["en"].count("{n} alert", "{n} alerts", n=n) for n in (0, 1, 2, 1234)] == [
+        "0 alerts",
+        "1 alert",
+        "2 alerts",
+        "1,234 alerts",
+    ]
+    assert [words["es"].count("{n} alert", "{n} alerts", n=n) for n in (0, 1, 2, 1234)] == [
+        "0 alertas",
+        "1 alerta",
+        "2 alertas",
+        "1.234 alertas",
+    ]
     assert words["en"].count("{n} failure", "{n} failures", n=1.3) == "1 failure", "as it is shown"
     for one, many in counted():
         values = dict.fromkeys(re.findall(r"{(\w+)}", one + many), "x")
@@ -260,8 +300,8 @@ def test_counts_choose_their_form_in_both_languages() -> None:
 
 
 def test_a_sentence_ends_with_one_full_stop() -> None:
-    assert sentence("Lent to ACME S.A.") == "Lent to ACME S.A."
-    assert sentence("Lent to ACME") == "Lent to ACME."
+    assert with_full_stop("Lent to ACME S.A.") == "Lent to ACME S.A."
+    assert with_full_stop("Lent to ACME") == "Lent to ACME."
 
 
 def test_numbers_have_one_minus_sign_and_nothing_that_is_none() -> None:
@@ -277,7 +317,9 @@ def test_numbers_have_one_minus_sign_and_nothing_that_is_none() -> None:
 
 def test_a_comparison_of_models_has_each_languages_figures() -> None:
     gap = {"rows": 5878, "auc": -0.026, "average_precision": 0.0004, "interval": {"auc": [-0.038, 0.015]}}
-    said = against({"champion": "abc", "difference": gap})
+    said = comparison_in_words({"champion": "abc", "difference": gap})
     assert Words("en").say(said) == "against abc on the same 5,878 rows: AUC −0.026 (−0.038 to +0.015), average precision 0.000"
-    assert Words("es").say(said).endswith("AUC −0,026 (−0,038 a +0,015), precisión media 0,000") and "5.878" in Words("es").say(said)
+    assert Words("es").say(said).endswith("AUC −0,026 (−0,038 a +0,015), precisión media 0,000") and "5.878" in Words("es").say(
+        said
+    )
     assert str(said) == "against abc on the same 5,878 rows: AUC -0.026 (-0.038 to +0.015), average precision 0.000"

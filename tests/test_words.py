@@ -16,23 +16,27 @@ from quiebra.params import Params
 from quiebra.reports.risk_report import risk_report
 from quiebra.reports.tear_sheet import tear_sheet
 from quiebra.reports.validation_report import validation_report
-from quiebra.words import LOCALE, Words, _catalogue
+from quiebra.text.words import LOCALE_FOLDER, Words, _catalogue
 
 ES = Words("es")
 
 
 def test_what_a_reader_is_told_can_be_said_in_another_language() -> None:
-    pages = [ROOT / "src/quiebra/dashboards" / f"{name}.py" for name in ("base", "company", "portfolio", "portfolio_rows", "settings")]
+    names = ("finished_run", "company", "portfolio", "portfolio_files", "settings", "setting_values")
+    pages = [ROOT / "src/quiebra/services" / f"{name}.py" for name in names]
+    messages = 0
     for path in [*SAYING, *pages]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in MESSAGES:
+                messages += 1
                 assert not isinstance(node.args[0], ast.JoinedStr | ast.BinOp), f"{path.name}:{node.lineno}: values belong apart"
+    assert messages > 100
 
 
 def test_every_text_has_its_spanish_words() -> None:
     from babel.messages.pofile import read_po
 
-    with (LOCALE / "es.po").open("rb") as handle:
+    with (LOCALE_FOLDER / "es.po").open("rb") as handle:
         catalogue = {m.id: m for m in read_po(handle, locale="es") if m.id}
     missing = sorted(str(text) for text in said() | counted() if text not in catalogue or not catalogue[text].string)
     assert not missing
@@ -50,7 +54,9 @@ def test_texts_said_in_spanish_differ_from_the_english() -> None:
     assert set(same) <= {"Sector", "Excel"}
 
 
-def test_reports_say_everything_in_spanish(finished: Path, params: Params, untranslated: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_say_everything_in_spanish(
+    finished: Path, params: Params, untranslated: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(finished)
     spanish = {"report": {"lang": "es"}}
     for report in (risk_report(spanish), validation_report(spanish), tear_sheet("", spanish)):

@@ -9,23 +9,35 @@ import pytest
 from conftest import default_params
 
 from quiebra.alerts.measures import model_measures
-from quiebra.dashboards import executive, model
-from quiebra.dashboards.base import Base
 from quiebra.dashboards.pages.executive import Executive
-from quiebra.features import FEATURES_BY_NAME, feature_table, years_back
+from quiebra.features import FEATURES_BY_NAME, feature_lookback, feature_table
 from quiebra.panel import Panel
-from quiebra.params import check
+from quiebra.params import validate_params
 from quiebra.params.operations import STATUSES
-from quiebra.pipeline import result_lines
+from quiebra.pipeline.reproduce import result_summary
 from quiebra.reports.risk_report import RiskReport
-from quiebra.validation.monitoring import FINDINGS, drift, findings, lights, not_compared
-from quiebra.validation.stability import FEWEST, feature_stability, psi
-from quiebra.words import Words
+from quiebra.services import model_health as model
+from quiebra.services import overview as executive
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.text.words import Words
+from quiebra.validation.monitoring import (
+    FINDING_SCHEMA,
+    feature_drift,
+    monitoring_findings,
+    monitoring_lights,
+    uncompared_features,
+)
+from quiebra.validation.stability import MIN_ROWS_PER_SIDE, feature_stability, psi
 from quiebra.workspace import Workspace
 
-OPTIONS = check(default_params()).monitor
+OPTIONS = validate_params(default_params()).monitor
 EN = Words("en")
-KNOWN = pl.DataFrame(schema={"fiscal_year": pl.Int32, **dict.fromkeys(("mean_pd", "observed", "low", "high", "auc", "auc_low", "auc_high"), pl.Float64)})
+KNOWN = pl.DataFrame(
+    schema={
+        "fiscal_year": pl.Int32,
+        **dict.fromkeys(("mean_pd", "observed", "low", "high", "auc", "auc_low", "auc_high"), pl.Float64),
+    }
+)
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0, -7.5])
@@ -41,7 +53,7 @@ def test_a_constant_that_moved_is_not_stable(constant: float, moved: float) -> N
 
 
 def test_every_feature_that_looks_back_is_known_to() -> None:
-    back = years_back()
+    back = feature_lookback()
     assert set(back) == set(FEATURES_BY_NAME)
     assert back["liabilities_to_assets"] == back["rank_liabilities_to_assets"] == 0
     assert back["log_assets_change1"] == back["rank_log_assets_change1"] == 1
@@ -51,23 +63,29 @@ def test_every_feature_that_looks_back_is_known_to() -> None:
 
 def test_a_panel_that_grows_older_raises_no_alarm_by_itself(panel: Panel) -> None:
     """The first four years of a panel against the next: nothing happened but that companies have more years of statements."""
-    table = feature_table(panel.statements, panel.companies).sort("available_at").unique(["company_id", "fiscal_year"], keep="first")
+    table = (
+        feature_table(panel.statements, panel.companies).sort("available_at").unique(["company_id", "fiscal_year"], keep="first")
+    )
     first = int(table["fiscal_year"].min())
     before, now = table.filter(pl.col("fiscal_year") < first + 4), table.filter(pl.col("fiscal_year") == first + 4)
-    plain = {name: psi(*(side[name].fill_null(np.nan).to_numpy() for side in (before, now))) for name in years_back()}
-    aged = {name for name, years in years_back().items() if years > 0}
+    plain = {name: psi(*(side[name].fill_null(np.nan).to_numpy() for side in (before, now))) for name in feature_lookback()}
+    aged = {name for name, years in feature_lookback().items() if years > 0}
     assert sum(plain[name] > 0.25 for name in aged) > 20 and plain["years_published"] > 0.25, "compared as they are, they would"
-    found = drift(before, now, list(FEATURES_BY_NAME), OPTIONS)
+    found = feature_drift(before, now, list(FEATURES_BY_NAME), OPTIONS)
     states = dict(found.select("subject", "status").iter_rows())
-    assert states["years_published"] == "unknown" and "years_published" in not_compared(found)
+    assert states["years_published"] == "unknown" and "years_published" in uncompared_features(found)
     assert not [name for name in aged if states[name] == "alarm" and plain[name] < 0.25]
     assert sum(states[name] == "alarm" for name in aged) <= 2
-    assert {name for name in aged if states[name] == "unknown"} <= {name for name in aged if years_back()[name] == 4} | {"years_published"}
+    assert {name for name in aged if states[name] == "unknown"} <= {name for name in aged if feature_lookback()[name] == 4} | {
+        "years_published"
+    }
 
 
 def test_too_few_companies_with_years_behind_them_are_not_compared() -> None:
     rng = np.random.default_rng(0)
-    before = pl.DataFrame({"years_published": [0.0] * 500 + [2.0] * (FEWEST - 1), "loss_years": rng.random(500 + FEWEST - 1)})
+    before = pl.DataFrame(
+        {"years_published": [0.0] * 500 + [2.0] * (MIN_ROWS_PER_SIDE - 1), "loss_years": rng.random(500 + MIN_ROWS_PER_SIDE - 1)}
+    )
     assert feature_stability(before, before, ["loss_years"])["csi"].to_list() == [None]
     more = pl.concat([before, before])
     assert feature_stability(more, more, ["loss_years"])["csi"].to_list() == [0.0]
@@ -76,16 +94,29 @@ def test_too_few_companies_with_years_behind_them_are_not_compared() -> None:
 def found_on(years: list[dict[str, float]], csi: dict[str, tuple[float | None, str]]) -> pl.DataFrame:
     known = pl.concat([KNOWN, pl.DataFrame(years, schema=KNOWN.schema)]) if years else KNOWN
     features = pl.DataFrame(
-        [("feature_csi", name, 2020, value, None, None, 0.1, 0.25, status) for name, (value, status) in csi.items()], schema=FINDINGS, orient="row"
+        [("feature_csi", name, 2020, value, None, None, 0.1, 0.25, status) for name, (value, status) in csi.items()],
+        schema=FINDING_SCHEMA,
+        orient="row",
     )
     scores = pl.DataFrame({"fiscal_year": pl.Series([2020] * 50, dtype=pl.Int32), "pd_12m": np.linspace(0.01, 0.1, 50)})
     empty = pl.DataFrame(schema={"fiscal_year": pl.Int32, "auc": pl.Float64})
     importance = pl.DataFrame({"fiscal_year": [2019, 2019, 2020, 2020], "feature": ["a", "b"] * 2, "mean_abs": [0.0] * 4})
-    return findings(scores.with_columns(pl.col("fiscal_year") - 1), scores, known, empty, importance, features, OPTIONS)
+    return monitoring_findings(
+        scores.with_columns(pl.col("fiscal_year") - 1), scores, known, empty, importance, features, OPTIONS
+    )
 
 
 def test_nothing_is_in_alarm_without_a_value() -> None:
-    none_failed = {"fiscal_year": 2019, "mean_pd": 0.08, "observed": 0.0, "low": 0.0, "high": 0.01, "auc": None, "auc_low": None, "auc_high": None}
+    none_failed = {
+        "fiscal_year": 2019,
+        "mean_pd": 0.08,
+        "observed": 0.0,
+        "low": 0.0,
+        "high": 0.01,
+        "auc": None,
+        "auc_low": None,
+        "auc_high": None,
+    }
     found = found_on([none_failed], {"x": (None, "unknown"), "y": (0.3, "alarm")})
     assert found.filter(pl.col("status").is_in(["watch", "alarm"]))["value"].null_count() == 0
     assert not found["value"].is_nan().any()
@@ -99,25 +130,30 @@ def test_nothing_is_in_alarm_without_a_value() -> None:
 @pytest.mark.parametrize("alarmed", [0, 2, 43])
 def test_every_place_says_the_same_of_monitoring(finished: Path, alarmed: int) -> None:
     """Executive page, model page, report, mail, alerts and the command line, on findings with so many features in alarm."""
-    base = Base(Workspace(finished))
+    base = FinishedRunView(Workspace(finished))
     names = list(FEATURES_BY_NAME)
     csi = {name: (0.3, "alarm") if place < alarmed else (0.01, "ok") for place, name in enumerate(names)}
     made = found_on([], csi)
     vars(base)["findings"] = made
-    shown = {light.measure: light for light in lights(made)}
+    shown = {light.measure: light for light in monitoring_lights(made)}
     light = shown["features_alarmed"]
-    status = "alarm" if alarmed / len(names) > OPTIONS.features_alarmed.alarm else "ok" if alarmed / len(names) <= 0.05 else "watch"
+    status = (
+        "alarm" if alarmed / len(names) > OPTIONS.features_alarmed.alarm else "ok" if alarmed / len(names) <= 0.05 else "watch"
+    )
     assert (light.status, light.off, light.subjects) == (status, alarmed, len(names))
     in_alarm = sum(one.status == "alarm" for one in shown.values())
 
     page = Executive()
-    vars(page)["base"] = base
+    vars(page)["view"] = base
     page_lights = page._lights()
     assert EN("{n} of {all}", n=alarmed, all=len(names)) in page_lights
     assert "Stability of features" not in page_lights, "one light for features, not two that can contradict each other"
-    assert EN.count("{n} model alarm", "{n} model alarms", n=in_alarm) in {kpi.title: kpi for kpi in executive.kpis(base, EN)}["Alerts open"].note
+    assert (
+        EN.count("{n} model alarm", "{n} model alarms", n=in_alarm)
+        in {kpi.title: kpi for kpi in executive.headline_figures(base, EN)}["Alerts open"].note
+    )
 
-    table = model.drift(base, EN)
+    table = model.drift_rows(base, EN)
     own = table.filter(pl.col("measure") == "Share of features in alarm")
     assert own["status"].to_list() == [status] and table["value"].null_count() == 0
 
@@ -133,6 +169,6 @@ def test_every_place_says_the_same_of_monitoring(finished: Path, alarmed: int) -
 
 def test_the_command_line_counts_the_same_lights(finished: Path) -> None:
     workspace = Workspace(finished)
-    shown = lights(Base(workspace).findings)
-    line = next(line for line in result_lines(workspace) if line.startswith("monitoring"))
+    shown = monitoring_lights(FinishedRunView(workspace).findings)
+    line = next(line for line in result_summary(workspace) if line.startswith("monitoring"))
     assert f"{sum(light.status == 'alarm' for light in shown)} of {len(shown)} measures in alarm" in line

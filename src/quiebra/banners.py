@@ -1,11 +1,11 @@
-"""What every page, mail and answer must carry where its model is not in charge, or failed a gate."""
+"""Banners for pages, mails and answers whose model is not the champion or failed a gate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from quiebra.errors import Said
+from quiebra.errors import LocalisedMessage
 
 NO_CHAMPION = "NO CHAMPION"
 GATE_FAILED = "GATE FAILED"
@@ -13,22 +13,23 @@ PAST_DATE = "PAST DATE"
 EXPERIMENT = "EXPERIMENT"
 
 
-def banners(charge: Mapping[str, Any]) -> list[tuple[str, Said]]:
-    """Return a heading and a sentence for each thing that a reader must know of the model behind the figures; mostly none.
+def run_banners(charge: Mapping[str, Any]) -> list[tuple[str, LocalisedMessage]]:
+    """Return heading and sentence of each warning about the model behind the figures; usually none.
 
-    charge: standing and failed, as `InCharge` and a run's record hold them; a record from before there was a choice says nothing.
+    charge: standing and failed, from `quiebra.registry.champion.ScoringModel.as_record` or a run's record; an old record without
+    them gives none.
     """
     found = []
     if charge.get("standing") == "experiment":
         text = "These figures come from a model that is not in charge. Nothing of this run was published."
-        found.append((EXPERIMENT, Said(text)))
+        found.append((EXPERIMENT, LocalisedMessage(text)))
     elif charge.get("standing") == "none":
         text = "No model has been put in charge: these figures come from the one that was trained last."
-        found.append((NO_CHAMPION, Said(text)))
+        found.append((NO_CHAMPION, LocalisedMessage(text)))
     elif charge.get("standing") == "past":
         text = "The model in charge was made after this date: these figures come from a model that was trained for it."
-        found.append((PAST_DATE, Said(text)))
+        found.append((PAST_DATE, LocalisedMessage(text)))
     if failed := charge.get("failed"):
         text = "The model behind these figures is not to be relied on: it failed {tests}."
-        found.append((GATE_FAILED, Said(text, {"tests": [Said(test) for test in failed]})))
+        found.append((GATE_FAILED, LocalisedMessage(text, {"tests": [LocalisedMessage(test) for test in failed]})))
     return found

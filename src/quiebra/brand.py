@@ -1,4 +1,4 @@
-"""The brand's colours: one place for pages, PDFs and charts."""
+"""The brand's colours for pages, PDFs and charts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import yaml
 from quiebra.workspace import Workspace
 
 
-def palette() -> dict[str, str]:
-    """Return the colours of the workspace's ``reports/_brand.yml`` by name."""
+def brand_colours() -> dict[str, str]:
+    """Return colour name → hex value, from the workspace's ``reports/_brand.yml``."""
     brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
-    return brand["color"]["palette"]
+    palette: dict[str, str] = brand["color"]["palette"]
+    return palette
 
 
 def risk_colours(count: int) -> list[str]:
-    """Return ``count`` colours from safe to failing, readable without telling red from green: lightness goes with risk."""
-    stops = [palette()[name] for name in ("teal", "sand", "rust", "wine")]
+    """Return ``count`` colours from safe to failing. Lightness varies with risk, so that colour-blind readers can tell them
+    apart."""
+    stops = [brand_colours()[name] for name in ("teal", "sand", "rust", "wine")]
     found = []
     for place in range(count):
         at = place / max(count - 1, 1) * (len(stops) - 1)

@@ -1,29 +1,30 @@
-"""The canonical tables that every source gives, before the contract has checked their rows."""
+"""The canonical tables that every source returns, before the data contract checks their rows."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
-from quiebra.errors import Said
+from quiebra.errors import LocalisedMessage
 from quiebra.items import ITEM_NAMES, STATEMENT_KEYS
 
 FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2200, 12, 31)
-"""Days outside are no dates of statements or failures: 9999-12-31, or 1899-12-30 for an empty cell."""
+"""Dates outside this range are placeholders, not dates: 9999-12-31, or 1899-12-30 for an empty cell."""
 
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source says about itself.
+    """Metadata of a source.
 
     first_label_year: first fiscal year whose failures the source records completely.
     outcomes_through: last fiscal year whose one-year outcome is known.
-    as_of: the date the tables show the world at; the default scoring date.
-    sha256: of the file, or of the parameters that simulated it. macro_sha256: of the macro files beside it; None: none.
-    assumed_lag_days: after period_end, where available_at was not given and is assumed; None: nothing was assumed.
+    as_of: date whose state of knowledge the tables show; the default scoring date.
+    sha256: hash of the file, or of the parameters of the simulation. macro_sha256: hash of the extra macro files; None: no such
+        file.
+    assumed_lag_days: days after period_end assumed for a missing available_at; None: nothing was assumed.
     """
 
     source: str
@@ -44,9 +45,9 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class Source:
-    """Companies, statements, events and macro series of one source, in canonical columns and millions.
+    """Companies, statements, events and macro series of one source, in canonical columns; amounts in millions.
 
-    warnings: what a reader should know of how the source was read.
+    warnings: notes for the reader on how the source was read.
     """
 
     info: SourceInfo
@@ -54,21 +55,52 @@ class Source:
     statements: pl.DataFrame
     events: pl.DataFrame
     macro: pl.DataFrame
-    warnings: tuple[Said, ...] = ()
+    warnings: tuple[LocalisedMessage, ...] = ()
 
 
-COMPANIES = {"company_id": pl.String, "name": pl.String, "country": pl.String, "region": pl.String, "sector": pl.String}
-EVENTS = {"company_id": pl.String, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
-MACRO = {"series": pl.String, "date": pl.Date, "value": pl.Float64, "available_at": pl.Date}
-STATEMENTS = {
+COMPANY_SCHEMA = {"company_id": pl.String, "name": pl.String, "country": pl.String, "region": pl.String, "sector": pl.String}
+EVENT_SCHEMA = {"company_id": pl.String, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
+MACRO_SCHEMA = {"series": pl.String, "date": pl.Date, "value": pl.Float64, "available_at": pl.Date}
+STATEMENT_SCHEMA = {
     **dict(zip(STATEMENT_KEYS, (pl.String, pl.Int32, pl.Date, pl.Date, pl.String, pl.String), strict=True)),
     **dict.fromkeys(ITEM_NAMES, pl.Float64),
 }
 
 
-def conform(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
-    """Return exactly the schema's columns in its order and types; absent columns come as missing."""
+def conform_to_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
+    """Return exactly the schema's columns, in its order and types; columns that are absent are null."""
     have = set(frame.columns)
-    return frame.select(
-        (pl.col(name) if name in have else pl.lit(None)).cast(kind).alias(name) for name, kind in schema.items()
-    )
+    return frame.select((pl.col(name) if name in have else pl.lit(None)).cast(kind).alias(name) for name, kind in schema.items())
+
+
+def mean_value(column: pl.Series) -> float | None:
+    """Return the mean of a numeric column; None where it has no values.
+
+    Here and below a cast is needed, since the types of Polars allow any type of value.
+    """
+    return cast("float | None", column.mean())
+
+
+def median_value(column: pl.Series) -> float | None:
+    """Return the median of a numeric column; None where it has no values."""
+    return cast("float | None", column.median())
+
+
+def earliest_year(column: pl.Series) -> int:
+    """Return the earliest year of a column, which must have at least one value."""
+    return int(cast("int", column.min()))
+
+
+def latest_year(column: pl.Series) -> int:
+    """Return the latest year of a column, which must have at least one value."""
+    return int(cast("int", column.max()))
+
+
+def earliest_day(column: pl.Series) -> dt.date:
+    """Return the earliest date of a column, which must have at least one value."""
+    return cast("dt.date", column.min())
+
+
+def latest_day(column: pl.Series) -> dt.date:
+    """Return the latest date of a column, which must have at least one value."""
+    return cast("dt.date", column.max())

@@ -1,4 +1,4 @@
-"""Checking the installation: what is there, what is missing, how to get it."""
+"""Check the installation: what is present, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from quiebra.environment import database_url
 from quiebra.errors import QuiebraError
-from quiebra.kernel import foreign_kernel
-from quiebra.params import load
-from quiebra.publishing import why_not_published
-from quiebra.reports.publisher import OLDEST, QUARTO_HELP, find_publisher
-from quiebra.settings import database_url
-from quiebra.sources.american import how_to_get
+from quiebra.params import load_params
+from quiebra.pipeline.kernels import foreign_kernel_program
+from quiebra.reports.publisher import OLDEST_QUARTO, QUARTO_HELP, find_publisher
+from quiebra.sources.american import download_instructions
 from quiebra.store import connect, current_run
-from quiebra.store.engine import shown
+from quiebra.store.engine import address_without_password
 from quiebra.workspace import Workspace
+from quiebra.workspace.publishing import why_not_published
 
 PACKAGES = ("dvc", "ipykernel", "jupyterlab", "papermill", "polars", "pypandoc-binary", "sqlalchemy", "typst", "xgboost-cpu")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """mark: ok, note (works, but ...) or FAIL (does not work). remedy: what to do about it."""
+    """Result of a check. mark: ok, note (works with limits) or FAIL (does not work). remedy: what to do."""
 
     mark: str
     what: str
     remedy: str = ""
 
 
-def examine() -> Iterator[Finding]:
-    """Yield what was found, in the order in which a newcomer needs it."""
+def check_installation() -> Iterator[Finding]:
+    """Yield the results of all checks, in the order in which a new user needs them."""
     version = sys.version_info
     good = version >= (3, 11)
     yield Finding("ok" if good else "FAIL", f"Python {version.major}.{version.minor}", "" if good else "install Python 3.11")
     yield from _packages()
     try:
         workspace = Workspace.find()
-        params = load(workspace)
+        params = load_params(workspace)
     except QuiebraError as error:
         yield Finding("FAIL", str(error), "run this inside a clone of the repository, and mend params.yaml")
         return
@@ -56,7 +56,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _repositories(workspace: Workspace) -> Iterator[Finding]:
-    """git and DVC repositories of the workspace itself: one that it merely lies in knows nothing of its code."""
+    """Check that the workspace root itself has a git and a DVC repository: an enclosing one does not track its code."""
     if not (workspace.root / ".git").exists():
         remedy = "git init there: DVC needs it, and without it runs have no code revision"
         yield Finding("FAIL", f"no git repository at {workspace.root}", remedy)
@@ -67,7 +67,7 @@ def _repositories(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _kernel() -> Finding:
-    other = foreign_kernel()
+    other = foreign_kernel_program()
     if other is None:
         return Finding("ok", "the python3 kernel is this environment's")
     return Finding(
@@ -90,14 +90,16 @@ def _packages() -> Iterator[Finding]:
 def _american(path: Path, needed: bool) -> Finding:
     if path.is_file():
         return Finding("ok", f"American panel at {path}")
-    return Finding("FAIL" if needed else "note", f"no American panel at {path} (for ingest.source: american)", how_to_get(path))
+    return Finding(
+        "FAIL" if needed else "note", f"no American panel at {path} (for ingest.source: american)", download_instructions(path)
+    )
 
 
 def _quarto() -> Finding:
     found = find_publisher()
     if found.program:
         return Finding("ok", f"Quarto {found.version} at {found.program}")
-    oldest = ".".join(map(str, OLDEST))
+    oldest = ".".join(map(str, OLDEST_QUARTO))
     return Finding("note", f"no Quarto {oldest} or newer: reports are made by the fallback", f"to get it: {QUARTO_HELP}")
 
 
@@ -107,4 +109,6 @@ def _database(workspace: Workspace) -> Finding:
         run = current_run(engine)
     except QuiebraError as error:
         return Finding("FAIL", str(error), "see docs/database.md")
-    return Finding("ok", f"database {shown(engine.url)}, " + (f"current run {run}" if run else "nothing published yet"))
+    return Finding(
+        "ok", f"database {address_without_password(engine.url)}, " + (f"current run {run}" if run else "nothing published yet")
+    )

@@ -1,18 +1,18 @@
-"""Errors that a person is meant to read.
+"""Errors with a message for the user.
 
 QuiebraError
-├── ParamsError       params.yaml: unknown key, wrong type, value out of range
-├── SourceError       a source file: missing, unreadable, empty, wrong columns or values
-├── PanelError        the canonical tables break the contract, or nothing is left of them
-├── LeakageError      a feature has seen the outcome
-├── TrainingError     a model cannot be fitted on what is there
-├── StoreError        the database cannot be reached or is not at this version
-├── AlertError        an alert, a watch list entry or an override cannot be changed so
-├── DeliveryError     a message cannot be made or sent as asked
-├── StageError        a stage's notebook failed
-├── NameRefused       a name or comment holds what cannot be seen
-├── YamlRefused       a text is no YAML, or more than names, values and lists
-└── WorkspaceError    not inside a workspace, an output is missing or damaged, or the disk cannot be written
+├── ParamsError         params.yaml: unknown key, wrong type, value out of range
+├── SourceError         a source file: missing, unreadable, empty, wrong columns or values
+├── PanelError          the canonical tables break the contract, or no rows are left
+├── LeakageError        a feature is suspected of containing the outcome
+├── TrainingError       a model cannot be fitted on the given rows
+├── StoreError          the database cannot be reached, or its schema has another version
+├── AlertError          a change of an alert, a watch list entry or an override is not allowed
+├── DeliveryError       a message cannot be built or sent
+├── StageError          the notebook of a stage failed
+├── InvalidNameError    a name or comment contains invisible characters
+├── InvalidYamlError    a text is not YAML, or contains more than mappings, scalars and lists
+└── WorkspaceError      not inside a workspace, an output is missing or damaged, or the disk cannot be written
 
 Each message names the thing and the remedy; the command line prints it without a stack trace.
 """
@@ -28,10 +28,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Said:
-    """Words for a person with their values apart, so that they can be said in another language too; ``str`` says them in English.
+class LocalisedMessage:
+    """A message template and its values, kept apart so that it can be translated; ``str`` gives the English text.
 
-    A value may itself be `Said`, or a list of them. many: the text where the value ``n`` is not one.
+    values: may themselves be `LocalisedMessage` or `LocalisedFigure`, or lists of them.
+    many: the plural template, used where the value ``n`` is not 1.
     """
 
     text: str
@@ -44,9 +45,11 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number among the values of `Said`, which each language writes in its way. signed: a positive one has its sign; nought has
-    none."""
+class LocalisedFigure:
+    """A number among the values of a `LocalisedMessage`, formatted by each language's rules.
+
+    signed: a positive number gets a plus sign; zero never has a sign.
+    """
 
     value: float
     decimals: int = 0
@@ -57,39 +60,39 @@ class Figure:
         return said if any(sign in said for sign in "123456789") else said.lstrip("+-")
 
 
-class Lines(list[Said]):
-    """A list of things said that stand one under the other; other lists stand in a line."""
+class MessageLines(list[LocalisedMessage]):
+    """A list of messages shown one per line; messages in a plain list are joined by semicolons."""
 
 
 def _plain(value: object) -> object:
     return SEPARATORS[type(value)].join(str(part) for part in value) if isinstance(value, list) else value
 
 
-SEPARATORS = {list: "; ", Lines: "\n  "}
+SEPARATORS = {list: "; ", MessageLines: "\n  "}
 
 
-class Refused(ValueError):
-    """A value of a parameter that cannot be used; ``said`` holds why, with its values apart."""
+class InvalidValue(ValueError):
+    """A parameter value that cannot be used; ``said`` holds the reason as a `LocalisedMessage`."""
 
     def __init__(self, text: str, /, **values: object) -> None:
-        self.said = Said(text, values)
+        self.said = LocalisedMessage(text, values)
         super().__init__(str(self.said))
 
 
 class QuiebraError(Exception):
-    """Base of all errors that carry a message for the user; ``said`` holds it with its values apart."""
+    """Base of all errors with a message for the user; ``said`` holds it as a `LocalisedMessage`."""
 
     def __init__(self, text: str = "", /, **values: object) -> None:
-        self.said = Said(text, values)
+        self.said = LocalisedMessage(text, values)
         super().__init__(str(self.said))
 
 
 class ParamsError(QuiebraError):
-    """params.yaml says something that cannot be run."""
+    """The parameters in params.yaml cannot be used."""
 
 
 class SourceError(QuiebraError):
-    """A source file cannot be used as it is."""
+    """A source file cannot be used."""
 
 
 class PanelError(QuiebraError):
@@ -97,11 +100,11 @@ class PanelError(QuiebraError):
 
 
 class LeakageError(QuiebraError):
-    """A feature that has seen the outcome."""
+    """A feature is suspected of containing the outcome."""
 
 
 class TrainingError(QuiebraError):
-    """A model cannot be fitted on the rows there are."""
+    """A model cannot be fitted on the given rows."""
 
 
 class StoreError(QuiebraError):
@@ -109,66 +112,69 @@ class StoreError(QuiebraError):
 
 
 class AlertError(QuiebraError):
-    """An alert, a watch list entry or an override cannot be changed so."""
+    """A change of an alert, a watch list entry or an override is not allowed."""
 
 
 class DeliveryError(QuiebraError):
-    """A message cannot be made or sent as asked."""
+    """A message cannot be built or sent."""
 
 
 class StageError(QuiebraError):
-    """A stage's notebook failed."""
+    """The notebook of a stage failed."""
 
 
 class WorkspaceError(QuiebraError):
-    """The workspace lacks something or cannot be written."""
+    """A file of the workspace is missing or damaged, or cannot be written."""
 
 
-class NameRefused(QuiebraError):
-    """A name or a comment that a person gave holds what cannot be seen."""
+class InvalidNameError(QuiebraError):
+    """A name or comment typed by a user contains invisible characters, or is empty or too long."""
 
 
-class YamlRefused(QuiebraError):
-    """A text is no YAML, or holds more than names, values and lists."""
+class InvalidYamlError(QuiebraError):
+    """A text is not YAML, or contains more than mappings, scalars and lists."""
 
 
-def matching(count: int, what: str) -> str:
-    """Return how many things have an id starting so, where it ought to be one.
+def describe_id_matches(count: int, what: str) -> str:
+    """Return the start of an error message that says how many items match the beginning of an id.
 
-    >>> [matching(n, "alert") for n in (0, 1, 2)]
+    >>> [describe_id_matches(n, "alert") for n in (0, 1, 2)]
     ['no alert has an id starting', '1 alert has an id starting', '2 alerts have an id starting']
     """
     return f"{count or 'no'} {what if count < 2 else what + 's'} {'has' if count < 2 else 'have'} an id starting"
 
 
 def single_match(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
-    """Return the one thing found whose id starts so. ``kind`` of error where that is none or several, and for an id without a
-    sign, which every id starts with. known: where the ids are to be seen."""
+    """Return the only item of ``found``, the items whose id starts with ``identifier``.
+
+    Raise ``kind`` where there is none or more than one, and for a blank identifier, which every id starts with.
+    what: the kind of item, for the message. known: the end of the message, on where ids are listed.
+    """
     if not identifier.strip():
         raise kind(f"say which {what} by its id, or the start of it: '{identifier}' could be any; {known}")
     if len(found) != 1:
-        raise kind(f"{matching(len(found), what)} '{identifier}'; {known}")
+        raise kind(f"{describe_id_matches(len(found), what)} '{identifier}'; {known}")
     return found[0]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> Said | str:
-    """Return `nearest` as `Said`."""
-    close = closest(name, known)
-    return Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
+def suggestion_message(name: str, known: Iterable[str]) -> LocalisedMessage | str:
+    """Return `suggestion` as a `LocalisedMessage`, or an empty string."""
+    close = closest_name(name, known)
+    return LocalisedMessage(" (did you mean '{near}'?)", {"near": close}) if close else ""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the closest known name, or an empty string.
 
-    >>> nearest("totl_assets", ["total_assets", "cash"])
+    >>> suggestion("totl_assets", ["total_assets", "cash"])
     " (did you mean 'total_assets'?)"
     """
-    close = closest(name, known)
+    close = closest_name(name, known)
     return f" (did you mean '{close}'?)" if close else ""
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that looks most like another, or None where none does."""
+def closest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most similar to ``name``, or None where none is similar."""
     lowered = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     return lowered[found[0]] if found else None

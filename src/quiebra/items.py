@@ -1,4 +1,4 @@
-"""The items of a statement: one catalogue that sources, contract, features, store and documentation share."""
+"""The catalogue of statement items, shared by sources, data contract, features, store and documentation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Item:
-    """One amount of a firm-year, in millions of its currency. ``signed``: whether it may be negative."""
+    """One amount of a firm-year, in millions of its currency. ``signed``: may be negative."""
 
     name: str
     label: str
@@ -39,5 +39,8 @@ ITEMS: tuple[Item, ...] = (
 
 ITEM_NAMES: tuple[str, ...] = tuple(item.name for item in ITEMS)
 
+FIRM_YEAR_KEYS = ["company_id", "fiscal_year"]
+VERSION_KEYS = [*FIRM_YEAR_KEYS, "available_at"]
+"""Keys of a firm-year, and of one of its versions: restated accounts have several versions of a firm-year."""
 STATEMENT_KEYS: tuple[str, ...] = ("company_id", "fiscal_year", "period_end", "available_at", "currency", "source")
-"""What identifies a row of the statements table, before its items."""
+"""Columns of the statements table before the items."""

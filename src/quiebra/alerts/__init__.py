@@ -1,2 +1,1 @@
-"""Alerts: rules on companies, portfolio and model, what became of those raised, their judgement on failures, and analysts'
-decisions."""
+"""Alert rules, the alerts' life cycle, their back-test on failures, and analysts' decisions."""

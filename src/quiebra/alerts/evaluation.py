@@ -1,4 +1,4 @@
-"""From a finished run to alerts: its figures against the rules, the back-test of the rules, and where analysts stand."""
+"""Evaluate a finished run: alert rules on its figures, the rules' back-test, and the open alerts and analysts' decisions."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
-from quiebra.alerts.analysts import outcomes, overrides, watched
-from quiebra.alerts.backtest import Past, back_test
-from quiebra.alerts.measures import company_measures, earlier, model_measures, portfolio_measures
-from quiebra.alerts.rules import found, unknown_sectors
-from quiebra.alerts.states import Run, Settled, alerts, former_rules, settle
+from quiebra.alerts.analyst_decisions import list_overrides, override_outcomes, watch_list_entries
+from quiebra.alerts.backtest import ReplayData, back_test_rules
+from quiebra.alerts.lifecycle import AlertCounts, EvaluatedRun, former_rules, list_alerts, update_alerts
+from quiebra.alerts.measures import company_measures, earlier_scores, model_measures, portfolio_measures
+from quiebra.alerts.rules import find_hits, unknown_sectors
+from quiebra.items import VERSION_KEYS
 from quiebra.params import Score
 from quiebra.params.operations import Alerts, Rule
-from quiebra.provenance import digest
-from quiebra.risk.runs import FinishedRun
-from quiebra.validation.judging import Resampling
-
-KEYS = ["company_id", "fiscal_year", "available_at"]
+from quiebra.provenance import json_sha256
+from quiebra.risk.finished_run import FinishedRun
+from quiebra.validation.comparison import Bootstrap
 
 
-def evaluate(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> Settled:
-    """Raise, keep and close alerts by what the finished run says; see `quiebra.alerts.states.settle`."""
-    scored, rules = {*run.scores["company_id"]}, rules_of(options, score)
-    before = [hits(engine, run, former, score) for former in former_rules(engine, rules, which(run).source)]
-    now = hits(engine, run, rules, score)
-    return settle(engine, now, rules, which(run), scored, pl.concat(before) if before else None)
+def evaluate_rules(engine: Engine, run: FinishedRun, options: Alerts, score: Score) -> AlertCounts:
+    """Raise, keep and close alerts by a finished run's figures; see `quiebra.alerts.lifecycle.update_alerts`."""
+    scored, rules = {*run.scores["company_id"]}, resolve_rules(options, score)
+    before = [run_hits(engine, run, former, score) for former in former_rules(engine, rules, evaluated_run(run).source)]
+    now = run_hits(engine, run, rules, score)
+    return update_alerts(engine, now, rules, evaluated_run(run), scored, pl.concat(before) if before else None)
 
 
-def rules_of(options: Alerts, score: Score) -> dict[str, Rule]:
-    """Return the rules of params with their grades named."""
+def resolve_rules(options: Alerts, score: Score) -> dict[str, Rule]:
+    """Return the rules of params with grade names filled in from ``score.watch_from``."""
     return {name: rule.resolved(score.watch_from) for name, rule in options.rules.items()}
 
 
@@ -41,18 +40,18 @@ def unknown_rule_sectors(run: FinishedRun, options: Alerts) -> list[dict[str, An
     return unknown_sectors(options.rules, set(run.scores["sector"].drop_nulls()))
 
 
-def which(run: FinishedRun) -> Run:
-    return Run(run.run["run_id"], run.run["data"]["source"], run.as_of, run.run["model_sha256"][:12])
+def evaluated_run(run: FinishedRun) -> EvaluatedRun:
+    return EvaluatedRun(run.run["run_id"], run.run["data"]["source"], run.as_of, run.run["model_sha256"][:12])
 
 
-def hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:
-    """Return who is at a rule's threshold or beyond; see `quiebra.alerts.rules.found`."""
+def run_hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:
+    """Return the subjects at or above a rule's ``clear`` threshold; see `quiebra.alerts.rules.find_hits`."""
     now = run.dated(run.scores.select(pl.exclude("name", "sector", "region")))
-    today = now.select(KEYS).join(run.features, on=KEYS, how="left", maintain_order="left")
+    today = now.select(VERSION_KEYS).join(run.features, on=VERSION_KEYS, how="left", maintain_order="left")
     now = now.with_columns(blind_share=run.model.blind_share(today))
-    companies = company_measures(now, earlier(run.history, now), run.companies, score.grades, run.as_of)
-    on_watch = {*run.scores.filter("watch")["company_id"], *watched(engine, which(run).source)["company_id"]}
-    return found(
+    companies = company_measures(now, earlier_scores(run.history, now), run.companies, score.grades, run.as_of)
+    on_watch = {*run.scores.filter("watch")["company_id"], *watch_list_entries(engine, evaluated_run(run).source)["company_id"]}
+    return find_hits(
         rules,
         score.grades,
         {
@@ -64,29 +63,29 @@ def hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Sco
     )
 
 
-def judged(run: FinishedRun, options: Alerts, score: Score, how: Resampling) -> dict[str, Any]:
-    """Return the back-test of the rules over the years that validation judged; see `quiebra.alerts.backtest.back_test`."""
+def back_test_run(run: FinishedRun, options: Alerts, score: Score, how: Bootstrap) -> dict[str, Any]:
+    """Return the rules' back-test over the walk-forward test years; see `quiebra.alerts.backtest.back_test_rules`."""
     first, last = map(int, run.metrics["walk_forward"]["test_years"].split("-"))
-    past = Past(run.dated(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
-    return back_test(past, rules_of(options, score), first, last, options.back_test, how)
+    past = ReplayData(run.dated(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
+    return back_test_rules(past, resolve_rules(options, score), first, last, options.back_test, how)
 
 
-def standing(engine: Engine, run: FinishedRun, score: Score) -> dict[str, Any]:
-    """Return what reports show of the database as plain JSON values: alerts that are not closed, the analysts' watch list,
-    overrides in force, and what became of all of them."""
-    source, everything = which(run).source, overrides(engine, which(run).source, past=True)
+def open_decisions(engine: Engine, run: FinishedRun, score: Score) -> dict[str, Any]:
+    """Return the database's contents for reports as plain JSON values: alerts that are not closed, the analysts' watch list,
+    overrides in force, and the outcomes of all overrides."""
+    source, everything = evaluated_run(run).source, list_overrides(engine, evaluated_run(run).source, past=True)
     return {
-        "alerts": _rows(alerts(engine, source).drop("changed_at")),
-        "watched": _rows(watched(engine, source)),
-        "overrides": _rows(overrides(engine, source)),
-        "outcomes": _rows(outcomes(everything, run.panel("events"), run.as_of, score.grades)),
+        "alerts": _rows(list_alerts(engine, source).drop("changed_at")),
+        "watched": _rows(watch_list_entries(engine, source)),
+        "overrides": _rows(list_overrides(engine, source)),
+        "outcomes": _rows(override_outcomes(everything, run.panel("events"), run.as_of, score.grades)),
     }
 
 
-def decisions(engine: Engine, source: str) -> str:
-    """Return a hash of what people decided: it differs where reports would show another standing than before."""
-    live = alerts(engine, source).select("alert_id", "state", "owner", "note", "review_on")
-    return digest([_rows(table) for table in (live, watched(engine, source), overrides(engine, source))])
+def decisions_hash(engine: Engine, source: str) -> str:
+    """Return a hash of open alerts, watch list and overrides: it changes whenever reports would show other ones."""
+    live = list_alerts(engine, source).select("alert_id", "state", "owner", "note", "review_on")
+    return json_sha256([_rows(table) for table in (live, watch_list_entries(engine, source), list_overrides(engine, source))])
 
 
 def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:

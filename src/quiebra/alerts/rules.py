@@ -1,4 +1,4 @@
-"""Alert rules: who breaks which, and what that makes of the alerts that there are. Nothing here knows of a database."""
+"""Apply alert rules to measures and compare the hits with existing alerts; needs no database."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quiebra.errors import closest
+from quiebra.errors import closest_name
 from quiebra.params.operations import Rule
 
-FOUND = {
+HIT_SCHEMA = {
     "rule": pl.String,
     "measure": pl.String,
     "kind": pl.String,
@@ -22,8 +22,8 @@ FOUND = {
     "threshold": pl.Float64,
     "broken": pl.Boolean,
 }
-"""Columns of what rules find: who is at ``clear`` or beyond; ``broken``: at ``raise`` or beyond."""
-ALERTS = {
+"""Columns of rule hits: subjects at or above ``clear``; ``broken``: at or above ``raise``."""
+EXISTING_ALERT_SCHEMA = {
     "alert_id": pl.String,
     "rule": pl.String,
     "subject": pl.String,
@@ -32,21 +32,21 @@ ALERTS = {
     "state": pl.String,
     "closed_on": pl.Date,
 }
-"""What a change of alerts needs to know of those that there are."""
+"""Columns of existing alerts that `compare_hits` reads."""
 
 
-def found(
+def find_hits(
     rules: Mapping[str, Rule],
     grades: Mapping[str, float],
     measures: Mapping[str, pl.DataFrame],
     members: Mapping[str, set[str]] | None = None,
 ) -> pl.DataFrame:
-    """Return who is at the ``clear`` threshold of a rule or beyond; see `FOUND`.
+    """Return the subjects at or above the ``clear`` threshold of a rule (`HIT_SCHEMA`).
 
-    measures: kind of subject → one row a subject; see `quiebra.alerts.measures`. members: ids of the companies in the
-    ``portfolio`` and on the ``watch_list``, for rules on those alone.
+    measures: kind of subject → one row per subject; see `quiebra.alerts.measures`. members: ids of the companies in the
+    ``portfolio`` and on the ``watch_list``, for rules limited to those.
     """
-    parts = [pl.DataFrame(schema=FOUND)]
+    parts = [pl.DataFrame(schema=HIT_SCHEMA)]
     for name, rule in rules.items():
         high, low = rule.thresholds(grades)
         table = measures[rule.kind]
@@ -55,7 +55,7 @@ def found(
             table = table.filter(_in_scope(rule, members or {}))
         table = table.with_columns(pl.col(rule.measure).fill_nan(None))
         near = pl.col(rule.measure) >= low
-        if rule.kind == "model":  # what monitoring cannot say yet closes no alert
+        if rule.kind == "model":  # an alert is not closed while monitoring has too few data for the measure
             near |= pl.col(rule.measure).is_null()
         rows = table.filter(near)
         parts.append(
@@ -84,10 +84,12 @@ def _in_scope(rule: Rule, members: Mapping[str, set[str]]) -> pl.Expr:
 
 
 def unknown_sectors(rules: Mapping[str, Rule], known: Collection[str]) -> list[dict[str, str | None]]:
-    """Return rule, sector and near (the known sector that looks most like it), for each sector that a rule names and that is not
-    known: the rule is right for a panel that has it, and never fires on this one."""
+    """Return rule, sector and near (the most similar known sector, if any) for each sector that a rule names and is not known.
+
+    Such a rule is valid for another panel and never fires on this one.
+    """
     return [
-        {"rule": name, "sector": sector, "near": closest(sector, known)}
+        {"rule": name, "sector": sector, "near": closest_name(sector, known)}
         for name, rule in rules.items()
         for sector in rule.sectors or ()
         if sector not in known
@@ -95,9 +97,9 @@ def unknown_sectors(rules: Mapping[str, Rule], known: Collection[str]) -> list[d
 
 
 @dataclass(frozen=True)
-class Change:
-    """What one evaluation does to the alerts: raised (rows of `FOUND`), kept (alert_id, value, cause), closed (alert_id) and
-    reopened (as kept)."""
+class AlertChange:
+    """Changes of one evaluation: raised (rows of `HIT_SCHEMA`), kept (alert_id, value, cause), closed (alert_id) and reopened (as
+    kept)."""
 
     raised: pl.DataFrame
     kept: pl.DataFrame
@@ -105,17 +107,22 @@ class Change:
     reopened: pl.DataFrame
 
 
-def change(
-    hits: pl.DataFrame, alerts: pl.DataFrame, rules: Mapping[str, Rule], as_of: dt.date, by_rule: Collection[str] = (),
+def compare_hits(
+    hits: pl.DataFrame,
+    alerts: pl.DataFrame,
+    rules: Mapping[str, Rule],
+    as_of: dt.date,
+    by_rule: Collection[str] = (),
     by_model: Collection[str] = (),
-) -> Change:  # fmt: skip
-    """Compare what rules found with the alerts that there are (`ALERTS`), open and closed.
+) -> AlertChange:
+    """Compare rule hits with existing alerts (`EXISTING_ALERT_SCHEMA`), open and closed, and return the changes.
 
-    An alert that is not closed stays while its subject is at ``clear`` or beyond, and closes otherwise, also where the subject
-    is no longer looked at, or the rule is gone. One that closed since its rule was changed or taken away (ids in ``by_rule``)
-    opens again once a rule of that name holds it again; one that closed since another model was in charge (``by_model``), once
-    its rule holds it again on the same cause. A broken rule raises an alert, unless one is open on it, or one was
-    raised or stood on the same cause already, or the last one on it was closed (not so) less than its cool-down ago.
+    - An alert that is not closed is kept while its subject is at or above ``clear``. Otherwise it is closed, also if the subject
+      is not measured any more or the rule is gone.
+    - An alert closed because its rule was changed or removed (ids in ``by_rule``) is reopened by a new hit of a rule of that
+      name; one closed because another model came in charge (``by_model``), by a new hit on the same cause.
+    - A broken rule raises an alert, unless one on it is not closed or reopened, or one was raised or last seen on the same cause,
+      or the last one was closed less than the rule's cool-down ago; closings of ``by_rule`` and ``by_model`` start no cool-down.
     """
     keys = ["rule", "subject"]
     live = alerts.filter(pl.col("state") != "closed")
@@ -136,7 +143,7 @@ def change(
         schema={"rule": pl.String, "days": pl.Int64},
     )
     cooling = cooling.join(days, on="rule").filter((pl.lit(as_of) - pl.col("last")).dt.total_days() < pl.col("days"))
-    return Change(
+    return AlertChange(
         broken.join(cooling, on=keys, how="anti").sort(keys),
         kept.select("alert_id", "value", "cause").sort("alert_id"),
         closed.select("alert_id").sort("alert_id"),

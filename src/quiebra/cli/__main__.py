@@ -1,4 +1,4 @@
-"""``python -m quiebra.cli``: the command line where its script is not on the path."""
+"""``python -m quiebra.cli``: the command line without its script on the path."""
 
 from quiebra.cli import main
 

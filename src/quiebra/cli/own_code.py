@@ -1,5 +1,5 @@
-"""A workspace runs its own code: an experiment, a worktree or a second clone that shares an installation does not run the
-checkout that the installation was made from."""
+"""Run commands with the code of the current workspace: an experiment, worktree or second clone that shares an installation must
+not run the code of the checkout the installation was made from."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from quiebra.errors import WorkspaceError
 from quiebra.workspace import Workspace, own_source, refuse_other_code
 
 STARTED_AGAIN = "QUIEBRA_CODE"
-"""The folder that a command was started again for, so that it never is twice."""
+"""Environment variable with the source folder that the command was restarted for, so that it restarts only once."""
 
 
 def run_own_code() -> None:
-    """Start this command again with the code of the workspace around the current folder, where other code runs; otherwise return.
+    """Restart this command with the code of the current folder's workspace, if other code is running; otherwise return.
 
-    WorkspaceError where that code cannot be had although it was asked for.
+    WorkspaceError if the restarted command still runs other code.
     """
     try:
         root = Workspace.find().root
-    except WorkspaceError:  # the command says so itself, if it needs one
+    except WorkspaceError:  # commands that need a workspace raise the error themselves
         return
     source = own_source(root)
     if source is None:
@@ -29,4 +29,4 @@ def run_own_code() -> None:
         refuse_other_code(root)
     path = os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH", ""))))
     environment = {**os.environ, "PYTHONPATH": path, STARTED_AGAIN: str(source)}
-    os.execve(sys.executable, [sys.executable, "-P", "-m", "quiebra.cli", *sys.argv[1:]], environment)
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "quiebra.cli", *sys.argv[1:]], environment)  # noqa: S606  no shell is meant

@@ -1,1 +1,1 @@
-"""The dashboards: plain functions (a module a page), the words and pictures they share, and the pages' widgets over them."""
+"""Web dashboards: pages over `quiebra.services`, their widgets, and the server."""

@@ -1,1 +1,1 @@
-"""Telling people: the monthly mail, alerts by mail, Slack, Teams or webhook, and the outbox that loses nothing and sends once."""
+"""Delivery of reports and alerts by mail and chat, from an outbox that sends each at most once."""

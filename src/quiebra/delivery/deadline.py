@@ -1,4 +1,4 @@
-"""A limit for a whole conversation over the network: timeouts of single answers do not hold one that drips."""
+"""A time limit for a whole network exchange: socket timeouts apply to single reads, so a slow peer can exceed them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import TracebackType
 
 
 class Deadline:
-    """Shuts the watched connections when the time is over, so that whoever reads or writes sees them end.
+    """Shut down the watched connections when the time is over, so that pending reads and writes on them end.
 
-    A connection is watched from its first byte, whatever is laid over it later (TLS). Used as a context; ``over`` says whether
-    the time ran out in it.
+    A connection is watched from its first byte, whatever is layered on it later (TLS). Used as a context manager; ``over``:
+    whether the time ran out.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -24,7 +24,7 @@ class Deadline:
         self._timer.daemon = True
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """Watch a connection, and return it. One that comes after the end is shut at once."""
+        """Watch a connection and return it; after the end of the time it is shut down at once."""
         with self._lock:
             self._watched.append(socket.socket(fileno=os.dup(connection.fileno())))
             over = self.over

@@ -1,4 +1,4 @@
-"""Handing one message for one recipient to a mail server, knowing at each moment whether it can have arrived."""
+"""Send one message to one recipient over SMTP, tracking at each moment whether it can have arrived."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from quiebra.delivery.deadline import Deadline
-from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, Outcome
+from quiebra.delivery.outbox import DOUBTFUL, FAILED, SENT, SendOutcome
+from quiebra.environment import SMTP_URL, redact_secrets
 from quiebra.errors import DeliveryError
-from quiebra.settings import SMTP_URL, without_secrets
 
-TIMEOUT = 60.0
-LIMIT = 300.0
-"""Seconds for a whole conversation: five minutes take a mail of 10 MB over a slow line."""
+ANSWER_SECONDS = 60.0
+SESSION_SECONDS = 300.0
+"""Seconds for a whole SMTP session: enough for a mail of 10 MB over a slow line."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
-class Server:
-    """A mail server. tls: ``start`` (STARTTLS), ``whole`` (from the first byte) or ``none``."""
+class MailServer:
+    """A mail server. tls: ``start`` (STARTTLS), ``whole`` (implicit TLS) or ``none``."""
 
     host: str
     port: int
@@ -34,11 +34,11 @@ class Server:
     password: str | None = field(default=None, repr=False)
 
 
-def server(url: str) -> Server:
+def parse_mail_server(url: str) -> MailServer:
     """Return the server of an address such as ``smtp://user:password@host:587`` or ``smtps://host``.
 
-    Passwords and messages go over TLS with a checked certificate; without it only on this machine, or with ``?tls=none``.
-    DeliveryError, which never shows the address, where it is none.
+    TLS with certificate verification is required, except on this machine or with ``?tls=none``. DeliveryError, which never shows
+    the address, if it is invalid.
     """
     wrong = (
         f"{SMTP_URL} is not an address such as smtp://user:password@host:587 or smtps://user:password@host; "
@@ -49,7 +49,7 @@ def server(url: str) -> Server:
         port = parts.port
     except ValueError:
         raise DeliveryError(wrong) from None
-    odd = url.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment  # it is not sure where the password ends
+    odd = url.count("@") > 1 or "@" in parts.path + parts.query + parts.fragment  # ambiguous where the password ends
     if odd or parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise DeliveryError(wrong)
     asked = parse_qs(parts.query).get("tls", [""])[0]
@@ -58,22 +58,24 @@ def server(url: str) -> Server:
     plain = asked == "none" or (parts.scheme == "smtp" and parts.hostname in LOOPBACK)
     tls = "whole" if parts.scheme == "smtps" else "none" if plain else "start"
     user, password = (unquote(v) if v else None for v in (parts.username, parts.password))
-    return Server(parts.hostname, port or (465 if tls == "whole" else 587 if tls == "start" else 25), tls, user, password)
+    return MailServer(parts.hostname, port or (465 if tls == "whole" else 587 if tls == "start" else 25), tls, user, password)
 
 
-def send(
-    to: Server,
+def send_message(
+    to: MailServer,
     sender: str,
     recipient: str,
     message: bytes,
     doubtful: Callable[[], None],
-    timeout: float = TIMEOUT,
-    limit: float = LIMIT,
-) -> Outcome:
-    """Send a message and return what became of it. ``doubtful`` is called just before the end of the message goes out: until then
-    the server cannot have taken it; what happens between that and its answer nobody knows.
+    timeout: float = ANSWER_SECONDS,
+    limit: float = SESSION_SECONDS,
+) -> SendOutcome:
+    """Send a message and return the outcome.
 
-    timeout: seconds for each answer; limit: for the whole conversation, however the server drips.
+    ``doubtful`` is called just before the end-of-message line is sent: until then the server cannot have accepted the message;
+    between that and its answer, it is unknown.
+
+    timeout: seconds for each answer; limit: seconds for the whole session, however slowly the server answers.
     """
     ended = False
     with Deadline(limit) as deadline:
@@ -88,29 +90,29 @@ def send(
                 ended = True
                 link.send(b".\r\n")
                 _accepted(link.getreply())
-                return Outcome(SENT)
+                return SendOutcome(SENT)
         except smtplib.SMTPResponseException as error:
             said = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
-            answer = without_secrets(f"{to.host} answered {error.smtp_code} {said}")[:500]
-            return Outcome(FAILED, answer, retry=400 <= error.smtp_code < 500)
+            answer = redact_secrets(f"{to.host} answered {error.smtp_code} {said}")[:500]
+            return SendOutcome(FAILED, answer, retry=400 <= error.smtp_code < 500)
         except ssl.SSLCertVerificationError as error:
-            return Outcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
+            return SendOutcome(FAILED, f"the certificate of {to.host} is not to be trusted: {error.verify_message}", retry=True)
         except smtplib.SMTPNotSupportedError:
-            return Outcome(
+            return SendOutcome(
                 FAILED, f"{to.host} offers no TLS or no login; on a network that you trust add ?tls=none to {SMTP_URL}"
             )
         except (OSError, smtplib.SMTPException) as error:
             slow = f"the conversation was not over after {limit:g} seconds"
             why = f"{to.host}:{to.port}: {slow if deadline.over else error or type(error).__name__}"
             if ended:
-                return Outcome(DOUBTFUL, f"cut off before it was known whether it arrived: {why}")
-            return Outcome(FAILED, why, retry=True)
+                return SendOutcome(DOUBTFUL, f"cut off before it was known whether it arrived: {why}")
+            return SendOutcome(FAILED, why, retry=True)
 
 
 @contextlib.contextmanager
-def _connected(to: Server, timeout: float, deadline: Deadline) -> Iterator[smtplib.SMTP]:
-    """Give a connection that is greeted, encrypted and logged in as the server's address says, and part from it politely where
-    the server waits for a command."""
+def _connected(to: MailServer, timeout: float, deadline: Deadline) -> Iterator[smtplib.SMTP]:
+    """Yield a connection after greeting, TLS and login as in the server's address; at the end send QUIT if the server awaits a
+    command."""
     context = ssl.create_default_context()
     name = socket.gethostname().split(".")[0] or "localhost"
     more = {"context": context} if to.tls == "whole" else {}
@@ -138,18 +140,18 @@ def _connected(to: Server, timeout: float, deadline: Deadline) -> Iterator[smtpl
 
 
 class _Watched(smtplib.SMTP):
-    """A connection that is watched from its first byte."""
+    """SMTP connection watched by the deadline from its first byte."""
 
     def __init__(self, deadline: Deadline, *where: Any, **more: Any) -> None:
         self._deadline = deadline
         super().__init__(*where, **more)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        return self._deadline.watch(super()._get_socket(host, port, timeout))  # type: ignore[misc]
+        return self._deadline.watch(super()._get_socket(host, port, timeout))  # type: ignore[misc]  # typeshed leaves it out: it is not public
 
 
 class _OverTls(smtplib.SMTP_SSL, _Watched):
-    """One that is encrypted from its first byte."""
+    """The same over implicit TLS."""
 
     def __init__(self, deadline: Deadline, *where: Any, **more: Any) -> None:
         self._deadline = deadline
@@ -157,7 +159,7 @@ class _OverTls(smtplib.SMTP_SSL, _Watched):
 
 
 def _login(link: smtplib.SMTP, user: str, password: str) -> None:
-    """Log in; one whose name or password is not ASCII, which `smtplib` cannot send, by AUTH PLAIN in UTF-8 (RFC 4616)."""
+    """Log in. User names and passwords that are not ASCII, which `smtplib` cannot send, go by AUTH PLAIN in UTF-8 (RFC 4616)."""
     if user.isascii() and password.isascii():
         link.login(user, password)
         return

@@ -1,35 +1,35 @@
-"""Features: ratios, changes, peers and Altman scores of each statement, from what was known when it was published."""
+"""Features of each statement: ratios, changes, peer ranks and Altman scores, from data known by then."""
 
-from quiebra.features.altman import altman_scores, zone
+from quiebra.features.altman import altman_scores, altman_zone
 from quiebra.features.build import (
-    AGES,
+    AGE_FEATURES,
     FEATURES,
     FEATURES_BY_NAME,
+    add_history,
+    add_ratios,
+    feature_inputs,
+    feature_lookback,
     feature_table,
-    features_of,
-    market_based,
-    needs,
-    with_past,
-    with_ratios,
-    years_back,
+    finish_features,
+    market_features,
 )
 from quiebra.features.feature import Feature
-from quiebra.features.standing import Standing, latest
+from quiebra.features.peer_rank import PeerRanks, latest_rows
 
 __all__ = [
-    "AGES",
+    "AGE_FEATURES",
     "FEATURES",
     "FEATURES_BY_NAME",
     "Feature",
-    "Standing",
+    "PeerRanks",
+    "add_history",
+    "add_ratios",
     "altman_scores",
+    "altman_zone",
+    "feature_inputs",
+    "feature_lookback",
     "feature_table",
-    "features_of",
-    "latest",
-    "market_based",
-    "needs",
-    "with_past",
-    "with_ratios",
-    "years_back",
-    "zone",
+    "finish_features",
+    "latest_rows",
+    "market_features",
 ]

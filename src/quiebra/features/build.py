@@ -1,4 +1,4 @@
-"""The feature table of a whole panel, in one vectorised pass."""
+"""Build the feature table of a whole panel in one vectorised pass."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from functools import cache
 
 import polars as pl
 
-from quiebra.features.altman import SCORES, altman_scores, zone
-from quiebra.features.changes import HELPERS, changes, with_lags, years_published
+from quiebra.features.altman import ALTMAN_SCORES, altman_scores, altman_zone
+from quiebra.features.changes import HELPER_AMOUNTS, add_lags, change_features, years_published
 from quiebra.features.feature import Feature
-from quiebra.features.market import MARKET, distance_to_default
-from quiebra.features.peers import Peers, ranks, with_ranks
-from quiebra.features.ratios import RATIOS
+from quiebra.features.market import MARKET_FEATURES, distance_to_default
+from quiebra.features.peers import Peers, add_ranks, rank_features
+from quiebra.features.ratios import RATIO_FEATURES
 from quiebra.items import ITEM_NAMES
 
 
@@ -19,21 +19,21 @@ def _by_name(*groups: tuple[Feature, ...]) -> dict[str, Feature]:
     return {feature.name: feature for group in groups for feature in group}
 
 
-_STATIC = (*RATIOS, *MARKET)
-_CHANGES = changes(_by_name(_STATIC))
+_STATIC = (*RATIO_FEATURES, *MARKET_FEATURES)
+_CHANGES = change_features(_by_name(_STATIC))
 _DISTANCE = distance_to_default()
-_RANKS = ranks(_by_name(_STATIC, _CHANGES, _DISTANCE))
+_RANKS = rank_features(_by_name(_STATIC, _CHANGES, _DISTANCE))
 FEATURES: tuple[Feature, ...] = (*_STATIC, *_CHANGES, *_DISTANCE, *_RANKS)
 FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
 
-AGES = ("years_published",)
-"""Features that count years: a panel that grows older moves them by itself."""
+AGE_FEATURES = ("years_published",)
+"""Features that count years; they drift as the panel grows older."""
 
 
-def years_back() -> dict[str, int]:
-    """Return feature → how many years before its own statement it looks back, directly or through another feature; 0 for none."""
+def feature_lookback() -> dict[str, int]:
+    """Return feature → years before its own statement that it uses, directly or through another feature; 0 for none."""
     found: dict[str, int] = {}
     for feature in FEATURES:
         ranked = feature.name.removeprefix("sector_").removeprefix("rank_")
@@ -43,7 +43,7 @@ def years_back() -> dict[str, int]:
     return found
 
 
-def market_based() -> frozenset[str]:
+def market_features() -> frozenset[str]:
     """Return the names of the features that need a market value, directly or through another feature."""
     found: set[str] = {"market_value"}
     for feature in FEATURES:
@@ -54,8 +54,8 @@ def market_based() -> frozenset[str]:
 
 
 @cache
-def needs(name: str) -> tuple[frozenset[str], bool]:
-    """Return the items of a statement that a feature is made of, and whether it looks back at earlier ones."""
+def feature_inputs(name: str) -> tuple[frozenset[str], bool]:
+    """Return the statement items that a feature is computed from, and whether it uses earlier statements."""
     items: set[str] = set()
     looks_back = name == "years_published"
     feature = FEATURES_BY_NAME[name]
@@ -64,64 +64,69 @@ def needs(name: str) -> tuple[frozenset[str], bool]:
         of, _, lag = root.partition("_lag")
         looks_back |= bool(lag)
         if of in FEATURES_BY_NAME and of != name:
-            inner, before = needs(of)
+            inner, before = feature_inputs(of)
             items |= inner
             looks_back |= before
-        elif of in HELPERS:
-            items |= set(HELPERS[of].meta.root_names())
+        elif of in HELPER_AMOUNTS:
+            items |= set(HELPER_AMOUNTS[of].meta.root_names())
         elif of in ITEM_NAMES:
             items.add(of)
     return frozenset(items), looks_back
 
 
 def feature_table(
-    statements: pl.DataFrame, companies: pl.DataFrame | None = None, peers: pl.DataFrame | Peers | None = None,
+    statements: pl.DataFrame,
+    companies: pl.DataFrame | None = None,
+    peers: pl.DataFrame | Peers | None = None,
     only: pl.DataFrame | None = None,
-) -> pl.DataFrame:  # fmt: skip
-    """Return one row a published statement: its keys, sector, every feature and the Altman scores with their zones.
+) -> pl.DataFrame:
+    """Return one row per published statement: its keys, sector, every feature, and the Altman scores with their zones.
 
-    statements: canonical, in millions, any order; restatements are rows of their own and see what they restate. companies:
-    company_id and sector (None: unknown). peers: a feature table to rank among; None: the statements themselves. only:
-    company_id, fiscal_year and available_at of the rows wanted, where the others serve their changes alone; None: all.
-    Every value uses only rows published by the row's available_at. Missing inputs give missing values. ValueError where some rows
-    are wanted and no peers are given: the rest would be missing among them.
+    statements: canonical, in millions, in any order; a restatement is a row of its own, which can use the version that it
+        restates.
+    companies: company_id and sector; None: sectors unknown.
+    peers: the feature table that rows are ranked against; None: the statements themselves.
+    only: company_id, fiscal_year and available_at of the rows to return, the others being their history; None: all.
+
+    Every value uses only rows published by the row's available_at. A missing input makes a value null.
+    Raise ValueError where ``only`` is given without ``peers``: the other rows would be missing among the peers.
     """
     if only is not None and peers is None:
         raise ValueError("rows wanted alone need peers to be ranked among")
-    return features_of(with_past(statements, companies, only), peers).sort(KEYS[0], KEYS[1], KEYS[3])
+    return finish_features(add_history(statements, companies, only), peers).sort(KEYS[0], KEYS[1], KEYS[3])
 
 
-def with_past(statements: pl.DataFrame, companies: pl.DataFrame | None, only: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return statements with their sector, their ratios, and what they look back at; see `feature_table`."""
+def add_history(statements: pl.DataFrame, companies: pl.DataFrame | None, only: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return statements with their sector, ratios and lagged values; arguments as in `feature_table`."""
     sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
     table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
     table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published())
-    past = with_ratios(table)
+    past = add_ratios(table)
     wanted = past if only is None else past.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
-    return with_lags(wanted, past)
+    return add_lags(wanted, past)
 
 
-def with_ratios(statements: pl.DataFrame) -> pl.DataFrame:
-    """Return statements with what follows from each one's own items; where they had it, it is worked out anew."""
-    table = statements.with_columns(**HELPERS)
+def add_ratios(statements: pl.DataFrame) -> pl.DataFrame:
+    """Return statements with the features computed from their own items, replacing any that they have."""
+    table = statements.with_columns(**HELPER_AMOUNTS)
     return table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
 
 
-def features_of(
+def finish_features(
     rows: pl.DataFrame, peers: pl.DataFrame | Peers | None = None, given: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Return the feature table of rows that `with_past` gave, in their order; peers as in `feature_table`.
+    """Return the feature table of rows from `add_history`, in their order; peers as in `feature_table`.
 
-    given: features of the same rows that are taken as they are instead of being worked out.
+    given: features of the same rows that are used as they are instead of being computed.
     """
     table, fixed = (rows, []) if given is None else (rows.with_columns(given), given.columns)
-    for group in (_CHANGES, *((feature,) for feature in _DISTANCE)):  # the distance reads the volatility
+    for group in (_CHANGES, *((feature,) for feature in _DISTANCE)):  # the distance uses the volatility
         table = table.with_columns(feature.expr.alias(feature.name) for feature in group if feature.name not in fixed)
     reference = table if peers is None else peers
-    table = with_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
+    table = add_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
     return altman_scores(table).select(
         *KEYS,
         "sector",
-        *(pl.col(name).cast(pl.Float64) for name in (*FEATURES_BY_NAME, *SCORES)),
-        **{f"{name}_zone": zone(name) for name in SCORES},
-    )  # fmt: skip
+        *(pl.col(name).cast(pl.Float64) for name in (*FEATURES_BY_NAME, *ALTMAN_SCORES)),
+        **{f"{name}_zone": altman_zone(name) for name in ALTMAN_SCORES},
+    )

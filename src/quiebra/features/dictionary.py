@@ -1,8 +1,8 @@
-"""The data dictionary, written from the code so that it cannot drift."""
+"""Write the data dictionary from the code, so that both always agree."""
 
 from __future__ import annotations
 
-from quiebra.features.altman import ZONES
+from quiebra.features.altman import ALTMAN_ZONES
 from quiebra.features.build import FEATURES
 from quiebra.items import ITEMS
 
@@ -17,18 +17,19 @@ def _escaped(formula: str) -> str:
     return formula.replace("|", "\\|")
 
 
-SIGNS = {1: "+", -1: "−", 0: ""}
+SIGN_TEXTS = {1: "+", -1: "−", 0: ""}
 
 
-def dictionary() -> str:
+def data_dictionary() -> str:
     """Return the dictionary of items, features and Altman scores as a Markdown page."""
     items = [f"| `{i.name}` | {i.label} | million | {'yes' if i.signed else 'no'} |" for i in ITEMS]
     features = [
-        f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {_escaped(f.formula)} | {f.why} | {SIGNS[f.sign]} | {f.source} |"
+        f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {_escaped(f.formula)} | {f.why} | {SIGN_TEXTS[f.sign]} "
+        f"| {f.source} |"
         for f in FEATURES
     ]
     scores = [
-        f"| `{name}` | {formula} | below {ZONES[name][0]:g} | above {ZONES[name][1]:g} | {source} |"
+        f"| `{name}` | {formula} | below {ALTMAN_ZONES[name][0]:g} | above {ALTMAN_ZONES[name][1]:g} | {source} |"
         for name, (formula, source) in ALTMAN_ROWS.items()
     ]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What a feature is, and the few ways of making one."""
+"""The `Feature` class, and functions to build features' expressions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Feature:
-    """One model input: its definition, its words, why it is there and where it comes from. A missing input makes it missing.
+    """One model input: definition, label, reason and source. A missing input makes it null.
 
-    sign: what economics is sure of: +1 a higher value is never safer, -1 never riskier, 0 not sure. history: it says what several
-    years have been, and not what one statement says.
+    sign: +1 where economics says that a higher value is never safer, -1 never riskier, 0 not certain.
+    history: it is computed from several years, not from one statement.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Feature:
 
 
 def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
-    """Divide, giving missing where the denominator is not above zero.
+    """Return numerator over denominator; null where the denominator is not above zero.
 
     >>> import polars as pl
     >>> pl.DataFrame({"a": [1.0, 1.0], "b": [2.0, 0.0]}).select(ratio(pl.col("a"), pl.col("b")))["a"].to_list()
@@ -39,15 +39,15 @@ def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
 
 
 def log_million(amount: pl.Expr) -> pl.Expr:
-    """Natural logarithm of an amount in millions, floored at a thousandth of a million; missing below zero."""
+    """Return the natural logarithm of an amount in millions, floored at 0.001; null below zero."""
     return pl.when(amount >= 0).then(amount.clip(lower_bound=1e-3).log())
 
 
 def mean_known(values: Sequence[pl.Expr]) -> pl.Expr:
-    """Mean of those values that are not missing; missing where none is known.
+    """Return the mean of the values that are not missing; null where all are.
 
-    They are added in pairs, in one order: polars promises none for a sum across columns, and its last digit then differs from run
-    to run.
+    Values are added pairwise in a fixed order: Polars guarantees none for a sum across columns, so that the last digit would
+    differ between runs.
 
     >>> import polars as pl
     >>> pl.DataFrame({"a": [1.0, None], "b": [2.0, None]}).select(mean_known([pl.col("a"), pl.col("b")]))["a"].to_list()

@@ -1,7 +1,7 @@
-"""What each feature says of a company, in English and Spanish: the nouns, the sentences and what a missing value means.
+"""Words for each feature in English and Spanish: nouns, sentences, and what a missing denominator means.
 
-A ratio is a pair of `Noun`, from which its sentence, its change's and its rank's follow; others have sentences of their own.
-`quiebra.features.sentences` puts value and rank into them.
+The sentences of a ratio, of its change and of its rank are composed from two `Noun`; other features have their own `Phrase`.
+`quiebra.features.sentences` fills in values and ranks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Noun:
-    """An amount in both languages, the Spanish with its article, each with whether it takes a plural verb."""
+    """An amount's name in both languages, the Spanish one with its article, and whether each takes a plural verb."""
 
     en: str
     es: str
@@ -19,7 +19,7 @@ class Noun:
     es_plural: bool = False
 
 
-NOUNS = {
+AMOUNT_NOUNS = {
     "current_assets": Noun("current assets", "el activo corriente", en_plural=True),
     "cash": Noun("cash", "la tesorería"),
     "receivables": Noun("receivables", "el saldo de clientes", en_plural=True),
@@ -53,9 +53,9 @@ NOUNS = {
     "cash_earned": Noun("cash earned", "la caja generada"),
     "accruals": Noun("accruals", "los ajustes por devengo", en_plural=True, es_plural=True),
 }
-"""Items of a statement, and amounts made of them."""
+"""Nouns of statement items, and of amounts computed from them."""
 
-RATIOS = {
+RATIO_PARTS = {
     "working_capital_to_assets": ("working_capital", "total_assets"),
     "current_ratio": ("current_assets", "current_liabilities"),
     "quick_ratio": ("quick_assets", "current_liabilities"),
@@ -106,16 +106,19 @@ RATIOS = {
     "accruals": ("accruals", "total_assets"),
     "cash_earned_to_liabilities": ("cash_earned", "total_liabilities"),
 }
-"""Feature → what is divided by what."""
+"""Feature → numerator and denominator, as keys of `AMOUNT_NOUNS`."""
 
-AMOUNTS = {"log_assets": "total_assets", "log_revenue": "revenue", "log_market_value": "market_value"}
-"""Feature → the amount whose logarithm it is."""
+LOG_AMOUNTS = {"log_assets": "total_assets", "log_revenue": "revenue", "log_market_value": "market_value"}
+"""Feature → the amount that it is the logarithm of."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A feature's own sentence in both languages, with ``{value}`` in it; ``down`` and ``none`` where it is below zero or zero,
-    with the value without its sign. ``score``: a figure that is high or low, not an amount that is more or less."""
+    """A feature's own sentence in both languages, with ``{value}`` in it.
+
+    down, none: sentences for a negative value (shown without its sign) and for zero. score: the figure is high or low, instead of
+        more or less.
+    """
 
     en: str
     es: str
@@ -124,7 +127,7 @@ class Phrase:
     score: bool = False
 
 
-PHRASES = {
+FEATURE_PHRASES = {
     "burn_to_liquid": Phrase(
         "A year like the last would use up {value} its liquid assets",
         "Un año como el último consumiría {value} sus activos líquidos",
@@ -141,25 +144,32 @@ PHRASES = {
     "income_turn": Phrase(
         "Net income improved on the year before, by {value} on a scale from 0 to 1",
         "El resultado neto mejoró frente al año anterior, {value} en una escala de 0 a 1",
-        down=("Net income worsened against the year before, by {value} on a scale from 0 to 1",
-              "El resultado neto empeoró frente al año anterior, {value} en una escala de 0 a 1"),
+        down=(
+            "Net income worsened against the year before, by {value} on a scale from 0 to 1",
+            "El resultado neto empeoró frente al año anterior, {value} en una escala de 0 a 1",
+        ),
         none=("Net income is that of the year before", "El resultado neto es el del año anterior"),
     ),
     "net_income_to_assets_acceleration": Phrase(
         "The change of net income over assets was {value} better than the year before's",
         "La variación del resultado neto sobre el activo fue {value} mejor que la del año anterior",
-        down=("The change of net income over assets was {value} worse than the year before's",
-              "La variación del resultado neto sobre el activo fue {value} peor que la del año anterior"),
-        none=("Net income over assets changed as in the year before",
-              "El resultado neto sobre el activo varió como el año anterior"),
+        down=(
+            "The change of net income over assets was {value} worse than the year before's",
+            "La variación del resultado neto sobre el activo fue {value} peor que la del año anterior",
+        ),
+        none=(
+            "Net income over assets changed as in the year before",
+            "El resultado neto sobre el activo varió como el año anterior",
+        ),
     ),
     "loss_years": Phrase(
-        "It lost money in {value} of the last three years", "Tuvo pérdidas en {value} de los tres últimos años",
+        "It lost money in {value} of the last three years",
+        "Tuvo pérdidas en {value} de los tres últimos años",
         none=("It has shown no loss in the last three years", "No ha tenido pérdidas en los tres últimos años"),
     ),
     "net_income_to_assets_mean3": Phrase(
         "Net income of up to three years averages {value} assets",
-        "El resultado neto medio de hasta tres años es {value} el activo"
+        "El resultado neto medio de hasta tres años es {value} el activo",
     ),
     "net_income_to_assets_worst3": Phrase(
         "Net income in the worst of up to three years was {value} assets",
@@ -174,34 +184,37 @@ PHRASES = {
     ),
     "market_value_volatility": Phrase(
         "The market value moves by about {value} from year to year",
-        "El valor de mercado se mueve cerca de un {value} de un año a otro"
+        "El valor de mercado se mueve cerca de un {value} de un año a otro",
     ),
     "market_value_off_peak": Phrase(
         "The market value is {value} above its peak of the last four years",
         "El valor de mercado está un {value} por encima de su máximo de los cuatro últimos años",
-        down=("The market value is {value} below its peak of the last four years",
-              "El valor de mercado está un {value} por debajo de su máximo de los cuatro últimos años"),
-        none=("The market value is at its peak of the last four years",
-              "El valor de mercado está en su máximo de los cuatro últimos años"),
+        down=(
+            "The market value is {value} below its peak of the last four years",
+            "El valor de mercado está un {value} por debajo de su máximo de los cuatro últimos años",
+        ),
+        none=(
+            "The market value is at its peak of the last four years",
+            "El valor de mercado está en su máximo de los cuatro últimos años",
+        ),
     ),
     "years_published": Phrase(
-        "Its accounts go back {value}", "Sus cuentas se remontan a {value}",
+        "Its accounts go back {value}",
+        "Sus cuentas se remontan a {value}",
         none=("These are its first accounts", "Estas son sus primeras cuentas"),
     ),
     "asset_volatility": Phrase(
         "The market value of its assets moves by about {value} in a year",
         "El valor de mercado de su activo se mueve cerca de un {value} en un año",
     ),
-    "distance_to_default": Phrase(
-        "The distance to default is {value}", "La distancia al impago es de {value}"
-    ),
+    "distance_to_default": Phrase("The distance to default is {value}", "La distancia al impago es de {value}"),
     "altman_z": Phrase("The Altman Z is {value}", "La Z de Altman es {value}", score=True),
     "altman_z1983": Phrase("The Altman Z′ is {value}", "La Z′ de Altman es {value}", score=True),
     "altman_z1995": Phrase("The Altman Z″ is {value}", "La Z″ de Altman es {value}", score=True),
-}  # fmt: skip
-"""Features and Altman scores that are neither a ratio, an amount, a change nor a rank."""
+}
+"""Features and Altman scores that are not a ratio, an amount, a change or a rank."""
 
-WITHOUT = {
+WITHOUT_DENOMINATOR = {
     "long_term_debt": ("It has no long-term debt", "No tiene deuda a largo plazo"),
     "revenue": ("It has no revenue", "No tiene ventas"),
     "interest_expense": ("It pays no interest", "No paga intereses"),
@@ -213,4 +226,4 @@ WITHOUT = {
     "market_assets": ("It has neither liabilities nor a market value", "No tiene pasivo ni valor de mercado"),
     "market_value": ("Its market value is nil", "Su valor de mercado es nulo"),
 }
-"""Denominator → what it means that it is not above zero, so that no ratio to it exists although all items are known."""
+"""Denominator → sentence for when it is not above zero, so that no ratio to it exists although all items are known."""

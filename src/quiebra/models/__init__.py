@@ -1,8 +1,8 @@
-"""Hazard trees, their blend with Altman, calibration, term structure and intervals, out-of-time history, and explanations."""
+"""PD model: hazard trees blended with Altman scores, calibrated, with PD intervals and reasons."""
 
-from quiebra.models.chain import Chain, continued, walk
-from quiebra.models.importance import importance
+from quiebra.models.chain import ModelChain, extend_history, walk_forward
+from quiebra.models.importance import feature_importance
 from quiebra.models.pd_model import PdModel, model_hash
 from quiebra.models.reasons import reasons
 
-__all__ = ["Chain", "PdModel", "continued", "importance", "model_hash", "reasons", "walk"]
+__all__ = ["ModelChain", "PdModel", "extend_history", "feature_importance", "model_hash", "reasons", "walk_forward"]

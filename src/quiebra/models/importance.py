@@ -1,4 +1,4 @@
-"""What the model looks at: the mean size of each feature's effect."""
+"""Feature importance: the mean absolute contribution of each feature to the log-odds."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.models.pd_model import PdModel
 
 
-def importance(model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
+def feature_importance(model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
     """Return feature, label, concept and mean_abs (log-odds) over the table's rows, strongest first."""
     parts, _ = model.explain(table)
     sizes = parts.select(pl.all().abs().mean()).row(0, named=True)
     rows = [
-        {"feature": name, "label": FEATURES_BY_NAME[name].label if name in FEATURES_BY_NAME else "Altman score",
-         "concept": FEATURES_BY_NAME[name].concept if name in FEATURES_BY_NAME else "altman", "mean_abs": round(size, 8)}
+        {
+            "feature": name,
+            "label": FEATURES_BY_NAME[name].label if name in FEATURES_BY_NAME else "Altman score",
+            "concept": FEATURES_BY_NAME[name].concept if name in FEATURES_BY_NAME else "altman",
+            "mean_abs": round(size, 8),
+        }
         for name, size in sizes.items()
-    ]  # fmt: skip
+    ]
     return pl.DataFrame(rows).sort("mean_abs", "feature", descending=[True, False])
 
 
 def importance_shift(by_year: pl.DataFrame, top: int = 15) -> pl.DataFrame:
-    """Return fiscal_year, rank_correlation and kept: how alike importance is to the year's before.
+    """Return fiscal_year, rank_correlation and kept: how similar each year's feature importance is to the year before's.
 
-    by_year: fiscal_year, feature and mean_abs (see `quiebra.models.Chain`). rank_correlation: Spearman's, over all features;
-    kept: the share of the ``top`` features that were among the top of the year before. The first year has no row.
+    by_year: fiscal_year, feature and mean_abs (see `quiebra.models.ModelChain`). rank_correlation: Spearman's, over all features.
+    kept: share of the ``top`` features that were in the top of the year before. The first year has no row.
     """
     years = sorted(set(by_year["fiscal_year"].to_list()))
     wide = by_year.pivot(on="fiscal_year", index="feature", values="mean_abs").fill_null(0.0).sort("feature")
@@ -40,7 +44,7 @@ def importance_shift(by_year: pl.DataFrame, top: int = 15) -> pl.DataFrame:
 
 
 def concept_shares(by_year: pl.DataFrame) -> pl.DataFrame:
-    """Return fiscal_year, concept and share (nine decimals): how much of a year's summed importance each concept has."""
+    """Return fiscal_year, concept and share (to nine decimals): each concept's share of the year's summed importance."""
     sums = by_year.group_by("fiscal_year", "concept").agg(pl.col("mean_abs").sum())
     share = (pl.col("mean_abs") / pl.col("mean_abs").sum().over("fiscal_year")).round(9)
     return sums.select("fiscal_year", "concept", share=share).sort("fiscal_year", "concept")

@@ -1,51 +1,53 @@
-"""A scorer: everything that turns features into PDs, for one of two kinds of company: with a market value and without."""
+"""A scorer turns features into PDs for one of two kinds of company: with a market value, or without."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME, market_based
-from quiebra.models.altman_link import Line, altman_log_odds
+from quiebra.features import FEATURES_BY_NAME, market_features
+from quiebra.models.altman_link import AltmanLink, altman_log_odds
 from quiebra.models.blend import Blend
-from quiebra.models.interval import Spread, assumed_spread, bounds
-from quiebra.models.term import COLUMNS, HORIZONS, Term, cumulative, near_share
-from quiebra.models.trees import contributions, design, margin
+from quiebra.models.interval import PdUncertainty, assumed_uncertainty, pd_interval
+from quiebra.models.term import HORIZON_YEARS, PD_COLUMNS, TermStructure, cumulative_pds, near_share
+from quiebra.models.trees import design_matrix, log_odds, shap_contributions
 
 if TYPE_CHECKING:
     import xgboost as xgb
 
-KINDS = ("market", "accounting")
+SCORER_KINDS = ("market", "accounting")
 PART_COLUMNS = ("log_odds_near", "log_odds_later", "log_odds_model", "log_odds_altman")
 
 
 def feature_names(kind: str) -> tuple[str, ...]:
-    """Return the inputs of a kind: all features, or those that need no market value."""
-    needs_market = market_based()
+    """Return the features that a kind may use: all, or those that need no market value."""
+    needs_market = market_features()
     return tuple(name for name in FEATURES_BY_NAME if kind == "market" or name not in needs_market)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """near, later: trees for the hazard of the first year and of the second to fifth. near_share, near_decay: see `Term`.
+    """Trees, Altman links, blend and calibration of one kind of company.
 
-    links: Altman lines. blend: model with Altman, calibrated. term: calibration of later years.
-    spread: of the first year's log-odds.
+    near, later: trees for the hazard of the first year, and of years two to five.
+    near_share, near_decay: weight of the first year's trees; see `quiebra.models.term.near_share`.
+    links: see `quiebra.models.altman_link`. altman_base: mean Altman log-odds in training, the base of Altman's contribution.
+    blend: model with Altman, calibrated. term: calibration of later years. spread: uncertainty of the first year's log-odds.
     """
 
     kind: str
     near: xgb.Booster
     later: xgb.Booster
-    links: dict[str, Line]
+    links: dict[str, AltmanLink]
     altman_base: float
     near_share: float
     near_decay: float
     blend: Blend
-    term: Term = Term(0.0, 1.0, 0)  # noqa: RUF009
-    spread: Spread = field(default_factory=lambda: assumed_spread(0))
+    term: TermStructure = TermStructure(0.0, 1.0, 0)  # noqa: RUF009
+    spread: PdUncertainty = field(default_factory=lambda: assumed_uncertainty(0))
 
     @property
     def market(self) -> bool:
@@ -53,27 +55,27 @@ class Scorer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The features that both sets of trees take, in their order."""
-        return tuple(self.near.feature_names)  # type: ignore[arg-type]
+        """The features that both sets of trees use, in order."""
+        return tuple(cast("list[str]", self.near.feature_names))
 
     def parts(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return the log-odds before blend and calibration; columns `PART_COLUMNS`, Altman's missing where there is no score."""
-        inputs = design(table, self.names)
-        near, later = (margin(trees, inputs) for trees in (self.near, self.later))
+        """Return the log-odds before blending and calibration (`PART_COLUMNS`); Altman's is null where there is no score."""
+        inputs = design_matrix(table, self.names)
+        near, later = (log_odds(trees, inputs) for trees in (self.near, self.later))
         share = self.near_share
         values = (near, later, share * near + (1 - share) * later, altman_log_odds(table, self.links, market=self.market))
         return pl.DataFrame(dict(zip(PART_COLUMNS, values, strict=True))).fill_nan(None)
 
     def finish(self, parts: pl.DataFrame, confidence: float) -> pl.DataFrame:
-        """Return log_odds, pd_12m … pd_60m, and low and high of each, from `parts`."""
+        """Return log_odds, pd_12m … pd_60m, and low and high of each PD, from `parts`."""
         model, altman = parts["log_odds_model"].to_numpy(), parts["log_odds_altman"].fill_null(np.nan).to_numpy()
         log_odds = self.blend.log_odds(model, altman)
         error = self.spread.standard_error(self.blend.mixed(model, altman))
         later = self.term.log_odds(later_log_odds(parts, self.near_share, self.near_decay))
-        pds = dict(zip(COLUMNS, cumulative(log_odds, later).T, strict=True))
+        pds = dict(zip(PD_COLUMNS, cumulative_pds(log_odds, later).T, strict=True))
         found = {"log_odds": log_odds, **pds}
         for name, pd in pds.items():
-            found[f"{name}_low"], found[f"{name}_high"] = bounds(np.log(pd) - np.log1p(-pd), error, confidence)
+            found[f"{name}_low"], found[f"{name}_high"] = pd_interval(np.log(pd) - np.log1p(-pd), error, confidence)
         return pl.DataFrame(found)
 
     def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
@@ -83,9 +85,9 @@ class Scorer:
         rest = self.blend.slope * (1 - weight)
         total = {name: np.zeros(len(table)) for name in (*FEATURES_BY_NAME, "altman")}
         base = self.blend.intercept + rest * self.altman_base
-        inputs = design(table, self.names)
+        inputs = design_matrix(table, self.names)
         for trees, share in ((self.near, self.near_share), (self.later, 1 - self.near_share)):
-            values, start = contributions(trees, inputs)
+            values, start = shap_contributions(trees, inputs)
             scale = self.blend.slope * weight * share
             base = base + scale * start
             for column, name in enumerate(self.names):
@@ -96,25 +98,38 @@ class Scorer:
     def as_record(self) -> dict[str, Any]:
         """Return all but the trees as JSON values."""
         return {
-            "features": list(self.names), "altman_links": {name: asdict(line) for name, line in self.links.items()},
-            "altman_base": self.altman_base, "near_share": self.near_share, "near_decay": self.near_decay,
-            "blend": asdict(self.blend), "term": asdict(self.term), "spread": asdict(self.spread),
-        }  # fmt: skip
+            "features": list(self.names),
+            "altman_links": {name: asdict(line) for name, line in self.links.items()},
+            "altman_base": self.altman_base,
+            "near_share": self.near_share,
+            "near_decay": self.near_decay,
+            "blend": asdict(self.blend),
+            "term": asdict(self.term),
+            "spread": asdict(self.spread),
+        }
 
     @classmethod
     def from_record(cls, kind: str, record: dict[str, Any], near: xgb.Booster, later: xgb.Booster) -> Scorer:
         """Restore a scorer from its record and trees."""
         for trees in (near, later):
             trees.feature_names = record["features"]
-        links = {name: Line(**line) for name, line in record["altman_links"].items()}
+        links = {name: AltmanLink(**line) for name, line in record["altman_links"].items()}
         return cls(
-            kind, near, later, links, record["altman_base"], record["near_share"], record["near_decay"], Blend(**record["blend"]),
-            Term(**record["term"]), Spread(**record["spread"]),
-        )  # fmt: skip
+            kind,
+            near,
+            later,
+            links,
+            record["altman_base"],
+            record["near_share"],
+            record["near_decay"],
+            Blend(**record["blend"]),
+            TermStructure(**record["term"]),
+            PdUncertainty(**record["spread"]),
+        )
 
 
 def later_log_odds(parts: pl.DataFrame, share: float, decay: float) -> np.ndarray:
     """Return the log-odds of the hazards of years two to five before calibration, rows × 4."""
     near, later = parts["log_odds_near"].to_numpy(), parts["log_odds_later"].to_numpy()
-    shares = [near_share(years, share, decay) for years in HORIZONS[1:]]
+    shares = [near_share(years, share, decay) for years in HORIZON_YEARS[1:]]
     return np.column_stack([part * near + (1 - part) * later for part in shares])

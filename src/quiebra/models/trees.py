@@ -1,4 +1,4 @@
-"""The trees behind every hazard: gradient boosting on firm-years, without class weights or resampling."""
+"""Gradient-boosted trees for the hazards, fitted on firm-years without class weights or resampling."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from quiebra.errors import TrainingError
 from quiebra.features import FEATURES_BY_NAME
 from quiebra.params import Train
 
-if TYPE_CHECKING:  # XGBoost takes two seconds to import, and most commands score nothing
+if TYPE_CHECKING:  # XGBoost takes two seconds to import, and most commands do not need it
     import xgboost as xgb
 
-MIN_FAILURES = 5
+MIN_FAILURES_TO_TRAIN = 5
 """Fewest failures that trees are fitted on."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """What trees learn. share: of a row's periods that ended in failure, 0 to 1; periods: how many there were (its weight)."""
+class TreeTarget:
+    """Target of the trees, by row. share: of the row's periods that ended in failure. periods: their number, its weight."""
 
     share: np.ndarray
     periods: np.ndarray
@@ -35,52 +35,61 @@ class Target:
         return self.failures / float(self.periods.sum())
 
 
-def design(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
-    """Return the inputs, rows × names, float32; missing and non-finite values are NaN, which the trees handle."""
+def design_matrix(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
+    """Return the inputs, rows × names, as float32; missing and non-finite values are NaN, which the trees handle."""
     matrix = table.select(names).cast(pl.Float32).to_numpy()
     return np.where(np.isfinite(matrix), matrix, np.float32(np.nan))
 
 
 def fit_trees(
-    inputs: np.ndarray, target: Target, names: tuple[str, ...], train: Train, *, trees: int, seed: int, threads: int
+    inputs: np.ndarray, target: TreeTarget, names: tuple[str, ...], train: Train, *, trees: int, seed: int, threads: int
 ) -> xgb.Booster:
-    """Fit the log-odds of failure in one period. Inputs: rows × names.
+    """Fit the log-odds of failure in one period. inputs: rows × names.
 
-    A feature of whose sign economics is sure is held to it (``train.monotone``).
-    Raises TrainingError where there are fewer than five failures, or only failures.
+    With ``train.monotone`` a feature whose sign is certain is constrained to it.
+    Raise TrainingError where there are fewer than five failures, or only failures.
     """
     import xgboost as xgb
 
-    if target.failures < MIN_FAILURES or target.rate >= 1:
+    if target.failures < MIN_FAILURES_TO_TRAIN or target.rate >= 1:
         raise TrainingError(
-            f"too few failures ({target.failures:.0f} in {len(inputs)} rows): trees need {MIN_FAILURES} and some survivors"
+            f"too few failures ({target.failures:.0f} in {len(inputs)} rows): "
+            f"trees need {MIN_FAILURES_TO_TRAIN} and some survivors"
         )
     settings = {
-        "objective": "binary:logistic", "tree_method": "hist", "max_bin": train.max_bins, "max_depth": train.max_depth,
-        "learning_rate": train.learning_rate, "subsample": train.subsample, "colsample_bytree": train.feature_share,
-        "min_child_weight": _least_weight(train.min_child_weight, target), "reg_lambda": train.l2, "seed": seed,
-        "nthread": threads, "base_score": target.rate,
-    }  # fmt: skip
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_bin": train.max_bins,
+        "max_depth": train.max_depth,
+        "learning_rate": train.learning_rate,
+        "subsample": train.subsample,
+        "colsample_bytree": train.feature_share,
+        "min_child_weight": _least_weight(train.min_child_weight, target),
+        "reg_lambda": train.l2,
+        "seed": seed,
+        "nthread": threads,
+        "base_score": target.rate,
+    }
     if train.monotone:
         settings["monotone_constraints"] = tuple(FEATURES_BY_NAME[name].sign for name in names)
-    data = xgb.QuantileDMatrix(
-        inputs, target.share, weight=target.periods, feature_names=list(names), nthread=threads, max_bin=train.max_bins
-    )
-    return xgb.train(settings, data, num_boost_round=trees)
+    data = xgb.QuantileDMatrix(inputs, target.share, weight=target.periods, nthread=threads, max_bin=train.max_bins)
+    booster = xgb.train(settings, data, num_boost_round=trees)
+    booster.feature_names = list(names)  # given to the data, they would be read again for every tree
+    return booster
 
 
-def _least_weight(asked: float, target: Target) -> float:
-    """Keep leaves possible on small panels: no more than a tenth of the information that the sample holds."""
+def _least_weight(asked: float, target: TreeTarget) -> float:
+    """Return the minimum child weight, capped at a tenth of the sample's total, so that small panels can be split."""
     return float(min(asked, 0.1 * target.periods.sum() * target.rate * (1 - target.rate)))
 
 
-def margin(booster: xgb.Booster, inputs: np.ndarray) -> np.ndarray:
-    """Return the log-odds of failure in a period, one a row."""
+def log_odds(booster: xgb.Booster, inputs: np.ndarray) -> np.ndarray:
+    """Return the log-odds of failure in one period, by row."""
     return booster.inplace_predict(inputs, predict_type="margin").astype(np.float64)
 
 
-def contributions(booster: xgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return exact tree SHAP values: rows × features in log-odds, and the base; they add up to `margin`."""
+def shap_contributions(booster: xgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return exact tree SHAP values (rows × features, in log-odds) and the base; they add up to `log_odds`."""
     import xgboost as xgb
 
     data = xgb.DMatrix(inputs, feature_names=booster.feature_names, nthread=1 if len(inputs) < 1000 else 0)

@@ -1,17 +1,17 @@
-"""The data contract: canonical tables, schemas at the borders, quarantine, data quality, labels and their clocks."""
+"""Data contract of the panel: schema checks, quarantine, quality report, labels and horizons."""
 
-from quiebra.panel.contract import Panel, build
+from quiebra.panel.contract import Panel, build_panel
 from quiebra.panel.files import read_panel_table, read_source, write_panel
-from quiebra.panel.horizons import known_outcomes, outlook
-from quiebra.panel.labels import label
+from quiebra.panel.horizons import known_outcomes, outcome_horizons
+from quiebra.panel.labels import label_outcomes
 from quiebra.panel.schemas import validate_panel
 
 __all__ = [
     "Panel",
-    "build",
+    "build_panel",
     "known_outcomes",
-    "label",
-    "outlook",
+    "label_outcomes",
+    "outcome_horizons",
     "read_panel_table",
     "read_source",
     "validate_panel",

@@ -1,4 +1,4 @@
-"""From a source's tables to the panel that every later stage may trust."""
+"""Build the checked panel from a source's tables."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 import polars as pl
 
 from quiebra.canonical import Source, SourceInfo
-from quiebra.errors import PanelError, Said
-from quiebra.panel.quality import quality_report
-from quiebra.panel.quarantine import blank_negatives, quarantine
-from quiebra.panel.schemas import validate_panel
-from quiebra.panel.warnings import (
-    LATE,
-    MEANINGS,
-    about_companies,
-    about_dates,
-    about_failures,
-    about_items,
-    about_late_failures,
-    about_periods,
-    about_rows,
-    about_versions,
-    dated_after,
+from quiebra.errors import LocalisedMessage, PanelError
+from quiebra.panel.doubts import (
+    MAX_DAYS_AFTER_SOURCE,
+    RULE_MEANINGS,
+    company_doubts,
+    date_doubts,
+    failure_doubts,
+    item_doubts,
+    late_failure_doubts,
     lost_failures,
-    refuse_damaged,
+    period_doubts,
+    refuse_damaged_panel,
+    row_doubts,
+    statements_after,
     unlabelled_failures,
+    version_doubts,
 )
+from quiebra.panel.quality import quality_report
+from quiebra.panel.quarantine import blank_negatives, split_quarantine
+from quiebra.panel.schemas import validate_panel
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The canonical tables, sorted and checked; what was set aside and why; and the quality report."""
+    """The canonical tables, sorted and checked, the quarantined rows with the rule each broke, and the quality report."""
 
     info: SourceInfo
     companies: pl.DataFrame
@@ -43,21 +43,22 @@ class Panel:
     quality: dict[str, Any]
 
 
-def build(source: Source, *, window_months: int = 24) -> Panel:
-    """Apply the contract to a source. What comes out does not depend on the order of its rows. window_months: after the last
-    accounts, in which a failure counts (`labels.window_months`).
+def build_panel(source: Source, *, window_months: int = 24) -> Panel:
+    """Apply the data contract to a source. The result does not depend on the order of the source's rows.
 
-    PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that the
-    columns cannot be what they are called (see `quiebra.panel.identities`).
+    window_months: how long after the last statement's period_end a failure still counts (params ``labels.window_months``).
+
+    Raise PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that
+    columns must be mislabelled (see `quiebra.panel.identities`).
     """
     first = pl.all().sort_by("event_date", "kind").first()
     happened = source.events.group_by("company_id").agg(first).select(source.events.columns)
-    kept, set_aside = quarantine(source.statements, happened, source.info.currency)
+    kept, set_aside = split_quarantine(source.statements, happened, source.info.currency)
     if kept.is_empty():
         counts = set_aside["rule"].value_counts().sort("rule").iter_rows()
-        why = [*(f"{count} rows: {MEANINGS[name]}" for name, count in counts), *map(str, source.warnings)]
+        why = [*(f"{count} rows: {RULE_MEANINGS[name]}" for name, count in counts), *map(str, source.warnings)]
         raise PanelError(f"no statement is left after the quality rules ({'; '.join(why) or 'the table was empty'})")
-    refuse_damaged(kept)
+    refuse_damaged_panel(kept)
     statements, blanked = blank_negatives(kept.sort("company_id", "fiscal_year", "available_at"))
     known = statements["company_id"].unique()
     companies = source.companies.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
@@ -66,14 +67,14 @@ def build(source: Source, *, window_months: int = 24) -> Panel:
     late = unlabelled_failures(statements, events, window_months)
     doubts = [
         *_doubts(source, statements, set_aside, blanked),
-        *about_versions(kept, set_aside),
-        *about_failures(lost, happened.height, source.info.assumed_lag_days),
-        *about_late_failures(late, happened.height, window_months),
+        *version_doubts(kept, set_aside),
+        *failure_doubts(lost, happened.height, source.info.assumed_lag_days),
+        *late_failure_doubts(late, happened.height, window_months),
     ]
     quality = {
         **quality_report(source.statements.height, statements, set_aside, blanked, doubts),
         "as_of": str(source.info.as_of),
-        "dated_after_as_of": dated_after(statements, source.info.as_of).height,
+        "dated_after_as_of": statements_after(statements, source.info.as_of).height,
         "failed_companies": happened.height,
         "failed_companies_kept": events.height,
         "last_accounts_set_aside": lost.height,
@@ -91,15 +92,15 @@ def build(source: Source, *, window_months: int = 24) -> Panel:
     )
 
 
-def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]) -> list[Said]:
-    """Return what is doubtful about the source as a whole; a source may hold statements published soon after its own date."""
+def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]) -> list[LocalisedMessage]:
+    """Return warnings on the source as a whole; statements published shortly after the source's own date are accepted."""
     as_of = source.info.as_of
-    later = (pl.col("period_end") > as_of) | (pl.col("available_at") > as_of + LATE)
+    later = (pl.col("period_end") > as_of) | (pl.col("available_at") > as_of + MAX_DAYS_AFTER_SOURCE)
     return [
         *source.warnings,
-        *about_rows(source.statements.height, set_aside),
-        *about_items(statements, blanked),
-        *about_companies(statements.join(source.companies.select("company_id", "sector"), on="company_id", how="left")),
-        *about_periods(statements),
-        *about_dates(statements.filter(later), as_of),
+        *row_doubts(source.statements.height, set_aside),
+        *item_doubts(statements, blanked),
+        *company_doubts(statements.join(source.companies.select("company_id", "sector"), on="company_id", how="left")),
+        *period_doubts(statements),
+        *date_doubts(statements.filter(later), as_of),
     ]

@@ -1,4 +1,4 @@
-"""The panel on disk: Parquet and JSON between the ingest stage and all others."""
+"""Write and read the panel's files (Parquet and JSON): output of the ingest stage, input of all others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from quiebra.canonical import SourceInfo
-from quiebra.files import read_json, read_table, write_json, write_table
+from quiebra.io.files import read_json, read_table, write_json, write_table
 from quiebra.panel.contract import Panel
 from quiebra.panel.schemas import validate_panel
 
@@ -17,7 +17,7 @@ TABLES = ("companies", "statements", "events", "macro")
 
 
 def write_panel(panel: Panel, folder: Path, params: dict[str, Any]) -> None:
-    """Write the tables, the quarantine, the quality report, and what the source says of itself with its params."""
+    """Write the tables, the quarantine, the quality report, and the source's metadata with its params."""
     for name in TABLES:
         write_table(folder / f"{name}.parquet", getattr(panel, name))
     write_table(folder / "quarantine.parquet", panel.quarantined)
@@ -26,12 +26,12 @@ def write_panel(panel: Panel, folder: Path, params: dict[str, Any]) -> None:
 
 
 def read_panel_table(folder: Path, name: str) -> pl.DataFrame:
-    """Read one canonical table and check it against its schema."""
+    """Read one canonical table, and check it against its schema."""
     return validate_panel(name, read_table(folder / f"{name}.parquet"))
 
 
 def read_source(folder: Path) -> SourceInfo:
-    """Read what the source said of itself."""
+    """Read the source's metadata."""
     record = read_json(folder / "source.json")
     record.pop("params")
     return SourceInfo(**{**record, "as_of": dt.date.fromisoformat(record["as_of"])})

@@ -1,4 +1,4 @@
-"""Horizons: how many years on a firm-year's failure came, and for how many years its outcome is known."""
+"""Horizons: years from a firm-year to the company's failure, and years for which its outcome is known."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import datetime as dt
 
 import polars as pl
 
-from quiebra.panel.labels import label
+from quiebra.panel.labels import label_outcomes
 from quiebra.params import Labels
 
 
 def known_outcomes(
     statements: pl.DataFrame, events: pl.DataFrame, labels: Labels, *, known_at: dt.date, last_year: int
 ) -> pl.DataFrame:
-    """Return `outlook` of the fiscal years up to ``last_year`` as it was on a date: all that a model made then may learn from."""
-    known = label(statements, events, window_months=labels.window_months, known_at=known_at)
-    return outlook(known, last_year, exits_survive=labels.alive_exits == "survived")
+    """Return `outcome_horizons` up to ``last_year`` as known on ``known_at``, for a model made on that date."""
+    known = label_outcomes(statements, events, window_months=labels.window_months, known_at=known_at)
+    return outcome_horizons(known, last_year, exits_survive=labels.alive_exits == "survived")
 
 
-def outlook(labels: pl.DataFrame, last_year: int, *, exits_survive: bool) -> pl.DataFrame:
-    """Return the labels up to ``last_year`` with years_to_failure and years_known, both in one-year periods.
+def outcome_horizons(labels: pl.DataFrame, last_year: int, *, exits_survive: bool) -> pl.DataFrame:
+    """Return the labels up to ``last_year`` with years_to_failure and years_known, both counted in one-year periods.
 
-    labels: from `quiebra.panel.label`, as known on a date. years_to_failure: 1 where the row itself is the event, 2 a fiscal year
-    before it, and so on; missing where no failure of the company is known by ``last_year``. years_known: periods whose outcome
-    is known, 0 where not even the first is.
+    labels: from `quiebra.panel.label_outcomes`, as known on a date.
+    years_to_failure: 1 where the row itself is labelled as failed, 2 a fiscal year before it, and so on; null where no failure of
+        the company is known by ``last_year``.
+    years_known: periods whose outcome is known; 0 where not even the first is.
 
-    An exit ends what is known with the last statement before it; with ``exits_survive`` the company counts as one that does not
-    fail thereafter, so that hazards are of the subdistribution and make up the share that fails (Fine and Gray, 1999).
-    A last statement whose outcome is still open ends what is known with the period before it.
+    A last statement with outcome ``open`` or ``exited`` ends the company's known periods: the period after it is not known. With
+    ``exits_survive`` an exited company counts as never failing instead: hazards are then those of the subdistribution, and they
+    add up to the share that fails (Fine and Gray, 1999).
     """
     stopping = {"open": True, "exited": not exits_survive}
     stop = pl.col("outcome").replace_strict(stopping, default=False, return_dtype=pl.Boolean)

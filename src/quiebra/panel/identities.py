@@ -1,4 +1,4 @@
-"""What must hold between the items of a statement, and in how many rows it does not."""
+"""Accounting identities between the items of a statement, and counts of the rows that break them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import polars as pl
 
 TOLERANCE = 0.02
-"""An identity counts as broken where it misses by more than this share of total assets."""
+"""An identity is broken where its two sides differ by more than this share of total assets."""
 WARN_SHARE = 0.02
-"""Above this share of rows that break an identity a panel is doubted; in sound ones it is below 0.05 %."""
+"""Share of rows breaking an identity above which a warning is given; sound panels have below 0.05 %."""
 STOP_SHARE = 0.5
-"""Above this share the columns are not what they are called, and ingest stops."""
-FEWEST_ROWS = 20
-"""With fewer rows to judge by, a panel is doubted but not refused."""
+"""Share of rows breaking an identity above which ingest stops, since columns must be mislabelled."""
+MIN_ROWS_TO_REFUSE = 20
+"""Rows with the items of an identity below which a panel gets a warning, but is not refused."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """``left`` equals ``right``, or is at most that where ``at_most``. Missing where an item that it needs is missing."""
+    """``left`` equals ``right``, or is at most ``right`` where ``at_most``; null where a needed item is missing."""
 
     left: pl.Expr
     right: pl.Expr
@@ -46,11 +46,11 @@ IDENTITIES: dict[str, Identity] = {
     "current_liabilities <= total_liabilities": _at_most("current_liabilities", "total_liabilities"),
     "long_term_debt <= total_liabilities": _at_most("long_term_debt", "total_liabilities"),
 }
-"""Of cash, receivables and inventory those that are there count."""
+"""Name → identity. In the sum of cash, receivables and inventory, missing items count as zero."""
 
 
 def count_broken(statements: pl.DataFrame) -> dict[str, tuple[int, int]]:
-    """Return, by identity, how many rows break it, and how many have what it takes to judge.
+    """Return, by identity, the number of rows that break it, and the number that have its items.
 
     >>> row = dict(current_assets=[20.0, None], total_assets=[10.0, 10.0])
     >>> names = ["ebitda", "ebit", "depreciation_amortization", "gross_profit", "revenue", "cost_of_goods_sold", "cash",
@@ -63,5 +63,5 @@ def count_broken(statements: pl.DataFrame) -> dict[str, tuple[int, int]]:
 
 
 def any_broken() -> pl.Expr:
-    """Return whether a statement breaks an identity; false where none can be judged."""
+    """Return an expression for whether a statement breaks any identity; false where none can be checked."""
     return pl.any_horizontal(identity.broken.fill_null(False) for identity in IDENTITIES.values())

@@ -1,4 +1,4 @@
-"""Labels: which firm-years were followed by failure, as it was known on a date."""
+"""Outcome labels: which firm-years were followed by failure, as known on a date."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import datetime as dt
 import polars as pl
 
 
-def label(
+def label_outcomes(
     statements: pl.DataFrame, events: pl.DataFrame, *, window_months: int = 24, known_at: dt.date | None = None
 ) -> pl.DataFrame:
-    """Return one row a firm-year with its outcome at a one-year horizon, as known on ``known_at`` (None: all that is known).
+    """Return one row per firm-year with its outcome at a one-year horizon, as known on ``known_at`` (None: all that is known).
 
-    statements: company_id, fiscal_year, period_end, available_at; restated firm-years count once, as first published.
-    events: company_id, event_date; at most one a company.
+    statements: company_id, fiscal_year, period_end, available_at; of restated firm-years only the first published version counts.
+    events: company_id, event_date; at most one per company.
 
     Columns: company_id, fiscal_year, period_end, available_at, failed (0 or 1) and outcome:
 
-    - ``failed``: the last statement published before an event that came within ``window_months`` of period_end. Only that row
-      is an event; earlier rows of the same company survived their year.
+    - ``failed``: the company's last statement, where an event came within ``window_months`` of its period_end. Only this row is
+      labelled as failed; earlier rows of the company survived their year.
     - ``survived``: a later statement of the company was published.
-    - ``exited``: the last statement of a company, with no event within the window. It is right-censored, not proven to have
-      survived; ``failed`` is 0.
-    - ``open``: the same, but the window was not over on ``known_at``: nothing can be said yet.
+    - ``exited``: the last statement of a company without an event within the window. It is right-censored: survival is not
+      proven; ``failed`` is 0.
+    - ``open``: as ``exited``, but the window had not ended on ``known_at``, so that the outcome is not known yet.
 
-    Sources: Shumway (2001) for the firm-year hazard set-up; Campbell, Hilscher and Szilagyi (2008) for the event's row.
+    Sources: Shumway (2001) for the firm-year hazard set-up; Campbell, Hilscher and Szilagyi (2008) for the row that is labelled.
     """
     if known_at is not None:
         statements = statements.filter(pl.col("available_at") <= known_at)
@@ -41,11 +41,13 @@ def label(
         .join(events.select("company_id", "event_date"), on="company_id", how="left", maintain_order="left")
         .with_columns(failed=failed.cast(pl.Int8))
         .with_columns(
-            outcome=pl.when(failed).then(pl.lit("failed"))
-            .when(last & still_open).then(pl.lit("open"))
-            .when(last).then(pl.lit("exited"))
+            outcome=pl.when(failed)
+            .then(pl.lit("failed"))
+            .when(last & still_open)
+            .then(pl.lit("open"))
+            .when(last)
+            .then(pl.lit("exited"))
             .otherwise(pl.lit("survived"))
         )
         .drop("event_date")
     )
-

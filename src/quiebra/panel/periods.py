@@ -1,29 +1,29 @@
-"""One period a fiscal year: which of several period ends a company's fiscal year has, and which are set aside."""
+"""Select one period per company and fiscal year where a source gives several period ends, and flag the others."""
 
 from __future__ import annotations
 
 import polars as pl
 
 SAME_PERIOD_DAYS = 15
-"""Period ends no further apart are one period: 52/53-week years, which some sources round to the month's end."""
-SHORT_DAYS = 300
-"""A period that ends sooner than this after the one before is short: the stub of a changed year end, or interim accounts."""
+"""Period ends at most this many days apart are one period: 52/53-week years, which some sources round to the month's end."""
+SHORT_PERIOD_DAYS = 300
+"""A period ending sooner than this after the one before is short: the stub of a changed year end, or interim accounts."""
 
 _YEAR = ["company_id", "fiscal_year"]
 _PERIOD = ["company_id", "period"]
 
 
-def misplaced(statements: pl.DataFrame) -> pl.Series:
-    """Return, for each row, the rule that its period breaks, or missing: ``other_period`` or ``other_year``.
+def misplaced_periods(statements: pl.DataFrame) -> pl.Series:
+    """Return, for each row, the rule that its period breaks (``other_period`` or ``other_year``), or null.
 
     statements: company_id, fiscal_year and period_end, none of them missing.
 
-    - ``other_period``: the company's fiscal year has another period end, which is the better one. Whole years go before short
-      periods; one that belongs to another fiscal year (a comparative) comes last; of the others the latest counts. Where all
-      are short, the one that ends when the company's fiscal years usually do.
-    - ``other_year``: the period stands under two fiscal years of the company, and the other one fits it better.
+    - ``other_period``: the company's fiscal year has a better period end. Full years are preferred to short periods; a period
+      that belongs to another fiscal year (a comparative) comes last; among the rest the latest is kept. Where all are short, the
+      one whose end is closest to the company's usual year end is kept.
+    - ``other_year``: the company reports the period under two fiscal years, and fits the other one better.
 
-    Versions of one period (restatements) are never told apart here.
+    All versions (restatements) of a period get the same result.
     """
     ends = statements.select(*_YEAR, "period_end").unique()
     of_end = _periods(ends)
@@ -36,7 +36,7 @@ def misplaced(statements: pl.DataFrame) -> pl.Series:
 
 
 def _periods(ends: pl.DataFrame) -> pl.DataFrame:
-    """Add ``period``, a number within the company, and ``gap``, days since the period before (missing: the first one)."""
+    """Add ``period``, a number within the company, and ``gap``, days since the period before (null for the first)."""
     ends = ends.sort("company_id", "period_end", "fiscal_year")
     days = (pl.col("period_end") - pl.col("period_end").shift().over("company_id")).dt.total_days()
     ends = ends.with_columns(days=days)
@@ -46,17 +46,19 @@ def _periods(ends: pl.DataFrame) -> pl.DataFrame:
 
 
 def _candidates(of_end: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a company, fiscal year and period: its end, whether it is short, and how far the end lies from 31 December
-    of the fiscal year, in days."""
+    """Return one row per company, fiscal year and period: period_end, short, and off.
+
+    off: days from 31 December of the fiscal year to the period's end.
+    """
     rows = of_end.group_by(*_YEAR, "period").agg(pl.col("period_end").max(), pl.col("gap").first()).sort(*_YEAR, "period")
-    short = pl.col("gap") < SHORT_DAYS
-    follows = short.shift(-1).over(_YEAR).fill_null(False)  # the first period's length is not known: as short as what follows it
+    short = pl.col("gap") < SHORT_PERIOD_DAYS
+    follows = short.shift(-1).over(_YEAR).fill_null(False)  # unknown for the first period: as the next one
     off = (pl.col("period_end") - pl.date("fiscal_year", 12, 31)).dt.total_days()
     return rows.with_columns(short=short.fill_null(follows), off=off)
 
 
 def _judged(candidates: pl.DataFrame) -> pl.DataFrame:
-    """Add ``rule`` to candidates."""
+    """Add ``rule`` to the candidates."""
     alone = pl.len().over(_YEAR) == 1
     whole = ~pl.col("short") | pl.col("short").all().over(_YEAR)
     latest = pl.col("off") == pl.col("off").filter(whole).max().over(_YEAR)
@@ -70,6 +72,4 @@ def _judged(candidates: pl.DataFrame) -> pl.DataFrame:
     order = pl.struct("miss", "fiscal_year")
     elsewhere = kept.filter(order.rank("ordinal").over(_PERIOD) > 1).select(*_YEAR, "period", elsewhere=pl.lit(True))
     rows = rows.join(elsewhere, on=[*_YEAR, "period"], how="left")
-    return rows.with_columns(
-        rule=pl.when("second").then(pl.lit("other_period")).when("elsewhere").then(pl.lit("other_year"))
-    )
+    return rows.with_columns(rule=pl.when("second").then(pl.lit("other_period")).when("elsewhere").then(pl.lit("other_year")))

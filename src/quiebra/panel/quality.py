@@ -1,4 +1,4 @@
-"""The data quality report: what came in, what was kept, what is missing, what does not add up."""
+"""The data quality report: rows read and kept, missing items, broken identities, outliers and warnings."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.errors import Said
+from quiebra.errors import LocalisedMessage
 from quiebra.items import ITEM_NAMES
 from quiebra.panel.identities import any_broken, count_broken
 
 
 def quality_report(
-    rows_in: int, statements: pl.DataFrame, quarantined: pl.DataFrame, blanked: dict[str, int], warnings: list[Said]
+    rows_in: int, statements: pl.DataFrame, quarantined: pl.DataFrame, blanked: dict[str, int], warnings: list[LocalisedMessage]
 ) -> dict[str, Any]:
-    """Return the report as plain JSON values. Counts are rows; missing shares are of kept rows, by item and fiscal year.
+    """Return the report as plain JSON values. Counts are of rows; missing shares are of kept rows, by item and fiscal year.
 
-    warnings: text and values apart, for `warnings_of`.
+    warnings: stored as templates and values, which `quality_warnings` restores.
     """
     by_rule = dict(quarantined["rule"].value_counts().sort("rule").iter_rows())
     years = statements["fiscal_year"]
@@ -42,31 +42,31 @@ def quality_report(
     }
 
 
-def warnings_of(quality: dict[str, Any]) -> list[Said]:
-    """Return the warnings of a report, as they can be said in any language."""
+def quality_warnings(quality: dict[str, Any]) -> list[LocalisedMessage]:
+    """Return a report's warnings as messages that can be translated."""
     return [_said(record) for record in quality["warnings"]]
 
 
-def summary_lines(quality: dict[str, Any]) -> list[str]:
-    """Return what came in, what was kept and what was set aside by rule in one line, and a line for each warning."""
+def quality_summary(quality: dict[str, Any]) -> list[str]:
+    """Return one line with rows read, kept and quarantined by rule, and one line per warning."""
     rules = ", ".join(f"{rule} {rows:,}" for rule, rows in quality["quarantined_by_rule"].items())
     aside = f"{quality['rows_quarantined']:,} set aside" + (f" ({rules})" if rules else "")
     line = f"statements  {quality['rows_in']:,} rows in, {quality['rows_kept']:,} kept, {aside}"
     if quality["dated_after_as_of"]:
         line += f"; {quality['dated_after_as_of']:,} of the kept are dated after {quality['as_of']}, the date of the source"
-    return [line, *(f"WARNING     {said}" for said in warnings_of(quality))]
+    return [line, *(f"WARNING     {said}" for said in quality_warnings(quality))]
 
 
 def _record(value: Any) -> Any:
-    """Return what is said as plain JSON values."""
-    if isinstance(value, Said):
+    """Return a message as plain JSON values."""
+    if isinstance(value, LocalisedMessage):
         return {"text": value.text, "values": {name: _record(part) for name, part in value.values.items()}}
     return [_record(part) for part in value] if isinstance(value, list) else value
 
 
 def _said(value: Any) -> Any:
     if isinstance(value, dict):
-        return Said(value["text"], {name: _said(part) for name, part in value["values"].items()})
+        return LocalisedMessage(value["text"], {name: _said(part) for name, part in value["values"].items()})
     return [_said(part) for part in value] if isinstance(value, list) else value
 
 
@@ -76,7 +76,7 @@ def _missing_by_year(statements: pl.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _outliers(statements: pl.DataFrame) -> dict[str, int]:
-    """Count, by item, amounts over total assets further from the median than ten interquartile ranges."""
+    """Count, by item, amounts over total assets that lie more than ten interquartile ranges from the median."""
     scaled = statements.select(pl.col(name) / pl.col("total_assets") for name in ITEM_NAMES if name != "total_assets")
     spread = [
         ((pl.col(n) - pl.col(n).median()).abs() > 10 * (pl.col(n).quantile(0.75) - pl.col(n).quantile(0.25))).sum()

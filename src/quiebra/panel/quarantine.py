@@ -1,4 +1,4 @@
-"""What a statement must be to enter the panel. Rows that break a rule are kept aside with its name, never dropped in silence."""
+"""Rules that a statement must meet to enter the panel. Rows that break one are kept apart with the rule's name, never dropped."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from quiebra.canonical import FIRST_DAY, LAST_DAY
-from quiebra.items import ITEM_NAMES, ITEMS
-from quiebra.panel.periods import misplaced
+from quiebra.items import ITEM_NAMES, ITEMS, VERSION_KEYS
+from quiebra.panel.periods import misplaced_periods
 
-ABSURD = 1e9
-"""Amounts beyond this many millions (10^15 units of currency) are no company's."""
-LEAST = 1e-6
-"""Total assets below this many millions, one unit of currency, are none."""
-VERSION = ["company_id", "fiscal_year", "available_at"]
-"""What identifies one version of a firm-year."""
+MAX_AMOUNT_MILLIONS = 1e9
+"""Amounts above this many millions (10^15 currency units) are quarantined."""
+MIN_ASSETS_MILLIONS = 1e-6
+"""Total assets below this many millions (one currency unit) are quarantined."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A fault of a whole row: ``broken`` is true where the row must go to quarantine; None: judged beside the company's other
-    rows."""
+class QuarantineRule:
+    """A fault of a row. ``broken``: true where the row is quarantined; None: the rule compares the company's rows."""
 
     name: str
     meaning: str
@@ -29,78 +26,93 @@ class Rule:
 
 
 _dates = pl.col("period_end", "available_at")
-RULES: tuple[Rule, ...] = (
-    Rule("no_company", "company_id is missing", pl.col("company_id").is_null() | (pl.col("company_id") == "")),
-    Rule("bad_year", "fiscal_year is missing or not between 1900 and 2200",
-         ~pl.col("fiscal_year").is_between(FIRST_DAY.year, LAST_DAY.year).fill_null(False)),
-    Rule("bad_date", "period_end or available_at is not between 1900 and 2200",
-         pl.any_horizontal(~_dates.is_between(FIRST_DAY, LAST_DAY))),
-    Rule("year_and_date_differ", "period_end lies more than a year from fiscal_year",
-         (pl.col("fiscal_year") - pl.col("period_end").dt.year()).abs() > 1),
-    Rule("no_dates", "period_end or available_at is missing", pl.any_horizontal(_dates.is_null())),
-    Rule("available_early", "available_at lies before period_end", pl.col("available_at") < pl.col("period_end")),
-    Rule("other_currency", "the currency is not that of the other rows", pl.col("currency") != pl.col("expected_currency")),
-    Rule("infinite", "an amount is infinite", pl.any_horizontal(~pl.col(ITEM_NAMES).is_finite())),
-    Rule("absurd", "an amount is beyond 10^15 units of currency", pl.any_horizontal(pl.col(ITEM_NAMES).abs() > ABSURD)),
-    Rule("no_assets", "total_assets is missing, negative or less than one unit of currency",
-         ~(pl.col("total_assets") >= LEAST).fill_null(False)),
-    Rule("after_event", "published only after the company had failed", pl.col("available_at") > pl.col("event_date")),
-    Rule("other_period", "a second period end under one fiscal year of the company (a comparative, or a short period)"),
-    Rule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),
-    Rule("duplicate", "same company, fiscal year and publication date as a row that is kept"),
-)  # fmt: skip
-"""The first rule that a row breaks is the one it is set aside by."""
+QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
+    QuarantineRule("no_company", "company_id is missing", pl.col("company_id").is_null() | (pl.col("company_id") == "")),
+    QuarantineRule(
+        "bad_year",
+        "fiscal_year is missing or not between 1900 and 2200",
+        ~pl.col("fiscal_year").is_between(FIRST_DAY.year, LAST_DAY.year).fill_null(False),
+    ),
+    QuarantineRule(
+        "bad_date",
+        "period_end or available_at is not between 1900 and 2200",
+        pl.any_horizontal(~_dates.is_between(FIRST_DAY, LAST_DAY)),
+    ),
+    QuarantineRule(
+        "year_and_date_differ",
+        "period_end lies more than a year from fiscal_year",
+        (pl.col("fiscal_year") - pl.col("period_end").dt.year()).abs() > 1,
+    ),
+    QuarantineRule("no_dates", "period_end or available_at is missing", pl.any_horizontal(_dates.is_null())),
+    QuarantineRule("available_early", "available_at lies before period_end", pl.col("available_at") < pl.col("period_end")),
+    QuarantineRule(
+        "other_currency", "the currency is not that of the other rows", pl.col("currency") != pl.col("expected_currency")
+    ),
+    QuarantineRule("infinite", "an amount is infinite", pl.any_horizontal(~pl.col(ITEM_NAMES).is_finite())),
+    QuarantineRule(
+        "absurd", "an amount is beyond 10^15 units of currency", pl.any_horizontal(pl.col(ITEM_NAMES).abs() > MAX_AMOUNT_MILLIONS)
+    ),
+    QuarantineRule(
+        "no_assets",
+        "total_assets is missing, negative or less than one unit of currency",
+        ~(pl.col("total_assets") >= MIN_ASSETS_MILLIONS).fill_null(False),
+    ),
+    QuarantineRule("after_event", "published only after the company had failed", pl.col("available_at") > pl.col("event_date")),
+    QuarantineRule("other_period", "a second period end under one fiscal year of the company (a comparative, or a short period)"),
+    QuarantineRule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),
+    QuarantineRule("duplicate", "same company, fiscal year and publication date as a row that is kept"),
+)
+"""Rules in order; a row gets the name of the first one that it breaks."""
 
 
-def quarantine(
+def split_quarantine(
     statements: pl.DataFrame, events: pl.DataFrame, currency: str | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split statements into those kept and those quarantined, each in the order they came; the latter gain ``rule``, the first
-    rule that they broke.
+    """Return the statements kept and those quarantined, in their given order; the latter have ``rule``, the first rule broken.
 
-    What is kept does not depend on the order of rows. events: company_id and event_date; the first of a company counts. currency:
-    of the panel; None: any. Columns beyond the canonical ones stay.
+    Which rows are kept does not depend on their order. events: company_id and event_date; the earliest of a company counts.
+    currency: of the panel; None: any. Columns beyond the canonical ones are kept.
     """
     first = events.group_by("company_id").agg(pl.col("event_date").min())
     dated = statements.join(first, on="company_id", how="left", maintain_order="left")
     dated = dated.with_columns(expected_currency=pl.lit(currency, pl.String))
     broken = pl.coalesce(
-        pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name)) for rule in RULES if rule.broken is not None
+        pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name)) for rule in QUARANTINE_RULES if rule.broken is not None
     )
     rule = dated.select(rule=broken).to_series()
-    for between_rows in (misplaced, repeated):
+    for between_rows in (misplaced_periods, mark_duplicates):
         fit = rule.is_null()
         rule = rule.scatter(fit.arg_true(), between_rows(statements.filter(fit)))
     judged = statements.with_columns(rule)
     return judged.filter(pl.col("rule").is_null()).drop("rule"), judged.filter(pl.col("rule").is_not_null())
 
 
-def repeated(statements: pl.DataFrame) -> pl.Series:
-    """Return ``duplicate`` for each row that repeats the version of another, and missing for the others.
+def mark_duplicates(statements: pl.DataFrame) -> pl.Series:
+    """Return ``duplicate`` for each row that repeats the version of another row, and null for the others.
 
-    The row with the fewest missing items stays; where several are as full, the latest period end and then the lowest amounts
-    decide, so that the order of rows does not.
+    The row with the fewest missing items is kept; ties are broken by the latest period end, then by the lowest amounts, so that
+    the order of rows does not matter.
     """
     numbered = statements.with_row_index("place")
-    twice = numbered.filter(pl.len().over(VERSION) > 1)
+    twice = numbered.filter(pl.len().over(VERSION_KEYS) > 1)
     gaps = pl.sum_horizontal(pl.col(ITEM_NAMES).is_null())
-    others = [name for name in statements.columns if name not in (*VERSION, "period_end", *ITEM_NAMES, "row")]
+    others = [name for name in statements.columns if name not in (*VERSION_KEYS, "period_end", *ITEM_NAMES, "row")]
     keys = ["gaps", "period_end", *ITEM_NAMES, *others]
     ranked = twice.with_columns(gaps=gaps).sort(keys, descending=[name == "period_end" for name in keys], nulls_last=True)
-    places = ranked.filter(pl.int_range(pl.len()).over(VERSION) > 0)["place"]
+    places = ranked.filter(pl.int_range(pl.len()).over(VERSION_KEYS) > 0)["place"]
     rule = pl.Series("rule", [None] * statements.height, dtype=pl.String)
     return rule.scatter(places, pl.Series(["duplicate"] * len(places), dtype=pl.String)) if len(places) else rule
 
 
-def conflicts(kept: pl.DataFrame, aside: pl.DataFrame) -> int:
-    """Return how many of the duplicates set aside give other amounts than the row that was kept."""
-    twice = aside.filter(pl.col("rule") == "duplicate").select(*VERSION, *ITEM_NAMES)
-    both = twice.join(kept.select(*VERSION, *ITEM_NAMES), on=VERSION, suffix="_kept")
+def count_conflicts(kept: pl.DataFrame, aside: pl.DataFrame) -> int:
+    """Return the number of quarantined duplicates whose amounts differ from those of the row that was kept."""
+    twice = aside.filter(pl.col("rule") == "duplicate").select(*VERSION_KEYS, *ITEM_NAMES)
+    both = twice.join(kept.select(*VERSION_KEYS, *ITEM_NAMES), on=VERSION_KEYS, suffix="_kept")
     return both.filter(pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_kept")) for name in ITEM_NAMES)).height
 
 
 def blank_negatives(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Set amounts that cannot be negative (assets, debts, revenue ...) to missing where they are; return how many by item."""
+    """Set negative values of items that cannot be negative (assets, debts, revenue ...) to null; return also their counts."""
     names = [item.name for item in ITEMS if not item.signed]
     counts = statements.select((pl.col(name) < 0).sum() for name in names).row(0, named=True)
     blanked = statements.with_columns(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in names)

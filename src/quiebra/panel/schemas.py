@@ -8,7 +8,7 @@ import pandera.errors
 import pandera.polars as pa
 import polars as pl
 
-from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS
+from quiebra.canonical import COMPANY_SCHEMA, EVENT_SCHEMA, MACRO_SCHEMA, STATEMENT_SCHEMA
 from quiebra.errors import PanelError
 from quiebra.items import ITEMS
 
@@ -20,7 +20,7 @@ def _columns(schema: dict[str, Any], required: tuple[str, ...]) -> dict[str, pa.
 
 
 def _statement_columns() -> dict[str, pa.Column]:
-    columns = _columns(STATEMENTS, ("company_id", "fiscal_year", "period_end", "available_at", "currency", "source"))
+    columns = _columns(STATEMENT_SCHEMA, ("company_id", "fiscal_year", "period_end", "available_at", "currency", "source"))
     columns["fiscal_year"] = pa.Column(pl.Int32, pa.Check.in_range(1900, 2200))
     for item in ITEMS:
         checks = [FINITE] if item.signed else [FINITE, pa.Check.ge(0)]
@@ -29,17 +29,15 @@ def _statement_columns() -> dict[str, pa.Column]:
 
 
 SCHEMAS: dict[str, pa.DataFrameSchema] = {
-    "companies": pa.DataFrameSchema(_columns(COMPANIES, ("company_id",)), unique=["company_id"], strict=True),
-    "statements": pa.DataFrameSchema(
-        _statement_columns(), unique=["company_id", "fiscal_year", "available_at"], strict=True
-    ),
-    "events": pa.DataFrameSchema(_columns(EVENTS, ("company_id", "event_date")), unique=["company_id"], strict=True),
-    "macro": pa.DataFrameSchema(_columns(MACRO, ("series", "date", "available_at")), strict=True),
+    "companies": pa.DataFrameSchema(_columns(COMPANY_SCHEMA, ("company_id",)), unique=["company_id"], strict=True),
+    "statements": pa.DataFrameSchema(_statement_columns(), unique=["company_id", "fiscal_year", "available_at"], strict=True),
+    "events": pa.DataFrameSchema(_columns(EVENT_SCHEMA, ("company_id", "event_date")), unique=["company_id"], strict=True),
+    "macro": pa.DataFrameSchema(_columns(MACRO_SCHEMA, ("series", "date", "available_at")), strict=True),
 }
 
 
 def validate_panel(name: str, table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table if it keeps its schema; PanelError naming the column, the check and an example otherwise."""
+    """Return the table if it meets its schema; otherwise raise PanelError naming the column, the check and an example."""
     try:
         return SCHEMAS[name].validate(table, lazy=True)
     except pandera.errors.SchemaErrors as error:

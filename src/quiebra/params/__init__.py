@@ -1,4 +1,4 @@
-"""params.yaml as typed sections. An unknown or misspelt key is an error that names the nearest one."""
+"""Typed sections of params.yaml; an unknown key is an error that names the closest known one."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from pydantic import (
     model_validator,
 )
 
-from quiebra.errors import Lines, ParamsError, Refused, Said, YamlRefused, did_you_mean
+from quiebra.errors import InvalidValue, InvalidYamlError, LocalisedMessage, MessageLines, ParamsError, suggestion_message
+from quiebra.io.safe_yaml import MAX_YAML_LENGTH, read_yaml
 from quiebra.items import ITEM_NAMES
-from quiebra.params.faults import WORDS
+from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
 from quiebra.params.section import Line, Section, Share, Year
 from quiebra.params.stress import Stress
-from quiebra.plain_yaml import LARGEST, read_yaml
 from quiebra.workspace import Workspace
 
 LONGEST_VALUE = 200
-"""Signs of a wrong value that a message shows."""
+"""Most characters of a wrong value that a message shows."""
 
 
 def _quoted_date(value: Any) -> Any:
     if isinstance(value, dt.date):
-        raise Refused('write the date in quotes, "{value}": DVC cannot track a bare one', value=value)
+        raise InvalidValue('write the date in quotes, "{value}": DVC cannot track a bare one', value=value)
     if isinstance(value, str):
         try:
             return dt.date.fromisoformat(value)
         except ValueError:
-            raise Refused("must be a date in quotes, YYYY-MM-DD") from None
+            raise InvalidValue("must be a date in quotes, YYYY-MM-DD") from None
     return value
 
 
@@ -60,7 +60,7 @@ class American(Section):
 
 
 class Table(FileFormat):
-    """columns: canonical name → the file's."""
+    """Format of a user's own firm-years. columns: canonical name → name in the file."""
 
     path: str
     columns: dict[str, str]
@@ -75,7 +75,7 @@ class Table(FileFormat):
         amounts = {name: theirs for name, theirs in columns.items() if name in ITEM_NAMES}
         for name, theirs in amounts.items():
             if twice := next((other for other in amounts if other != name and amounts[other] == theirs), None):
-                raise Refused("'{column}' is given for {name} and for {other}", column=theirs, name=name, other=twice)
+                raise InvalidValue("'{column}' is given for {name} and for {other}", column=theirs, name=name, other=twice)
         return columns
 
 
@@ -125,18 +125,23 @@ class Train(Section):
 
 
 class Gate(Section):
-    """Thresholds of a test: passed within the first, on watch within the second, failed beyond."""
+    """Thresholds of a validation test: pass within the first, watch within the second, fail beyond."""
 
     pass_: Annotated[float, Field(alias="pass", ge=0)]
     watch: Annotated[float, Field(ge=0)]
 
 
 def _in_order(name: str, better: float, worse: float, at_least: bool) -> None:
-    """Raise Refused where a threshold that is to be met first lies beyond the second."""
+    """Raise InvalidValue where the first threshold is less strict than the second."""
     if (better < worse) if at_least else (better > worse):
         order = "at or above" if at_least else "at or below"
-        raise Refused("{name}: the first threshold must lie {order} the second, not {better} and {worse}", name=name,
-                      order=Said(order), better=better, worse=worse)  # fmt: skip
+        raise InvalidValue(
+            "{name}: the first threshold must lie {order} the second, not {better} and {worse}",
+            name=name,
+            order=LocalisedMessage(order),
+            better=better,
+            worse=worse,
+        )
 
 
 class Gates(Section):
@@ -164,7 +169,7 @@ class Validate(Section):
 
 
 class Limit(Section):
-    """Thresholds of a measure that is monitored: beyond the first it is on watch, beyond the second it is an alarm."""
+    """Thresholds of a monitored measure: watch beyond the first, alarm beyond the second."""
 
     watch: Annotated[float, Field(ge=0)]
     alarm: Annotated[float, Field(ge=0)]
@@ -196,23 +201,23 @@ class Score(Section):
     def _rising_to_one(cls, grades: dict[str, float]) -> dict[str, float]:
         for name in grades:
             if not re.fullmatch(r"[\w+-]{1,8}", name):
-                raise Refused("a grade is named by up to eight letters, digits, + or -, not '{name}'", name=name)
+                raise InvalidValue("a grade is named by up to eight letters, digits, + or -, not '{name}'", name=name)
         bounds = list(grades.values())
         if bounds != sorted(set(bounds)) or not bounds or bounds[-1] != 1.0:
-            raise Refused("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")
+            raise InvalidValue("the highest PD of each grade must rise from the best grade to the worst and end at 1.0")
         return grades
 
     @model_validator(mode="after")
     def _known_grade(self) -> Score:
         if self.watch_from not in self.grades:
-            near = did_you_mean(self.watch_from, self.grades)
-            raise Refused("watch_from: '{grade}' is not a grade{near}", grade=self.watch_from, near=near)
+            near = suggestion_message(self.watch_from, self.grades)
+            raise InvalidValue("watch_from: '{grade}' is not a grade{near}", grade=self.watch_from, near=near)
         return self
 
 
 def _in_raw(path: str | None) -> str | None:
     if path is not None and not path.startswith("data/raw/"):
-        raise Refused("must be in data/raw, where a change of the file is seen")
+        raise InvalidValue("must be in data/raw, where a change of the file is seen")
     return path
 
 
@@ -243,7 +248,7 @@ class Dashboards(Section):
 
 
 class Params(Section):
-    """All sections of params.yaml. A stage is given only those that dvc.yaml declares for it."""
+    """All sections of params.yaml. A stage gets only those that dvc.yaml declares for it."""
 
     run: Run
     ingest: Ingest
@@ -269,70 +274,77 @@ class Params(Section):
         return self
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the raw content of params.yaml; ParamsError where it cannot be read or is not a YAML mapping."""
-    return parse(read_params_text(path), path.name)
+def read_params(path: Path) -> dict[str, Any]:
+    """Return the raw content of params.yaml; raise ParamsError where it cannot be read or is not a YAML mapping."""
+    return parse_params(read_params_text(path), path.name)
 
 
 def read_params_text(path: Path) -> str:
-    """Return the text of params.yaml, as it is kept. ParamsError where it cannot be read."""
+    """Return the text of params.yaml unchanged; raise ParamsError where it cannot be read."""
     try:
-        if path.stat().st_size > 4 * LARGEST:
+        if path.stat().st_size > 4 * MAX_YAML_LENGTH:
             raise ParamsError("{path} has {size} bytes: that cannot be parameters", path=path.name, size=path.stat().st_size)
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ParamsError("{path} is not readable YAML: {why}", path=path.name, why=Said("it is not in UTF-8")) from None
+        raise ParamsError(
+            "{path} is not readable YAML: {why}", path=path.name, why=LocalisedMessage("it is not in UTF-8")
+        ) from None
     except OSError as error:
         raise ParamsError("{path} cannot be read: {why}", path=path.name, why=error.strerror or str(error)) from None
 
 
-def parse(text: str, name: str = "params.yaml") -> dict[str, Any]:
-    """Return the content of a text of parameters; ParamsError where it is not a YAML mapping, or more than one (see
-    `quiebra.plain_yaml`)."""
+def parse_params(text: str, name: str = "params.yaml") -> dict[str, Any]:
+    """Return the content of a text of parameters; raise ParamsError where it is not a mapping in the YAML allowed.
+
+    See `quiebra.io.safe_yaml`. name: of the file, for the message.
+    """
     try:
         content = read_yaml(text)
-    except YamlRefused as error:
+    except InvalidYamlError as error:
         raise ParamsError("{path} is not readable YAML: {why}", path=name, why=error.said) from None
     if not isinstance(content, dict):
         raise ParamsError("{path} must hold sections such as 'ingest:' and 'train:'", path=name)
     return content
 
 
-def check(content: Mapping[str, Any]) -> Params:
-    """Return typed parameters, or ParamsError listing every fault with its dotted name and the remedy."""
+def validate_params(content: Mapping[str, Any]) -> Params:
+    """Return typed parameters, or raise ParamsError listing every fault with its dotted name and the remedy."""
     try:
         return Params.model_validate(dict(content))
     except ValidationError as error:
-        faults = Lines(_explain(fault) for fault in error.errors())
+        faults = MessageLines(_explain(fault) for fault in error.errors())
         raise ParamsError("params.yaml cannot be used:\n  {faults}", faults=faults) from None
 
 
-def load(workspace: Workspace) -> Params:
+def load_params(workspace: Workspace) -> Params:
     """Read and check the workspace's params.yaml."""
-    return check(read(workspace.root / "params.yaml"))
+    return validate_params(read_params(workspace.root / "params.yaml"))
 
 
 def section(params: Params, name: str) -> Section:
     """Return one section by its name in params.yaml."""
-    return getattr(params, "validate_" if name == "validate" else name)
+    found: Section = getattr(params, "validate_" if name == "validate" else name)
+    return found
 
 
-def _explain(fault: Mapping[str, Any]) -> Said:
+def _explain(fault: Mapping[str, Any]) -> LocalisedMessage:
     path = [str(part) for part in fault["loc"]]
     dotted = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        return Said("{name}: unknown{near}", {"name": dotted, "near": did_you_mean(path[-1], _keys_beside(path))})
+        return LocalisedMessage(
+            "{name}: unknown{near}", {"name": dotted, "near": suggestion_message(path[-1], _keys_beside(path))}
+        )
     if fault["type"] == "missing":
-        return Said("{name}: missing; see params.yaml in the repository for its default", {"name": dotted})
+        return LocalisedMessage("{name}: missing; see params.yaml in the repository for its default", {"name": dotted})
     context = fault.get("ctx", {})
     cause = context.get("error")
-    if isinstance(cause, Refused):
+    if isinstance(cause, InvalidValue):
         said = cause.said
     else:
-        said = Said(WORDS.get(fault["type"], "{other}"), {**context, "other": fault["msg"]})
+        said = LocalisedMessage(FAULT_MESSAGES.get(fault["type"], "{other}"), {**context, "other": fault["msg"]})
     if isinstance(fault["input"], dict):
-        return Said("{name}: {why}", {"name": dotted, "why": said}) if dotted else said
-    return Said("{name}: {why}, not {value}", {"name": dotted, "why": said, "value": _short(fault["input"])})
+        return LocalisedMessage("{name}: {why}", {"name": dotted, "why": said}) if dotted else said
+    return LocalisedMessage("{name}: {why}, not {value}", {"name": dotted, "why": said, "value": _short(fault["input"])})
 
 
 def _short(value: Any) -> str:
@@ -343,10 +355,10 @@ def _short(value: Any) -> str:
 def _keys_beside(path: list[str]) -> list[str]:
     model: Any = Params
     for part in path[:-1]:
-        if get_origin(model) is dict:  # the part is a name of the user's own
+        if get_origin(model) is dict:  # the key is chosen by the user
             model = get_args(model)[1]
             continue
-        if get_origin(model) is list:  # the part is a place in it
+        if get_origin(model) is list:  # the key is an index
             model = get_args(model)[0]
             continue
         fields = {(f.alias or n): f.annotation for n, f in model.model_fields.items()}
@@ -354,19 +366,19 @@ def _keys_beside(path: list[str]) -> list[str]:
     return [(f.alias or n) for n, f in model.model_fields.items()]
 
 
-def declared(workspace: Workspace, stage: str) -> tuple[str, ...]:
-    """Return the sections that dvc.yaml declares for a stage: all that it may read."""
-    stages = read(workspace.root / "dvc.yaml").get("stages")
+def declared_sections(workspace: Workspace, stage: str) -> tuple[str, ...]:
+    """Return the sections that dvc.yaml declares for a stage, the only ones it may read."""
+    stages = read_params(workspace.root / "dvc.yaml").get("stages")
     if not isinstance(stages, dict):
         raise ParamsError("dvc.yaml holds no stages: take it from the repository again")
     if stage not in stages:
-        near, every = did_you_mean(stage, stages), ", ".join(stages)
+        near, every = suggestion_message(stage, stages), ", ".join(stages)
         raise ParamsError("no stage '{stage}' in dvc.yaml{near}; there are {all}", stage=stage, near=near, all=every)
     return tuple(stages[stage].get("params", ()))
 
 
 class StageParams(dict[str, Any]):
-    """The sections that a stage declared, as attributes: ``params.train.trees``."""
+    """The sections that a stage declares, as attributes: ``params.train.trees``."""
 
     def __getattr__(self, name: str) -> Any:
         if name in self:
@@ -375,15 +387,15 @@ class StageParams(dict[str, Any]):
         raise ParamsError("this stage does not declare the section '{name}' in dvc.yaml; it has {all}", name=name, all=has)
 
 
-def for_stage(workspace: Workspace, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:
+def stage_params(workspace: Workspace, stage: str, overrides: Mapping[str, Any] | None = None) -> StageParams:
     """Return a stage's declared sections, typed. ``overrides`` replaces keys in them: ``{"train": {"trees": 50}}``."""
-    content = read(workspace.root / "params.yaml")
+    content = read_params(workspace.root / "params.yaml")
     for name, keys in (overrides or {}).items():
         content[name] = {**content.get(name, {}), **keys}
-    params = check(content)
-    return StageParams({name: section(params, name) for name in declared(workspace, stage)})
+    params = validate_params(content)
+    return StageParams({name: section(params, name) for name in declared_sections(workspace, stage)})
 
 
-def plain(params: StageParams) -> dict[str, Any]:
+def to_plain(params: StageParams) -> dict[str, Any]:
     """Return typed sections as plain JSON values (dates as text), for a notebook or a record."""
     return {name: part.model_dump(mode="json", by_alias=True) for name, part in params.items()}

@@ -1,8 +1,8 @@
-"""What pydantic finds wrong with a value, in words that can be said in another language."""
+"""Pydantic's error types as messages that can be translated."""
 
 from __future__ import annotations
 
-WORDS = {
+FAULT_MESSAGES = {
     "bool_type": "should be true or false",
     "dict_type": "should hold names and values",
     "finite_number": "should be a finite number",
@@ -23,4 +23,4 @@ WORDS = {
     "too_long": "should have {max_length} parts at most",
     "too_short": "should have {min_length} parts at least",
 }
-"""Kind of fault → words; values are those that pydantic gives with it."""
+"""Pydantic error type → message; its values come from the error's context."""

@@ -1,4 +1,4 @@
-"""How a person's file is written, where it cannot be told from the file itself. Null: it is told from the file, or refused."""
+"""Format of a user's file. Null: inferred from the file, which is refused where that is uncertain."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from quiebra.errors import Refused
+from quiebra.errors import InvalidValue
 from quiebra.params.section import Section
 
 
 class FileFormat(Section):
-    """decimal, thousands: marks in numbers; thousands may be empty: none. date_format: as strftime has it. header_row: from 1.
+    """Format options of a user's file.
 
-    missing: marks that stand for a missing value in any column, beside the usual ones. memory_mb: what reading a CSV or Parquet
-    may take.
+    decimal, thousands: marks in numbers; empty thousands: none. date_format: a strftime format. header_row: counted from 1.
+    missing: marks of a missing value in any column, besides the usual ones. memory_mb: limit for reading a CSV or Parquet file.
     """
 
     sheet: str | None = None
@@ -25,7 +25,7 @@ class FileFormat(Section):
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'", ""] | None = None
     date_format: str | None = None
-    missing: Annotated[list[str], Field(default_factory=list)]
+    missing: list[str] = Field(default_factory=list)
     memory_mb: Annotated[int, Field(ge=50, le=1_000_000)] = 4000
 
     @field_validator("encoding")
@@ -33,10 +33,10 @@ class FileFormat(Section):
     def _known_encoding(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                if not codecs.lookup(encoding)._is_text_encoding:  # such as rot13, which gives no text
+                if not codecs.lookup(encoding)._is_text_encoding:  # such as rot13, which does not decode bytes to text
                     raise LookupError(encoding)
             except (LookupError, ValueError):
-                raise Refused(
+                raise InvalidValue(
                     "no encoding is called '{name}'; usual ones are utf-8, cp1252, latin-1, utf-16", name=encoding
                 ) from None
         return encoding
@@ -45,13 +45,13 @@ class FileFormat(Section):
     @classmethod
     def _whole_date(cls, date_format: str | None) -> str | None:
         if date_format is not None and not _names_a_day(date_format):
-            raise Refused("'{format}' does not name day, month and year, as %d/%m/%Y does", format=date_format)
+            raise InvalidValue("'{format}' does not name day, month and year, as %d/%m/%Y does", format=date_format)
         return date_format
 
     @model_validator(mode="after")
     def _two_marks(self) -> FileFormat:
         if self.decimal is not None and self.decimal == self.thousands:
-            raise Refused("decimal and thousands cannot both be '{mark}'", mark=self.decimal)
+            raise InvalidValue("decimal and thousands cannot both be '{mark}'", mark=self.decimal)
         return self
 
 

@@ -1,4 +1,4 @@
-"""The sections on what happens by itself: alert rules, who is told, when, and how long things are kept."""
+"""Sections on unattended operation: alert rules, delivery, schedule and retention."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from quiebra.errors import Refused, Said, did_you_mean
+from quiebra.errors import InvalidValue, LocalisedMessage, suggestion_message
 from quiebra.params.section import Line, Section, Share
 
 SEVERITIES = ("low", "medium", "high")
 STATUSES = ("ok", "watch", "alarm")
-FLOORS: dict[str, dict[str, float]] = {
+MEASURE_FLOORS: dict[str, dict[str, float]] = {
     "company": {
         "pd_12m": 0.0,
         "pd_60m": 0.0,
@@ -32,17 +32,16 @@ FLOORS: dict[str, dict[str, float]] = {
     "portfolio": {"expected_loss": 0.0, "shortfall": 0.0, "largest_share": 0.0, "sector_hhi": 0.0},
     "model": {"drift": 0.0},
 }
-"""What a rule can look at, by kind of subject, and the value that its thresholds must be above; see `quiebra.alerts.measures`."""
-KINDS = {measure: kind for kind, measures in FLOORS.items() for measure in measures}
-SHARES = ("pd_12m", "pd_60m", "pd_rise", "riskiest", "blind", "expected_loss", "shortfall", "largest_share", "sector_hhi")
-"""Measures that cannot be above 1."""
+"""Kind of subject → its measures → the value that a rule's thresholds must exceed; see `quiebra.alerts.measures`."""
+MEASURE_KINDS = {measure: kind for kind, measures in MEASURE_FLOORS.items() for measure in measures}
+SHARE_MEASURES = ("pd_12m", "pd_60m", "pd_rise", "riskiest", "blind", "expected_loss", "shortfall", "largest_share", "sector_hhi")
+"""Measures that cannot exceed 1."""
 
 
 class Rule(Section):
-    """An alert is raised where the measure is ``raise`` or more, and closes by itself once it is below ``clear``.
+    """An alert rule: an alert is raised where the measure is at least ``raise``, and closes once it is below ``clear``.
 
-    Larger is always worse. Of ``grade`` and ``drift`` thresholds are a grade (or ``watch_from``) and a status of
-    monitoring.
+    Larger is always worse. Thresholds of ``grade`` are grades (or ``watch_from``); those of ``drift`` are monitoring statuses.
     """
 
     measure: str
@@ -57,17 +56,19 @@ class Rule(Section):
     @field_validator("measure")
     @classmethod
     def _known(cls, measure: str) -> str:
-        if measure not in KINDS:
-            raise Refused("unknown{near}; there are {all}", near=did_you_mean(measure, KINDS), all=", ".join(KINDS))
+        if measure not in MEASURE_KINDS:
+            raise InvalidValue(
+                "unknown{near}; there are {all}", near=suggestion_message(measure, MEASURE_KINDS), all=", ".join(MEASURE_KINDS)
+            )
         return measure
 
     @property
     def kind(self) -> str:
-        """``company``, ``portfolio`` or ``model``: what the measure is of."""
-        return KINDS[self.measure]
+        """The kind of subject measured: ``company``, ``portfolio`` or ``model``."""
+        return MEASURE_KINDS[self.measure]
 
     def resolved(self, watch_from: str) -> Rule:
-        """Return the rule with the grade that ``watch_from`` stands for in ``score``."""
+        """Return the rule with ``watch_from`` replaced by the grade that it stands for in ``score``."""
         if self.measure != "grade":
             return self
         named = {
@@ -77,50 +78,65 @@ class Rule(Section):
         return self.model_copy(update=named)
 
     def thresholds(self, grades: Mapping[str, float]) -> tuple[float, float]:
-        """Return the thresholds as numbers; a grade is its place in the scale, the best being 0."""
+        """Return both thresholds as numbers; a grade is its position in the scale, 0 for the best."""
         levels = {"grade": list(grades), "drift": list(STATUSES)}.get(self.measure)
         found = []
         for value in (self.raise_, self.clear):
             if levels is None:
                 if isinstance(value, str):
-                    raise Refused("'{value}' is not a number", value=value)
+                    raise InvalidValue("'{value}' is not a number", value=value)
                 found.append(float(value))
             elif value not in levels:
-                near = did_you_mean(str(value), levels)
-                raise Refused("'{value}' is none of {all}{near}", value=value, all=", ".join(levels), near=near)
+                near = suggestion_message(str(value), levels)
+                raise InvalidValue("'{value}' is none of {all}{near}", value=value, all=", ".join(levels), near=near)
             else:
                 found.append(float(levels.index(str(value))))
         return found[0], found[1]
 
     def check(self, name: str, grades: Mapping[str, float]) -> None:
-        """Raise Refused, naming the rule, where it could never be broken, or always is."""
+        """Raise InvalidValue, naming the rule, where it could never raise an alert, or always would."""
         try:
             high, low = self.thresholds(grades)
-        except Refused as error:
-            raise Refused("{name}: {why}", name=name, why=error.said) from None
-        floor = FLOORS[self.kind][self.measure]
+        except InvalidValue as error:
+            raise InvalidValue("{name}: {why}", name=name, why=error.said) from None
+        floor = MEASURE_FLOORS[self.kind][self.measure]
         if high <= floor:
-            raise Refused("{name}: raise must be above {floor}, since larger is worse, not {value}", name=name,
-                          floor=f"{floor:g}", value=self.raise_)  # fmt: skip
+            raise InvalidValue(
+                "{name}: raise must be above {floor}, since larger is worse, not {value}",
+                name=name,
+                floor=f"{floor:g}",
+                value=self.raise_,
+            )
         if not floor < low <= high:
-            raise Refused("{name}: clear must lie above {floor} and at or below raise ({high}), not {value}", name=name,
-                          floor=f"{floor:g}", high=self.raise_, value=self.clear)  # fmt: skip
+            raise InvalidValue(
+                "{name}: clear must lie above {floor} and at or below raise ({high}), not {value}",
+                name=name,
+                floor=f"{floor:g}",
+                high=self.raise_,
+                value=self.clear,
+            )
         most = {"riskiest": 0.9999, "zone": 2.0, "notches": len(grades) - 1.0}.get(
-            self.measure, 1.0 if self.measure in SHARES else None
+            self.measure, 1.0 if self.measure in SHARE_MEASURES else None
         )
         if most is not None and high > most:
-            raise Refused("{name}: raise can be {most} at most, or no company could ever reach it, not {value}", name=name,
-                          most=f"{most:g}", value=self.raise_)  # fmt: skip
+            raise InvalidValue(
+                "{name}: raise can be {most} at most, or no company could ever reach it, not {value}",
+                name=name,
+                most=f"{most:g}",
+                value=self.raise_,
+            )
         scoped = (self.companies != "all", self.sectors is not None, self.pd_from > 0)
         if self.kind != "company" and any(scoped):
-            raise Refused(
+            raise InvalidValue(
                 "{name}: companies, sectors and pd_from are for rules on companies; '{measure}' is of the {kind}",
-                name=name, measure=self.measure, kind=Said(self.kind),
-            )  # fmt: skip
+                name=name,
+                measure=self.measure,
+                kind=LocalisedMessage(self.kind),
+            )
 
 
 class BackTest(Section):
-    """How alerts are judged on failures that happened."""
+    """How alerts are evaluated against failures that happened."""
 
     horizon_years: Annotated[int, Field(ge=1, le=5)]
     budgets: list[Annotated[float, Field(gt=0, lt=1)]]
@@ -133,12 +149,12 @@ class Alerts(Section):
 
 
 ADDRESS = re.compile(r"[^@\s<>,;\"\\\x00-\x1f\x7f-\U0010ffff]+@[^@\s<>,;\"\\\x00-\x1f\x7f-\U0010ffff]+")
-"""ASCII alone: other addresses need servers that speak SMTPUTF8; a domain has an ASCII form, xn--…."""
+"""ASCII only: other addresses need servers with SMTPUTF8. A non-ASCII domain has an ASCII form, xn--…."""
 
 
 def _address(value: str) -> str:
     if not ADDRESS.fullmatch(value) or len(value) > 254:
-        raise Refused("must be one address such as ana@example.com, without line breaks")
+        raise InvalidValue("must be one address such as ana@example.com, without line breaks")
     return value
 
 
@@ -153,7 +169,7 @@ class Recipient(Section):
 
 
 class Channel(Section):
-    """Where alerts go. Its address, a secret, is in the environment: QUIEBRA_CHANNEL_NAME; mail has recipients instead."""
+    """Where alerts are sent. The URL, a secret, is in the environment as QUIEBRA_CHANNEL_NAME; mail has recipients instead."""
 
     kind: Literal["mail", "slack", "teams", "webhook"]
     severity: Literal["low", "medium", "high"] = "low"
@@ -165,7 +181,7 @@ class Channel(Section):
     @model_validator(mode="after")
     def _reachable(self) -> Channel:
         if (self.kind == "mail") != bool(self.recipients):
-            raise Refused("a mail channel needs recipients; the others have their address in the environment, and none")
+            raise InvalidValue("a mail channel needs recipients; the others have their address in the environment, and none")
         return self
 
 
@@ -182,39 +198,40 @@ class Delivery(Section):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        return known_zone(name)
+        return check_time_zone(name)
 
     @field_validator("channels")
     @classmethod
     def _not_reserved(cls, channels: dict[str, Any]) -> dict[str, Any]:
         for name in ("report", "notice"):
             if name in channels:
-                raise Refused("'{name}' is a mail that is always there: call the channel something else", name=name)
+                raise InvalidValue("'{name}' is a mail that is always there: call the channel something else", name=name)
         return channels
 
 
-def known_zone(name: str) -> str:
-    """Return the name of a time zone; ValueError where there is none."""
+def check_time_zone(name: str) -> str:
+    """Return the name of a time zone; raise ValueError where it is unknown."""
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise Refused("must be a time zone such as Europe/Madrid") from None
+        raise InvalidValue("must be a time zone such as Europe/Madrid") from None
     return name
 
 
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def cron_fields(cron: str) -> dict[str, str]:
-    """Return the fields of a time as cron writes it: minute, hour, day, month and day_of_week, whose days have names (cron counts
-    them from Sunday, others from Monday).
+def parse_cron(cron: str) -> dict[str, str]:
+    """Return the fields of a cron expression (minute, hour, day, month and day_of_week), with names for days of the week.
 
-    >>> cron_fields("0 6 * * 1-5")["day_of_week"]
+    Names are needed since cron counts days from Sunday, APScheduler from Monday.
+
+    >>> parse_cron("0 6 * * 1-5")["day_of_week"]
     'mon-fri'
     """
     minute, hour, day, month, weekday = cron.split()
     if day != "*" and weekday != "*":
-        raise Refused("give a day of the month or days of the week, not both: cron would take either, and so would surprise")
+        raise InvalidValue("give a day of the month or days of the week, not both: cron would take either, and so would surprise")
     named = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: DAYS[int(found[0])], weekday)
     return {"minute": minute, "hour": hour, "day": day, "month": month, "day_of_week": named}
 
@@ -229,11 +246,11 @@ class Schedule(Section):
         from apscheduler.triggers.cron import CronTrigger
 
         try:
-            CronTrigger(**cron_fields(cron))
-        except Refused:
+            CronTrigger(**parse_cron(cron))
+        except InvalidValue:
             raise
         except (ValueError, KeyError):
-            raise Refused("this is no time as cron writes it, such as '0 6 5 * *'") from None
+            raise InvalidValue("this is no time as cron writes it, such as '0 6 5 * *'") from None
         return cron
 
 

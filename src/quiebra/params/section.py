@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of."""
+"""The base class and shared types of the sections of params.yaml."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from quiebra.errors import NameRefused, Refused
-from quiebra.names import comment
+from quiebra.errors import InvalidNameError, InvalidValue
+from quiebra.text.person_input import clean_comment
 
 
 def _one_line(value: str) -> str:
     try:
-        return comment(value, "")
-    except NameRefused:
-        raise Refused("must be one line, without signs that cannot be seen") from None
+        return clean_comment(value, "")
+    except InvalidNameError:
+        raise InvalidValue("must be one line, without signs that cannot be seen") from None
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,6 +23,6 @@ Year = Annotated[int, Field(ge=1900, le=2200)]
 
 
 class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversions from text."""
+    """Base of every section: frozen, no unknown keys, no implicit conversion from text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

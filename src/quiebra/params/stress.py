@@ -1,4 +1,4 @@
-"""The section ``stress`` of params.yaml: what scenarios and shocks are made of."""
+"""The section ``stress`` of params.yaml: macro scenarios and company shocks."""
 
 from __future__ import annotations
 
@@ -6,55 +6,57 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from quiebra.errors import Refused, Said, did_you_mean
+from quiebra.errors import InvalidValue, LocalisedMessage, suggestion_message
 from quiebra.params.section import Section
 
-FURTHEST = 10.0
-"""Standard deviations by which a scenario can move anything, either way."""
-MOST_OF_IT = 2.0
-"""How much of a scenario there can be in a year; 1: all of it."""
-LARGEST = 1.0
-"""How large a part of a shock can be, either way."""
-UNITS = {
-    "revenue": Said("a share: -0.2 is a fifth less"),
-    "market_value": Said("a share: -0.4 is two fifths less"),
-    "leverage": Said("a share of assets: 0.1 is new debt of a tenth of them"),
-    "margin": Said("EBITDA over revenue: -0.03 is three points less"),
-    "rates": Said("0.02 is 200 basis points"),
+MAX_SCENARIO_MOVE = 10.0
+"""Most standard deviations by which a scenario can move a series, either way."""
+MAX_PATH_SHARE = 2.0
+"""Largest multiple of a scenario's shift that can apply in a year; 1: the whole shift."""
+MAX_SHOCK_SIZE = 1.0
+"""Largest size of a shock's lever, either way."""
+LEVER_UNITS = {
+    "revenue": LocalisedMessage("a share: -0.2 is a fifth less"),
+    "market_value": LocalisedMessage("a share: -0.4 is two fifths less"),
+    "leverage": LocalisedMessage("a share of assets: 0.1 is new debt of a tenth of them"),
+    "margin": LocalisedMessage("EBITDA over revenue: -0.03 is three points less"),
+    "rates": LocalisedMessage("0.02 is 200 basis points"),
 }
 """Lever of a shock → its unit."""
 
 
-def _within(low: float, high: float, value: float, unit: Said) -> float:
+def _within(low: float, high: float, value: float, unit: LocalisedMessage) -> float:
     if not low <= value <= high:
-        raise Refused("must lie between {low} and {high} ({unit})", low=f"{low:g}", high=f"{high:g}", unit=unit)
+        raise InvalidValue("must lie between {low} and {high} ({unit})", low=f"{low:g}", high=f"{high:g}", unit=unit)
     return value
 
 
-def _named(name: str, low: float, high: float, value: float, unit: Said) -> None:
-    """Raise Refused, with the name of a value, where that is not within bounds."""
+def _named(name: str, low: float, high: float, value: float, unit: LocalisedMessage) -> None:
+    """Raise InvalidValue, with the value's name, where it is out of bounds."""
     try:
         _within(low, high, value, unit)
-    except Refused as error:
-        raise Refused("{name}: {why}, not {value}", name=name, why=error.said, value=value) from None
+    except InvalidValue as error:
+        raise InvalidValue("{name}: {why}, not {value}", name=name, why=error.said, value=value) from None
 
 
 def _shock(levers: dict[str, float]) -> dict[str, float]:
-    """Return a shock as it is. Refused where a part of it is out of bounds, as one in percent or basis points is, or where it
-    moves nothing."""
+    """Return a shock unchanged.
+
+    Raise InvalidValue where a lever is out of bounds, as one given in per cent or basis points is, or where nothing is moved.
+    """
     for lever, size in levers.items():
-        _named(lever, -LARGEST, LARGEST, size, UNITS[lever])
+        _named(lever, -MAX_SHOCK_SIZE, MAX_SHOCK_SIZE, size, LEVER_UNITS[lever])
     if not any(levers.values()):
-        raise Refused("moves nothing: give it one of {all}, or take it away", all=", ".join(UNITS))
+        raise InvalidValue("moves nothing: give it one of {all}, or take it away", all=", ".join(LEVER_UNITS))
     return levers
 
 
 def _share(share: float) -> float:
-    return _within(0.0, MOST_OF_IT, share, Said("how much of a scenario there is: 1 is all of it"))
+    return _within(0.0, MAX_PATH_SHARE, share, LocalisedMessage("how much of a scenario there is: 1 is all of it"))
 
 
 class BadYear(Section):
-    """The failure rate of a year that is one standard deviation worse than others, as about one in six is, and its source."""
+    """The failure rate of a year one standard deviation worse than average, as about one in six is, and the figure's source."""
 
     rate: Annotated[float, Field(gt=0, lt=1)]
     source: Annotated[str, Field(min_length=3, max_length=200)]
@@ -75,7 +77,13 @@ class Stress(Section):
             for move, size in moves.items():
                 if move != "years" and move not in self.macro:
                     known = [*self.macro, "years"]
-                    near = did_you_mean(move, known)
-                    raise Refused("scenarios.{name}: '{move}' is not in stress.macro{near}", name=name, move=move, near=near)
-                _named(f"scenarios.{name}.{move}", -FURTHEST, FURTHEST, size, Said("standard deviations of yearly values"))
+                    near = suggestion_message(move, known)
+                    raise InvalidValue("scenarios.{name}: '{move}' is not in stress.macro{near}", name=name, move=move, near=near)
+                _named(
+                    f"scenarios.{name}.{move}",
+                    -MAX_SCENARIO_MOVE,
+                    MAX_SCENARIO_MOVE,
+                    size,
+                    LocalisedMessage("standard deviations of yearly values"),
+                )
         return self

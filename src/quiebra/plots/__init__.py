@@ -1,13 +1,13 @@
-"""Pictures: each function takes figures and gives a chart; none of them computes a number."""
+"""Charts of given figures; none of them computes results."""
 
-from quiebra.plots.company import effects, pd_ahead_and_behind
+from quiebra.plots.company import effect_bars, pd_ahead_and_behind
 from quiebra.plots.data import missing_by_year, rows_by_year
 from quiebra.plots.explanation import beeswarm, dependence, waterfall
-from quiebra.plots.model import auc_by_year, importance, observed_against_predicted, promised_and_seen
+from quiebra.plots.model import auc_by_year, expected_and_observed, importance, observed_against_predicted
 from quiebra.plots.portfolio import migration_map, pd_over_time, rating_distribution, sector_bars
 from quiebra.plots.search import parallel_coordinates, search_history, search_importance
 from quiebra.plots.stress import loss_quantiles, scenario_terms, tornado_bars
-from quiebra.plots.theme import show
+from quiebra.plots.theme import to_svg
 from quiebra.plots.validation import alert_trade_off, auc_by_group, cap_curves, concepts_by_year, drift_bars, grade_calibration
 
 __all__ = [
@@ -19,7 +19,8 @@ __all__ = [
     "concepts_by_year",
     "dependence",
     "drift_bars",
-    "effects",
+    "effect_bars",
+    "expected_and_observed",
     "grade_calibration",
     "importance",
     "loss_quantiles",
@@ -29,14 +30,13 @@ __all__ = [
     "parallel_coordinates",
     "pd_ahead_and_behind",
     "pd_over_time",
-    "promised_and_seen",
     "rating_distribution",
     "rows_by_year",
     "scenario_terms",
     "search_history",
     "search_importance",
     "sector_bars",
-    "show",
+    "to_svg",
     "tornado_bars",
     "waterfall",
 ]

@@ -1,4 +1,4 @@
-"""Pictures of the model: quality by year, calibration, what it looks at."""
+"""Charts of the model: performance by year, calibration, feature importance."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from quiebra.brand import palette
-from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart
-from quiebra.words import Words, wrapped
+from quiebra.brand import brand_colours
+from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair
+from quiebra.text.words import Words, wrap_label
 
 
 @chart
-def auc_by_year(metrics: dict[str, Any], words: Words = ENGLISH) -> Figure:
-    """Points with intervals: AUC of each test year, out of time."""
-    figure, axes = canvas(height=2.6)
-    p = palette()
+def auc_by_year(metrics: dict[str, Any], words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw each test year's out-of-time AUC with its interval."""
+    figure, axes = new_chart(height=2.6)
+    p = brand_colours()
     years = {int(y): m for y, m in metrics["by_year"].items() if m.get("auc") is not None}
     x, auc = list(years), [m["auc"] for m in years.values()]
     low = [a - m["interval"]["auc"][0] for a, m in zip(auc, years.values(), strict=True)]
@@ -36,10 +36,10 @@ def auc_by_year(metrics: dict[str, Any], words: Words = ENGLISH) -> Figure:
 
 
 @chart
-def observed_against_predicted(tenths: pl.DataFrame, words: Words = ENGLISH) -> Figure:
-    """Predicted and observed failure rate by tenth of predicted risk, on logarithmic scales."""
-    figure, axes = canvas(height=3.2)
-    p = palette()
+def observed_against_predicted(tenths: pl.DataFrame, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw predicted against observed failure rates by decile of predicted risk, on logarithmic scales."""
+    figure, axes = new_chart(height=3.2)
+    p = brand_colours()
     floor = 10**-4.5
     shown = tenths.with_columns(pl.col("mean_pd", "observed").clip(lower_bound=floor))
     axes.plot([floor, 1], [floor, 1], color=p["grey"], lw=1, ls="--", label=words("predicted = observed"))
@@ -57,26 +57,26 @@ def observed_against_predicted(tenths: pl.DataFrame, words: Words = ENGLISH) -> 
 
 @chart
 def importance(table: pl.DataFrame, count: int = 15) -> Figure:
-    """Horizontal bars of the mean absolute contribution (log-odds) of the strongest features.
+    """Draw bars of the mean absolute contribution (log-odds) of the strongest features.
 
     table: label, mean_abs, strongest first.
     """
     top = table.head(count).reverse()
-    figure, axes = canvas(height=0.6 + 0.24 * top.height)
-    axes.barh([wrapped(label, 44) for label in top["label"]], top["mean_abs"], color=palette()["blue"], height=0.62)
+    figure, axes = new_chart(height=0.6 + 0.24 * top.height)
+    axes.barh([wrap_label(label, 44) for label in top["label"]], top["mean_abs"], color=brand_colours()["blue"], height=0.62)
     axes.set_xlabel("mean absolute effect on the log-odds")
     axes.grid(axis="y", visible=False)
     return figure
 
 
 @chart
-def promised_and_seen(known: pl.DataFrame, estimated: pl.DataFrame) -> Figure:
-    """Failures and AUC by fiscal year: what the PDs promised, as a band, and what was seen, as points.
+def expected_and_observed(known: pl.DataFrame, estimated: pl.DataFrame) -> Figure:
+    """Draw failures and AUC by fiscal year: expected by the PDs as a band, observed as points.
 
-    known, estimated: see `quiebra.validation.monitoring`. Years whose outcomes are open have a band alone.
+    known, estimated: see `quiebra.validation.monitoring`. Years whose outcomes are not known yet have a band only.
     """
-    figure, (left, right) = canvas_pair()
-    p, years = palette(), estimated["fiscal_year"]
+    figure, (left, right) = new_chart_pair()
+    p, years = brand_colours(), estimated["fiscal_year"]
     for axes, name, low, high in ((left, "failures", "failures_low", "failures_high"), (right, "auc", "auc_low", "auc_high")):
         axes.fill_between(years, estimated[low], estimated[high], color=p["mist"])
         axes.plot(years, estimated[name], color=p["blue"], lw=1.6, label="promised by the PDs")

@@ -1,21 +1,21 @@
-"""Pictures of stress: what moves one company, what scenarios do to all, and how bad a year's losses can be."""
+"""Charts of stress tests: one company's sensitivities, scenarios, and the distribution of losses."""
 
 from __future__ import annotations
 
 import polars as pl
 from matplotlib.figure import Figure
 
-from quiebra.brand import palette
-from quiebra.plots.theme import ENGLISH, canvas, chart, percent_axis
-from quiebra.words import Words
+from quiebra.brand import brand_colours
+from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, percent_axis
+from quiebra.text.words import Words
 
 
 @chart
-def tornado_bars(table: pl.DataFrame, words: Words = ENGLISH) -> Figure:
-    """Horizontal bars of a company's one-year PD with each lever moved down and up; see `quiebra.risk.shocks.tornado`."""
+def tornado_bars(table: pl.DataFrame, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw bars of a company's one-year PD with each lever moved down and up; see `quiebra.risk.shocks.lever_tornado`."""
     rows = table.reverse()
-    figure, axes = canvas(height=0.9 + 0.36 * rows.height)
-    p, now = palette(), rows["pd_now"][0]
+    figure, axes = new_chart(height=0.9 + 0.36 * rows.height)
+    p, now = brand_colours(), rows["pd_now"][0]
     for place, (down, up) in enumerate(rows.select("pd_down", "pd_up").iter_rows()):
         axes.barh(place, down - now, left=now, height=0.5, color=p["teal"], label=words("lever down") if place == 0 else None)
         axes.barh(place, up - now, left=now, height=0.5, color=p["rust"], label=words("lever up") if place == 0 else None)
@@ -37,10 +37,10 @@ def tornado_bars(table: pl.DataFrame, words: Words = ENGLISH) -> Figure:
 
 
 @chart
-def scenario_terms(table: pl.DataFrame, words: Words = ENGLISH) -> Figure:
-    """Lines of mean cumulative PD over one to five years by scenario; table: scenario and pd_12m … pd_60m."""
-    figure, axes = canvas(height=2.8)
-    p = palette()
+def scenario_terms(table: pl.DataFrame, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw mean cumulative PD over one to five years by scenario; table: scenario and pd_12m … pd_60m."""
+    figure, axes = new_chart(height=2.8)
+    p = brand_colours()
     columns = [name for name in table.columns if name.startswith("pd_") and name.endswith("m")]
     shades = (p["teal"], p["sand"], p["rust"], p["wine"], p["blue"], p["grey"])
     for (name, *values), colour in zip(table.select("scenario", *columns).iter_rows(), shades * 4, strict=False):
@@ -55,10 +55,10 @@ def scenario_terms(table: pl.DataFrame, words: Words = ENGLISH) -> Figure:
 
 
 @chart
-def loss_quantiles(quantiles: dict[str, float], exposure: float, expected: float, words: Words = ENGLISH) -> Figure:
-    """Line of a year's loss, as a share of the exposure, against how rare it is."""
-    figure, axes = canvas(height=2.8)
-    p = palette()
+def loss_quantiles(quantiles: dict[str, float], exposure: float, expected: float, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw a year's loss, as a share of the exposure, against its exceedance probability."""
+    figure, axes = new_chart(height=2.8)
+    p = brand_colours()
     rare = [1 - float(q) for q in quantiles]
     shares = [loss / exposure for loss in quantiles.values()]
     axes.plot(rare, shares, color=p["blue"], marker="o", ms=4, lw=2, label=words("a year's loss"))

@@ -1,4 +1,4 @@
-"""Pictures of a validation: who was found, for whom it works, whether PDs hold by grade, and what moved."""
+"""Charts of validation: discrimination, performance by group, calibration by grade, and drift."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 import polars as pl
 from matplotlib.figure import Figure
 
-from quiebra.brand import palette
-from quiebra.features.spanish import CONCEPTS
-from quiebra.plots.theme import ENGLISH, canvas, canvas_pair, chart, percent_axis
-from quiebra.words import Words, wrapped
+from quiebra.brand import brand_colours
+from quiebra.features.labels_es import CONCEPT_LABELS
+from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair, percent_axis
+from quiebra.text.words import Words, wrap_label
 
 FLOOR = 10**-4.5
 
 
 @chart
-def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float, words: Words = ENGLISH) -> Figure:
-    """Lines of the share of failures found among the riskiest companies; see `quiebra.validation.discrimination.cap`.
+def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw the share of failures among the riskiest companies (CAP); see `quiebra.validation.discrimination.cap_curve`.
 
-    rate: the failure rate, at which a perfect ranking has found all.
+    rate: the failure rate, at which a perfect ranking has found all failures.
     """
-    figure, axes = canvas(height=3.2)
-    p = palette()
+    figure, axes = new_chart(height=3.2)
+    p = brand_colours()
     for name, colour in (("blend", p["blue"]), ("Altman", p["rust"])):
         profile = profiles.get(name, {"companies": [], "failures": []})
         axes.plot(profile["companies"], profile["failures"], color=colour, lw=2.2, label=words(name))
@@ -37,10 +37,11 @@ def cap_curves(profiles: dict[str, dict[str, list[float]]], rate: float, words: 
 
 
 @chart
-def grade_calibration(grades: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
-    """Observed failure rate by grade with Jeffreys' interval, and the mean PD, on a logarithmic scale; see ``by_grade``."""
-    figure, axes = canvas(height=3.0)
-    p = palette()
+def grade_calibration(grades: list[dict[str, Any]], words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw the observed failure rate by grade with Jeffreys' interval, and the mean PD, on a logarithmic scale. grades:
+    ``by_grade`` of the calibration report."""
+    figure, axes = new_chart(height=3.0)
+    p = brand_colours()
     for place, row in enumerate(grades):
         low, high = max(row["low"], FLOOR), max(row["high"], FLOOR)
         axes.plot([place, place], [low, high], color=p["fog"], lw=7, solid_capstyle="round", zorder=1)
@@ -68,15 +69,15 @@ def grade_calibration(grades: list[dict[str, Any]], words: Words = ENGLISH) -> F
 
 
 @chart
-def auc_by_group(rows: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
-    """Points with intervals: AUC of each group of companies; groups that cannot be judged are left out."""
+def auc_by_group(rows: list[dict[str, Any]], words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw the AUC of each group of companies with its interval; groups without an interval are left out."""
     shown = [row for row in rows if row.get("auc") is not None and row["interval"]["auc"][0] is not None][::-1]
     labels = [
-        wrapped(words.count("{group} ({n} failure)", "{group} ({n} failures)", group=words(row["group"]), n=row["events"]))
+        wrap_label(words.count("{group} ({n} failure)", "{group} ({n} failures)", group=words(row["group"]), n=row["events"]))
         for row in shown
     ]
-    figure, axes = canvas(height=0.8 + max(0.3, sum(0.15 + 0.15 * (1 + label.count("\n")) for label in labels)))
-    p = palette()
+    figure, axes = new_chart(height=0.8 + max(0.3, sum(0.15 + 0.15 * (1 + label.count("\n")) for label in labels)))
+    p = brand_colours()
     for place, row in enumerate(shown):
         axes.plot(row["interval"]["auc"], [place, place], color=p["fog"], lw=5, solid_capstyle="round", zorder=1)
         axes.plot(row["auc"], place, "o", color=p["blue"], ms=7, zorder=2)
@@ -88,37 +89,45 @@ def auc_by_group(rows: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
 
 
 @chart
-def concepts_by_year(concepts: list[dict[str, Any]], words: Words = ENGLISH) -> Figure:
-    """Map of how much of each year's importance a concept had; see `quiebra.models.importance.concept_shares`."""
+def concepts_by_year(concepts: list[dict[str, Any]], words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw a heat map of each concept's share of the yearly importance; see
+    `quiebra.models.feature_importance.concept_shares`."""
     table = pl.DataFrame(concepts).pivot(on="fiscal_year", index="concept", values="share").fill_null(0.0)
     years = [name for name in table.columns if name != "concept"]
     table = table.with_columns(mean=pl.mean_horizontal(years)).filter(pl.col("mean") > 0).sort("mean", descending=True)
-    figure, axes = canvas(height=0.7 + 0.3 * table.height)
+    figure, axes = new_chart(height=0.7 + 0.3 * table.height)
     shares = table.select(years).to_numpy()
     axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0)
     for row in range(shares.shape[0]):
         for column in range(shares.shape[1]):
             dark = shares[row, column] > 0.6 * shares.max()
-            axes.text(column, row, words.percent(shares[row, column], 0), ha="center", va="center", fontsize=8,
-                      color="white" if dark else palette()["ink"])  # fmt: skip
+            axes.text(
+                column,
+                row,
+                words.percent(shares[row, column], 0),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else brand_colours()["ink"],
+            )
     axes.set_xticks(range(len(years)), years)
-    axes.set_yticks(range(table.height), [CONCEPTS[name][1 if words.language == "es" else 0] for name in table["concept"]])
+    axes.set_yticks(range(table.height), [CONCEPT_LABELS[name][1 if words.language == "es" else 0] for name in table["concept"]])
     axes.grid(visible=False)
     axes.set_xlabel(words("fiscal year scored"))
     return figure
 
 
 @chart
-def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15, words: Words = ENGLISH) -> Figure:
-    """Horizontal bars of the stability index of the features that moved most, with both thresholds as lines.
+def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw bars of the stability index of the features that drifted most, with both thresholds as lines.
 
-    rows: label and csi, most moved first.
+    rows: label and csi, largest first.
     """
     top = rows.head(count).reverse()
-    figure, axes = canvas(height=0.8 + 0.26 * max(top.height, 1))
-    p = palette()
+    figure, axes = new_chart(height=0.8 + 0.26 * max(top.height, 1))
+    p = brand_colours()
     colours = [p["wine"] if v > alarm else p["rust"] if v > watch else p["blue"] for v in top["csi"]]
-    axes.barh([wrapped(label, 44) for label in top["label"]], top["csi"], color=colours, height=0.62)
+    axes.barh([wrap_label(label, 44) for label in top["label"]], top["csi"], color=colours, height=0.62)
     for value, limit, style in ((watch, words("watch"), ":"), (alarm, words("alarm"), "--")):
         axes.axvline(
             value,
@@ -134,20 +143,20 @@ def drift_bars(rows: pl.DataFrame, watch: float, alarm: float, count: int = 15, 
 
 
 @chart
-def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words = ENGLISH) -> Figure:
-    """Failures seen coming, alerts that were right, and cost, against the share of companies under alert.
+def alert_trade_off(curve: list[dict[str, Any]], miss_cost: float, words: Words = DEFAULT_WORDS) -> Figure:
+    """Draw recall, precision and cost of alerts against the share of companies under alert.
 
-    curve: see `quiebra.alerts.backtest.back_test`.
+    curve: see `quiebra.alerts.backtest.back_test_rules`.
     """
-    figure, (left, right) = canvas_pair()
-    p, shares = palette(), [row["budget"] for row in curve]
+    figure, (left, right) = new_chart_pair()
+    p, shares = brand_colours(), [row["budget"] for row in curve]
     for name, label, colour in (
         ("recall", words("failures seen coming"), p["blue"]),
         ("precision", words("alerts that were right"), p["teal"]),
     ):
         left.plot(shares, [row[name] for row in curve], color=colour, marker="o", ms=4, lw=2, label=label)
     right.plot(shares, [row["cost"] for row in curve], color=p["rust"], marker="o", ms=4, lw=2)
-    judged = [row for row in curve if row["cost"] is not None]  # none, where no alert is old enough to be judged
+    judged = [row for row in curve if row["cost"] is not None]  # empty if no alert is old enough to be judged
     if judged:
         cheapest = min(judged, key=lambda row: row["cost"])
         right.plot(

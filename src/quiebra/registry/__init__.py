@@ -1,23 +1,24 @@
-"""The register of models: every one is kept by its content, one is in charge, and any other can take over."""
+"""Register of trained models: keep each by its content hash, choose the champion, and roll back."""
 
-from quiebra.registry.charge import InCharge, in_charge, promote, roll_back
-from quiebra.registry.comparison import against, waiting
-from quiebra.registry.kept import Kept, kept
-from quiebra.registry.state import CHALLENGER, CHAMPION, RETIRED, challenger, entries, previous
+from quiebra.registry.champion import ScoringModel, Succession, promote, read_scoring_model, roll_back
+from quiebra.registry.comparison import challenger_in_words, comparison_in_words
+from quiebra.registry.model_files import RegisteredModel, registered_model
+from quiebra.registry.register import CHALLENGER, CHAMPION, RETIRED, list_models, previous_champion, waiting_challenger
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "RETIRED",
-    "InCharge",
-    "Kept",
-    "against",
-    "challenger",
-    "entries",
-    "in_charge",
-    "kept",
-    "previous",
+    "RegisteredModel",
+    "ScoringModel",
+    "Succession",
+    "challenger_in_words",
+    "comparison_in_words",
+    "list_models",
+    "previous_champion",
     "promote",
+    "read_scoring_model",
+    "registered_model",
     "roll_back",
-    "waiting",
+    "waiting_challenger",
 ]

@@ -1,4 +1,4 @@
-"""A model against the champion: judged on the same rows, and only where the rows hold the same values."""
+"""Compare a model with the champion on the same rows, provided that these hold the same values."""
 
 from __future__ import annotations
 
@@ -9,107 +9,118 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quiebra.errors import Figure, Said
-from quiebra.files import read_table, write_table
-from quiebra.items import ITEM_NAMES
-from quiebra.validation.judging import Resampling, judge, paired
+from quiebra.errors import LocalisedFigure, LocalisedMessage
+from quiebra.io.files import read_table, write_table
+from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
+from quiebra.validation.comparison import Bootstrap, judge_difference, judge_score
 
-KEYS = ["company_id", "fiscal_year"]
-HOW = Resampling(resamples=300, confidence=0.95, seed=1)
-"""How models are compared, the same for all."""
-VALUES = "values.parquet"
-MOST_CHANGED = 0.01
-"""Where more of the shared rows than this hold other values, the data are others, and nothing is compared."""
+COMPARISON_BOOTSTRAP = Bootstrap(resamples=300, confidence=0.95, seed=1)
+"""Bootstrap options of all comparisons."""
+ROW_VALUES_FILE = "values.parquet"
+MAX_CHANGED_SHARE = 0.01
+"""Largest share of shared rows with other values; above it the data differ, and nothing is compared."""
 
 
 def write_row_values(folder: Path, statements: pl.DataFrame) -> None:
-    """Keep beside a model a hash of the statement behind each of its out-of-time scores: company_id, fiscal_year, values."""
-    scored = read_table(folder / "history.parquet").select(*KEYS, "available_at")
-    rows = scored.join(statements, on=[*KEYS, "available_at"], how="left", maintain_order="left")
-    write_table(folder / VALUES, rows.select(KEYS).with_columns(values=row_values(rows)))
+    """Write next to a model a hash of the statement behind each of its out-of-time scores: company_id, fiscal_year, values."""
+    scored = read_table(folder / "history.parquet").select(*FIRM_YEAR_KEYS, "available_at")
+    rows = scored.join(statements, on=[*FIRM_YEAR_KEYS, "available_at"], how="left", maintain_order="left")
+    write_table(folder / ROW_VALUES_FILE, rows.select(FIRM_YEAR_KEYS).with_columns(values=row_values(rows)))
 
 
 def row_values(statements: pl.DataFrame) -> pl.Series:
     """Return a hash of each row's period_end, items in millions and currency; the same on any machine."""
     numbers = statements.select(pl.col("period_end").to_physical(), *ITEM_NAMES).cast(pl.Float64).fill_null(np.nan)
-    table = np.ascontiguousarray(numbers.to_numpy()) + 0.0  # no minus zero
+    table = np.ascontiguousarray(numbers.to_numpy()) + 0.0  # turns -0.0 into 0.0
     table[np.isnan(table)] = np.nan
     said = statements["currency"].fill_null("").str.encode("hex")
     rows = zip(table, said, strict=True)
     return pl.Series([blake2b(row.tobytes() + text.encode(), digest_size=8).hexdigest() for row, text in rows], dtype=pl.String)
 
 
-def compare(champion: Path, model: Path, outcomes: pl.DataFrame) -> dict[str, Any]:
-    """Judge a kept model against the champion on the same rows, by their out-of-time scores; plain JSON values.
+def compare_with_champion(champion: Path, model: Path, outcomes: pl.DataFrame) -> dict[str, Any]:
+    """Judge a registered model against the champion on the same rows, by their out-of-time scores; return plain JSON values.
 
-    outcomes: company_id, fiscal_year and failed. Rows whose statement holds other values than the champion's are left out and
-    counted (``changed`` of ``shared``); beyond a share of `MOST_CHANGED` the data are others and nothing is compared. Then, and
-    where the two share no failure, ``figures`` and ``difference`` are missing.
+    champion, model: their folders. outcomes: company_id, fiscal_year and failed.
+    Rows whose statement has other values than the champion's are left out and counted (``changed`` of ``shared``). Where their
+    share is above `MAX_CHANGED_SHARE`, or the shared rows have no failure, ``figures`` and ``difference`` are None.
     """
     ours, theirs = (_scores(folder, name) for folder, name in ((model, "model"), (champion, "champion")))
-    shared = outcomes.select(*KEYS, "failed").join(ours, on=KEYS).join(theirs, on=KEYS).sort(KEYS)
+    shared = (
+        outcomes.select(*FIRM_YEAR_KEYS, "failed")
+        .join(ours, on=FIRM_YEAR_KEYS)
+        .join(theirs, on=FIRM_YEAR_KEYS)
+        .sort(FIRM_YEAR_KEYS)
+    )
     rows = shared.filter(pl.col("values_model") == pl.col("values_champion"))
     changed = shared.height - rows.height
     found: dict[str, Any] = {
-        "champion": champion.name, "figures": None, "difference": None, "shared": shared.height, "changed": changed,
-    }  # fmt: skip
-    if changed <= MOST_CHANGED * shared.height and 0 < rows["failed"].sum() < rows.height:
-        found["figures"] = {name: judge(rows, f"pd_{name}", HOW) for name in ("model", "champion")}
-        found["difference"] = paired(rows, "pd_model", "pd_champion", HOW)
+        "champion": champion.name,
+        "figures": None,
+        "difference": None,
+        "shared": shared.height,
+        "changed": changed,
+    }
+    if changed <= MAX_CHANGED_SHARE * shared.height and 0 < rows["failed"].sum() < rows.height:
+        found["figures"] = {name: judge_score(rows, f"pd_{name}", COMPARISON_BOOTSTRAP) for name in ("model", "champion")}
+        found["difference"] = judge_difference(rows, "pd_model", "pd_champion", COMPARISON_BOOTSTRAP)
     return found
 
 
 def _scores(folder: Path, name: str) -> pl.DataFrame:
-    table = read_table(folder / "history.parquet").select(*KEYS, pl.col("pd_12m").alias(f"pd_{name}"))
-    return table.join(read_table(folder / VALUES).rename({"values": f"values_{name}"}), on=KEYS)
+    table = read_table(folder / "history.parquet").select(*FIRM_YEAR_KEYS, pl.col("pd_12m").alias(f"pd_{name}"))
+    return table.join(read_table(folder / ROW_VALUES_FILE).rename({"values": f"values_{name}"}), on=FIRM_YEAR_KEYS)
 
 
 def ranks_worse(comparison: dict[str, Any] | None) -> bool:
-    """Whether a model ranked worse than the champion on the same rows, with the whole interval of the difference in AUC."""
+    """Return whether a model ranks worse than the champion on the same rows: the interval of the AUC difference is below 0."""
     if comparison is None or comparison["difference"] is None:
         return False
     high = comparison["difference"]["interval"]["auc"][1]
     return high is not None and high < 0
 
 
-def against(comparison: dict[str, Any]) -> Said:
-    """Return a comparison with the champion in words."""
+def comparison_in_words(comparison: dict[str, Any]) -> LocalisedMessage:
+    """Return a comparison with the champion as a message."""
     gap, other = comparison["difference"], {"champion": comparison["champion"]}
-    if gap is None and comparison.get("changed", 0) > MOST_CHANGED * comparison.get("shared", 0):
-        counts = {name: Figure(comparison[name]) for name in ("changed", "shared")}
-        return Said(
+    if gap is None and comparison.get("changed", 0) > MAX_CHANGED_SHARE * comparison.get("shared", 0):
+        counts = {name: LocalisedFigure(comparison[name]) for name in ("changed", "shared")}
+        return LocalisedMessage(
             "against {champion}: not compared, since the data are others ({changed} of {shared} shared company-years hold other "
             "values)",
             {**other, **counts},
         )
     if gap is None:
-        return Said("against {champion}: they share no failure, so nothing can be said", other)
+        return LocalisedMessage("against {champion}: they share no failure, so nothing can be said", other)
     low, high = gap["interval"]["auc"]
-    auc: Figure | Said = _gap(gap["auc"])
+    auc: LocalisedFigure | LocalisedMessage = _gap(gap["auc"])
     if low is not None:
-        auc = Said("{value} ({low} to {high})", {"value": auc, "low": _gap(low), "high": _gap(high)})
-    figures = {"rows": Figure(gap["rows"]), "auc": auc, "precision": _gap(gap["average_precision"])}
-    return Said(
+        auc = LocalisedMessage("{value} ({low} to {high})", {"value": auc, "low": _gap(low), "high": _gap(high)})
+    figures = {"rows": LocalisedFigure(gap["rows"]), "auc": auc, "precision": _gap(gap["average_precision"])}
+    return LocalisedMessage(
         "against {champion} on the same {rows} rows: AUC {auc}, average precision {precision}", {**other, **figures}
     )
 
 
-def _gap(value: float) -> Figure:
-    return Figure(value, 3, signed=True)
+def _gap(value: float) -> LocalisedFigure:
+    return LocalisedFigure(value, 3, signed=True)
 
 
-def waiting(challenger: dict[str, Any]) -> Said:
-    """Return a model that is not in charge in words: how it does against the champion, and what it failed.
+def challenger_in_words(challenger: dict[str, Any]) -> LocalisedMessage:
+    """Return a message on a model that is not champion: its comparison with the champion, and the gates it failed.
 
-    challenger: model_id, version, gates and comparison, as `quiebra.registry.entries` gives them.
+    challenger: model_id, version, gates and comparison, as from `quiebra.registry.list_models`.
     """
-    failed = [Said(row["words"]) for row in challenger["gates"] if row["verdict"] == "fail"]
+    failed = [LocalisedMessage(row["words"]) for row in challenger["gates"] if row["verdict"] == "fail"]
     found = challenger["comparison"]
     values = {
-        "model": challenger["model_id"], "version": challenger["version"],
-        "comparison": Said("not compared with another") if found is None else against(found),
+        "model": challenger["model_id"],
+        "version": challenger["version"],
+        "comparison": LocalisedMessage("not compared with another") if found is None else comparison_in_words(found),
         "tests": failed,
-    }  # fmt: skip
+    }
     if failed:
-        return Said("model {model} v{version}, trained last, is not in charge: it failed {tests}; {comparison}", values)
-    return Said("model {model} v{version}, trained last, is not in charge; {comparison}", values)
+        return LocalisedMessage(
+            "model {model} v{version}, trained last, is not in charge: it failed {tests}; {comparison}", values
+        )
+    return LocalisedMessage("model {model} v{version}, trained last, is not in charge; {comparison}", values)

@@ -1,16 +1,16 @@
-"""How many models are kept: all that were ever in charge, and the newest of the others."""
+"""Retention of models: all champions, present and former, and the newest of the others."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 
-from quiebra.registry.state import CHALLENGER, Register
+from quiebra.registry.register import CHALLENGER, Register
 from quiebra.workspace import Workspace
 
 
-def forget(workspace: Workspace, register: Register, most: int) -> Register:
-    """Delete the oldest challengers beyond ``most``, and return the register without them. The model trained last stays."""
+def delete_old_models(workspace: Workspace, register: Register, most: int) -> Register:
+    """Delete the oldest challengers beyond ``most``, and return the register without them. The model trained last is kept."""
     never = [name for name in register.models if register.status(name) == CHALLENGER and name != register.last]
     gone = sorted(never, key=lambda name: register.models[name].version)[: max(0, len(never) - most)]
     for name in gone:

@@ -1,1 +1,1 @@
-"""Publishing: one execution, one publisher (Quarto), one fallback (pandoc and Typst), the same figures in both."""
+"""Contents of reports, and their rendering with Quarto or with pandoc and Typst."""

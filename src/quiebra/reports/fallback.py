@@ -1,4 +1,4 @@
-"""The fallback publisher: an executed notebook to a self-contained page by pandoc, and to PDF by pandoc and Typst."""
+"""Fallback renderer: an executed notebook to self-contained HTML with pandoc, and to PDF with pandoc and Typst."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from pathlib import Path
 import pypandoc
 import typst
 
-from quiebra.brand import palette
+from quiebra.brand import brand_colours
 from quiebra.errors import WorkspaceError
-from quiebra.files import write_atomically, write_text
-from quiebra.reports.notebook import as_markdown
+from quiebra.io.files import write_atomically, write_text
+from quiebra.reports.notebook import notebook_to_markdown
 from quiebra.reports.preamble import typst_preamble
-from quiebra.words import Words, mark
+from quiebra.text.words import Words, translatable
 
-FOOTER = mark("Formatted without Quarto; with Quarto installed the same report is set by it.")
+FALLBACK_FOOTER = translatable("Formatted without Quarto; with Quarto installed the same report is set by it.")
 READER = "markdown+pipe_tables+implicit_figures+fenced_divs+raw_attribute-yaml_metadata_block"
 
 
-def render(executed: Path, html: Path, pdf: Path, metadata: dict[str, str]) -> None:
-    """Write the page and the PDF. Both show the same text, tables and figures, numbered alike.
+def render_report(executed: Path, html: Path, pdf: Path, metadata: dict[str, str]) -> None:
+    """Write the HTML and the PDF, with the same text, tables, figures and numbering.
 
-    The page holds everything it needs; the PDF carries no date, so that the same notebook gives the same bytes.
+    The HTML is self-contained; the PDF has no date, so that the same notebook gives the same bytes.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        markdown = as_markdown(executed, folder, metadata.get("lang", "en"))
+        markdown = notebook_to_markdown(executed, folder, metadata.get("lang", "en"))
         _html(markdown, folder, html, metadata)
         _pdf(markdown, folder, pdf, metadata)
 
 
 def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *options: str) -> str:
     words = Words(metadata.get("lang", "en"))
-    given = {"lang": "en", **metadata, "footer": words(FOOTER), "contents": words("Contents")}
+    given = {"lang": "en", **metadata, "footer": words(FALLBACK_FOOTER), "contents": words("Contents")}
     about = [f"--metadata={key}={value}" for key, value in given.items()]
     lua = f"--lua-filter={_asset('callouts.lua')}"
     try:
-        return pypandoc.convert_text(
+        made: str = pypandoc.convert_text(
             markdown, to, format=READER, extra_args=["--standalone", lua, *about, f"--resource-path={folder}", *options]
         )
     except RuntimeError as error:
         raise WorkspaceError(f"pandoc failed: {error}") from error
+    return made
 
 
 def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> None:
@@ -50,19 +51,26 @@ def _html(markdown: str, folder: Path, html: Path, metadata: dict[str, str]) -> 
     css = Path(_asset("style.css")).read_text(encoding="utf-8")
     write_text(style, f"<style>\n{_rootpalette()}\n{css}</style>")
     page = _convert(
-        markdown, "html5", folder, metadata, "--embed-resources", "--section-divs", "--toc", "--toc-depth=1", "--mathml",
-        f"--template={_asset('page.html')}", f"--include-in-header={style}",
-    )  # fmt: skip
+        markdown,
+        "html5",
+        folder,
+        metadata,
+        "--embed-resources",
+        "--section-divs",
+        "--toc",
+        "--toc-depth=1",
+        "--mathml",
+        f"--template={_asset('page.html')}",
+        f"--include-in-header={style}",
+    )
     write_text(html, page)
 
 
 def _pdf(markdown: str, folder: Path, pdf: Path, metadata: dict[str, str]) -> None:
     source, look = folder / "report.typ", folder / "look.typ"
-    note = Words(metadata.get("lang", "en"))(FOOTER)
+    note = Words(metadata.get("lang", "en"))(FALLBACK_FOOTER)
     write_text(look, typst_preamble({**metadata, "note": note}))
-    text = _convert(
-        markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}", f"--include-in-header={look}"
-    )  # fmt: skip
+    text = _convert(markdown, "typst", folder, metadata, f"--template={_asset('page.typ')}", f"--include-in-header={look}")
     write_text(source, text)
     try:
         data = typst.compile(str(source), root=str(folder), timestamp=0)
@@ -76,4 +84,4 @@ def _asset(name: str) -> str:
 
 
 def _rootpalette() -> str:
-    return ":root { " + " ".join(f"--{name}: {value};" for name, value in palette().items()) + " }"
+    return ":root { " + " ".join(f"--{name}: {value};" for name, value in brand_colours().items()) + " }"

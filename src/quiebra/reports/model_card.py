@@ -1,4 +1,4 @@
-"""The card of one model, written by the run that made it: what it is for, what it was made from, how good it was, where it fails.
+"""A model's card, written by the training run: intended use, data, performance and weaknesses.
 
 Its sections follow Mitchell et al. (2019), Model cards for model reporting.
 """
@@ -9,32 +9,37 @@ from typing import Any
 
 from quiebra.canonical import SourceInfo
 from quiebra.models.interval import FEW_FAILURES
-from quiebra.reports.tables import ENGLISH, amount, escaped, interval, table
-from quiebra.validation.judging import FAILURES_TO_TEST
-from quiebra.words import Words, mark
+from quiebra.reports.tables import DEFAULT_WORDS, escape_markup, format_amount, format_interval, markdown_table
+from quiebra.text.words import Words, translatable
+from quiebra.validation.comparison import MIN_FAILURES_TO_TEST
 
-FIGURES = (
-    (mark("AUC"), "auc", 3), (mark("average precision"), "average_precision", 3),
-    (mark("failures in the riskiest tenth"), "top_decile_capture", 3), (mark("KS"), "ks", 3), (mark("Brier score"), "brier", 5),
-    (mark("mean PD / observed"), "pd_over_observed", 2),
-)  # fmt: skip
+CARD_FIGURES = (
+    (translatable("AUC"), "auc", 3),
+    (translatable("average precision"), "average_precision", 3),
+    (translatable("failures in the riskiest tenth"), "top_decile_capture", 3),
+    (translatable("KS"), "ks", 3),
+    (translatable("Brier score"), "brier", 5),
+    (translatable("mean PD / observed"), "pd_over_observed", 2),
+)
 
 
 def model_card(
     model: dict[str, Any], source: SourceInfo, metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any]
 ) -> str:
-    """Return the card as Markdown, from the saved model's record and what validation wrote about it."""
+    """Return the card as Markdown, from the saved model's record and the outputs of validation."""
     card = model["card"]
-    simulated = ["**SIMULATED.** " + escaped(source.notes.removeprefix("SIMULATED: "))] if source.simulated else []
+    simulated = ["**SIMULATED.** " + escape_markup(source.notes.removeprefix("SIMULATED: "))] if source.simulated else []
     parts = [
         "# Model card",
         *simulated,
         _what(model, card),
         "## Made from",
-        table([{"": name, "value": value} for name, value in _made_from(model, card, source, metrics)]),
+        markdown_table([{"": name, "value": value} for name, value in _made_from(model, card, source, metrics)]),
         "## Quality, out of time",
         _quality(metrics),
-        table([{"test": r["words"], "value": amount(r["value"], 3), "verdict": r["verdict"]} for r in metrics["verdict"]]),
+        markdown_table(
+            [{"test": r["words"], "value": format_amount(r["value"], 3), "verdict": r["verdict"]} for r in metrics["verdict"]]
+        ),
         "## Where it is weak",
         "\n".join(f"- {line}" for line in weak_points(metrics, calibration, pack)),
         "## For what, and for what not",
@@ -47,19 +52,19 @@ def model_card(
 
 def _what(model: dict[str, Any], card: dict[str, Any]) -> str:
     scorers = ", ".join(
-        f"`{kind}` ({len(record['features'])} inputs, {record['blend']['weight']:.2f} of the log-odds from the trees and the rest "
+        f"`{kind}` ({len(record['features'])} inputs, {record['blend']['weight']:.2f} of the log-odds from the trees and "
+        f"the rest "
         "from Altman)"
         for kind, record in model["scorers"].items()
     )
     return (
-        f"Probabilities of default within one to five years, with an interval of {model['confidence']:.0%}: gradient-boosted hazard "
+        f"Probabilities of default within one to five years, with an interval of {model['confidence']:.0%}: "
+        f"gradient-boosted hazard "
         f"trees blended with the Altman score and calibrated out of time. Scorers: {scorers}. As of {card['as_of']}."
     )
 
 
-def _made_from(
-    model: dict[str, Any], card: dict[str, Any], source: SourceInfo, metrics: dict[str, Any]
-) -> list[tuple[str, str]]:
+def _made_from(model: dict[str, Any], card: dict[str, Any], source: SourceInfo, metrics: dict[str, Any]) -> list[tuple[str, str]]:
     labels = card["params"]["labels"]
     spread = next(iter(model["scorers"].values()))["spread"]["year"]
     return [
@@ -68,7 +73,7 @@ def _made_from(
         ("learnt from", f"fiscal years {card['trained_on']}, {card['rows']:,} firm-years of {card['companies']:,} companies"),
         ("failures", f"{card['failures']:,}, within {labels['window_months']} months of the last statement"),
         ("companies that left alive", labels["alive_exits"]),
-        ("embargo", ENGLISH.count("{n} year", "{n} years", n=card["embargo_years"])),
+        ("embargo", DEFAULT_WORDS.count("{n} year", "{n} years", n=card["embargo_years"])),
         ("years differ by", f"{spread:.2f} in log-odds"),
         ("features left out (train.drop_features)", ", ".join(card["params"]["train"].get("drop_features", [])) or "none"),
         ("suspected of leakage, and accepted (validate.accept_features)", _accepted(metrics)),
@@ -76,7 +81,7 @@ def _made_from(
 
 
 def _accepted(metrics: dict[str, Any]) -> str:
-    """Return the features that rank failures suspiciously well and that somebody accepted, with their AUC alone."""
+    """Return the features that discriminate suspiciously well and were accepted by a person, with their AUC alone."""
     rows = metrics.get("leakage", {}).get("accepted", [])
     texts = [
         f"{row['feature']}{' where it is missing' if row['missing'] else ''} (AUC {row['auc']:.3f}, {row['interval'][0]:.3f} to "
@@ -89,44 +94,54 @@ def _accepted(metrics: dict[str, Any]) -> str:
 def _quality(metrics: dict[str, Any]) -> str:
     columns = {"this model": "walk_forward", "trees alone": "model_alone", "Altman alone": "altman_alone"}
     rows = [
-        {"": words, **{title: interval(metrics[key], name, digits) for title, key in columns.items()}}
-        for words, name, digits in FIGURES
+        {"": words, **{title: format_interval(metrics[key], name, digits) for title, key in columns.items()}}
+        for words, name, digits in CARD_FIGURES
     ]
     years, found = metrics["walk_forward"]["test_years"], metrics["walk_forward"]
     head = f"Fiscal years {years}, {found['rows']:,} firm-years, {found['events']} failures; intervals from resampling companies."
-    return f"{head}\n\n{table(rows)}"
+    return f"{head}\n\n{markdown_table(rows)}"
 
 
 def weak_points(
-    metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any], words: Words = ENGLISH
+    metrics: dict[str, Any], calibration: dict[str, Any], pack: dict[str, Any], words: Words = DEFAULT_WORDS
 ) -> list[str]:
-    """Return sentences on where the model did worst: year, group, grade, feature drift, and gates that it failed. Years and groups
-    with fewer than five failures say nothing about it."""
-    years = {year: m for year, m in metrics["by_year"].items() if m["events"] >= FAILURES_TO_TEST}
+    """Return sentences on where the model performed worst: year, group, grade, feature drift, and failed gates. Years, groups and
+    grades with fewer than five failures are left out as not meaningful."""
+    years = {year: m for year, m in metrics["by_year"].items() if m["events"] >= MIN_FAILURES_TO_TEST}
     lines = []
     if years:
         worst_year = min(years, key=lambda year: years[year]["auc"])
-        lines.append(words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=interval(years[worst_year], "auc", 3, words)))
+        lines.append(
+            words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=format_interval(years[worst_year], "auc", 3, words))
+        )
     sized = (pack["groups"]["by_size"], pack["groups"]["by_sector"])
-    groups = [g for rows in sized for g in rows if g["events"] >= FAILURES_TO_TEST]
+    groups = [g for rows in sized for g in rows if g["events"] >= MIN_FAILURES_TO_TEST]
     if groups:
         worst = min(groups, key=lambda group: group["auc"])
-        group, auc = escaped(words(worst["group"])), interval(worst, "auc", 3, words)
+        group, auc = escape_markup(words(worst["group"])), format_interval(worst, "auc", 3, words)
         lines.append(words("Worst group of companies: {group}, AUC {auc}.", group=group, auc=auc))
     judged = metrics["walk_forward"]["events"]
     if judged < FEW_FAILURES:
         lines.append(words("Only {n} failures could be judged, so that every figure of quality is rough.", n=judged))
     off = [row["rating"] for row in calibration["by_grade"] if row["failures"] >= 5 and not row["inside"]]
     lines.append(
-        words.count("Mean PD outside Jeffreys' interval in {n} grade: {grades}.",
-                    "Mean PD outside Jeffreys' interval in {n} grades: {grades}.", n=len(off), grades=", ".join(off)) if off
+        words.count(
+            "Mean PD outside Jeffreys' interval in {n} grade: {grades}.",
+            "Mean PD outside Jeffreys' interval in {n} grades: {grades}.",
+            n=len(off),
+            grades=", ".join(off),
+        )
+        if off
         else words("No grade with five failures or more has its mean PD outside Jeffreys' interval.")
-    )  # fmt: skip
+    )
     lines.append(
-        words("Intervals of {confidence} held in {covered} of grades and years; chance moves that by at least {error}.",
-              confidence=words.percent(calibration["interval"], 0), covered=words.percent(calibration["interval_coverage"], 1),
-              error=words.percent(calibration["coverage_error"], 1))
-    )  # fmt: skip
+        words(
+            "Intervals of {confidence} held in {covered} of grades and years; chance moves that by at least {error}.",
+            confidence=words.percent(calibration["interval"], 0),
+            covered=words.percent(calibration["interval_coverage"], 1),
+            error=words.percent(calibration["coverage_error"], 1),
+        )
+    )
     moved = [row["feature"] for row in pack["stability"]["csi"] if row["csi"] is not None and row["csi"] > 0.25]
     if moved:
         more = words(" and {n} more", n=len(moved) - 3) if len(moved) > 3 else ""

@@ -1,4 +1,4 @@
-"""An executed notebook as one Markdown text: no code, outputs in place, figures and tables captioned and numbered."""
+"""Convert an executed notebook to Markdown without code, with captioned and numbered figures and tables."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import Any
 
 import yaml
 
-from quiebra.files import write_text
+from quiebra.io.files import write_text
 from quiebra.reports.preamble import typst_preamble
-from quiebra.words import Words, escaped, mark
+from quiebra.text.words import Words, escape_markup, translatable
 
 OPTION = re.compile(r"^#\|\s?(.*)$")
 REFERENCE = re.compile(r"(?<![\w\\])@((?:fig|tbl)-[\w-]+)")
 PAGE_BREAK = "{{< pagebreak >}}"
 TYPST_BREAK = "```{=typst}\n#pagebreak(weak: true)\n```"
-"""Quarto's page break, and what the fallback makes of it; a page on the screen has none."""
-KINDS = {"fig": mark("Figure"), "tbl": mark("Table")}
-TRANSLATED = ("fig-cap", "fig-alt", "tbl-cap")
-"""Cell options that a reader sees."""
+"""Quarto's page break, and its replacement in the fallback; HTML has none."""
+KINDS = {"fig": translatable("Figure"), "tbl": translatable("Table")}
+TRANSLATED_OPTIONS = ("fig-cap", "fig-alt", "tbl-cap")
+"""Cell options with text for readers."""
 
 
-def finish(executed: Path, metadata: Mapping[str, str]) -> None:
-    """Put an executed report into its language and give its first cell what Quarto needs to set it by hand as the run does.
+def finish_notebook(executed: Path, metadata: Mapping[str, str]) -> None:
+    """Translate an executed report, and give its first cell the front matter with which Quarto, run by hand, renders it as the
+    run does.
 
     metadata: title, subtitle, lang and status (the watermark). Markdown cells and captions are msgids of the catalogue.
     """
@@ -36,7 +37,7 @@ def finish(executed: Path, metadata: Mapping[str, str]) -> None:
     notebook.cells[0].source = _front_matter(notebook.cells[0].source, metadata)
     for cell in notebook.cells:
         if not cell.metadata.get("tags", True):
-            del cell.metadata["tags"]  # Papermill's empty ones, of which Quarto makes attributes
+            del cell.metadata["tags"]  # Quarto would turn Papermill's empty ones into attributes
     for cell in notebook.cells[1:]:
         if cell.cell_type == "markdown":
             cell.source = words(cell.source)
@@ -46,15 +47,19 @@ def finish(executed: Path, metadata: Mapping[str, str]) -> None:
 
 
 def _translated(source: str, words: Words) -> str:
-    for name, value in options(source).items():
-        if name in TRANSLATED:
+    for name, value in cell_options(source).items():
+        if name in TRANSLATED_OPTIONS:
             source = source.replace(f"#| {name}: {value}", f"#| {name}: {json.dumps(words(value), ensure_ascii=False)}")
     return source
 
 
 def _front_matter(source: str, metadata: Mapping[str, str]) -> str:
     content = yaml.safe_load(source.strip().strip("-"))
-    content |= {"title": escaped(metadata["title"]), "subtitle": escaped(metadata["subtitle"]), "lang": metadata["lang"]}
+    content |= {
+        "title": escape_markup(metadata["title"]),
+        "subtitle": escape_markup(metadata["subtitle"]),
+        "lang": metadata["lang"],
+    }
     css = f"body::before {{ content: '{metadata['status']}'; {WATERMARK} }}"
     content["format"]["html"]["include-in-header"] = {"text": f"<style>{css}</style>"}
     content["format"]["typst"]["include-in-header"] = {"text": typst_preamble(metadata)}
@@ -62,22 +67,23 @@ def _front_matter(source: str, metadata: Mapping[str, str]) -> str:
 
 
 WATERMARK = (
-    "position: fixed; top: 38%; left: 0; right: 0; text-align: center; transform: rotate(-35deg); font-size: 9rem; font-weight: 700; "
+    "position: fixed; top: 38%; left: 0; right: 0; text-align: center; transform: rotate(-35deg); font-size: 9rem; "
+    "font-weight: 700; "
     "color: rgba(28, 39, 51, 0.06); pointer-events: none; z-index: 10;"
 )
 
 
-def as_markdown(executed: Path, folder: Path, lang: str = "en") -> str:
-    """Return the report's text, with pictures written into ``folder`` under their labels.
+def notebook_to_markdown(executed: Path, folder: Path, lang: str = "en") -> str:
+    """Return the report as Markdown, with pictures written to ``folder`` under their labels.
 
     Cell options are those of Quarto: ``label`` (fig-… or tbl-…), ``fig-cap``, ``fig-alt``, ``tbl-cap``. A reference such as
-    ``@fig-pd`` becomes "Figure 1". Cells without output, and raw cells, leave nothing.
+    ``@fig-pd`` becomes "Figure 1". Cells without output, and raw cells, are left out.
     """
     import nbformat
 
     notebook = nbformat.read(executed, as_version=4)
     parts: list[str] = []
-    numbers = Numbers(Words(lang))
+    numbers = CaptionNumbers(Words(lang))
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             parts.append(cell.source.replace(PAGE_BREAK, TYPST_BREAK))
@@ -88,8 +94,8 @@ def as_markdown(executed: Path, folder: Path, lang: str = "en") -> str:
 
 
 @dataclass
-class Numbers:
-    """Label → "Figure 1", as figures and tables come."""
+class CaptionNumbers:
+    """Label → "Figure 1", numbered in order of appearance."""
 
     words: Words
     given: dict[str, str] = field(default_factory=dict)
@@ -100,10 +106,10 @@ class Numbers:
         return self.given[label]
 
 
-def options(source: str) -> dict[str, Any]:
-    """Return the ``#|`` options at the head of a cell.
+def cell_options(source: str) -> dict[str, Any]:
+    """Return the ``#|`` options at the start of a cell.
 
-    >>> options("#| label: fig-a\\n#| fig-cap: A picture\\nshow(a)")
+    >>> cell_options("#| label: fig-a\\n#| fig-cap: A picture\\nshow(a)")
     {'label': 'fig-a', 'fig-cap': 'A picture'}
     """
     lines = []
@@ -115,8 +121,8 @@ def options(source: str) -> dict[str, Any]:
     return yaml.safe_load("\n".join(lines)) or {}
 
 
-def _outputs(cell: Any, folder: Path, numbers: Numbers) -> list[str]:
-    choices = options(cell.source)
+def _outputs(cell: Any, folder: Path, numbers: CaptionNumbers) -> list[str]:
+    choices = cell_options(cell.source)
     if choices.get("include") is False or choices.get("output") is False:
         return []
     parts = []
@@ -129,7 +135,7 @@ def _outputs(cell: Any, folder: Path, numbers: Numbers) -> list[str]:
     return parts
 
 
-def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: Numbers) -> str:
+def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: CaptionNumbers) -> str:
     label = choices.get("label", f"fig-{len(numbers.given)}")
     write_text(folder / f"{label}.svg", svg)
     caption = f"{numbers.next(label)}: {choices.get('fig-cap', '')}"
@@ -137,7 +143,7 @@ def _figure(svg: str, choices: Mapping[str, Any], folder: Path, numbers: Numbers
     return f'![{caption}]({label}.svg){{#{label} alt="{alt}"}}'
 
 
-def _text(markdown: str, choices: Mapping[str, Any], numbers: Numbers) -> str:
+def _text(markdown: str, choices: Mapping[str, Any], numbers: CaptionNumbers) -> str:
     label = choices.get("label", "")
     if not label.startswith("tbl-"):
         return markdown

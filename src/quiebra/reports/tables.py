@@ -1,4 +1,4 @@
-"""Tables and numbers as Markdown, which both publishers set well."""
+"""Tables and numbers as Markdown for both renderers."""
 
 from __future__ import annotations
 
@@ -8,41 +8,39 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.words import MISSING, Words, escaped
+from quiebra.text.words import MISSING_SIGN, Words, escape_markup
 
-ENGLISH = Words()
+DEFAULT_WORDS = Words()
 LINE = 104
-"""Characters in the line of a table as wide as a page, with the blanks between its columns."""
+"""Characters in a line of a full-width table, including the spaces between columns."""
 BETWEEN, LONGEST = 2, 60
 UNBROKEN = re.compile(r" |(?<=[-/])(?!\d)")
-"""Where a line of a cell may end."""
+"""Where a line of a cell may break."""
 
 
+def format_percent(value: float | None, decimals: int = 2) -> str:
+    """Return a share as a percentage; a dash if missing.
 
-
-def percent(value: float | None, decimals: int = 2) -> str:
-    """Return a share as a percentage; a dash where missing.
-
-    >>> percent(0.0123)
+    >>> format_percent(0.0123)
     '1.23\xa0%'
     """
-    return ENGLISH.percent(value, decimals)
+    return DEFAULT_WORDS.percent(value, decimals)
 
 
-def amount(value: float | None, decimals: int = 0) -> str:
-    """Return a number with thousands apart; a dash where missing.
+def format_amount(value: float | None, decimals: int = 0) -> str:
+    """Return a number with thousands separators; a dash if missing.
 
-    >>> amount(12345.6)
+    >>> format_amount(12345.6)
     '12,346'
     """
-    return ENGLISH.number(value, decimals)
+    return DEFAULT_WORDS.number(value, decimals)
 
 
-def interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Words = ENGLISH) -> str:
-    """Return a figure with its interval, as validation writes them: ``0.934 (0.918 to 0.949)``."""
+def format_interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Words = DEFAULT_WORDS) -> str:
+    """Return a figure with its interval: ``0.934 (0.918 to 0.949)``; a dash if missing. figures: as validation writes them."""
     value = figures.get(name)
     if value is None:
-        return MISSING
+        return MISSING_SIGN
     low, high = figures["interval"][name]
     shown = words.number(value, decimals)
     if low is None:
@@ -51,16 +49,18 @@ def interval(figures: Mapping[str, Any], name: str, decimals: int = 3, words: Wo
 
 
 def _cell(value: Any) -> str:
-    """Return a cell without a format of its own: text escaped, a fraction with the decimals that it has, of six at most."""
-    return ENGLISH.fraction(value) if isinstance(value, float) else escaped(value)
+    """Return a cell of a column without a format: text escaped, a fraction with its decimals, six at most."""
+    return DEFAULT_WORDS.fraction(value) if isinstance(value, float) else escape_markup(value)
 
 
-def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str, Callable[[Any], str]] | None = None) -> str:
-    """Return a Markdown pipe table. Columns with a format, and numbers, stand to the right; text is escaped."""
+def markdown_table(
+    rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str, Callable[[Any], str]] | None = None
+) -> str:
+    """Return a Markdown pipe table. Columns with a format and numeric columns are right-aligned; text is escaped."""
     frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows))
     formats = formats or {}
     dates = [name for name in frame.columns if frame[name].dtype == pl.Date and name not in formats]
-    frame = frame.with_columns(pl.col(dates).cast(pl.String))  # Python knows no date after 9999
+    frame = frame.with_columns(pl.col(dates).cast(pl.String))  # Python has no dates after year 9999
     right = [name in formats or frame[name].dtype.is_numeric() for name in frame.columns]
     body = [
         [formats[name](value) if name in formats else _cell(value) for name, value in record.items()]
@@ -73,9 +73,9 @@ def table(rows: pl.DataFrame | Iterable[Mapping[str, Any]], formats: Mapping[str
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return each column's share of a page's width, in dashes: what its longest cell wants, and never less than its longest word.
+    """Return each column's share of a page's width, in dashes: the width of its longest cell, at least that of its longest word.
 
-    All of them make a line longer than 72, so that readers of pipe tables set the table as wide as the page.
+    The sum exceeds 72, so that pandoc makes the table as wide as the page.
     """
     columns = [[text.replace("\\", "") for text in column] for column in zip(*rows, strict=True)]
     needed = [BETWEEN + max(len(word) for text in column for word in UNBROKEN.split(text)) for column in columns]
@@ -86,4 +86,12 @@ def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [round(need + spare * (want - need) / more) for want, need in zip(wanted, needed, strict=True)]
 
 
-__all__ = ["ENGLISH", "MISSING", "amount", "escaped", "interval", "percent", "table"]
+__all__ = [
+    "DEFAULT_WORDS",
+    "MISSING_SIGN",
+    "escape_markup",
+    "format_amount",
+    "format_interval",
+    "format_percent",
+    "markdown_table",
+]

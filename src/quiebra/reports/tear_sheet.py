@@ -1,4 +1,4 @@
-"""The contents of a company's tear sheet: its score and what made it, on a page that can be printed or sent."""
+"""Contents of a company's tear sheet: its score and the reasons, on one page."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.alerts.plain import facts, sentence
-from quiebra.alerts.wording import decided
+from quiebra.alerts.descriptions import analyst_decision_sentences
+from quiebra.alerts.sentences import alert_sentence, company_facts
+from quiebra.canonical import median_value
 from quiebra.items import ITEMS
-from quiebra.models.reasons import ALTMAN_WORDS
-from quiebra.params import StageParams, for_stage
-from quiebra.reports.pages import Report
-from quiebra.reports.tables import table
-from quiebra.risk import FinishedRun
-from quiebra.risk import subject as one
-from quiebra.risk.subject import Subject
-from quiebra.words import escaped
+from quiebra.models.reasons import ALTMAN_LABELS
+from quiebra.params import StageParams, stage_params
+from quiebra.reports.base import Report
+from quiebra.reports.tables import markdown_table
+from quiebra.risk import FinishedRun, scored_company
+from quiebra.risk.scored_company import ScoredCompany
+from quiebra.text.words import escape_markup
 from quiebra.workspace import Workspace
 
 SHOWN = (
@@ -33,14 +33,14 @@ SHOWN = (
     "net_income",
     "market_value",
 )
-"""Items of the statement on the sheet; the others are in the base."""
+"""Items of the statement shown on the sheet."""
 
 
 def tear_sheet(company_id: str, overrides: Mapping[str, Any] | None = None) -> TearSheet:
-    """Return the sheet of a company of the workspace around the current folder, of the riskiest where none is named. PanelError
-    where it was not scored."""
+    """Return the tear sheet of a company of the current folder's workspace, by default of the riskiest. PanelError if it was not
+    scored."""
     workspace = Workspace.find()
-    params = for_stage(workspace, "report", overrides)
+    params = stage_params(workspace, "report", overrides)
     scores = FinishedRun(workspace).scores
     riskiest = scores.sort("pd_12m", "company_id", descending=[True, False])["company_id"]
     return TearSheet(workspace, params, company_id or riskiest[0])
@@ -48,49 +48,50 @@ def tear_sheet(company_id: str, overrides: Mapping[str, Any] | None = None) -> T
 
 @dataclass(frozen=True)
 class TearSheet(Report):
-    """Everything that the sheet's notebook shows."""
+    """Contents of the tear sheet's notebook."""
 
     params: StageParams
     company_id: str
 
     @cached_property
-    def subject(self) -> Subject:
-        return one.known(self, self.company_id)
+    def subject(self) -> ScoredCompany:
+        return scored_company.load_company(self, self.company_id)
 
     @property
     def place(self) -> str:
-        """Id, sector and region, each once."""
+        """Id, sector and region, without repetitions."""
         row = self.companies.filter(pl.col("company_id") == self.company_id).row(0, named=True)
         return " · ".join(dict.fromkeys(part for part in (self.company_id, row["sector"], row["region"]) if part))
 
     def lead(self) -> str:
-        """The banners, and in a sentence or two how likely the company is to fail, and how that compares."""
+        """Return the banners, the company's PD and grade compared with others, and analysts' decisions."""
         words, score = self.words, self.subject.score
         below = self.scores.filter(pl.col("pd_12m") < score["pd_12m"]).height / self.scores.height
-        peers = one.peer_pds(self, self.subject.sector)
+        peers = scored_company.peer_pds(self, self.subject.sector)
         lines = [
             words(
-                "**{name}** ({place}) fails within a year with a probability of **{pd}** ({low} to {high}), by the model: grade **{grade}**. "
+                "**{name}** ({place}) fails within a year with a probability of **{pd}** ({low} to {high}), by the model: "
+                "grade **{grade}**. "
                 "{share} of companies are safer; the median of its sector is {median}.",
-                name=escaped(self.subject.name),
-                place=escaped(self.place),
+                name=escape_markup(self.subject.name),
+                place=escape_markup(self.place),
                 pd=words.percent(score["pd_12m"]),
                 low=words.percent(score["pd_12m_low"]),
                 high=words.percent(score["pd_12m_high"]),
                 grade=score["rating"],
                 share=words.percent(below, 1 if below > 0.99 else 0),
-                median=words.percent(peers.median()),  # type: ignore[arg-type]
+                median=words.percent(median_value(peers)),
             )
         ]
         return "\n\n".join([self.banners(), *lines, *self._decisions()])
 
     def _decisions(self) -> list[str]:
-        said = decided(self.company_id, self.standing["overrides"], self.standing["watched"], self.words)
-        return [escaped(line) for line in said]
+        said = analyst_decision_sentences(self.company_id, self.standing["overrides"], self.standing["watched"], self.words)
+        return [escape_markup(line) for line in said]
 
     def terms(self) -> str:
         words = self.words
-        pds, lows, highs = one.terms(self.subject.score)
+        pds, lows, highs = scored_company.pd_term_structure(self.subject.score)
         rows = [
             {
                 words("within"): words("{n} y", n=year),
@@ -99,30 +100,30 @@ class TearSheet(Report):
             }
             for year, p, low, high in zip(range(1, 6), pds, lows, highs, strict=True)
         ]
-        return table(rows, {"PD": str, words("interval"): str})
+        return markdown_table(rows, {"PD": str, words("interval"): str})
 
     def why(self) -> str:
-        parts = one.why(self.subject, self.words)
-        lists = ["\n".join([f"**{title}**", "", *(f"- {escaped(text)}" for text in texts)]) for title, texts in parts]
+        parts = scored_company.reasons_by_heading(self.subject, self.words)
+        lists = ["\n".join([f"**{title}**", "", *(f"- {escape_markup(text)}" for text in texts)]) for title, texts in parts]
         return "\n\n".join(lists) or self.words("Nothing raises its risk above the usual.")
 
     def effects(self) -> list[tuple[str, float]]:
-        return one.steps(self.subject, self.words)
+        return scored_company.score_steps(self.subject, self.words)
 
     def said_each_year(self) -> pl.DataFrame:
-        return one.history(self, self.subject)
+        return scored_company.pd_history(self, self.subject)
 
     def altman(self) -> str:
         words = self.words
         rows = [
             {
-                words("Score"): ALTMAN_WORDS[name],
+                words("Score"): ALTMAN_LABELS[name],
                 words("Value"): words.number(value, 2),
                 words("Zone"): words(zone or "not available"),
             }
-            for name, value, zone, _ in one.altman(self.subject)
+            for name, value, zone, _ in scored_company.altman_rows(self.subject)
         ]
-        return table(rows, {words("Value"): str})
+        return markdown_table(rows, {words("Value"): str})
 
     def statement(self) -> str:
         words, labels = self.words, {item.name: item.label for item in ITEMS}
@@ -135,27 +136,29 @@ class TearSheet(Report):
             {words("Item"): words(labels[name]), **{year: words.number(row[name], 1) for year, row in columns.items()}}
             for name in SHOWN
         ]
-        return table(rows, dict.fromkeys(columns, str))
+        return markdown_table(rows, dict.fromkeys(columns, str))
 
     def alerts(self) -> str:
         words = self.words
         mine = [a for a in self.standing["alerts"] if a["subject"] == self.company_id]
-        fact = facts(self).get(self.company_id)
+        fact = company_facts(self).get(self.company_id)
         lines = [
-            f"- {escaped(sentence(a, words, list(self.params.score.grades), fact))} ({words.short(a['raised_on'])})" for a in mine
+            f"- {escape_markup(alert_sentence(a, words, list(self.params.score.grades), fact))} ({words.short(a['raised_on'])})"
+            for a in mine
         ]
         return "\n".join(lines) or words("No alert stands.")
 
     def flags(self) -> str:
-        return "\n".join(f"- {escaped(line)}" for line in one.flags(self, self.subject, self.words)) or self.words(
-            "Nothing to remark about its data."
-        )
+        return "\n".join(
+            f"- {escape_markup(line)}" for line in scored_company.data_flags(self, self.subject, self.words)
+        ) or self.words("Nothing to remark about its data.")
 
     def source_line(self) -> str:
-        """What made the sheet, in a line, and what it is not to be used for."""
+        """Return a line on the sheet's provenance, and the disclaimer."""
         words, run = self.words, self.run
         made = words(
-            "Run {run}, as of {date}; data {data}, model {model}, code {code} (starts of SHA-256). `quiebra trace {run}` shows the rest.",
+            "Run {run}, as of {date}; data {data}, model {model}, code {code} (starts of SHA-256). `quiebra trace {run}` "
+            "shows the rest.",
             run=run["run_id"],
             date=words.date(run["as_of"]),
             data=run["data"]["sha256"][:12],

@@ -1,26 +1,34 @@
-"""From a PD to a decision: rating grades, migration between them, and the scored portfolio."""
+"""From PDs to decisions: grades, migration, scenarios, shocks, portfolio losses and finished runs."""
 
-from quiebra.risk.portfolio import by_group, by_year, first_sentences, movers, reasons_in_words, standing_at, watch_list
-from quiebra.risk.rating import grade, migration, on_watch, yearly_migration
-from quiebra.risk.runs import FinishedRun, read_run, write_run
-from quiebra.risk.scoring import current_statements, score_statements, with_grades
+from quiebra.risk.finished_run import FinishedRun, read_run_record, write_run
+from quiebra.risk.portfolio import (
+    first_sentences,
+    pds_by_group,
+    pds_by_year,
+    reasons_in_words,
+    scores_in_force,
+    top_movers,
+    watch_list,
+)
+from quiebra.risk.rating import grade_of_pd, is_on_watch, migration, yearly_migration
+from quiebra.risk.scoring import add_grades, current_statements, score_statements
 
 __all__ = [
     "FinishedRun",
-    "by_group",
-    "by_year",
+    "add_grades",
     "current_statements",
     "first_sentences",
-    "grade",
+    "grade_of_pd",
+    "is_on_watch",
     "migration",
-    "movers",
-    "on_watch",
-    "read_run",
+    "pds_by_group",
+    "pds_by_year",
+    "read_run_record",
     "reasons_in_words",
     "score_statements",
-    "standing_at",
+    "scores_in_force",
+    "top_movers",
     "watch_list",
-    "with_grades",
     "write_run",
     "yearly_migration",
 ]

@@ -1,8 +1,8 @@
-"""The direction of a shock: which features follow it, so that what is bad for a company never makes it look safer.
+"""Restrict which features follow a shock, so that a shock for the worse never makes a company look safer.
 
-A model that learnt from ratios sees traces that a shock leaves by arithmetic alone: sales that fall set working capital free, a
-market value that jumps looks volatile. A feature therefore follows a shock only where economics is sure of its sign and it moves
-the way that the shock does. The model being held to those signs, its PDs never move the other way.
+A model trained on ratios reacts to mere arithmetic effects of a shock: falling sales release working capital, and a jump in
+market value looks like volatility. Therefore a feature follows a shock only where economics is certain of its sign, and only in
+the shock's direction. The model is constrained to these signs, so that its PDs never move the other way.
 """
 
 from __future__ import annotations
@@ -11,32 +11,36 @@ import numpy as np
 import polars as pl
 
 from quiebra.features import FEATURES
-from quiebra.features.altman import SCORES, zone
-from quiebra.words import mark
+from quiebra.features.altman import ALTMAN_SCORES, altman_zone
+from quiebra.text.words import translatable
 
-ABOUT = mark(
+SHOCK_NOTE = translatable(
     "Only ratios of whose sign economics is sure follow a shock, and only the way that it goes: volatility, what several years "
     "together say, and the kind of scorer stay as they are."
 )
-"""What a page that shows shocks has to say about them."""
-VOLATILITY = ("asset_volatility",)
-"""Features that others are worked out from and that no shock moves."""
-SIGNS = {
+"""Note on every page that shows shocks."""
+UNSHOCKED_FEATURES = ("asset_volatility",)
+"""Features that others are computed from and that no shock changes."""
+RISK_SIGNS = {
     **{feature.name: 0 if feature.history else feature.sign for feature in FEATURES},
-    **dict.fromkeys(SCORES, -1),
+    **dict.fromkeys(ALTMAN_SCORES, -1),
 }
-"""Feature or Altman score → +1 where a higher value is never safer, -1 never riskier, 0 where a shock leaves it: its sign is not
-sure, or it says what several years have been (volatility, loss years, the mean of three years, the peak)."""
+"""Feature or Altman score → +1 where a higher value is never safer, -1 where never riskier, 0 where shocks leave it unchanged.
+
+0: the sign is not certain, or the feature covers several years (volatility, loss years, three-year mean, peak).
+"""
 
 
-def held(before: pl.DataFrame, worse: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Return feature tables of the same rows ``after`` a shock, in which what moved against it is as it was.
+def hold_direction(before: pl.DataFrame, worse: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Return the features ``after`` a shock, with every feature that moved against the shock's direction set back.
 
-    before: without the shock. worse: after that part of it which is for the worse, and after: after all of it. First what the
-    worse part moves to the riskier side moves; then, from there, what the rest moves to the safer side. A value that is missing
-    before or after stays as it was: a tree has no direction for it. Keys are those of ``before``, and zones follow their scores.
+    before: without the shock. worse: under only the adverse part of the shock. after: under all of it; all for the same rows.
+
+    First the adverse part's moves to the riskier side are applied, then from there the rest's moves to the safer side. A value
+    that is null before or after keeps its value before, since it has no direction. Keys are those of ``before``; zones follow
+    their scores.
     """
-    names, signs = list(SIGNS), np.array(list(SIGNS.values()))
+    names, signs = list(RISK_SIGNS), np.array(list(RISK_SIGNS.values()))
     start, bad, end = (table.select(names).cast(pl.Float64).to_numpy() for table in (before, worse, after))
     with np.errstate(invalid="ignore"):
         values = np.where((bad - start) * signs > 0, bad, start)
@@ -45,4 +49,4 @@ def held(before: pl.DataFrame, worse: pl.DataFrame, after: pl.DataFrame) -> pl.D
             moved = values + relief if worse is not before else end
             values = np.where(relief * signs < 0, moved, values)
     moved = pl.DataFrame(values, schema=dict.fromkeys(names, pl.Float64)).fill_nan(None)
-    return before.with_columns(moved).with_columns(zone(name).alias(f"{name}_zone") for name in SCORES)
+    return before.with_columns(moved).with_columns(altman_zone(name).alias(f"{name}_zone") for name in ALTMAN_SCORES)

@@ -1,4 +1,4 @@
-"""What is at stake with each company: a person's file of exposures, or the same amount with all."""
+"""Exposures and LGDs of the portfolio, from a user's file, or equal for all companies."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import polars as pl
 
 from quiebra.errors import SourceError
 from quiebra.params import Portfolio
-from quiebra.sources.amounts import one_currency
-from quiebra.sources.cells import ROW, as_text, cast, rename_to_known_names, require, without_folder
+from quiebra.sources.cells import ROW_COLUMN, cast_columns, rename_to_known_names, require_columns, text_column, without_folder
+from quiebra.sources.currency import require_one_currency
 from quiebra.sources.reading import read_file
 
 
-def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Return the scores of the companies in the portfolio with exposure and lgd; and, as plain JSON values, the ids in the file
-    that have no score (``without_score``), their exposure, and what was guessed in reading it (``portfolio_notes``).
+def portfolio_exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return the scores of the companies in the portfolio with exposure and lgd, and a report as plain JSON values.
 
-    scores: company_id and whatever else is to be kept. ``options.file``: company_id, exposure (in one currency, any unit) and,
-    if wanted, lgd (a share; missing: ``options.lgd``). Without a file every scored company has an exposure of one.
-    Raises SourceError naming the first bad row: an exposure below zero, an LGD that is no share, a company twice or not named.
+    The report has the file's ids without a score (``without_score``), their exposure (``exposure_without_score``), and notes on
+    how the file was read (``portfolio_notes``).
+    scores: company_id and any other columns, which are kept.
+    ``options.file``: company_id, exposure (in one currency, any unit) and, if wanted, lgd (a share; missing: ``options.lgd``).
+        Without a file every scored company has an exposure of one.
+    Raise SourceError naming the first bad row: a negative exposure, an LGD that is not a share, a duplicate or missing company.
     """
     if options.file is None:
         everybody = {"without_score": [], "exposure_without_score": 0.0, "portfolio_notes": []}
@@ -28,14 +30,14 @@ def exposures(scores: pl.DataFrame, options: Portfolio, root: Path) -> tuple[pl.
     path = root / options.file
     table = read_file(path, options, wanted=[("company_id", "exposure")])
     table = rename_to_known_names(table, ("company_id", "exposure", "lgd", "currency"))
-    require(table, ["company_id", "exposure"])
-    one_currency(table.frame, path)
+    require_columns(table, ["company_id", "exposure"])
+    require_one_currency(table.frame, path)
     if "lgd" not in table.columns:
         table = table.with_frame(table.frame.with_columns(lgd=pl.lit(None, pl.Float64)))
-    table = table.with_frame(table.frame.with_columns(as_text(table, "company_id").alias("company_id")))
-    frame = cast(table, {"exposure": pl.Float64, "lgd": pl.Float64}).select("company_id", "exposure", "lgd", ROW)
+    table = table.with_frame(table.frame.with_columns(text_column(table, "company_id").alias("company_id")))
+    frame = cast_columns(table, {"exposure": pl.Float64, "lgd": pl.Float64}).select("company_id", "exposure", "lgd", ROW_COLUMN)
     _refuse(frame, path)
-    frame = frame.drop(ROW).with_columns(pl.col("lgd").fill_null(options.lgd))
+    frame = frame.drop(ROW_COLUMN).with_columns(pl.col("lgd").fill_null(options.lgd))
     if not frame["exposure"].sum():
         raise SourceError(f"{path}: all exposures are zero, so there is nothing to lose; fill them in")
     unknown = frame.join(scores, on="company_id", how="anti", maintain_order="left")

@@ -1,4 +1,4 @@
-"""Scoring statements with a saved model: PD, grade, watch flag and the Altman figures beside them."""
+"""Score statements with a saved model: PD, grade, watch flag and Altman scores."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import datetime as dt
 import polars as pl
 
 from quiebra.errors import PanelError
-from quiebra.features.altman import SCORES
+from quiebra.features.altman import ALTMAN_SCORES
 from quiebra.models import PdModel
 from quiebra.params import Score
-from quiebra.risk.rating import grade, on_watch
+from quiebra.risk.rating import grade_of_pd, is_on_watch
 
-ALTMAN_COLUMNS = [*SCORES, *(f"{name}_zone" for name in SCORES)]
+ALTMAN_COLUMNS = [*ALTMAN_SCORES, *(f"{name}_zone" for name in ALTMAN_SCORES)]
 
 
 def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.date, max_age_months: int) -> pl.DataFrame:
     """Return each living company's latest statement as known on ``as_of``, in its latest version by then.
 
-    Left out: companies with an event by that date, and those whose latest period_end is older than ``max_age_months``.
-    Raises PanelError where no company is left.
+    Companies with an event by that date, and those whose latest period_end is older than ``max_age_months``, are left out.
+    Raise PanelError where no company is left.
     """
     failed = events.filter(pl.col("event_date") <= as_of)["company_id"].implode()
     oldest = pl.lit(as_of).dt.offset_by(f"-{max_age_months}mo")
@@ -35,12 +35,12 @@ def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.d
 
 
 def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:
-    """Return company_id, fiscal_year, available_at, log-odds, pd_12m, rating, watch and the Altman scores and zones."""
+    """Return company_id, fiscal_year, available_at, log-odds, PDs, rating, watch, and the Altman scores and zones."""
     table = features.select("company_id", "fiscal_year", "available_at", *ALTMAN_COLUMNS)
-    return with_grades(pl.concat([table, model.predict(features)], how="horizontal"), score)
+    return add_grades(pl.concat([table, model.predict(features)], how="horizontal"), score)
 
 
-def with_grades(scores: pl.DataFrame, score: Score) -> pl.DataFrame:
+def add_grades(scores: pl.DataFrame, score: Score) -> pl.DataFrame:
     """Add rating and watch to scores with ``pd_12m``."""
-    rated = scores.with_columns(rating=grade(pl.col("pd_12m"), score.grades))
-    return rated.with_columns(watch=on_watch(pl.col("rating"), score.grades, score.watch_from))
+    rated = scores.with_columns(rating=grade_of_pd(pl.col("pd_12m"), score.grades))
+    return rated.with_columns(watch=is_on_watch(pl.col("rating"), score.grades, score.watch_from))

@@ -1,1 +1,1 @@
-"""What happens every month by itself: one cycle, its steps, its record; and the clock where there is no other."""
+"""Run the monthly cycle of scoring, alerts, reports and delivery, and start it on a schedule."""

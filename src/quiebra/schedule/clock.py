@@ -1,4 +1,4 @@
-"""The clock in the foreground, where there is neither systemd nor cron: each cycle in a process of its own."""
+"""Run cycles on a schedule in the foreground, for machines without systemd or cron; each cycle is a subprocess."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
-from quiebra.params import load
-from quiebra.params.operations import cron_fields
+from quiebra.params import load_params
+from quiebra.params.operations import parse_cron
 from quiebra.workspace import Workspace
 
-LOOK_EVERY = 20.0
-"""Seconds between looks at the clock, so that one that was set, or a machine that slept, is noticed."""
+POLL_SECONDS = 20.0
+"""Seconds between checks of the time, so that clock changes and a suspended machine are noticed."""
 
 
-class Times:
-    """The times that ``cron`` names on a clock on the wall of a place, each once: of an hour that comes twice in autumn the first
-    one counts, a time that spring leaves out comes as much after the gap as it was after its start.
+class CronTimes:
+    """The times of a ``cron`` expression in a time zone, each once across changes of summer time.
 
-    >>> Times("30 2 * * *", "Europe/Madrid").following(dt.datetime(2026, 10, 24, 12, tzinfo=dt.UTC)).isoformat()
+    In the hour that autumn repeats, the first occurrence counts; a time that spring skips is moved forward by the gap (02:30 to
+    03:30).
+
+    >>> CronTimes("30 2 * * *", "Europe/Madrid").following(dt.datetime(2026, 10, 24, 12, tzinfo=dt.UTC)).isoformat()
     '2026-10-25T02:30:00+02:00'
     """
 
     def __init__(self, cron: str, timezone: str) -> None:
-        self._wall = CronTrigger(**cron_fields(cron), timezone=dt.UTC)
+        self._wall = CronTrigger(**parse_cron(cron), timezone=dt.UTC)
         self._zone = ZoneInfo(timezone)
 
     def following(self, after: dt.datetime) -> dt.datetime | None:
-        """Return the first time later than ``after``; None where there is never one."""
+        """Return the first time later than ``after``; None if there is none."""
         wall = after.astimezone(self._zone).replace(tzinfo=dt.UTC) - dt.timedelta(hours=3)  # no clock is set by more
         found = None
         while (wall := self._wall.get_next_fire_time(None, wall)) is not None:
@@ -47,7 +49,7 @@ class Times:
         return None if found is None else found.astimezone(self._zone)
 
     def last(self, after: dt.datetime, until: dt.datetime) -> dt.datetime | None:
-        """Return the last time later than ``after`` and not later than ``until``; None where there is none."""
+        """Return the last time later than ``after`` and not later than ``until``; None if there is none."""
         after, until, back = after.astimezone(dt.UTC), until.astimezone(dt.UTC), dt.timedelta(hours=1)
         while (time := self.following(max(after, until - back))) is None or time > until:
             if until - back <= after:
@@ -58,17 +60,20 @@ class Times:
         return time
 
 
-class Clock:
-    """Says when a cycle is due: at each of ``times`` once. Those that were missed are made up for by one; a clock that is set
-    back repeats none, and one that was far ahead for a while keeps none of the later ones back."""
+class CycleClock:
+    """Decides when a cycle is due: once for each of ``times``.
 
-    def __init__(self, times: Times, now: dt.datetime) -> None:
+    Several missed times are made up for by one cycle. A clock set back repeats no cycle, and one that was temporarily far ahead
+    suppresses no later cycle.
+    """
+
+    def __init__(self, times: CronTimes, now: dt.datetime) -> None:
         self._times = times
         self._seen = now
         self._fired: deque[dt.datetime] = deque(maxlen=10_000)
 
     def due(self, now: dt.datetime) -> bool:
-        """Whether a cycle is due since this was last asked. now: with a time zone."""
+        """Return whether a cycle has become due since the last call. now: with a time zone."""
         time = self._times.last(self._seen, now) if now > self._seen else None
         self._seen = now
         if time is None or time in self._fired:
@@ -78,14 +83,16 @@ class Clock:
 
 
 def run_clock(workspace: Workspace, say: Callable[[str], None]) -> None:
-    """Run a cycle at each time that ``schedule.cron`` names, until the process is told to stop. A cycle under way is finished
-    first; one that was missed while another ran, or the machine slept, is made up for once."""
-    params = load(workspace)
-    times, stop = Times(params.schedule.cron, params.delivery.timezone), threading.Event()
+    """Run a cycle at each time of ``schedule.cron`` until SIGTERM or SIGINT; a cycle under way is finished first.
+
+    Times missed while a cycle ran or the machine slept are made up for by one cycle.
+    """
+    params = load_params(workspace)
+    times, stop = CronTimes(params.schedule.cron, params.delivery.timezone), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     now = dt.datetime.now(dt.UTC)
-    clock, following = Clock(times, now), times.following(now)
+    clock, following = CycleClock(times, now), times.following(now)
     say(f"cycles run at '{params.schedule.cron}' ({params.delivery.timezone}); the next at {following}")
     while not stop.is_set():
         if clock.due(dt.datetime.now(dt.UTC)):
@@ -93,4 +100,4 @@ def run_clock(workspace: Workspace, say: Callable[[str], None]) -> None:
             continue
         now = dt.datetime.now(dt.UTC)
         following = times.following(now)
-        stop.wait(LOOK_EVERY if following is None else min(LOOK_EVERY, max(0.0, (following - now).total_seconds())))
+        stop.wait(POLL_SECONDS if following is None else min(POLL_SECONDS, max(0.0, (following - now).total_seconds())))

@@ -1,4 +1,4 @@
-"""One cycle: score, alerts, reports, deliver. A killed cycle is completed by running it again, and nothing is done or sent
+"""One cycle: score, alerts, report, deliver. Running it again completes a killed cycle without doing or sending anything
 twice."""
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from typing import Any
 from sqlalchemy import Engine, insert, select, update
 
 from quiebra import store
-from quiebra.delivery import letters, outbox
-from quiebra.delivery.channels import ready, sends
+from quiebra.delivery import message_texts as letters
+from quiebra.delivery import outbox
+from quiebra.delivery.channels import channel_senders, ready_channels
+from quiebra.environment import current_person, redact_secrets
 from quiebra.errors import DeliveryError, QuiebraError, StageError, WorkspaceError
-from quiebra.files import append_line, private_folder, read_json
-from quiebra.params import Params, load
-from quiebra.pipeline import reproduce
-from quiebra.publishing import is_experiment, why_not_published
-from quiebra.settings import database_url, person, without_secrets
-from quiebra.store.audit import Entry, append, verify
-from quiebra.store.engine import answering, reading
-from quiebra.store.lease import Lease, LeaseLost, Taken, alone
-from quiebra.store.ownership import why_not_delivered
+from quiebra.io.files import append_line, make_private_folder, read_json
+from quiebra.params import Params, load_params
+from quiebra.pipeline.reproduce import reproduce
+from quiebra.services.tear_sheets import write_tear_sheets
+from quiebra.store.audit import AuditRecord, append_entries, verify_chain
+from quiebra.store.engine import read_only, translate_database_errors
+from quiebra.store.lease import Lease, LeaseLost, LeaseTaken, hold_lease
+from quiebra.store.ownership import why_not_delivering
 from quiebra.store.tables import Cycle
-from quiebra.tear_sheets import tear_sheets
 from quiebra.workspace import Workspace
+from quiebra.workspace.publishing import is_experiment, why_not_published
 
-STEPS = ("score", "alerts", "report", "deliver")
-"""score: all stages up to the database; alerts: rules against the scores, and messages to the channels; report: both reports,
-in every language that is wanted; deliver: the mail with the report, and whatever else waits in the outbox."""
+CYCLE_STEPS = ("score", "alerts", "report", "deliver")
+"""score: all stages up to publishing; alerts: evaluate the rules, and send new alerts to the channels; report: both reports in
+every language needed; deliver: the mail with the report, and other messages due in the outbox."""
 RUNNING, DONE, FAILED, LOST = "running", "done", "failed", "lost"
-Say = Callable[[dict[str, Any]], None]
+LogFunction = Callable[[dict[str, Any]], None]
 
 
 @dataclass
-class Finished:
-    """How a cycle ended: its id, the run that it made, the error of each step that failed, and what became of messages."""
+class CycleResult:
+    """Result of a cycle: its id, its run, the error of each failed step, and the number of messages by outcome."""
 
     cycle_id: str
     run_id: str | None = None
@@ -51,37 +52,38 @@ class Finished:
     sent: dict[str, int] = field(default_factory=dict)
 
 
-class NotSent(DeliveryError):
-    """This workspace sends no messages, not even to the owner: it is an experiment, or another workspace does."""
+class NotSendingHere(DeliveryError):
+    """This workspace may not send messages, not even to the owner: it is an experiment, or another workspace sends them."""
 
 
-def run_cycle(workspace: Workspace, say: Say = lambda line: None) -> Finished:
-    """Run one cycle, or complete the last one if it was killed, and return how it ended. ``say`` is given each line of the log.
+def run_cycle(workspace: Workspace, say: LogFunction = lambda line: None) -> CycleResult:
+    """Run one cycle, or complete the last one if it was killed, and return its result. ``say`` receives each log line.
 
-    Each step looks at what there is to do and does only that, so that a step that was finished before is soon done. Where reports
-    cannot be made alerts are delivered all the same. A step that fails is told to the owner: through the outbox, or straight to
-    the mail server where parameters, database or disk are out of order. StoreError where another cycle is running on this
-    database, or has taken this one's place since it gave no sign of life: then nothing more is done, told or recorded.
+    Each step does only the work that is missing, so that a step finished before ends quickly. If reports fail, alerts are still
+    delivered. A failed step is reported to the owner through the outbox, or directly by mail if parameters, database or disk are
+    faulty. LeaseTaken if another cycle is running on this database; LeaseLost if another one took the lease over because this one
+    did not renew it: then nothing more is done, sent or recorded.
     """
     cycle = None
     if is_experiment(workspace.root):
-        raise NotSent("nothing is sent: {why}", why=why_not_published(workspace))
+        raise NotSendingHere("nothing is sent: {why}", why=why_not_published(workspace))
     try:
-        params = load(workspace)
-        engine = store.connect(database_url(workspace.root))
-        store.upgrade(engine)
+        params = load_params(workspace)
+        engine = store.open_database(workspace)
         _refuse_to_send(engine, workspace)
-        with alone(engine, "cycle") as lease, lease.passed_on():
+        with hold_lease(engine, "cycle") as lease, lease.passed_on():
             cycle = _Cycle(workspace, params, say, lease)
             return cycle.run()
-    except (Taken, NotSent):
+    except (LeaseTaken, NotSendingHere):
         raise
     except Exception as error:
         lost = isinstance(error, LeaseLost)
         step = "cycle" if cycle else "start"
         _log(workspace, say, {"step": step, "state": LOST if lost else FAILED, "error": _said(error)})
         if not lost:
-            letters.last_resort(workspace, "\n".join([*(cycle.untold if cycle else ()), _said(error)]), began=cycle is not None)
+            letters.mail_owner_directly(
+                workspace, "\n".join([*(cycle.untold if cycle else ()), _said(error)]), began=cycle is not None
+            )
         raise
 
 
@@ -91,11 +93,11 @@ def _said(error: Exception) -> str:
 
 @dataclass
 class _Cycle:
-    """untold: failures that could not be put into the outbox."""
+    """State of a running cycle. untold: failures that could not be put into the outbox."""
 
     workspace: Workspace
     params: Params
-    say: Say
+    say: LogFunction
     lease: Lease
     untold: list[str] = field(default_factory=list)
 
@@ -103,19 +105,19 @@ class _Cycle:
     def engine(self) -> Engine:
         return self.lease.engine
 
-    def run(self) -> Finished:
+    def run(self) -> CycleResult:
         began = time.monotonic()
-        self.ended = Finished(_begin(self.lease))
-        for step in STEPS:
+        self.ended = CycleResult(_begin(self.lease))
+        for step in CYCLE_STEPS:
             if not self._blocked(step):
                 self._step(step)
         self._end(began)
         if self.untold:
-            letters.last_resort(self.workspace, "\n".join(self.untold), began=True)
+            letters.mail_owner_directly(self.workspace, "\n".join(self.untold), began=True)
         return self.ended
 
     def _blocked(self, step: str) -> bool:
-        """Whether a step cannot be done since the first one failed: without scores nothing can be told but that."""
+        """Return whether a step is skipped because scoring failed: then only the failure notice is delivered."""
         return "score" in self.ended.errors and step != "deliver"
 
     def _step(self, step: str) -> None:
@@ -127,17 +129,19 @@ class _Cycle:
             self._log(step, DONE, began)
         except LeaseLost:
             raise
-        except Exception as error:  # whatever it was: the next steps are tried, and the owner is told
-            self.ended.errors[step] = without_secrets(_said(error))
+        except Exception as error:  # whatever the error: the next steps are tried, and the owner is notified
+            self.ended.errors[step] = redact_secrets(_said(error))
             self._log(step, FAILED, began, error=self.ended.errors[step])
             self._tell(step)
 
     def _tell(self, step: str) -> None:
-        """Put the notice to the owner into the outbox; where it cannot be, it is told in the end without. LeaseLost where another
-        has this cycle's place, and the step failed for that."""
+        """Queue the failure notice to the owner; if that fails too, keep it for a direct mail at the end. LeaseLost if another
+        cycle holds the lease, which explains the failure."""
         try:
             self.lease.check()
-            outbox.queue(self.engine, letters.notice(self.params, self.ended.cycle_id, step, self.ended.errors[step]))
+            outbox.queue_messages(
+                self.engine, letters.failure_notice(self.params, self.ended.cycle_id, step, self.ended.errors[step])
+            )
         except LeaseLost:
             raise
         except Exception:
@@ -148,21 +152,21 @@ class _Cycle:
         as_of = dt.date.fromisoformat(read_json(self.workspace.scores / "run.json")["as_of"])
         days = (dt.datetime.now(dt.UTC).date() - as_of).days
         if (most := self.params.schedule.stale_days) is not None and days > most:
-            outbox.queue(self.engine, letters.stale(self.params, as_of, days))
+            outbox.queue_messages(self.engine, letters.stale_data_notice(self.params, as_of, days))
 
     def _alerts(self) -> None:
         reproduce(self.workspace, "alerts", log=sys.stderr)
-        made = letters.alert_letters(self.workspace, self.params, self.engine, cache(self._sheet))
-        outbox.queue(self.engine, made, again=ready(self.params.delivery))
+        made = letters.alert_messages(self.workspace, self.params, self.engine, cache(self._sheet))
+        outbox.queue_messages(self.engine, made, again=ready_channels(self.params.delivery))
         self._send()
 
     def _sheet(self, company: str, lang: str) -> Path:
-        (sheet,) = tear_sheets(self.workspace, [company], lang)
+        (sheet,) = write_tear_sheets(self.workspace, [company], lang)
         return sheet.pdf
 
     def _report(self) -> None:
         reproduce(self.workspace, log=sys.stderr)
-        for lang in letters.languages(self.params):
+        for lang in letters.report_languages(self.params):
             done = subprocess.run(
                 [sys.executable, "-m", "quiebra.cli", "report", "--lang", lang],
                 cwd=self.workspace.root,
@@ -174,12 +178,12 @@ class _Cycle:
 
     def _deliver(self) -> None:
         if not {"score", "report"} & set(self.ended.errors):
-            made = letters.report_letters(self.workspace, self.params, store.head(self.engine))
-            outbox.queue(self.engine, made, again=ready(self.params.delivery))
+            made = letters.report_messages(self.workspace, self.params, store.chain_head(self.engine))
+            outbox.queue_messages(self.engine, made, again=ready_channels(self.params.delivery))
         self._send()
 
     def _send(self) -> None:
-        for _, outcome in deliver(self.workspace, self.params, self.engine):
+        for _, outcome in deliver_messages(self.workspace, self.params, self.engine):
             self.ended.sent[outcome.state] = self.ended.sent.get(outcome.state, 0) + 1
 
     def _end(self, began: float) -> None:
@@ -188,13 +192,16 @@ class _Cycle:
         if self.ended.errors and "deliver" in self.ended.errors:
             self._send_notice()
         state, error = (FAILED, json.dumps(self.ended.errors)) if self.ended.errors else (DONE, None)
-        with answering(self.engine), self.engine.begin() as connection:
+        with translate_database_errors(self.engine), self.engine.begin() as connection:
             self.lease.confirm(connection)
             values = {"state": state, "run_id": self.ended.run_id, "ended_at": _now(), "error": error}
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
             action, why = f"cycle {state}", error or "all steps"
-            append(connection, [Entry(person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)])
-        chain = verify(self.engine)
+            append_entries(
+                connection,
+                [AuditRecord(current_person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)],
+            )
+        chain = verify_chain(self.engine)
         faults = {"audit_faults": chain.faults} if chain.faults else {}
         self._log("cycle", state, began, messages=self.ended.sent, audit=f"{chain.last_id}:{chain.last_hash}", **faults)
 
@@ -209,24 +216,25 @@ class _Cycle:
         _log(self.workspace, self.say, {"cycle": self.ended.cycle_id, "step": step, "state": state, "seconds": seconds, **more})
 
 
-def _log(workspace: Workspace, say: Say, line: dict[str, Any]) -> None:
-    """Write a line of the log and say it; where the disk takes no more the cycle goes on, so that its owner is told."""
+def _log(workspace: Workspace, say: LogFunction, line: dict[str, Any]) -> None:
+    """Write a log line to the log file and pass it to ``say``. Disk errors are suppressed, so that the owner is still
+    notified."""
     line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
     path = workspace.root / "data" / "logs" / "schedule.jsonl"
     with contextlib.suppress(OSError, WorkspaceError):
-        append_line(private_folder(path.parent) / path.name, without_secrets(json.dumps(line, ensure_ascii=False)))
+        append_line(make_private_folder(path.parent) / path.name, redact_secrets(json.dumps(line, ensure_ascii=False)))
     with contextlib.suppress(OSError):
         say(line)
 
 
 def _refuse_to_send(engine: Engine, workspace: Workspace) -> None:
-    """Raise NotSent in an experiment, and where the database is of another workspace: nobody is told anything twice."""
-    if reason := why_not_delivered(engine, workspace):
-        raise NotSent("nothing is sent: {why}", why=reason)
+    """Raise NotSendingHere in an experiment, or if the database belongs to another workspace: nobody is notified twice."""
+    if reason := why_not_delivering(engine, workspace):
+        raise NotSendingHere("nothing is sent: {why}", why=reason)
 
 
-def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.Outcome]]:
-    """Send what waits in the outbox and is due, but to no channel in its quiet hours; see `quiebra.delivery.outbox.dispatch`."""
+def deliver_messages(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.SendOutcome]]:
+    """Send the messages due in the outbox, except to channels in quiet hours; see `quiebra.delivery.outbox.send_due`."""
     _refuse_to_send(engine, workspace)
     options = params.delivery
 
@@ -234,13 +242,13 @@ def deliver(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[
         known = options.channels.get(channel)
         return None if known is None else letters.quiet_until(known, options.timezone, dt.datetime.now(dt.UTC))
 
-    return outbox.dispatch(engine, sends(options, workspace.root / "data" / "outbox"), options.attempts, later)
+    return outbox.send_due(engine, channel_senders(options, workspace.root / "data" / "outbox"), options.attempts, later)
 
 
 def _begin(lease: Lease) -> str:
-    """Return the id of the cycle to be done: one that was killed, whatever the clock said then, or a new one. Of several the
-    latest is completed, and the others with it."""
-    with answering(lease.engine), lease.engine.begin() as connection:
+    """Return the id of the cycle to run: the latest killed one, or a new one. Other killed cycles are marked as completed by
+    it."""
+    with translate_database_errors(lease.engine), lease.engine.begin() as connection:
         lease.confirm(connection)
         killed = connection.scalars(select(Cycle.cycle_id).where(Cycle.state == RUNNING).order_by(Cycle.started_at.desc())).all()
         if killed:
@@ -254,16 +262,16 @@ def _begin(lease: Lease) -> str:
 
 
 def _mark(lease: Lease, cycle_id: str, step: str) -> None:
-    with answering(lease.engine), lease.engine.begin() as connection:
+    with translate_database_errors(lease.engine), lease.engine.begin() as connection:
         lease.confirm(connection)
-        steps = connection.scalar(select(Cycle.steps).where(Cycle.cycle_id == cycle_id))
-        done = [name for name in STEPS if name in (*steps, step)]
+        steps = connection.execute(select(Cycle.steps).where(Cycle.cycle_id == cycle_id)).scalar_one()
+        done = [name for name in CYCLE_STEPS if name in (*steps, step)]
         connection.execute(update(Cycle).where(Cycle.cycle_id == cycle_id).values(steps=done))
 
 
-def cycles(engine: Engine, count: int = 12) -> list[dict[str, Any]]:
+def list_cycles(engine: Engine, count: int = 12) -> list[dict[str, Any]]:
     """Return the latest cycles, newest first."""
-    with reading(engine) as connection:
+    with read_only(engine) as connection:
         asked = select(Cycle.__table__).order_by(Cycle.started_at.desc()).limit(count)
         return [dict(row) for row in connection.execute(asked).mappings()]
 

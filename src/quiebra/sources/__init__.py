@@ -1,4 +1,4 @@
-"""Where raw statements come from. Every adapter gives the same canonical tables; `ingest.source` chooses one."""
+"""Readers of raw statements (simulated demo, American panel, user's file) into canonical tables."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Source", "load"]
 
 
 def load(ingest: Ingest, workspace: Workspace) -> Source:
-    """Return the tables of the chosen source, with the macro series of ``ingest.macro`` beside its own.
+    """Return the tables of the source chosen by ``ingest.source``, with the macro series of ``ingest.macro`` added to its own.
 
-    Paths in params are relative to the workspace. A series in params takes the place of the source's of the same name.
-    Raises SourceError where a file is missing, empty, wrongly encoded, lacks columns or holds text for numbers.
+    Paths in params are relative to the workspace. A series in params replaces the source's series of the same name.
+    Raise SourceError where a file is missing, empty, wrongly encoded, lacks columns or has text in a column of numbers.
     """
     source = _tables(ingest, workspace)
     own = source.macro.filter(~pl.col("series").is_in(list(ingest.macro)))

@@ -1,4 +1,4 @@
-"""The cells of a person's table as values: numbers, dates and names, with errors that say where and what to do."""
+"""Convert the cells of a user's table to numbers, dates and names, with errors that name the place and the remedy."""
 
 from __future__ import annotations
 
@@ -10,34 +10,68 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.errors import Said, SourceError, closest
+from quiebra.errors import LocalisedMessage, SourceError, closest_name
 from quiebra.params.file_format import FileFormat
-from quiebra.sources import dates, numbers
+from quiebra.sources import date_parsing as dates
+from quiebra.sources import number_parsing as numbers
 
 Kind = pl.DataType | type[pl.DataType]
-WANTED = {pl.Float64: Said("a number"), pl.Int32: Said("a whole number"), pl.Date: Said("a date (YYYY-MM-DD)")}
-ROW = "(row)"
-"""Column of what was read: the row in the file, counted from 1."""
-ERRORS = ("#N/A", "#N/D", "#NA", "#ND", "#NV", "#N/D!")
-"""Excel's mark of a value that is not available, in English, Spanish and German."""
-MARKS = (
-    "", ".", "..", "...", "-", "--", "–", "—", "−", "na", "n/a", "nan", "null", "none", "nil", "nd", "n/d", "ns", "n/s", "s/d",
-    "n.d.", "n.d", "n.s.", "n.s", "n.a.", "n.a", "s.d.", "n. d.", "n. a.", "n. s.", *(error.lower() for error in ERRORS),
-)  # fmt: skip
-"""What stands for a missing amount or date, whatever the case. A name or an identifier may be ``NA``."""
-UNSEEN = "[\u00ad\u200b-\u200f\u2060\ufeff]"
-"""What a text may hold without being seen: a company's id is the same with it and without."""
-NO_AMOUNTS = ("company_id", "currency", "name", "country", "region", "sector")
-"""Columns whose points and commas say nothing about amounts."""
+TYPE_LABELS: dict[Kind, LocalisedMessage] = {
+    pl.Float64: LocalisedMessage("a number"),
+    pl.Int32: LocalisedMessage("a whole number"),
+    pl.Date: LocalisedMessage("a date (YYYY-MM-DD)"),
+}
+ROW_COLUMN = "(row)"
+"""Column added when a file is read: the row number in the file, counted from 1."""
+EXCEL_NA_ERRORS = ("#N/A", "#N/D", "#NA", "#ND", "#NV", "#N/D!")
+"""Excel's error value for "not available", in English, Spanish and German."""
+MISSING_MARKS = (
+    "",
+    ".",
+    "..",
+    "...",
+    "-",
+    "--",
+    "–",
+    "—",
+    "−",
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "nd",
+    "n/d",
+    "ns",
+    "n/s",
+    "s/d",
+    "n.d.",
+    "n.d",
+    "n.s.",
+    "n.s",
+    "n.a.",
+    "n.a",
+    "s.d.",
+    "n. d.",
+    "n. a.",
+    "n. s.",
+    *(error.lower() for error in EXCEL_NA_ERRORS),
+)
+"""Texts that stand for a missing amount or date, in lower case (case is ignored). A name or an identifier may be ``NA``."""
+INVISIBLE_SIGNS = "[\u00ad\u200b-\u200f\u2060\ufeff]"
+"""Invisible characters, removed from text: a company's id is the same with and without them."""
+TEXT_COLUMNS = ("company_id", "currency", "name", "country", "region", "sector")
+"""Columns whose points and commas are no evidence for the number format."""
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A person's table as read: cells not yet interpreted.
+    """A user's table as read, with cells not yet converted.
 
-    frame: its columns under the names in the file, with `ROW`. long: rows with more cells than the header, which are not in it.
-    separator: between the cells of a CSV. epoch: the day 0 of a workbook, whose numbers may be dates. notes: what was guessed;
-    each step of reading adds its own to the one list, so that whoever read the file has them all.
+    frame: columns under the names in the file, and `ROW_COLUMN`. long: rows with more cells than the header; not in the frame.
+    separator: of the cells of a CSV. epoch: day 0 of a workbook, whose numbers may be dates.
+    notes: assumptions made in reading. All steps of reading append to the same list, so that the caller gets all of them.
     """
 
     path: Path
@@ -46,25 +80,27 @@ class RawTable:
     separator: str | None = None
     epoch: dt.date | None = None
     long: tuple[int, ...] = ()
-    notes: list[Said] = field(default_factory=list)
+    notes: list[LocalisedMessage] = field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
-        return [name for name in self.frame.columns if name != ROW]
+        return [name for name in self.frame.columns if name != ROW_COLUMN]
 
     def with_frame(self, frame: pl.DataFrame) -> RawTable:
         return replace(self, frame=frame)
 
 
 def normalised_name(name: str) -> str:
-    """Return a column's name without what two ways to write it differ in: case, accents, blanks, ``_`` and ``-``."""
+    """Return a column's name without differences of spelling: case, accents, blanks, ``_`` and ``-``."""
     letters = unicodedata.normalize("NFKD", name).casefold()
     return "".join(sign for sign in letters if not (sign.isspace() or sign in "_-" or unicodedata.combining(sign)))
 
 
 def rename_to_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
-    """Return the table with columns under the known names that theirs stand for: ``Market Value`` is ``market_value``; with a
-    note. SourceError where two columns stand for one."""
+    """Return the table with columns renamed to the known names that they are spellings of (``Market Value`` to ``market_value``).
+
+    A note lists the renamed columns. Raise SourceError where two columns are spellings of one name.
+    """
     ways: dict[str, list[str]] = {}
     for column in table.columns:
         ways.setdefault(normalised_name(column), []).append(column)
@@ -75,68 +111,84 @@ def rename_to_known_names(table: RawTable, known: Iterable[str]) -> RawTable:
             one, other = ([name] if name in columns else columns[:1])[0], next(c for c in columns if c != name)
             raise SourceError(
                 "{path} has the column '{column}' twice, once as '{other}': rename or remove one",
-                path=table.path, column=one, other=other,
-            )  # fmt: skip
+                path=table.path,
+                column=one,
+                other=other,
+            )
         if columns and columns[0] != name and columns[0] not in renamed:
             renamed[columns[0]] = name
     if not renamed:
         return table
-    pairs = [Said("'{column}' as {name}", {"column": column, "name": name}) for column, name in renamed.items()]
-    note = Said("{path}: columns are read under the names that they stand for: {columns}", {"path": table.path, "columns": pairs})
+    pairs = [LocalisedMessage("'{column}' as {name}", {"column": column, "name": name}) for column, name in renamed.items()]
+    note = LocalisedMessage(
+        "{path}: columns are read under the names that they stand for: {columns}", {"path": table.path, "columns": pairs}
+    )
     table.notes.append(note)
     return table.with_frame(table.frame.rename(renamed))
 
 
-def without_folder(note: Said) -> Said:
-    """Return a note on a file that names it without its folder, so that what is written does not depend on where it lies."""
-    return Said(note.text, {**note.values, "path": Path(str(note.values["path"])).name})
+def without_folder(note: LocalisedMessage) -> LocalisedMessage:
+    """Return a note with its file's name without the folder, so that what is stored does not depend on where the file is."""
+    return LocalisedMessage(note.text, {**note.values, "path": Path(str(note.values["path"])).name})
 
 
-def require(table: RawTable, columns: Iterable[str]) -> None:
-    """Raise SourceError naming every missing column and the nearest one that is there."""
+def require_columns(table: RawTable, columns: Iterable[str]) -> None:
+    """Raise SourceError naming every missing column and the most similar one present."""
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        near = ((name, closest(name, table.columns)) for name in missing)
+        near = ((name, closest_name(name, table.columns)) for name in missing)
         lacking = [
-            Said("'{name}' (did you mean '{near}'?)", {"name": name, "near": close}) if close else f"'{name}'"
+            LocalisedMessage("'{name}' (did you mean '{near}'?)", {"name": name, "near": close}) if close else f"'{name}'"
             for name, close in near
         ]
         there = ", ".join(table.columns[:30])
         raise SourceError("{path} lacks columns: {columns}; it has {there}", path=table.path, columns=lacking, there=there)
 
 
-def cast(table: RawTable, kinds: Mapping[str, Kind]) -> pl.DataFrame:
-    """Return the frame with columns as numbers, whole numbers and dates; SourceError naming the column, the row and the value
-    that does not fit.
+def cast_columns(table: RawTable, kinds: Mapping[str, Kind]) -> pl.DataFrame:
+    """Return the frame with columns cast to numbers, integers and dates.
 
-    Missing stays missing; NaN becomes missing; infinities stay, for the contract to quarantine.
+    Raise SourceError naming the column, the row and the first value that does not fit. Missing stays missing, NaN becomes
+    missing, and infinities stay, for the data contract to quarantine.
     """
-    done, faults = cast_rows(table, kinds)
-    for row, column, value, count in faults.group_by("column", maintain_order=True).agg(
-        pl.col("row").first(), pl.col("value").first(), pl.len()
-    ).select("row", "column", "value", "len").iter_rows():  # fmt: skip
+    done, faults = cast_with_faults(table, kinds)
+    for row, column, value, count in (
+        faults.group_by("column", maintain_order=True)
+        .agg(pl.col("row").first(), pl.col("value").first(), pl.len())
+        .select("row", "column", "value", "len")
+        .iter_rows()
+    ):
         raise SourceError(
             "{path}: column '{column}' must hold {wanted}, but row {row} has {value} (such values: {count}). "
             "Correct them, or leave the cells empty.",
-            path=table.path, column=column, wanted=WANTED[kinds[column]], row=row, value=value, count=count,
-        )  # fmt: skip
+            path=table.path,
+            column=column,
+            wanted=TYPE_LABELS[kinds[column]],
+            row=row,
+            value=value,
+            count=count,
+        )
     return done
 
 
-def cast_rows(table: RawTable, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the frame as `cast` does, and every value that does not fit: row (as `ROW` says), column and value.
+def cast_with_faults(table: RawTable, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the frame as `cast_columns` does, and every value that does not fit: row (see `ROW_COLUMN`), column and value.
 
-    Such a value is missing in the frame. All columns of numbers must be asked for at once: they are read by one convention (see
-    `quiebra.sources.numbers`). SourceError where a whole column is of another kind, or nothing says what its cells mean.
+    Such values are null in the frame. Pass all numeric columns in one call: one number format is inferred for all of them (see
+    `quiebra.sources.number_parsing`). Raise SourceError where a whole column has another type, or its number or date format is
+    ambiguous.
     """
     frame = table.frame
     for name, kind in kinds.items():
         if not _fits(frame.schema[name], kind, table.epoch is not None):
             raise SourceError(
                 "{path}: column '{column}' must hold {wanted}, but its type is {kind}: change it in the file",
-                path=table.path, column=name, wanted=WANTED[kind], kind=frame.schema[name],
-            )  # fmt: skip
-    blank = blank_marks(frame, [name for name in kinds if frame.schema[name] == pl.String], table.format.missing)
+                path=table.path,
+                column=name,
+                wanted=TYPE_LABELS[kind],
+                kind=frame.schema[name],
+            )
+    blank = blank_missing_marks(frame, [name for name in kinds if frame.schema[name] == pl.String], table.format.missing)
     readers = {**_number_readers(table, blank, kinds), **_date_readers(table, blank, kinds)}
     done = blank.with_columns(**readers)
     faults = [pl.DataFrame(schema={"row": pl.Int64, "column": pl.String, "value": pl.String})]
@@ -145,13 +197,15 @@ def cast_rows(table: RawTable, kinds: Mapping[str, Kind]) -> tuple[pl.DataFrame,
         rows = (done[name].is_null() & given).arg_true()
         if len(rows):
             values = [repr(value) for value in frame[name].gather(rows)]
-            faults.append(pl.DataFrame({"row": frame[ROW].gather(rows), "column": [name] * len(rows), "value": values}))
+            faults.append(pl.DataFrame({"row": frame[ROW_COLUMN].gather(rows), "column": [name] * len(rows), "value": values}))
     return done, pl.concat(faults)
 
 
 def _fits(found: pl.DataType, wanted: Kind, serial_dates: bool) -> bool:
-    """Whether a column of one type can be read as another without guessing: dates are not numbers, nor the reverse but in
-    Excel."""
+    """Return whether a column's type can be read as another without guessing.
+
+    Dates are not numbers, and numbers are dates only in workbooks (``serial_dates``).
+    """
     if found in (pl.String, pl.Null):
         return True
     if wanted == pl.Date:
@@ -159,9 +213,10 @@ def _fits(found: pl.DataType, wanted: Kind, serial_dates: bool) -> bool:
     return found.is_numeric()
 
 
-def blank_marks(frame: pl.DataFrame, names: Iterable[str], own: Iterable[str] = ()) -> pl.DataFrame:
-    """Return a frame with text columns' marks of a missing value (`MARKS` and a person's own) taken out."""
-    marks = [*MARKS, *(mark.strip().lower() for mark in own)]
+def blank_missing_marks(frame: pl.DataFrame, names: Iterable[str], own: Iterable[str] = ()) -> pl.DataFrame:
+    """Return the frame with marks of a missing value (`MISSING_MARKS` and the user's ``own``) set to null in the named text
+    columns."""
+    marks = [*MISSING_MARKS, *(mark.strip().lower() for mark in own)]
     cells = (pl.col(name).str.strip_chars() for name in names)
     return frame.with_columns(pl.when(~cell.str.to_lowercase().is_in(marks)).then(cell) for cell in cells)
 
@@ -169,26 +224,33 @@ def blank_marks(frame: pl.DataFrame, names: Iterable[str], own: Iterable[str] = 
 def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, pl.Expr]:
     wanted = {name: kind for name, kind in kinds.items() if kind != pl.Date}
     text = {name: kind == pl.Int32 for name, kind in wanted.items() if frame.schema[name] == pl.String}
-    passed_over = {*kinds, *NO_AMOUNTS, ROW}
+    passed_over = {*kinds, *TEXT_COLUMNS, ROW_COLUMN}
     others = [name for name, kind in frame.schema.items() if kind == pl.String and name not in passed_over]
     chosen = table.format
     try:
-        meanings = numbers.settle(
-            blank_marks(frame, others, chosen.missing), text, separator=table.separator, decimal=chosen.decimal,
-            thousands=chosen.thousands, others=others,
-        )  # fmt: skip
-    except numbers.Unsettled as unclear:
+        meanings = numbers.settle_number_format(
+            blank_missing_marks(frame, others, chosen.missing),
+            text,
+            separator=table.separator,
+            decimal=chosen.decimal,
+            thousands=chosen.thousands,
+            others=others,
+        )
+    except numbers.AmbiguousNumber as unclear:
         raise SourceError(
             "{path}: nothing says whether the mark in '{value}' (column '{column}', row {row}) is decimal or stands between "
             "thousands. Say it with decimal and thousands in params.yaml (ingest.table, or beside the file's name), or write the "
             "numbers without marks between thousands and not with three decimals.",
-            path=table.path, value=unclear.value, column=unclear.column, row=_row_of(frame, unclear.column, unclear.value),
-        ) from None  # fmt: skip
+            path=table.path,
+            value=unclear.value,
+            column=unclear.column,
+            row=_row_of(frame, unclear.column, unclear.value),
+        ) from None
     if usual := [(name, value) for name, (_, value) in meanings.items() if value]:
         name, value = usual[0]
-        note = Said(
+        note = LocalisedMessage(
             "{path}: '{value}' (column '{column}') and its like are read as thousands, as is usual between semicolons; otherwise "
-            "say decimal: \".\" in params.yaml",
+            'say decimal: "." in params.yaml',
             {"path": table.path, "value": value, "column": name},
         )
         table.notes.extend([] if note in table.notes else [note])
@@ -196,7 +258,9 @@ def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Ki
     readers = {}
     for name, kind in wanted.items():
         column = (
-            numbers.parse(name, meanings[name][0], strict=strict) if name in text else pl.col(name).cast(pl.Float64, strict=False)
+            numbers.parse_numbers(name, meanings[name][0], strict=strict)
+            if name in text
+            else pl.col(name).cast(pl.Float64, strict=False)
         )
         column = column.fill_nan(None)
         if kind == pl.Int32:
@@ -209,42 +273,51 @@ def _date_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Kind
     wanted = [name for name, kind in kinds.items() if kind == pl.Date]
     text = [name for name in wanted if frame.schema[name] == pl.String]
     try:
-        first = table.format.date_format is not None or dates.day_first(frame, text)
-    except dates.Unordered as unclear:
+        first = table.format.date_format is not None or dates.is_day_first(frame, text)
+    except dates.AmbiguousDate as unclear:
         raise SourceError(
             "{path}: nothing says whether '{value}' (column '{column}', row {row}) begins with the day or the month. Say it with "
-            "date_format in params.yaml (ingest.table, or beside the file's name: \"%d/%m/%Y\"), or write dates as YYYY-MM-DD.",
-            path=table.path, value=unclear.value, column=unclear.column, row=_row_of(frame, unclear.column, unclear.value),
-        ) from None  # fmt: skip
+            'date_format in params.yaml (ingest.table, or beside the file\'s name: "%d/%m/%Y"), or write dates as YYYY-MM-DD.',
+            path=table.path,
+            value=unclear.value,
+            column=unclear.column,
+            row=_row_of(frame, unclear.column, unclear.value),
+        ) from None
     readers = {}
     for name in wanted:
         if name in text:
-            column = dates.parse(name, day_first=first, date_format=table.format.date_format)
+            column = dates.parse_dates(name, day_first=first, date_format=table.format.date_format)
             if table.epoch:
                 column = pl.coalesce(column, dates.dates_from_serials(pl.col(name).cast(pl.Float64, strict=False), table.epoch))
         elif table.epoch and frame.schema[name].is_numeric():
             column = dates.dates_from_serials(pl.col(name).cast(pl.Float64).fill_nan(None), table.epoch)
         else:
-            column = dates.of_typed(frame, name)
+            column = dates.dates_from_typed(frame, name)
         readers[name] = column.cast(pl.Date).alias(name)
     return readers
 
 
 def _row_of(frame: pl.DataFrame, column: str, value: str) -> int:
-    return int(frame.filter(pl.col(column) == value)[ROW][0])
+    return int(frame.filter(pl.col(column) == value)[ROW_COLUMN][0])
 
 
-def as_text(table: RawTable, name: str, *, marks: bool = False) -> pl.Expr:
-    """Return a column as stripped text without signs that cannot be seen: whole numbers without a decimal point, times of
-    midnight as days, NaN and nothing as missing. marks: so are `MARKS`; without, a name may be ``NA`` or ``null``, but never
-    Excel's error. SourceError where the column's type is none of text."""
+def text_column(table: RawTable, name: str, *, marks: bool = False) -> pl.Expr:
+    """Return a column as stripped text without invisible characters.
+
+    Integers have no decimal point, times at midnight are dates, NaN and empty cells are null.
+    marks: `MISSING_MARKS` are null too; otherwise a name may be ``NA`` or ``null``, and only Excel's error values and the file
+        format's own marks are null.
+    Raise SourceError where the column's type cannot be text.
+    """
     kind = table.frame.schema[name]
     column = pl.col(name)
     if kind.is_nested() or kind in (pl.Binary, pl.Object):
         raise SourceError(
             "{path}: column '{column}' must hold text, but its type is {kind}: change it in the file",
-            path=table.path, column=name, kind=kind,
-        )  # fmt: skip
+            path=table.path,
+            column=name,
+            kind=kind,
+        )
     if isinstance(kind, pl.Datetime):
         column = column.dt.replace_time_zone(None)
         midnight = (column == column.dt.truncate("1d")).fill_null(True).all()
@@ -253,8 +326,8 @@ def as_text(table: RawTable, name: str, *, marks: bool = False) -> pl.Expr:
         column = column.fill_nan(None)
         whole = (column == column.floor()).fill_null(False)
         return pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
-    cell = column.cast(pl.String, strict=False).str.replace_all(UNSEEN, "").str.strip_chars().str.normalize("NFC")
+    cell = column.cast(pl.String, strict=False).str.replace_all(INVISIBLE_SIGNS, "").str.strip_chars().str.normalize("NFC")
     cell = cell.str.replace(r'^="(.*)"$', "${1}")
     own = [mark.strip().lower() for mark in table.format.missing]
-    missing = [*(MARKS if marks else ("", *(error.lower() for error in ERRORS))), *own]
+    missing = [*(MISSING_MARKS if marks else ("", *(error.lower() for error in EXCEL_NA_ERRORS))), *own]
     return pl.when(~cell.str.to_lowercase().is_in(missing)).then(cell)

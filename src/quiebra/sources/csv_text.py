@@ -1,4 +1,4 @@
-"""CSV: bytes to text, and text to rows of cells, without a guess that could be wrong in silence."""
+"""Decode a CSV's bytes, and parse its text into rows of cells; refuse it where a guess could be silently wrong."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.errors import Said, SourceError
+from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.sources.cells import normalised_name
 
 SEPARATORS = (",", ";", "\t", "|")
-PEEK = 12
-"""Rows that are looked at for the separator and the header."""
-CHUNK = 1 << 20
-BATCH = 20_000
-"""Rows that are held as Python text at a time."""
+HEADER_SEARCH_ROWS = 12
+"""Rows in which the separator and the header are looked for."""
+CHUNK_BYTES = 1 << 20
+ROWS_PER_BATCH = 20_000
+"""Rows held as Python text at a time."""
 
 
-def content_of(path: Path, most: int) -> bytes:
-    """Return a file's bytes, inflated where it ends in .gz. SourceError where that gives more than ``most`` bytes or is
-    damaged."""
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return a file's content, decompressed where its name ends in .gz.
+
+    Raise SourceError where it has more than ``most`` bytes, or is damaged.
+    """
     if path.name.lower().endswith(".gz"):
         pieces, size = [], 0
         for piece in _inflate(path):
@@ -41,19 +43,19 @@ def content_of(path: Path, most: int) -> bytes:
 
 
 def _inflate(path: Path) -> Iterator[bytes]:
-    """Give a gzip file's content in pieces of bounded size, member after member."""
+    """Yield a gzip file's content in chunks of bounded size, one gzip member after another."""
     with path.open("rb") as handle:
         unused, inflater = b"", zlib.decompressobj(wbits=31)
-        while block := unused or handle.read(CHUNK):
+        while block := unused or handle.read(CHUNK_BYTES):
             if inflater.eof:
                 if not block.strip(b"\0"):
                     unused = b""
                     continue
                 inflater = zlib.decompressobj(wbits=31)
             try:
-                yield inflater.decompress(block, CHUNK)
+                yield inflater.decompress(block, CHUNK_BYTES)
                 while inflater.unconsumed_tail:
-                    yield inflater.decompress(inflater.unconsumed_tail, CHUNK)
+                    yield inflater.decompress(inflater.unconsumed_tail, CHUNK_BYTES)
             except zlib.error:
                 raise SourceError("{path} is a damaged gzip file: fetch or export it again", path=path) from None
             unused = inflater.unused_data
@@ -67,11 +69,11 @@ def _too_large(path: Path, most: int) -> SourceError:
     )
 
 
-def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, list[Said]]:
-    """Return a file's text: in ``encoding``, else UTF-8 or what its first bytes say, else Windows-1252 where that is certain,
-    with a note.
+def decode_text(content: bytes, path: Path, encoding: str | None) -> tuple[str, list[LocalisedMessage]]:
+    """Return a file's text and notes on its encoding.
 
-    SourceError naming the first byte that does not fit.
+    Without ``encoding`` it is UTF-16 where there is a byte order mark, else UTF-8, else Windows-1252 where that is certain (with
+    a note). Raise SourceError naming the first byte that does not fit.
     """
     if encoding is None and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encoding = "utf-16"
@@ -79,9 +81,10 @@ def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, list[
     if content.startswith(codecs.BOM_UTF8) and encoding and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
         raise SourceError(
             "{path} begins with the mark of UTF-8, and encoding in params.yaml says {encoding}: correct or empty that",
-            path=path, encoding=encoding,
-        )  # fmt: skip
-    notes: list[Said] = []
+            path=path,
+            encoding=encoding,
+        )
+    notes: list[LocalisedMessage] = []
     try:
         text = content.decode(encoding or "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
@@ -92,15 +95,22 @@ def decode(content: bytes, path: Path, encoding: str | None) -> tuple[str, list[
             raise SourceError(
                 "{path} is not {encoding}: byte {byte} on line {line}. Save it as 'CSV UTF-8', or name its encoding in "
                 "params.yaml.",
-                path=path, encoding=wanted, byte=byte, line=line,
-            ) from error  # fmt: skip
+                path=path,
+                encoding=wanted,
+                byte=byte,
+                line=line,
+            ) from error
         text, notes = (
             guess,
-            [Said("{path} is read as Windows-1252, since it is not UTF-8 (line {line})", {"path": path, "line": line})],
+            [
+                LocalisedMessage(
+                    "{path} is read as Windows-1252, since it is not UTF-8 (line {line})", {"path": path, "line": line}
+                )
+            ],
         )
     if "\0" in text:
         raise SourceError("{path} is not a text file: it holds NUL bytes. Save it as 'CSV UTF-8'.", path=path)
-    if "\r" in text:  # alone it ends rows where nothing else does; else it is a stray one inside a row
+    if "\r" in text:  # a lone CR ends rows in a file without LF; otherwise it is inside a row
         text = re.sub("\r(?!\n)", " " if "\n" in text else "\n", text)
     return text, notes
 
@@ -111,25 +121,27 @@ def _refuse_packed(content: bytes, path: Path) -> None:
         raise SourceError("{path} is no text but {kind}: give it that ending, or unpack it", path=path, kind=kind)
 
 
-LATIN = re.compile("[A-Za-z][À-ÖØ-öø-ÿŒœŠšŽžŸºª€]|[À-ÖØ-öø-ÿŒœŠšŽžŸºª€][a-z]|[^\\W\\d_]?[’–—“”´…«»¿¡·\u00a0]")
+LATIN_LETTER_PATTERN = re.compile("[A-Za-z][À-ÖØ-öø-ÿŒœŠšŽžŸºª€]|[À-ÖØ-öø-ÿŒœŠšŽžŸºª€][a-z]|[^\\W\\d_]?[’–—“”´…«»¿¡·\u00a0]")
 
 
-MISREAD = re.compile(
+WRONG_ENCODING_PATTERN = re.compile(
     "Ã[\u0080-\u00bf\u0152-\u2122]|Â[\u00a0-\u00bf]|[^\\W\\d_][–—“”…«»¿¡\u00a0][a-zß-ÿ]|[A-Za-z][‚„ƒ†‡ˆ‰‹•˜›¤¢£][a-z]"
 )
-"""Windows-1252 made of another encoding: UTF-8 in some of the rows, or the signs of DOS and the Mac inside a word."""
+"""Traces of another encoding decoded as Windows-1252: UTF-8 in some of the rows, or a DOS or Mac code page inside a word."""
 
 
 def _windows(content: bytes) -> str | None:
-    """Return Windows-1252's text where every sign beyond ASCII is a letter beside a Latin one, or a usual mark; None: not
-    certain."""
+    """Return the text decoded as Windows-1252; None where that is not certain.
+
+    It is certain where every non-ASCII character is a letter next to a Latin one, or a common punctuation mark.
+    """
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
         return None
     if re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
         return None
-    if MISREAD.search(text):
+    if WRONG_ENCODING_PATTERN.search(text):
         return None
     words = set(re.findall(r"[^\s,;|\t\"]*[^\x00-\x7f][^\s,;|\t\"]*", text))
     return text if all(_latin(word) for word in words) else None
@@ -137,12 +149,14 @@ def _windows(content: bytes) -> str | None:
 
 def _latin(word: str) -> bool:
     foreign = sum(ord(sign) > 127 for sign in word)
-    return bool(LATIN.search(word)) and foreign <= max(1, len(word) // 2)
+    return bool(LATIN_LETTER_PATTERN.search(word)) and foreign <= max(1, len(word) // 2)
 
 
 def find_separator(text: str, wanted: tuple[frozenset[str], ...]) -> tuple[str, list[list[str]]]:
-    """Return the separator and the first rows of cells: that by which a row has the ``wanted`` names, else the header's
-    commonest."""
+    """Return the separator, and the first rows split by it.
+
+    Chosen is the ``sep=`` line's, else the first by which a row has the ``wanted`` names, else the most frequent in the header.
+    """
     start = text[: 1 << 16]
     if hint := re.match(r"sep=(.)\r?\n", start):
         return hint[1], _first_rows(start, hint[1])
@@ -156,22 +170,22 @@ def find_separator(text: str, wanted: tuple[frozenset[str], ...]) -> tuple[str, 
 
 
 def has_column_names(row: Sequence[str], names: Collection[str]) -> bool:
-    """Return whether a row has the names, as people write them; see `quiebra.sources.cells.normalised_name`."""
+    """Return whether a row has all the names, whatever their spelling; see `quiebra.sources.cells.normalised_name`."""
     return {normalised_name(name) for name in names} <= {normalised_name(cell) for cell in row}
 
 
 def _first_rows(text: str, separator: str) -> list[list[str]]:
     try:
-        return list(itertools.islice(csv.reader(io.StringIO(text), delimiter=separator), PEEK))
+        return list(itertools.islice(csv.reader(io.StringIO(text), delimiter=separator), HEADER_SEARCH_ROWS))
     except csv.Error:
         return []
 
 
-def rows_of(text: str, path: Path, separator: str, names: list[str], header: int) -> tuple[pl.DataFrame, list[int], list[int]]:
-    """Return the rows below the header (``header`` rows from the top) under ``names``, all cells as text; the rows with more
-    cells than the header, which are empty in the table; and those with fewer.
+def parse_rows(text: str, path: Path, separator: str, names: list[str], header: int) -> tuple[pl.DataFrame, list[int], list[int]]:
+    """Return the rows below the header as text, the numbers of rows with too many cells, and of rows with too few.
 
-    SourceError where quotation marks do not match up, so that rows run into one.
+    header: row number of the header, counted from 1. Rows with more cells than the header are empty in the table.
+    Raise SourceError where a quotation mark is not closed, so that several rows are read as one cell.
     """
     width, place = len(names), header
     tables: list[pl.DataFrame] = [pl.DataFrame(schema=dict.fromkeys(names, pl.String))]
@@ -181,7 +195,7 @@ def rows_of(text: str, path: Path, separator: str, names: list[str], header: int
     rows = itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), header, None)
     cell = ""
     try:
-        while batch := list(itertools.islice(rows, BATCH)):
+        while batch := list(itertools.islice(rows, ROWS_PER_BATCH)):
             for index, row in enumerate(batch):
                 place += 1
                 if len(row) != width:
@@ -211,5 +225,6 @@ def _holds_rows(cell: str, separator: str, width: int) -> bool:
 def _open_quote(path: Path, row: int) -> SourceError:
     return SourceError(
         "{path}: a quotation mark is left open in row {row}, so that the rows after it run into one cell: close or remove it",
-        path=path, row=row,
-    )  # fmt: skip
+        path=path,
+        row=row,
+    )

@@ -1,10 +1,10 @@
-"""A simulated panel, so that everything runs as cloned. Nothing in it is a real company.
+"""Simulate a panel, so that everything runs right after cloning. No company in it is real.
 
-The story is structural (Merton 1974, with one common factor as in Vasicek 2002). The log of a firm's asset value moves with
-its sector's drift, a common macro factor and its own shocks; debt follows a target leverage; the firm fails when, a
-year on, its assets are worth less than its debts. Books show the assets late and with error; profits persist and
-lean on the asset shocks; the market value of listed firms is what is left for shareholders. Then the panel is
-made as untidy as real ones: missing items, gaps, late filers, restatements, broken rows, exits that are no failures.
+The model is structural (Merton, 1974, with one common factor as in Vasicek, 2002). The log of a firm's asset value moves with its
+sector's drift, a common macro factor and its own shocks; debt reverts to a target leverage; the firm fails where, one year on,
+assets are worth less than debts. Book values follow asset values late and with error; profits persist and depend on the asset
+shocks; the market value of listed firms is the value left to shareholders. Then data faults as in real panels are added: missing
+items, gaps, late filers, restatements, broken rows, and exits that are not failures.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import polars as pl
 from scipy.special import ndtr
 
-from quiebra.canonical import COMPANIES, EVENTS, MACRO, STATEMENTS, Source, SourceInfo, conform
+from quiebra.canonical import COMPANY_SCHEMA, EVENT_SCHEMA, MACRO_SCHEMA, STATEMENT_SCHEMA, Source, SourceInfo, conform_to_schema
 from quiebra.params import Demo
-from quiebra.provenance import digest
-from quiebra.sources.demo_books import books, untidy
+from quiebra.provenance import json_sha256
+from quiebra.sources.demo_statements import add_data_faults, publish_statements
 
 SECTORS = {  # NACE section: (share of firms, drift, volatility, target leverage)
     "C Manufacturing": (0.28, 0.020, 0.22, 0.56),
@@ -31,12 +31,18 @@ SECTORS = {  # NACE section: (share of firms, drift, volatility, target leverage
     "M Professional": (0.07, 0.020, 0.23, 0.52),
 }
 REGIONS = {
-    "Andalucía": 0.16, "Aragón": 0.06, "Castilla y León": 0.08, "Cataluña": 0.22, "Comunidad de Madrid": 0.22,
-    "Comunitat Valenciana": 0.12, "Galicia": 0.07, "País Vasco": 0.07,
-}  # fmt: skip
+    "Andalucía": 0.16,
+    "Aragón": 0.06,
+    "Castilla y León": 0.08,
+    "Cataluña": 0.22,
+    "Comunidad de Madrid": 0.22,
+    "Comunitat Valenciana": 0.12,
+    "Galicia": 0.07,
+    "País Vasco": 0.07,
+}
 MACRO_PERSISTENCE, MACRO_LOADING = 0.45, 0.05
 LISTED_SHARE, EXIT_RATE = 0.6, 0.015
-NOTES = (
+SOURCE_NOTES = (
     "SIMULATED: Invented companies from a structural model with a common macro factor. It shows how the workspace works; "
     "it says nothing about any real company, sector or region."
 )
@@ -44,34 +50,41 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated source and what only a simulation knows: ``truth`` (company_id, fiscal_year, pd_true), for tests."""
+    """A simulated source and the true PDs: ``truth`` has company_id, fiscal_year and pd_true, for tests."""
 
     source: Source
     truth: pl.DataFrame
 
 
 def load(options: Demo) -> Source:
-    """Return the simulated source; the true PDs stay behind."""
+    """Return the simulated source without the true PDs."""
     return simulate(options).source
 
 
 def simulate(options: Demo) -> Simulation:
-    """Simulate the panel. The same options give the same rows."""
+    """Simulate the panel; the same options give the same rows."""
     rng = np.random.default_rng(options.seed)
     firms = _firms(rng, options)
     macro = _macro_path(rng, options.years)
     rows, events = _lives(rng, firms, macro, options)
-    tidy = books(rng, rows, firms)
+    tidy = publish_statements(rng, rows, firms)
     last = options.first_year + options.years - 1
     info = SourceInfo(
-        source="demo", title="Simulated companies", simulated=True, currency="EUR", first_label_year=options.first_year,
-        outcomes_through=last - 1, as_of=dt.date(last + 1, 6, 30), sha256=digest(options.model_dump()), notes=NOTES,
-    )  # fmt: skip
+        source="demo",
+        title="Simulated companies",
+        simulated=True,
+        currency="EUR",
+        first_label_year=options.first_year,
+        outcomes_through=last - 1,
+        as_of=dt.date(last + 1, 6, 30),
+        sha256=json_sha256(options.model_dump()),
+        notes=SOURCE_NOTES,
+    )
     source = Source(
         info,
-        conform(firms.select("company_id", "name", "region", "sector", country=pl.lit("ES")), COMPANIES),
-        conform(untidy(rng, tidy), STATEMENTS),
-        conform(events.filter(pl.col("event_date") <= info.as_of), EVENTS),
+        conform_to_schema(firms.select("company_id", "name", "region", "sector", country=pl.lit("ES")), COMPANY_SCHEMA),
+        conform_to_schema(add_data_faults(rng, tidy), STATEMENT_SCHEMA),
+        conform_to_schema(events.filter(pl.col("event_date") <= info.as_of), EVENT_SCHEMA),
         _macro_series(macro, options),
     )
     return Simulation(source, rows.select("company_id", "fiscal_year", "pd_true").sort("company_id", "fiscal_year"))
@@ -82,7 +95,7 @@ def _firms(rng: np.random.Generator, options: Demo) -> pl.DataFrame:
     shares = np.array([s[0] for s in SECTORS.values()])
     sector = rng.choice(len(SECTORS), n, p=shares / shares.sum())
     traits = np.array([s[1:] for s in SECTORS.values()])[sector]
-    # seven in ten firms are there from the start, the rest enter evenly
+    # 70 % of firms exist from the start, the others enter at a constant rate
     entry = np.where(rng.random(n) < 0.7, 0, rng.integers(0, options.years, n))
     return pl.DataFrame(
         {
@@ -112,20 +125,19 @@ def _macro_path(rng: np.random.Generator, years: int) -> np.ndarray:
 
 
 def true_pd(log_assets: np.ndarray, debt: np.ndarray, firms: pl.DataFrame, macro: float) -> np.ndarray:
-    """Return the probability that assets fall below debts a year on, given today's state, with next year's macro unknown."""
+    """Return the probability that assets are below debts one year on, given today's state but not next year's macro factor."""
     spread = np.sqrt(firms["volatility"].to_numpy() ** 2 + MACRO_LOADING**2 * (1 - MACRO_PERSISTENCE**2))
     mean = log_assets + firms["drift"].to_numpy() + MACRO_LOADING * MACRO_PERSISTENCE * macro
-    return ndtr((np.log(debt) - mean) / spread)
+    pd: np.ndarray = ndtr((np.log(debt) - mean) / spread)
+    return pd
 
 
-def _lives(
-    rng: np.random.Generator, firms: pl.DataFrame, macro: np.ndarray, options: Demo
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Walk all firms through the years; return one row a living firm-year with its state, and the failures."""
+def _lives(rng: np.random.Generator, firms: pl.DataFrame, macro: np.ndarray, options: Demo) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Simulate all firms year by year; return one row per living firm-year with its state, and the failures."""
     n, ids = len(firms), firms["company_id"]
     volatility, target = firms["volatility"].to_numpy(), firms["target"].to_numpy()
     log_assets = firms["log_assets"].to_numpy().copy()
-    # firms start spread around their target about as widely as years of shocks would have left them
+    # initial leverage is spread around its target about as much as years of shocks would spread it
     debt = np.exp(log_assets) * np.clip(target * np.exp(0.29 * rng.standard_normal(n)), 0.05, 0.92)
     shock, alive = np.zeros(n), np.ones(n, dtype=bool)
     years, failures = [], []
@@ -142,23 +154,26 @@ def _lives(
         day = rng.integers(5, 330, n)
         failures.append((ids.filter(pl.Series(failed)), options.first_year + year, day[failed], np.flatnonzero(failed)))
         left = living & ~failed & (rng.random(n) < EXIT_RATE)
-        # debt drifts a fifth of the way back to its target each year; lenders do not fund a sinking firm's losses for ever
+        # debt moves a fifth of the way to its target each year: lenders do not fund a failing firm's losses for ever
         goal = np.clip(target, 0.05, 0.9) * np.exp(ahead)
         debt = np.where(living, debt * (np.maximum(goal, 0.05) / debt) ** 0.2, debt)
         log_assets, shock, alive = ahead, np.where(living, own + MACRO_LOADING * macro[year + 1], 0.0), alive & ~failed & ~left
     filing = firms["filing_days"].to_numpy()
     events = pl.concat(
-        pl.DataFrame({"company_id": who, "fiscal_year": year, "wait": filing[index] + day})
-        for who, year, day, index in failures
+        pl.DataFrame({"company_id": who, "fiscal_year": year, "wait": filing[index] + day}) for who, year, day, index in failures
     ).select("company_id", event_date=pl.date("fiscal_year", 12, 31) + pl.duration(days="wait"))
     return pl.concat(years), events.with_columns(kind=pl.lit("bankruptcy"), source=pl.lit("demo"))
 
 
 def _macro_series(macro: np.ndarray, options: Demo) -> pl.DataFrame:
-    """Return the series GDP_GROWTH and POLICY_RATE (per cent a year), published 90 days after the year they describe."""
+    """Return the series GDP_GROWTH and POLICY_RATE (per cent a year), published 90 days after the end of their year."""
     years = [options.first_year + y for y in range(options.years)]
     series = {"GDP_GROWTH": 1.8 + 1.6 * macro[:-1], "POLICY_RATE": np.maximum(0, 2.0 + 0.9 * macro[:-1])}
-    return pl.concat(
-        pl.DataFrame({"series": name, "date": [dt.date(y, 12, 31) for y in years], "value": values.round(3)})
-        for name, values in series.items()
-    ).select("series", "date", "value", available_at=pl.col("date") + pl.duration(days=90)).cast(MACRO)  # type: ignore[arg-type]
+    return (
+        pl.concat(
+            pl.DataFrame({"series": name, "date": [dt.date(y, 12, 31) for y in years], "value": values.round(3)})
+            for name, values in series.items()
+        )
+        .select("series", "date", "value", available_at=pl.col("date") + pl.duration(days=90))
+        .cast(pl.Schema(MACRO_SCHEMA))
+    )

@@ -1,4 +1,4 @@
-"""Macro series from files, such as FRED's: a date and a value a row, known some days after the date."""
+"""Read macro series from files such as FRED's: a date and a value per row, published a fixed number of days after the date."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.canonical import LAST_DAY, MACRO
-from quiebra.errors import Said, SourceError
+from quiebra.canonical import LAST_DAY, MACRO_SCHEMA
+from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.params import MacroSeries
-from quiebra.provenance import digest, sha256
-from quiebra.sources.cells import cast
+from quiebra.provenance import file_sha256, json_sha256
+from quiebra.sources.cells import cast_columns
 from quiebra.sources.reading import read_file
 
 
-def read_macro(series: dict[str, MacroSeries], root: Path) -> tuple[pl.DataFrame, list[Said]]:
-    """Return series, date, value and available_at (date + lag_days) of every file, and what was guessed in reading them; rows
-    without a value are left out.
+def read_macro(series: dict[str, MacroSeries], root: Path) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
+    """Return series, date, value and available_at (date + lag_days) of every file, and notes on how they were read.
 
-    A file's first column is the date and its second the value, whatever they are called. The lag must cover the period that a
-    value describes and the time until it is published: a month's figure dated on its first day is out some 40 days later.
-    Raises SourceError: see `quiebra.sources.reading`.
+    A file's first column is the date and its second the value, whatever their names; rows without a value are left out. The lag
+    must cover the period that a value describes and the time to its publication: a monthly figure dated on the first of its month
+    is published some 40 days later. Raise SourceError; see `quiebra.sources.reading`.
     """
     tables, notes = [], []
     for name, options in sorted(series.items()):
@@ -32,7 +31,7 @@ def read_macro(series: dict[str, MacroSeries], root: Path) -> tuple[pl.DataFrame
         date, value = table.columns[:2]
         if re.search(r"[0-9]{4}", date) and re.search("^[-+0-9.,]+$", value):
             raise SourceError(f"{path} begins with values ('{date}', '{value}') and has no header: put one above them")
-        frame = cast(table, {date: pl.Date, value: pl.Float64}).drop_nulls([date, value])
+        frame = cast_columns(table, {date: pl.Date, value: pl.Float64}).drop_nulls([date, value])
         beyond = frame.filter(pl.col(date) > LAST_DAY)[date]
         if len(beyond):
             raise SourceError(f"{path} has the date {beyond.cast(pl.String)[0]}, which is none: correct or remove its row")
@@ -43,15 +42,17 @@ def read_macro(series: dict[str, MacroSeries], root: Path) -> tuple[pl.DataFrame
         notes += table.notes
         tables.append(
             frame.select(
-                series=pl.lit(name), date=pl.col(date), value=pl.col(value),
+                series=pl.lit(name),
+                date=pl.col(date),
+                value=pl.col(value),
                 available_at=pl.col(date) + pl.duration(days=options.lag_days),
-            ).cast(MACRO)  # type: ignore[arg-type]
-        )  # fmt: skip
-    return pl.concat([pl.DataFrame(schema=MACRO), *tables]), notes
+            ).cast(pl.Schema(MACRO_SCHEMA))
+        )
+    return pl.concat([pl.DataFrame(schema=MACRO_SCHEMA), *tables]), notes
 
 
 def macro_hash(series: dict[str, MacroSeries], root: Path) -> str | None:
-    """Return one hash over the files that are there; None without any."""
+    """Return one hash of all files that exist; None where none does."""
     paths = {name: root / options.file for name, options in series.items()}
-    found = {name: sha256(path) for name, path in paths.items() if path.is_file()}
-    return digest(found) if found else None
+    found = {name: file_sha256(path) for name, path in paths.items() if path.is_file()}
+    return json_sha256(found) if found else None

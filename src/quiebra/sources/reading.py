@@ -1,6 +1,6 @@
-"""Reading a person's file: CSV (plain or gzip), Parquet or a workbook, with errors that say where and what to do.
+"""Read a user's file (CSV, plain or gzip; Parquet; a workbook), with errors that name the place and the remedy.
 
-One reader for sources, scoring, uploads, portfolios and macro series; its cells become values in `quiebra.sources.cells`.
+The one reader for sources, scoring, uploads, portfolios and macro series; `quiebra.sources.cells` converts its cells.
 """
 
 from __future__ import annotations
@@ -12,39 +12,42 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.errors import Said, SourceError
+from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.params.file_format import FileFormat
 from quiebra.sources import csv_text
-from quiebra.sources.cells import ROW, UNSEEN, RawTable
+from quiebra.sources.cells import INVISIBLE_SIGNS, ROW_COLUMN, RawTable
 from quiebra.sources.workbooks import Sheet, read_sheet
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
-Wanted = Sequence[Collection[str]]
+HeaderAlternatives = Sequence[Collection[str]]
 
 
-def read_file(path: Path, options: FileFormat | None = None, *, wanted: Wanted = ()) -> RawTable:
-    """Read a table as `read_rows` does; SourceError where a row has more cells than the header."""
+def read_file(path: Path, options: FileFormat | None = None, *, wanted: HeaderAlternatives = ()) -> RawTable:
+    """Read a table as `read_rows` does; raise SourceError where a row has more cells than the header."""
     table = read_rows(path, options, wanted=wanted)
     if table.long:
         raise SourceError(
             "{path}: row {row} has more cells than the header (such rows: {count}). Put text with separators in quotes.",
-            path=path, row=table.long[0], count=len(table.long),
-        )  # fmt: skip
+            path=path,
+            row=table.long[0],
+            count=len(table.long),
+        )
     return table
 
 
-def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted = ()) -> RawTable:
-    """Read a table by its ending, with each row's place in the file (`ROW`); empty rows are passed over, and so are those with
-    more cells than the header, which are named.
+def read_rows(path: Path, options: FileFormat | None = None, *, wanted: HeaderAlternatives = ()) -> RawTable:
+    """Read a table by its file name's extension, with each row's number in the file (`ROW_COLUMN`).
 
-    wanted: sets of column names, of which the header has one; where row 1 has none of them, the header is the one row further
-    down (to row 10) that does. CSV cells come as text, so that nothing is guessed.
+    Empty rows are skipped; rows with more cells than the header are left out and listed in ``long``. CSV cells stay text, so that
+    nothing is guessed.
+    wanted: alternative sets of column names that the header must contain. Where exactly one of the first 10 rows has one, that
+        row is the header; else row 1 is.
 
-    Raises SourceError: no such file, 0 bytes, no rows, an encoding that is not certain, a column that is there twice, an unknown
-    ending, a damaged file, or one beyond the limits of memory.
+    Raise SourceError for a missing file, 0 bytes, no rows, an uncertain encoding, a duplicate column, an unknown extension, a
+    damaged file, or one beyond the memory limit.
     """
     options = options or FileFormat()
-    wanted = tuple(frozenset(names) for names in wanted)
+    headers = tuple(frozenset(names) for names in wanted)
     if path.exists() and not path.is_file():
         raise SourceError("{path} is a folder or a device, no file: name the file", path=path)
     if not path.is_file():
@@ -53,17 +56,17 @@ def read_rows(path: Path, options: FileFormat | None = None, *, wanted: Wanted =
         raise SourceError("{path} is empty (0 bytes): export it again", path=path)
     name = path.name.lower()
     if name.endswith((".csv", ".csv.gz")):
-        table = _read_csv(path, options, wanted)
+        table = _read_csv(path, options, headers)
     elif name.endswith(".parquet"):
         table = _read_parquet(path, options)
     elif name.endswith(WORKBOOKS):
-        table = _read_workbook(path, options, wanted)
+        table = _read_workbook(path, options, headers)
     else:
         raise SourceError("{path}: unknown kind of file; use .csv, .csv.gz, .parquet or .xlsx", path=path)
     filled = pl.any_horizontal(pl.lit(False), *(_filled(n, table.frame) for n in table.columns))
     table = table.with_frame(table.frame.filter(filled))
     if table.frame.is_empty() and not table.long:
-        beside = Said(" ({notes})", {"notes": list(table.notes)}) if table.notes else ""
+        beside = LocalisedMessage(" ({notes})", {"notes": list(table.notes)}) if table.notes else ""
         raise SourceError("{path} has a header but no rows{beside}: export it again with its data", path=path, beside=beside)
     return table
 
@@ -74,21 +77,20 @@ def _filled(name: str, frame: pl.DataFrame) -> pl.Expr:
 
 
 def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[frozenset[str], ...], path: Path) -> int:
-    """Return the header's place among a file's first rows."""
+    """Return the index of the header among a file's first rows."""
     if options.header_row is not None:
         return options.header_row - 1
     fits = [any(csv_text.has_column_names(row, names) for names in wanted) for row in rows[:10]]
     return fits.index(True) if sum(fits) == 1 else 0
 
 
-def _names(
-    cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple[frozenset[str], ...] = ()
-) -> list[str | None]:  # fmt: skip
-    """Return a header's names without blanks around them; None for a column without a name and without cells.
+def _names(cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple[frozenset[str], ...] = ()) -> list[str | None]:
+    """Return a header's names without surrounding blanks; None for a column without a name and without cells.
 
-    SourceError where a name is there twice, but for blanks or case, or a column has cells but no name: then it may be no header.
+    Raise SourceError where two names are equal but for blanks or case, or where a column has cells but no name: then the row may
+    not be the header.
     """
-    names = [unicodedata.normalize("NFC", re.sub(UNSEEN, "", cell)).strip() for cell in cells]
+    names = [unicodedata.normalize("NFC", re.sub(INVISIBLE_SIGNS, "", cell)).strip() for cell in cells]
     seen: dict[str, str] = {}
     for place, name in enumerate(names, 1):
         if not name:
@@ -97,14 +99,15 @@ def _names(
                     raise SourceError(
                         "{path}: none of its first ten rows has the columns {columns}: map yours in ingest.table.columns, or "
                         "say in header_row which row has the names",
-                        path=path, columns=", ".join(sorted(wanted[0])),
-                    )  # fmt: skip
+                        path=path,
+                        columns=", ".join(sorted(wanted[0])),
+                    )
                 raise SourceError(
                     "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
                 )
             continue
-        if name == ROW:
-            raise SourceError("{path}: a column cannot be called '{column}': rename it", path=path, column=ROW)
+        if name == ROW_COLUMN:
+            raise SourceError("{path}: a column cannot be called '{column}': rename it", path=path, column=ROW_COLUMN)
         key = " ".join(name.split()).casefold()
         if key in seen:
             if seen[key] == name:
@@ -119,16 +122,16 @@ def _names(
     return [name or None for name in names]
 
 
-def _note_of_header(path: Path, header: int, options: FileFormat) -> list[Said]:
+def _note_of_header(path: Path, header: int, options: FileFormat) -> list[LocalisedMessage]:
     if header == 0 or options.header_row is not None:
         return []
-    return [Said("{path}: the header is taken from row {row}", {"path": path, "row": header + 1})]
+    return [LocalisedMessage("{path}: the header is taken from row {row}", {"path": path, "row": header + 1})]
 
 
 def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...]) -> RawTable:
-    # text, its rows and the table are in memory together
-    content = csv_text.content_of(path, options.memory_mb * 1_000_000 // 4)
-    text, notes = csv_text.decode(content, path, options.encoding)
+    # a quarter of the limit: the text, its rows and the table are in memory at the same time
+    content = csv_text.read_bytes(path, options.memory_mb * 1_000_000 // 4)
+    text, notes = csv_text.decode_text(content, path, options.encoding)
     del content
     separator, first = csv_text.find_separator(text, wanted)
     skipped = 1 if text.startswith("sep=") else 0
@@ -138,19 +141,19 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     cells = first[header]
     columns = [name.strip() or f"(column {place})" for place, name in enumerate(cells, 1)]
     _names(cells, [False] * len(cells), path)
-    frame, long, short = csv_text.rows_of(text, path, separator, columns, header + 1)
+    frame, long, short = csv_text.parse_rows(text, path, separator, columns, header + 1)
     used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
     names = _names(cells, used, path, wanted)
     if short:
         notes.append(
-            Said(
+            LocalisedMessage(
                 "{path}: rows with fewer cells than the header: {count}, the first of them row {row}; what they lack is missing",
                 {"path": path, "count": len(short), "row": short[0]},
             )
         )
-    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
+    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW_COLUMN))
     named = (pl.col(column).alias(name) for column, name in zip(columns, names, strict=True) if name)
-    frame = frame.filter(~pl.col(ROW).is_in(long)).select(*named, ROW)
+    frame = frame.filter(~pl.col(ROW_COLUMN).is_in(long)).select(*named, ROW_COLUMN)
     notes += _note_of_header(path, header if header > skipped else 0, options)
     return RawTable(path, frame, options, separator, long=tuple(long), notes=notes)
 
@@ -171,7 +174,7 @@ def _read_parquet(path: Path, options: FileFormat) -> RawTable:
             frame = scan.collect()
     except SourceError:
         raise
-    except Exception as error:  # the parser raises many kinds
+    except Exception as error:  # the parser raises many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SourceError("{path} cannot be read as {kind}: {reason}", path=path, kind="parquet", reason=reason) from error
     if size > most:
@@ -180,8 +183,8 @@ def _read_parquet(path: Path, options: FileFormat) -> RawTable:
             path=path,
             most=most // 1_000_000,
         )
-    frame.columns = names
-    return RawTable(path, frame.with_columns(pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias(ROW)), options)
+    frame.columns = [name for name in names if name]  # `_names` has refused columns without a name
+    return RawTable(path, frame.with_columns(pl.int_range(2, pl.len() + 2, dtype=pl.Int64).alias(ROW_COLUMN)), options)
 
 
 def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...]) -> RawTable:
@@ -194,7 +197,7 @@ def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str]
             sheet=sheet.name,
             sheets=others,
         )
-    first = [[column.shown(row) for column in sheet.columns] for row in range(min(csv_text.PEEK, sheet.height))]
+    first = [[column.shown(row) for column in sheet.columns] for row in range(min(csv_text.HEADER_SEARCH_ROWS, sheet.height))]
     header = _header(first, options, wanted, path)
     if header >= sheet.height:
         raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=header + 1)
@@ -204,35 +207,40 @@ def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str]
     _refuse_merged(sheet.merged, header, cells, used, path)
     names = _names(cells, used, path, wanted)
     frame = pl.DataFrame({name: column for name, column in zip(names, columns, strict=True) if name})
-    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW))
+    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW_COLUMN))
     notes = _note_of_header(path, header, options)
     unread = [f"'{name}'" for name in sheet.others if name != sheet.name]
     if options.sheet is None and unread:
         note = "{path}: sheet '{sheet}' is read, and not {others}; name another as sheet in params.yaml"
-        notes.append(Said(note, {"path": path, "sheet": sheet.name, "others": ", ".join(unread)}))
+        notes.append(LocalisedMessage(note, {"path": path, "sheet": sheet.name, "others": ", ".join(unread)}))
     _refuse_uncalculated(sheet, header, names, path)
     return RawTable(path, frame, options, epoch=sheet.epoch, notes=notes)
 
 
 def _refuse_uncalculated(sheet: Sheet, header: int, names: Sequence[str | None], path: Path) -> None:
-    """Raise SourceError where a cell of the table is a formula whose result is not in the file."""
+    """Raise SourceError where a cell of the table is a formula whose result is not stored in the file."""
     for row, column in sheet.uncalculated:
         if row > header and column < len(names) and names[column]:
             raise SourceError(
                 "{path}: row {row} of column '{column}' is a formula whose result is not in the file: open the file in a "
                 "spreadsheet program and save it, or put values in place of formulas",
-                path=path, row=row + 1, column=names[column],
-            )  # fmt: skip
+                path=path,
+                row=row + 1,
+                column=names[column],
+            )
 
 
 def _refuse_merged(
     merged: Sequence[tuple[int, int, int, int]], header: int, cells: Sequence[str], used: Sequence[bool], path: Path
-) -> None:  # fmt: skip
-    """Raise SourceError where one cell of the header lies over several columns that have cells."""
+) -> None:
+    """Raise SourceError where a merged cell of the header spans several columns with cells."""
     for top, left, bottom, right in merged:
         if top <= header <= bottom and any(used[left + 1 : right + 1]) and not any(cells[left + 1 : right + 1]):
             raise SourceError(
                 "{path}: the header '{name}' lies over columns {first} to {last}: give each column a name of its own, or say in "
                 "header_row which row has the names",
-                path=path, name=cells[left], first=left + 1, last=right + 1,
-            )  # fmt: skip
+                path=path,
+                name=cells[left],
+                first=left + 1,
+                last=right + 1,
+            )

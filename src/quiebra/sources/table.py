@@ -1,4 +1,4 @@
-"""A user's own firm-years: CSV, Parquet or Excel, with a column mapping, units and currency in params."""
+"""Read a user's own firm-years (CSV, Parquet or Excel), with column mapping, units and currency from params."""
 
 from __future__ import annotations
 
@@ -6,110 +6,138 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import polars as pl
 
-from quiebra.canonical import COMPANIES, EVENTS, FIRST_DAY, LAST_DAY, MACRO, STATEMENTS, Source, SourceInfo, conform
-from quiebra.errors import Said, SourceError, closest
+from quiebra.canonical import (
+    COMPANY_SCHEMA,
+    EVENT_SCHEMA,
+    FIRST_DAY,
+    LAST_DAY,
+    MACRO_SCHEMA,
+    STATEMENT_SCHEMA,
+    Source,
+    SourceInfo,
+    conform_to_schema,
+)
+from quiebra.errors import LocalisedMessage, SourceError, closest_name
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
-from quiebra.provenance import sha256
-from quiebra.sources.amounts import about_units, with_currency
-from quiebra.sources.cells import ROW, Kind, RawTable, as_text, cast, cast_rows, rename_to_known_names, require, without_folder
-from quiebra.sources.events import events_of
+from quiebra.provenance import file_sha256
+from quiebra.sources.cells import (
+    ROW_COLUMN,
+    Kind,
+    RawTable,
+    cast_columns,
+    cast_with_faults,
+    rename_to_known_names,
+    require_columns,
+    text_column,
+    without_folder,
+)
+from quiebra.sources.currency import resolve_currency, unit_doubts
+from quiebra.sources.events import first_events
 from quiebra.sources.reading import read_file
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
 DESCRIPTIVE = ("name", "country", "region", "sector")
-DATES = ("period_end", "available_at", "event_date")
-GROUPS = ("region", "sector", "currency")
-"""Where a mark of a missing value is no name; a company, or a country, may be called NA."""
-KNOWN = (*REQUIRED[:2], "currency", *DESCRIPTIVE, *DATES, *ITEM_NAMES)
-MOST_YEARS_APART = 5
-KINDS = {"fiscal_year": pl.Int32, **dict.fromkeys(DATES, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
+DATE_COLUMNS = ("period_end", "available_at", "event_date")
+COLUMNS_WITH_NA_MARKS = ("region", "sector", "currency")
+"""Columns in which a mark such as ``NA`` is a missing value; elsewhere a company or a country may be called NA."""
+KNOWN_COLUMNS = (*REQUIRED[:2], "currency", *DESCRIPTIVE, *DATE_COLUMNS, *ITEM_NAMES)
+MAX_YEAR_GAP = 5
+COLUMN_TYPES = {"fiscal_year": pl.Int32, **dict.fromkeys(DATE_COLUMNS, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
 
 
 def load(path: Path, options: Table) -> Source:
-    """Read firm-years and the event dates in the same rows (``event_date``, empty for companies that did not fail).
+    """Read firm-years, and the failures in the same rows (``event_date``, empty for companies that did not fail).
 
-    Amounts times ``options.units`` are millions. Missing ``period_end`` is 31 December of the fiscal year; missing
-    ``available_at`` is ``filing_lag_days`` after it. Raises SourceError: see `quiebra.sources.reading`.
+    Amounts are multiplied by ``options.units`` to give millions. A missing ``period_end`` is set to 31 December of the fiscal
+    year, a missing ``available_at`` to ``filing_lag_days`` after it. Raise SourceError; see `quiebra.sources.reading`.
     """
-    statements, notes = statements_from(path, options)
-    events, warnings = events_of(statements)
+    statements, notes = read_statements(path, options)
+    events, warnings = first_events(statements)
     versions = ["company_id", "fiscal_year", "period_end", "available_at"]
     latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
     first, last = _span(statements, path)
     guessed = map(without_folder, notes)
     info = SourceInfo(
-        source="table", title=path.stem, simulated=False, currency=options.currency,
+        source="table",
+        title=path.stem,
+        simulated=False,
+        currency=options.currency,
         first_label_year=first,
         outcomes_through=options.outcomes_through or last - 1,
-        as_of=_latest_date(statements, last, options.filing_lag_days), sha256=sha256(path),
+        as_of=_latest_date(statements, last, options.filing_lag_days),
+        sha256=file_sha256(path),
         notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
         assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
-    )  # fmt: skip
+    )
     return Source(
         info,
-        conform(companies, COMPANIES),
-        conform(statements, STATEMENTS),
-        conform(events, EVENTS),
-        pl.DataFrame(schema=MACRO),
-        (*guessed, *about_units(statements, options.units), *warnings),
+        conform_to_schema(companies, COMPANY_SCHEMA),
+        conform_to_schema(statements, STATEMENT_SCHEMA),
+        conform_to_schema(events, EVENT_SCHEMA),
+        pl.DataFrame(schema=MACRO_SCHEMA),
+        (*guessed, *unit_doubts(statements, options.units), *warnings),
     )
 
 
-def header_names(options: Table) -> frozenset[str]:
-    """Return what the columns that a file must have are called in it."""
+def required_headers(options: Table) -> frozenset[str]:
+    """Return the names in the file of the columns that it must have."""
     return frozenset(options.columns.get(name, name) for name in REQUIRED)
 
 
-def statements_from(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[Said]]:
-    """Return the file's firm-years in canonical names, types and millions, with the descriptive columns it has; and what was
-    guessed in reading them.
+def read_statements(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
+    """Return the file's firm-years in canonical names and types, in millions, and notes on how the file was read.
 
-    learnt: the currency of the panel behind the model that will score them; see `quiebra.sources.amounts.with_currency`.
+    learnt: currency of the panel behind the model that will score them; see `quiebra.sources.currency.resolve_currency`.
     """
-    table = named(read_file(path, options, wanted=[header_names(options)]), options, whole=learnt is None)
-    return _in_millions(cast(table, KINDS), options, path, learnt), table.notes
+    table = canonical_columns(read_file(path, options, wanted=[required_headers(options)]), options, whole=learnt is None)
+    return _in_millions(cast_columns(table, COLUMN_TYPES), options, path, learnt), table.notes
 
 
-def statement_rows(
+def canonical_statements(
     table: RawTable, options: Table, learnt: str | None = None, beside: Mapping[str, Kind] = MappingProxyType({})
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a file's firm-years (table: as read) as `statements_from` does, with ``row`` (as in the file), and the values
-    that do not fit (row, column, value, company_id, fiscal_year). A row with such a value is not among the firm-years, unless
-    it is in a column of ``beside``: other numbers that are wanted where the file has them.
+    """Return the firm-years of a table as `read_statements` does, with ``row``, and the values that do not fit.
 
-    SourceError where the file as a whole is wrong.
+    beside: further numeric columns, with their types, that are read where the file has them.
+    Values that do not fit: row, column, value, company_id and fiscal_year. Their rows are not among the firm-years, unless the
+        column is in ``beside``. Raise SourceError where the file as a whole is wrong.
     """
-    table = named(table, options, whole=learnt is None)
-    kinds = {**KINDS, **{name: kind for name, kind in beside.items() if name in table.columns}}
-    done, faults = cast_rows(table, kinds)
-    rows = _in_millions(done, options, table.path, learnt).with_columns(row=pl.col(ROW))
+    table = canonical_columns(table, options, whole=learnt is None)
+    kinds = {**COLUMN_TYPES, **{name: kind for name, kind in beside.items() if name in table.columns}}
+    done, faults = cast_with_faults(table, kinds)
+    rows = _in_millions(done, options, table.path, learnt).with_columns(row=pl.col(ROW_COLUMN))
     faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
-    left_out = faults.filter(pl.col("column").is_in(list(KINDS)))["row"]
+    left_out = faults.filter(pl.col("column").is_in(list(COLUMN_TYPES)))["row"]
     return rows.filter(~pl.col("row").is_in(left_out.implode())), faults
 
 
-def named(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
-    """Return a file's columns under their canonical names, those that it lacks as missing; other columns stay.
+def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
+    """Return a file's columns under their canonical names; canonical columns it lacks are null, other columns are kept.
 
-    whole: all columns that params map must be there, as in what a model is to learn from; else those needed, and it is said which
-    others are not.
+    whole: all columns mapped in params must be present, as in data to train on; otherwise only the required ones must, and a note
+        lists the others that are absent.
     """
-    unknown = [name for name in options.columns if name not in KNOWN]
+    unknown = [name for name in options.columns if name not in KNOWN_COLUMNS]
     if unknown:
-        close = closest(unknown[0], KNOWN)
-        near = Said(" (did you mean '{near}'?)", {"near": close}) if close else ""
+        close = closest_name(unknown[0], KNOWN_COLUMNS)
+        near = LocalisedMessage(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
-    table = rename_to_known_names(table, [*options.columns.values(), *(name for name in KNOWN if name not in options.columns)])
+    table = rename_to_known_names(
+        table, [*options.columns.values(), *(name for name in KNOWN_COLUMNS if name not in options.columns)]
+    )
     mapped = {our: their for our, their in options.columns.items() if whole or our in REQUIRED or their in table.columns}
-    require(table, mapped.values())
+    require_columns(table, mapped.values())
     if absent := [their for our, their in options.columns.items() if our not in mapped]:
-        note = Said("{path}: columns that params map are not there and count as missing: {columns}",
-                    {"path": table.path, "columns": ", ".join(absent)})  # fmt: skip
+        note = LocalisedMessage(
+            "{path}: columns that params map are not there and count as missing: {columns}",
+            {"path": table.path, "columns": ", ".join(absent)},
+        )
         table.notes.append(note)
     theirs = set(mapped.values())
     frame = table.frame.select(
@@ -117,14 +145,17 @@ def named(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
         *(name for name in table.frame.columns if name not in theirs and name not in mapped),
     )
     table = table.with_frame(frame)
-    require(table, REQUIRED)
-    table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in KNOWN if name not in frame.columns))
-    texts = [as_text(table, name, marks=name in GROUPS).alias(name) for name in ("company_id", "currency", *DESCRIPTIVE)]
+    require_columns(table, REQUIRED)
+    table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in KNOWN_COLUMNS if name not in frame.columns))
+    texts = [
+        text_column(table, name, marks=name in COLUMNS_WITH_NA_MARKS).alias(name)
+        for name in ("company_id", "currency", *DESCRIPTIVE)
+    ]
     return table.with_frame(table.frame.with_columns(texts))
 
 
 def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | None) -> pl.DataFrame:
-    return with_currency(_with_dates(frame, options), options.currency, path, learnt).with_columns(
+    return resolve_currency(_with_dates(frame, options), options.currency, path, learnt).with_columns(
         *(pl.col(name) * options.units for name in ITEM_NAMES),
         source=pl.lit("table"),
     )
@@ -136,27 +167,32 @@ def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
     frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
     day = pl.col("period_end")
     lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=options.filing_lag_days))
-    assumed = pl.col("available_at").is_null()  # from a day that is none nothing is worked out: the row goes to quarantine
+    assumed = pl.col("available_at").is_null()  # no lag is added to an implausible period_end: such a row is quarantined
     return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged).fill_null(day), assumed=assumed)
 
 
 def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:
-    """Return first and last fiscal year of the file. Years with hardly any rows (under 1 % of the fullest) are mistakes, and so
-    are those at an end that lie more than `MOST_YEARS_APART` from the next and have fewer rows than the fullest."""
+    """Return the first and last fiscal year of the file, without years that are probably mistakes.
+
+    These are years with under 1 % of the rows of the year with most, and years at either end that are more than
+    `MAX_YEAR_GAP` from the next and have fewer rows than that year.
+    """
     counts = statements.filter(pl.col("fiscal_year").is_between(1900, 2200))["fiscal_year"].value_counts()
     if counts.is_empty():
         raise SourceError("{path}: column 'fiscal_year' holds no year between 1900 and 2200: fill it in", path=path)
-    most = counts["count"].max()
+    most = cast("int", counts["count"].max())
     likely = counts.filter(pl.col("count") >= 0.01 * most).sort("fiscal_year").rows()
     for end, beside in ((-1, -2), (0, 1)):
-        while len(likely) > 1 and likely[end][1] < most and abs(likely[end][0] - likely[beside][0]) > MOST_YEARS_APART:
+        while len(likely) > 1 and likely[end][1] < most and abs(likely[end][0] - likely[beside][0]) > MAX_YEAR_GAP:
             del likely[end]
     return likely[0][0], likely[-1][0]
 
 
 def _latest_date(statements: pl.DataFrame, last_year: int, lag_days: int) -> dt.date:
-    """Return the last day on which a statement of the last year or before came out; two years late, or later than the assumed lag
-    allows, is a mistake."""
+    """Return the latest available_at of the statements up to the last year.
+
+    Dates more than a year (or the assumed lag, if longer) after the end of the following year are taken for mistakes.
+    """
     limit = dt.date(last_year + 1, 12, 31) + dt.timedelta(days=max(365, lag_days))
     plausible = statements.filter((pl.col("fiscal_year") <= last_year) & (pl.col("available_at") <= limit))
     latest = plausible["available_at"].max()

@@ -1,9 +1,8 @@
-"""A process that reads workbooks for another one, each in a fork of its own, so that a hostile or damaged file costs nothing
-else.
+"""Read workbooks for another process, each in a fork of its own, so that a hostile or damaged file cannot harm the rest.
 
-Run as a script, by `quiebra.sources.workbooks`: it imports little, so that it starts fast and forks safely. A request is a line
-of JSON on standard input (path, sheet, folder and limits); the answer is one on standard output. Cells go through files in the
-folder.
+`quiebra.sources.workbooks` runs this file as a script; it imports little, so that it starts fast and forks safely. A request is a
+line of JSON on standard input (path, sheet, folder and limits), the answer a line on standard output. Cells are passed through
+files in the folder.
 """
 
 from __future__ import annotations
@@ -21,17 +20,18 @@ import sys
 import time
 import zipfile
 import zlib
+from typing import IO, Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 POLL_SECONDS = 0.02
-PAGE = os.sysconf("SC_PAGE_SIZE")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 CHUNK = 1 << 20
 VISIBLE = "Visible"
 
 
-class Refused(Exception):
-    """Why a workbook is not read: ``code`` and values, put into words by the process that asked."""
+class WorkbookRefused(Exception):
+    """A workbook that is not read: ``answer`` holds a code and values, which the calling process turns into a message."""
 
     def __init__(self, code: str, **values: object) -> None:
         super().__init__(code)
@@ -40,15 +40,15 @@ class Refused(Exception):
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    import python_calamine  # once, for every fork  # noqa: F401
+    import python_calamine  # imported once, for all forks  # noqa: F401
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for line in sys.stdin:
-        print(json.dumps(serve(json.loads(line))), flush=True)
+        print(json.dumps(serve_request(json.loads(line))), flush=True)
 
 
-def serve(request: dict) -> dict:
-    """Read one workbook in a fork, watched: it is killed where it takes more resident memory or time than it may."""
+def serve_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Read one workbook in a fork, and kill the fork where it exceeds its limit of resident memory or time."""
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
@@ -70,29 +70,30 @@ def serve(request: dict) -> dict:
         said = answer.read()
     if stopped:
         return {"refused": stopped}
-    if done[1] or not said:  # the parser died: out of memory, or a fault of its own
+    if done[1] or not said:  # the parser crashed: out of memory, or a bug
         return {"refused": "memory" if os.WIFSIGNALED(done[1]) else "damaged", "reason": "its parser stopped"}
-    return json.loads(said)
+    read: dict[str, Any] = json.loads(said)
+    return read
 
 
 def _resident(process: int) -> int:
     try:
         with open(f"/proc/{process}/statm", encoding="ascii") as counts:
-            return int(counts.read().split()[1]) * PAGE
-    except (OSError, IndexError):  # it has just ended, or the system has no /proc: the limit of address space holds
+            return int(counts.read().split()[1]) * PAGE_BYTES
+    except (OSError, IndexError):  # the process has ended, or there is no /proc: the address space limit still applies
         return 0
 
 
-def _work(request: dict, writes: int) -> None:
+def _work(request: dict[str, Any], writes: int) -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (4 * request["bytes"],) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(request["seconds"]) + 1,) * 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with open(os.devnull, "w") as nowhere:  # a parser's panic is said in words instead
+    with open(os.devnull, "w") as nowhere:  # hides the parser's panic message; the answer reports it
         os.dup2(nowhere.fileno(), 2)
     try:
-        answer = read(request)
-    except Refused as refused:
+        answer = read_cells(request)
+    except WorkbookRefused as refused:
         answer = refused.answer
     except MemoryError:
         answer = {"refused": "memory"}
@@ -104,8 +105,11 @@ def _work(request: dict, writes: int) -> None:
     os._exit(0)
 
 
-def read(request: dict) -> dict:
-    """Read a sheet's cells into the folder: the chosen one, or the first that is not hidden."""
+def read_cells(request: dict[str, Any]) -> dict[str, Any]:
+    """Write a sheet's cells to the folder, and return the sheet's size and metadata.
+
+    The sheet is the requested one, else the first that is not hidden.
+    """
     import python_calamine
 
     path = request["path"]
@@ -113,51 +117,59 @@ def read(request: dict) -> dict:
     try:
         book = python_calamine.load_workbook(path)
     except python_calamine.PasswordError:
-        raise Refused("password") from None
+        raise WorkbookRefused("password") from None
     sheets = [m for m in book.sheets_metadata if str(m.typ).endswith("WorkSheet")]
     visible = [m.name for m in sheets if str(m.visible).endswith("." + VISIBLE)]
     name = request["sheet"]
     if name is not None and name not in [m.name for m in sheets]:
-        raise Refused("sheet", sheets=[m.name for m in sheets])
+        raise WorkbookRefused("sheet", sheets=[m.name for m in sheets])
     if name is None and not visible:
-        raise Refused("hidden", sheets=[m.name for m in sheets])
+        raise WorkbookRefused("hidden", sheets=[m.name for m in sheets])
     sheet = book.get_sheet_by_name(name or visible[0])
     if sheet.end is None:
         return {"sheet": sheet.name, "sheets": visible, "width": 0, "height": 0}
     height, width = sheet.end[0] + 1, sheet.end[1] + 1
     if height * width > request["cells"]:
-        raise Refused("far", row=height, column=width)
+        raise WorkbookRefused("far", row=height, column=width)
     rows = sheet.to_python(skip_empty_area=False)
     errors, uncalculated = find_error_and_formula_cells(path, sheet.name) if any(parts.values()) else ([], [])
     merged = [[*first, *last] for first, last in sheet.merged_cell_ranges or []][:10_000]
     write_columns(rows, width, request["folder"])
     return {
-        "sheet": sheet.name, "sheets": visible, "width": width, "height": len(rows), "errors": errors, "merged": merged,
-        "uncalculated": uncalculated, "from_1904": bool(parts) and _counts_from_1904(path),
-    }  # fmt: skip
+        "sheet": sheet.name,
+        "sheets": visible,
+        "width": width,
+        "height": len(rows),
+        "errors": errors,
+        "merged": merged,
+        "uncalculated": uncalculated,
+        "from_1904": bool(parts) and _counts_from_1904(path),
+    }
 
 
 def count_inflated(path: str, most: int) -> dict[str, bool]:
-    """Return for each part of a zip file whether it may hold error cells or formulas without a result; Refused where its parts
-    inflate to more than ``most`` bytes, whatever its directory says."""
+    """Return, for each part of a zip file, whether it may contain error cells or formulas without a result.
+
+    Raise WorkbookRefused where the parts inflate to more than ``most`` bytes; the sizes in the zip directory are not trusted.
+    """
     total, parts = 0, {}
     with zipfile.ZipFile(path) as archive, open(path, "rb") as raw:
         for part in archive.infolist():
             if part.flag_bits & 1:
-                raise Refused("password")
+                raise WorkbookRefused("password")
             total, parts[part.filename] = _inflate(archive, raw, part, total, most)
     return parts
 
 
-def _inflate(archive: zipfile.ZipFile, raw, part: zipfile.ZipInfo, total: int, most: int) -> tuple[int, bool]:
+def _inflate(archive: zipfile.ZipFile, raw: IO[bytes], part: zipfile.ZipInfo, total: int, most: int) -> tuple[int, bool]:
     raw.seek(part.header_offset)
     header = raw.read(30)
     if header[:4] != b"PK\x03\x04":
-        raise Refused("damaged", reason="its directory names a part that is not there")
+        raise WorkbookRefused("damaged", reason="its directory names a part that is not there")
     raw.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), 1)
     inflater = zlib.decompressobj(-15) if part.compress_type == zipfile.ZIP_DEFLATED else None
     if inflater is None and part.compress_type != zipfile.ZIP_STORED:
-        raise Refused("damaged", reason="it is packed in a way that workbooks are not")
+        raise WorkbookRefused("damaged", reason="it is packed in a way that workbooks are not")
     left, rest, errors = part.compress_size, b"", False
     while left > 0 and (block := raw.read(min(CHUNK, left))):
         left -= len(block)
@@ -166,7 +178,7 @@ def _inflate(archive: zipfile.ZipFile, raw, part: zipfile.ZipInfo, total: int, m
             block = inflater.unconsumed_tail if inflater else b""
             total += len(piece)
             if total > most:
-                raise Refused("inflated")
+                raise WorkbookRefused("inflated")
             errors = errors or bool(MARKED.search(rest + piece))
             rest = piece[-64:]
     return total, errors
@@ -176,7 +188,7 @@ MARKED = re.compile(
     rb"""\bt\s*=\s*["']e["']|(</(\w+:)?f>|<(\w+:)?f(\s[^<>]*)?/>)\s*(<(\w+:)?v\s*/>|<(\w+:)?v>\s*</(\w+:)?v>)?\s*</(\w+:)?c>"""
 )
 """A cell with an error, or with a formula and no result."""
-OFFICE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+OFFICE_NAMESPACE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
 def _counts_from_1904(path: str) -> bool:
@@ -186,16 +198,18 @@ def _counts_from_1904(path: str) -> bool:
     return False
 
 
-def find_error_and_formula_cells(path: str, sheet: str) -> tuple[list[list], list[list]]:
-    """Return row, column (from 0) and text of a sheet's error cells in an .xlsx file, and row and column of its formulas without
-    a result: the parser makes empty cells of both."""
+def find_error_and_formula_cells(path: str, sheet: str) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Return a sheet's error cells (row, column, text) and its formulas without a result (row, column) in an .xlsx file.
+
+    Rows and columns count from 0. This is needed since the parser returns empty cells for both.
+    """
     with zipfile.ZipFile(path) as archive:
         try:
             book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
             links = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
         except KeyError:
             return [], []
-        wanted = [s.get(f"{OFFICE}id") for s in book.iter() if s.tag.endswith("}sheet") and s.get("name") == sheet]
+        wanted = [s.get(f"{OFFICE_NAMESPACE}id") for s in book.iter() if s.tag.endswith("}sheet") and s.get("name") == sheet]
         targets = {link.get("Id"): link.get("Target", "") for link in links}
         target = targets.get(wanted[0] if wanted else None, "")
         part = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
@@ -209,16 +223,18 @@ def find_error_and_formula_cells(path: str, sheet: str) -> tuple[list[list], lis
 
 
 class _MarkedCells:
-    """Error cells of a sheet's XML, and formulas without a result (that of a formula of text may be empty), as the parser walks
-    through it; a row or cell without a place comes after the one before."""
+    """Collect the error cells and the formulas without a result while a sheet's XML is parsed.
+
+    The stored result of a text formula may be empty. A row or cell without a reference follows the one before it.
+    """
 
     def __init__(self) -> None:
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler, self.parser.EndElementHandler = self.start, self.end
         self.parser.CharacterDataHandler = self.text
         self.parser.buffer_text = True
-        self.errors: list[list] = []
-        self.uncalculated: list[list] = []
+        self.errors: list[list[Any]] = []
+        self.uncalculated: list[list[Any]] = []
         self.row, self.column, self.said = -1, -1, ""
         self.kind, self.formula, self.value = "", False, False
 
@@ -256,11 +272,11 @@ def _column(letters: str) -> int:
     return number - 1
 
 
-def write_columns(rows: list[list], width: int, folder: str) -> None:
-    """Write each column's cells by kind: numbers (doubles, NaN where there is none), text and dates (their rows and cells, as
-    JSON)."""
+def write_columns(rows: list[list[Any]], width: int, folder: str) -> None:
+    """Write each column's cells by type: numbers as doubles (NaN elsewhere), texts and dates as JSON (their rows and cells)."""
     for index in range(width):
-        numbers, other = array.array("d", [math.nan]) * len(rows), {"text": ([], []), "date": ([], [])}
+        numbers = array.array("d", [math.nan]) * len(rows)
+        other: dict[str, tuple[list[int], list[str]]] = {"text": ([], []), "date": ([], [])}
         for place, row in enumerate(rows):
             cell = row[index] if index < len(row) else ""
             if type(cell) is float or type(cell) is int:

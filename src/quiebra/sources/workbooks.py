@@ -1,4 +1,4 @@
-"""Workbooks, read by a process of their own with limits: see `quiebra.sources.workbook_process`."""
+"""Read workbooks in a separate process with limits; see `quiebra.sources.workbook_process`."""
 
 from __future__ import annotations
 
@@ -13,49 +13,55 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import polars as pl
 
-from quiebra.errors import Said, SourceError
-from quiebra.sources.dates import EPOCHS
+from quiebra.errors import LocalisedMessage, SourceError
+from quiebra.sources.date_parsing import EXCEL_EPOCHS
 
 LIMITS = {"cells": 6_000_000, "inflated": 400_000_000, "bytes": 700_000_000, "seconds": 60}
-"""A workbook of 100,000 rows and 26 columns takes 0.1 to 0.25 of each; one ten times as large is refused."""
-LARGE = Said(
+"""A workbook of 100,000 rows and 26 columns takes 0.1 to 0.25 of each limit; one ten times as large is refused."""
+TOO_LARGE_MESSAGE = LocalisedMessage(
     "{path} takes more memory than a table of 100,000 rows does: delete what lies beyond the table (Ctrl+End shows the last "
     "cell), or save it as CSV"
 )
-SLOW = Said("{path} takes too long to read: delete what lies beyond the table (Ctrl+End shows the last cell), or save it as CSV")
-REFUSALS = {
-    "memory": LARGE,
-    "time": SLOW,
-    "inflated": Said("{path} inflates to more than a workbook of 100,000 rows does: save it as CSV"),
-    "far": Said("{path} has cells as far as row {row} and column {column}: delete what lies beyond the table, or save it as CSV"),
-    "password": Said("{path} is protected by a password: save it without one"),
-    "damaged": Said("{path} cannot be read as {kind}: {reason}"),
-    "sheet": Said("{path} has no sheet '{sheet}'; it has {sheets}"),
-    "hidden": Said("{path} has hidden sheets alone ({sheets}): name one as sheet in params.yaml, or show it"),
+TOO_SLOW_MESSAGE = LocalisedMessage(
+    "{path} takes too long to read: delete what lies beyond the table (Ctrl+End shows the last cell), or save it as CSV"
+)
+REFUSAL_MESSAGES = {
+    "memory": TOO_LARGE_MESSAGE,
+    "time": TOO_SLOW_MESSAGE,
+    "inflated": LocalisedMessage("{path} inflates to more than a workbook of 100,000 rows does: save it as CSV"),
+    "far": LocalisedMessage(
+        "{path} has cells as far as row {row} and column {column}: delete what lies beyond the table, or save it as CSV"
+    ),
+    "password": LocalisedMessage("{path} is protected by a password: save it without one"),
+    "damaged": LocalisedMessage("{path} cannot be read as {kind}: {reason}"),
+    "sheet": LocalisedMessage("{path} has no sheet '{sheet}'; it has {sheets}"),
+    "hidden": LocalisedMessage("{path} has hidden sheets alone ({sheets}): name one as sheet in params.yaml, or show it"),
 }
 
 
 @dataclass(frozen=True)
 class SheetColumn:
-    """A column's cells by kind. numbers: NaN where there is none. texts, dates: row (from 0) → cell; dates as ISO text."""
+    """A column's cells by type. numbers: NaN elsewhere. texts, dates: row (from 0) → cell; dates as ISO text."""
 
     numbers: np.ndarray
     texts: dict[int, str]
     dates: dict[int, str]
 
     def shown(self, row: int) -> str:
-        """Return a cell as a person sees it; nothing where it is empty."""
+        """Return a cell as a user sees it; empty text where it is empty."""
         number = self.numbers[row]
         return self.texts.get(row) or self.dates.get(row) or ("" if np.isnan(number) else _digits(number))
 
     def below(self, header: int) -> pl.Series:
-        """Return the cells below a row: numbers, or times, where all of them are; else text, in which whole numbers are digits
-        and others powers of ten, so that no mark is taken for what it is not."""
+        """Return the cells below the row ``header``: as numbers or datetimes where all are of that type, else as text.
+
+        In text, integers are plain digits and other numbers have an exponent, so that their decimal point is not ambiguous.
+        """
         height, first = len(self.numbers), header + 1
         numbers = self.numbers[first:]
         texts = {row - first: cell for row, cell in self.texts.items() if row >= first}
@@ -70,8 +76,8 @@ class SheetColumn:
             return series.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False).fill_null(
                 series.str.to_datetime("%Y-%m-%d", strict=False)
             )
-        for row in np.flatnonzero(~np.isnan(numbers)):
-            cells[row] = _digits(numbers[row])
+        for place in np.flatnonzero(~np.isnan(numbers)):
+            cells[place] = _digits(numbers[place])
         return pl.Series(cells, dtype=pl.String)
 
 
@@ -81,8 +87,11 @@ def _digits(number: float) -> str:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet's columns, of one height. merged: first row, first column, last row, last column (from 0) of merged cells. others:
-    all sheets that are not hidden. uncalculated: row and column of formulas without a result. epoch: its day 0."""
+    """A sheet's columns, all of the same height.
+
+    merged: first row, first column, last row and last column (from 0) of merged cells. others: all sheets that are not hidden.
+    uncalculated: row and column of formulas without a result. epoch: day 0 of the workbook's dates.
+    """
 
     name: str
     columns: list[SheetColumn]
@@ -94,7 +103,7 @@ class Sheet:
 
 
 class _Reader:
-    """The process that reads, started when it is first needed and kept; one file at a time."""
+    """The subprocess that reads workbooks, started on first use and kept; it reads one file at a time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -103,28 +112,34 @@ class _Reader:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         with self.lock:
-            for _ in range(2):  # one that has died is started again
+            for _ in range(2):  # a process that has ended is started again
                 process = self._running()
                 try:
-                    assert process.stdin is not None and process.stdout is not None
-                    process.stdin.write(json.dumps(request) + "\n")
-                    process.stdin.flush()
-                    if answer := process.stdout.readline():
-                        return json.loads(answer)
+                    asked, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)  # both are pipes
+                    asked.write(json.dumps(request) + "\n")
+                    asked.flush()
+                    if answer := answers.readline():
+                        read: dict[str, Any] = json.loads(answer)
+                        return read
                 except (BrokenPipeError, ValueError):
                     pass
                 self.stop()
         return {"refused": "damaged", "reason": "the process that reads workbooks ends at once"}
 
     def _running(self) -> subprocess.Popen[str]:
-        if self.owner != os.getpid():  # of the process that this one was forked from
+        if self.owner != os.getpid():  # the subprocess belongs to the parent of this fork
             self.process, self.owner = None, os.getpid()
         if self.process is None or self.process.poll() is not None:
             script = Path(__file__).with_name("workbook_process.py")
             self.process = subprocess.Popen(
-                [sys.executable, "-s", str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
-                cwd=tempfile.gettempdir(), start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-s", str(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                cwd=tempfile.gettempdir(),
+                start_new_session=True,
+            )
         return self.process
 
     def stop(self) -> None:
@@ -133,7 +148,8 @@ class _Reader:
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
                 with contextlib.suppress(OSError):
-                    pipe.close()  # type: ignore[union-attr]
+                    if pipe is not None:
+                        pipe.close()
         self.process = None
 
 
@@ -143,9 +159,9 @@ os.register_at_fork(after_in_child=lambda: setattr(_READER, "lock", threading.Lo
 
 
 def read_sheet(path: Path, sheet: str | None) -> Sheet:
-    """Return a sheet's cells: the named one, hidden or not, or the first that is not hidden.
+    """Return the cells of the named sheet, hidden or not, or of the first that is not hidden.
 
-    SourceError: damaged, a password, no such sheet (the message lists them), or beyond the limits of this module.
+    Raise SourceError for a damaged file, a password, no such sheet (the message lists them), or one beyond `LIMITS`.
     """
     with tempfile.TemporaryDirectory(prefix="quiebra-") as folder:
         answer = _READER.ask({"path": str(path.resolve()), "sheet": sheet, "folder": folder, **LIMITS})
@@ -154,15 +170,20 @@ def read_sheet(path: Path, sheet: str | None) -> Sheet:
             code = values.pop("refused")
             if "sheets" in values:
                 values["sheets"] = ", ".join(f"'{name}'" for name in values["sheets"])
-            raise SourceError(REFUSALS[code].text, **values)
+            raise SourceError(REFUSAL_MESSAGES[code].text, **values)
         columns = [_column(Path(folder), index) for index in range(answer["width"])]
     for row, column, mark in answer.get("errors", ()):
         if row < answer["height"] and column < len(columns):
             columns[column].texts[row] = mark
     return Sheet(
-        answer["sheet"], columns, answer["height"], [tuple(cells) for cells in answer.get("merged", ())], answer["sheets"],
-        [tuple(cell) for cell in answer.get("uncalculated", ())], EPOCHS[bool(answer.get("from_1904"))],
-    )  # fmt: skip
+        answer["sheet"],
+        columns,
+        answer["height"],
+        [tuple(cells) for cells in answer.get("merged", ())],
+        answer["sheets"],
+        [tuple(cell) for cell in answer.get("uncalculated", ())],
+        EXCEL_EPOCHS[bool(answer.get("from_1904"))],
+    )
 
 
 def _column(folder: Path, index: int) -> SheetColumn:

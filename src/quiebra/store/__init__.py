@@ -1,32 +1,42 @@
-"""The database: SQLite as cloned, PostgreSQL when QUIEBRA_DATABASE_URL says so. Other tools read its tables and views."""
+"""Database access: SQLite by default, PostgreSQL by QUIEBRA_DATABASE_URL, with tables for other tools."""
 
-from quiebra.store.audit import Entry, Verdict, entries, head, last_entry, record, restored, verify
-from quiebra.store.engine import connect, upgrade
-from quiebra.store.publish import Publication, publish
-from quiebra.store.queries import current_run, current_source, earlier_month, trace
-from quiebra.store.register import mirror_register, models
-from quiebra.store.retention import prune
+from quiebra.store.audit import (
+    AuditRecord,
+    ChainVerdict,
+    audit_entries,
+    chain_head,
+    last_entry,
+    record_action,
+    record_restore,
+    verify_chain,
+)
+from quiebra.store.engine import connect, open_database, upgrade_schema
+from quiebra.store.publish import Publication, publish_run
+from quiebra.store.queries import current_run, current_source, earlier_month_pd, trace_run
+from quiebra.store.register import mirror_register, registered_models
+from quiebra.store.retention import prune_database
 from quiebra.store.studies import study_storage
 
 __all__ = [
-    "Entry",
+    "AuditRecord",
+    "ChainVerdict",
     "Publication",
-    "Verdict",
+    "audit_entries",
+    "chain_head",
     "connect",
     "current_run",
     "current_source",
-    "earlier_month",
-    "entries",
-    "head",
+    "earlier_month_pd",
     "last_entry",
     "mirror_register",
-    "models",
-    "prune",
-    "publish",
-    "record",
-    "restored",
+    "open_database",
+    "prune_database",
+    "publish_run",
+    "record_action",
+    "record_restore",
+    "registered_models",
     "study_storage",
-    "trace",
-    "upgrade",
-    "verify",
+    "trace_run",
+    "upgrade_schema",
+    "verify_chain",
 ]

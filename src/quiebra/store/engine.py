@@ -1,4 +1,4 @@
-"""Connecting to the database and bringing it to this version's tables."""
+"""Connect to the database and migrate its schema to this version."""
 
 from __future__ import annotations
 
@@ -6,35 +6,38 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoResultFound
 
+from quiebra.environment import DATABASE_URL, database_url, redact_secrets
 from quiebra.errors import StoreError
-from quiebra.files import keep_private
-from quiebra.settings import DATABASE_URL, without_secrets
-from quiebra.store.heads import begin, note_when_committed
-from quiebra.store.stored import Garbled
+from quiebra.io.files import make_private_file
+from quiebra.store.audit_heads import note_first_head, note_when_committed
+from quiebra.store.column_types import UnreadableValue
+from quiebra.workspace import Workspace
 
 BUSY_MILLISECONDS = 30_000
-"""How long SQLite waits for another program that holds the file."""
-ODD_SIGNS = "where the user or the password has one of @ : / # % ? write it in percent code, such as %40 for @"
+"""How long SQLite waits for a lock held by another process."""
+PERCENT_CODE_HINT = "where the user or the password has one of @ : / # % ? write it in percent code, such as %40 for @"
 
 
 def connect(url: str | URL) -> Engine:
-    """Return an engine whose database answers. Passwords never appear in its errors.
+    """Return an engine after a test connection. Its errors never show passwords.
 
-    ``postgresql://`` uses psycopg; a SQLite file's folder is made, and the file can be read by this user alone. StoreError where
-    the address is wrong or nothing answers.
+    ``postgresql://`` uses psycopg; a SQLite file's folder is created, and only this user can read the file. StoreError if the
+    address is wrong or the database does not answer.
     """
     address = _address(url)
     try:
         if address.get_backend_name() == "sqlite" and _file(address):
             Path(_file(address)).parent.mkdir(parents=True, exist_ok=True)
-            keep_private(Path(_file(address)))
-        remote = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}  # a server that was restarted is found again
+            make_private_file(Path(_file(address)))
+        remote = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}  # reconnects after a server restart
         engine = create_engine(address, **(remote if "psycopg" in address.drivername else {}))
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
@@ -44,14 +47,24 @@ def connect(url: str | URL) -> Engine:
             return engine
     except (DBAPIError, OSError, UnicodeError) as error:
         raise StoreError(
-            f"cannot reach the database at {shown(address)}: {_reason(error)}. Check {DATABASE_URL} and that it runs."
+            f"cannot reach the database at {address_without_password(address)}: {_reason(error)}. "
+            f"Check {DATABASE_URL} and that it runs."
         ) from None
 
 
+def open_database(workspace: Workspace) -> Engine:
+    """Return the engine of a workspace's database with its schema migrated to this version. StoreError as from `connect`, and if
+    the schema is newer than this version."""
+    engine = connect(database_url(workspace.root))
+    upgrade_schema(engine)
+    return engine
+
+
 def _address(url: str | URL) -> URL:
-    """Return an address as SQLAlchemy takes it. StoreError, which shows nothing of it, where it is none, or where it is not sure
-    where its password ends."""
-    wrong = StoreError(f"{DATABASE_URL} is not a database address such as postgresql://user:password@host/name; {ODD_SIGNS}")
+    """Return a parsed address. StoreError, which does not show it, if it is invalid or ambiguous where its password ends."""
+    wrong = StoreError(
+        f"{DATABASE_URL} is not a database address such as postgresql://user:password@host/name; {PERCENT_CODE_HINT}"
+    )
     try:
         address = make_url(url)
     except (ArgumentError, ValueError):
@@ -67,85 +80,88 @@ def _address(url: str | URL) -> URL:
 
 
 def _file(address: URL) -> str:
-    """Return the file of a SQLite address; an empty text for a database in memory or an address of SQLite's own."""
+    """Return the file of a SQLite address; empty for a database in memory or a ``file:`` URI."""
     name = address.database or ""
     return "" if name in ("", ":memory:") or name.startswith("file:") else name
 
 
-def shown(address: URL) -> str:
+def address_without_password(address: URL) -> str:
     """Return an address without user, password and options, for messages."""
     port = f":{address.port}" if address.port else ""
     return f"{address.get_backend_name()}://{address.host or ''}{port}/{address.database or ''}"
 
 
-RESTORE = "restore it from a backup, or move it away and run `quiebra publish`"
-WORDS = {
-    "malformed": RESTORE,
-    "not a database": RESTORE,
+RESTORE_ADVICE = "restore it from a backup, or move it away and run `quiebra publish`"
+REMEDY_BY_ERROR = {
+    "malformed": RESTORE_ADVICE,
+    "not a database": RESTORE_ADVICE,
     "readonly": "its disk, its folder or the file may not be written: check their permissions",
     "read-only": "its disk, its folder or the file may not be written: check their permissions",
     "disk is full": "free some space",
     "disk I/O": "check the disk",
     "is locked": "another program holds it: try again when that has ended",
-    "no such table": "it was made by something else, or is damaged: " + RESTORE,
+    "no such table": "it was made by something else, or is damaged: " + RESTORE_ADVICE,
 }
-"""What SQLite says, and what to do about it."""
+"""Part of SQLite's error message → remedy."""
 
 
 def _begin(connection: Connection) -> None:
-    """Start a transaction: one that writes waits for its turn at once, one that only reads waits for nobody."""
+    """Start a transaction: one that writes takes SQLite's write lock at once, one that only reads takes none."""
     reads = connection.get_execution_options().get("reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 @contextlib.contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection that only reads, so that it does not wait for one that writes, and all that it reads is of one moment.
-    StoreError where the database refuses."""
+def read_only(engine: Engine) -> Iterator[Connection]:
+    """Yield a read-only connection with a consistent snapshot that does not wait for writers. StoreError on database errors."""
     options = {"reads": True} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with answering(engine), engine.connect().execution_options(**options) as connection:
+    with translate_database_errors(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 
 @contextlib.contextmanager
-def answering(engine: Engine, but: type[DBAPIError] | tuple[()] = ()) -> Iterator[None]:
-    """Turn what the database refuses (no right, no space, not a database, a lock), or holds that nobody can read, into a
-    StoreError, all ``but`` one kind."""
+def translate_database_errors(engine: Engine, but: type[DBAPIError] | tuple[()] = ()) -> Iterator[None]:
+    """Raise a StoreError for database errors (permissions, disk space, not a database, locks) and unreadable values, except
+    errors of type ``but``."""
     try:
         yield
     except but:
         raise
     except NoResultFound:
-        raise StoreError(f"the database at {shown(engine.url)} lacks a row that it must have: {RESTORE}") from None
-    except (DBAPIError, sqlite3.Error, Garbled) as error:
-        raise StoreError(f"the database at {shown(engine.url)} refused: {_reason(error)}. Nothing was changed.") from None
+        raise StoreError(
+            f"the database at {address_without_password(engine.url)} lacks a row that it must have: {RESTORE_ADVICE}"
+        ) from None
+    except (DBAPIError, sqlite3.Error, UnreadableValue) as error:
+        raise StoreError(
+            f"the database at {address_without_password(engine.url)} refused: {_reason(error)}. Nothing was changed."
+        ) from None
 
 
 def _reason(error: Exception) -> str:
-    lines = without_secrets(str(getattr(error, "orig", error)).strip()).splitlines()
+    lines = redact_secrets(str(getattr(error, "orig", error)).strip()).splitlines()
     said = lines[0] if lines else type(error).__name__
-    return said + next((f" ({words})" for part, words in WORDS.items() if part in said), "")
+    return said + next((f" ({words})" for part, words in REMEDY_BY_ERROR.items() if part in said), "")
 
 
-def _sqlite_settings(connection, _record) -> None:  # type: ignore[no-untyped-def]
-    connection.isolation_level = None  # leave BEGIN to us: the driver would commit before each CREATE TABLE
+def _sqlite_settings(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin in _begin: the driver would commit before each CREATE TABLE
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
 
 
-def upgrade(engine: Engine) -> None:
-    """Create or migrate the tables and views to this version. StoreError where the database is of a later version."""
+def upgrade_schema(engine: Engine) -> None:
+    """Create or migrate tables and views to this version. StoreError if the database is of a later version."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     if engine.dialect.name == "sqlite":
-        with answering(engine), contextlib.closing(engine.raw_connection()) as raw:
-            raw.execute("PRAGMA journal_mode = WAL")  # readers see the last state while somebody writes
-    with answering(engine), engine.begin() as connection:
+        with translate_database_errors(engine), contextlib.closing(engine.raw_connection()) as raw:
+            raw.execute("PRAGMA journal_mode = WAL")  # readers see the last committed state during a write
+    with translate_database_errors(engine), engine.begin() as connection:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
-        except command.util.CommandError as error:
+        except CommandError as error:
             raise StoreError(f"the database was made by another version of quiebra ({error}): update this checkout") from error
         head = connection.exec_driver_sql("SELECT entry_id, hash FROM auditoria_sellos WHERE name = 'head'").first()
     if head is not None:
-        begin(engine, *head)
+        note_first_head(engine, *head)

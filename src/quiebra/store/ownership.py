@@ -1,98 +1,101 @@
-"""Which workspace a shared database belongs to, and where one that may not publish writes instead."""
+"""Which workspace owns a shared database, and the scratch database of a workspace that may not publish."""
 
 from __future__ import annotations
 
-from sqlalchemy import URL, Engine, make_url, select
+from sqlalchemy import URL, Connection, Engine, make_url, select
 
-from quiebra.errors import Said
-from quiebra.publishing import is_experiment, why_not_published
-from quiebra.settings import database_url, person, workspace_name
-from quiebra.store.audit import Entry, append
-from quiebra.store.engine import answering, connect, reading, upgrade
+from quiebra.environment import current_person, database_url, workspace_name
+from quiebra.errors import LocalisedMessage
+from quiebra.store.audit import AuditRecord, append_entries
+from quiebra.store.engine import connect, open_database, read_only, translate_database_errors, upgrade_schema
 from quiebra.store.tables import AuditEntry
 from quiebra.workspace import Workspace
+from quiebra.workspace.publishing import is_experiment, why_not_published
 
 DECLARED = "workspace declared"
 
 
 def study_database(workspace: Workspace) -> str | URL:
-    """Return the address of the database that searches go on in: the workspace's, or a scratch one where it may not publish."""
+    """Return the address of the searches' database: the workspace's, or a scratch one if it may not publish."""
     return scratch_database(workspace) if _why_scratch(workspace) else database_url(workspace.root)
 
 
-def _why_scratch(workspace: Workspace) -> Said | None:
+def _why_scratch(workspace: Workspace) -> LocalisedMessage | None:
     if workspace.results.root != workspace.root:
-        return Said("this notebook was run by hand, and `quiebra run` publishes")
+        return LocalisedMessage("this notebook was run by hand, and `quiebra run` publishes")
     return why_not_published(workspace)
 
 
 def scratch_database(workspace: Workspace) -> URL:
-    """Return the address of the database that takes what is not published; it is made anew by each stage that writes."""
+    """Return the address of the database for unpublished results; each stage that writes starts it empty."""
     return URL.create("sqlite", database=str(workspace.scratch / "unpublished.db"))
 
 
-def publishing_engine(workspace: Workspace) -> tuple[Engine, Said | None]:
-    """Return the database that a stage writes to, at this version's tables, and why it is not the real one (None: it is).
+def publishing_engine(workspace: Workspace) -> tuple[Engine, LocalisedMessage | None]:
+    """Return the database that a stage writes to, migrated to this version, and the reason if it is a scratch one (None: it is
+    not).
 
-    An experiment, a workspace that was not declared, a notebook run by hand and a workspace whose database belongs to another
-    get an empty scratch database, so that they end as any run does and touch nothing.
+    Experiments, workspaces not declared, notebooks run by hand and workspaces whose database belongs to another one get an empty
+    scratch database: they run to the end without changing the real one.
     """
     reason = _why_scratch(workspace)
     if reason is None:
-        engine = connect(database_url(workspace.root))
-        upgrade(engine)
-        reason = claim(engine, workspace)
+        engine = open_database(workspace)
+        reason = claim_database(engine, workspace)
         if reason is None:
             return engine, None
     for ending in ("", "-wal", "-shm"):
         (workspace.scratch / f"unpublished.db{ending}").unlink(missing_ok=True)
     engine = connect(scratch_database(workspace))
-    upgrade(engine)
+    upgrade_schema(engine)
     return engine, reason
 
 
-def claim(engine: Engine, workspace: Workspace, *, take_over: bool = False) -> Said | None:
-    """Enter this workspace as the one that the database belongs to, where it is nobody's or ``take_over``; return why it cannot
-    publish, or None. The database inside a workspace is always its own."""
+def claim_database(engine: Engine, workspace: Workspace, *, take_over: bool = False) -> LocalisedMessage | None:
+    """Record this workspace as the database's owner, if it has none or with ``take_over``; return why it may not publish, or
+    None. A database inside a workspace always belongs to it."""
     if _embedded(engine, workspace):
         return None
     me = workspace_name(workspace.root)
-    with answering(engine), engine.begin() as connection:
-        append(connection, [])  # whoever else claims waits here
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])  # takes the audit table's lock: concurrent claims wait here
         owner = _owner(connection)
         if owner == me:
             return None
         if owner is None or take_over:
-            append(connection, [Entry(person(), DECLARED, me, owner, me, "this workspace publishes to the database")])
+            append_entries(
+                connection, [AuditRecord(current_person(), DECLARED, me, owner, me, "this workspace publishes to the database")]
+            )
             return None
     return _taken(owner)
 
 
-def why_not_delivered(engine: Engine, workspace: Workspace) -> Said | None:
-    """Return why this workspace sends no messages: it is an experiment, or the database, with its outbox, is another's."""
+def why_not_delivering(engine: Engine, workspace: Workspace) -> LocalisedMessage | None:
+    """Return why this workspace sends no messages: it is an experiment, or another one owns the database with its outbox. None:
+    it sends."""
     if is_experiment(workspace.root):
         return why_not_published(workspace)
     return belongs_to_another(engine, workspace)
 
 
-def belongs_to_another(engine: Engine, workspace: Workspace) -> Said | None:
-    """Return why this workspace may not write to a database, where that belongs to another; None where it may."""
+def belongs_to_another(engine: Engine, workspace: Workspace) -> LocalisedMessage | None:
+    """Return why this workspace may not write to a database, if another one owns it; None if it may."""
     if _embedded(engine, workspace):
         return None
-    with reading(engine) as connection:
+    with read_only(engine) as connection:
         owner = _owner(connection)
     return None if owner in (None, workspace_name(workspace.root)) else _taken(owner)
 
 
-def _taken(owner: str) -> Said:
-    return Said(
+def _taken(owner: str) -> LocalisedMessage:
+    return LocalisedMessage(
         "the database belongs to the workspace {owner}, which publishes to it: `quiebra publish --take-over` makes this one its "
         "publisher instead",
         {"owner": owner},
     )
 
 
-def _owner(connection) -> str | None:  # type: ignore[no-untyped-def]
+def _owner(connection: Connection) -> str | None:
     asked = select(AuditEntry.subject).where(AuditEntry.action == DECLARED).order_by(AuditEntry.entry_id.desc()).limit(1)
     return connection.scalar(asked)
 

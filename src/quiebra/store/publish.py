@@ -1,30 +1,30 @@
-"""Publishing a run: its companies, statements, macro series, model and scores, in one transaction, as often as you like."""
+"""Publish a run in one transaction: companies, statements, macro series, model and scores. Repeating it changes nothing."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 
 from quiebra.canonical import SourceInfo
-from quiebra.settings import person
-from quiebra.store.audit import Entry, append
+from quiebra.environment import current_person
+from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.bulk import upsert
-from quiebra.store.engine import answering
-from quiebra.store.lease import guard
-from quiebra.store.register import mirror
+from quiebra.store.engine import translate_database_errors
+from quiebra.store.lease import check_lease
+from quiebra.store.register import mirror_rows
 from quiebra.store.tables import Company, Finding, MacroObservation, Prediction, Run, Statement
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Everything that a run puts into the database.
+    """Everything that a run writes to the database.
 
-    scores: columns of `predicciones` but run_id and score_month. monitoring: columns of `monitoreo` but run_id.
-    models: the rows of `modelos`, see `quiebra.store.register.register_rows`. run: the run's record (see `quiebra.provenance`).
+    scores: columns of `predicciones` except run_id and score_month. monitoring: columns of `monitoreo` except run_id. models: the
+    rows of `modelos`, see `quiebra.store.register.register_rows`. run: the run's record (see `quiebra.provenance`).
     """
 
     info: SourceInfo
@@ -38,16 +38,16 @@ class Publication:
     code_revision: str
 
 
-def publish(engine: Engine, what: Publication) -> dict[str, int]:
-    """Load a run and make it the current one; return rows by table. The same run again leaves the same rows.
+def publish_run(engine: Engine, what: Publication) -> dict[str, int]:
+    """Load a run, make it the current one, and return the number of rows by table. The same run again leaves the same rows.
 
-    All or nothing: a failure, or a kill, at any point leaves the database as it was. The rows that a run shares with others
-    (companies, statements, macro) are updated by key and never deleted, so that older runs stay traceable.
+    A failure or a kill at any point leaves the database unchanged. Rows shared with other runs (companies, statements, macro) are
+    updated by key and never deleted, so that older runs stay traceable.
     """
     run_id = what.run["run_id"]
-    with answering(engine), engine.begin() as connection:
-        guard(connection)
-        append(connection, [])
+    with translate_database_errors(engine), engine.begin() as connection:
+        check_lease(connection)
+        append_entries(connection, [])
         before = connection.scalar(select(Run.run_id).where(Run.is_current))
         counts = {
             "empresas": upsert(connection, _table(Company), _marked(what.companies, what.info)),
@@ -60,12 +60,15 @@ def publish(engine: Engine, what: Publication) -> dict[str, int]:
         counts["predicciones"] = _replace_scores(connection, what)
         counts["monitoreo"] = _replace_findings(connection, what)
         if before != run_id:
-            append(connection, [Entry(person(), "run published", run_id, before, run_id, "what tables and views show", run_id)])
+            append_entries(
+                connection,
+                [AuditRecord(current_person(), "run published", run_id, before, run_id, "what tables and views show", run_id)],
+            )
     return counts
 
 
 def _table(entity: type) -> Any:
-    return entity.__table__  # type: ignore[attr-defined]
+    return cast(Any, entity).__table__
 
 
 def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
@@ -73,19 +76,26 @@ def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
 
 
 def _register(connection: Connection, what: Publication) -> None:
-    """Bring the register of models up to date, insert the run where it is new, and mark it as current."""
+    """Update the model register, insert the run if it is new, and mark it as current."""
     run = what.run
-    mirror(connection, what.models, who=person(), why="as models/register.json says")
+    mirror_rows(connection, what.models, who=current_person(), why="as models/register.json says")
     if connection.scalar(select(Run.run_id).where(Run.run_id == run["run_id"])) is None:
         connection.execute(
             _table(Run).insert(),
             {
-                "run_id": run["run_id"], "model_id": run["model_sha256"][:12], "as_of": dt.date.fromisoformat(run["as_of"]),
-                "source": what.info.source, "simulated": what.info.simulated, "data_sha256": run["data"]["sha256"],
-                "code_sha256": run["code_sha256"], "code_revision": what.code_revision, "record": run, "is_current": False,
+                "run_id": run["run_id"],
+                "model_id": run["model_sha256"][:12],
+                "as_of": dt.date.fromisoformat(run["as_of"]),
+                "source": what.info.source,
+                "simulated": what.info.simulated,
+                "data_sha256": run["data"]["sha256"],
+                "code_sha256": run["code_sha256"],
+                "code_revision": what.code_revision,
+                "record": run,
+                "is_current": False,
                 "published_at": dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0),
             },
-        )  # fmt: skip
+        )
     connection.execute(update(Run).values(is_current=Run.run_id == run["run_id"]))
 
 
@@ -106,7 +116,7 @@ def _replace_findings(connection: Connection, what: Publication) -> int:
 
 
 def _partitions(connection: Connection, scores: pl.DataFrame) -> None:
-    """Make the yearly partitions of `predicciones` that the scores need."""
+    """Create the yearly partitions of `predicciones` that the scores need."""
     for year in sorted(set(scores["score_date"].dt.year().to_list())):
         connection.execute(
             text(

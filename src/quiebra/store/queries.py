@@ -1,4 +1,4 @@
-"""Questions to the database: which run is current, and what made a run."""
+"""Queries: the current run, and the provenance of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError, single_match
-from quiebra.store.engine import reading
+from quiebra.store.engine import read_only
 from quiebra.store.tables import Model, Prediction, Run
 
 
@@ -18,28 +18,29 @@ def _has_tables(connection: Connection) -> bool:
 
 
 def current_run(engine: Engine) -> str | None:
-    """Return the id of the run that the views show; None where nothing was published."""
-    with reading(engine) as connection, Session(connection) as session:
+    """Return the id of the run shown by the views; None if nothing was published."""
+    with read_only(engine) as connection, Session(connection) as session:
         if not _has_tables(connection):
             return None
         return session.scalar(select(Run.run_id).where(Run.is_current))
 
 
 def current_source(engine: Engine) -> str:
-    """Return the source of the current run's data. StoreError where nothing was published."""
-    with reading(engine) as connection, Session(connection) as session:
+    """Return the source of the current run's data. StoreError if nothing was published."""
+    with read_only(engine) as connection, Session(connection) as session:
         found = session.scalar(select(Run.source).where(Run.is_current)) if _has_tables(connection) else None
     if found is None:
         raise StoreError("nothing was published into this database yet: run `quiebra run`")
     return found
 
 
-def trace(engine: Engine, identifier: str) -> dict[str, Any]:
-    """Return what made a run: data, params, code, model and metrics. ``identifier``: a run or model id, or the start of one.
+def trace_run(engine: Engine, identifier: str) -> dict[str, Any]:
+    """Return the provenance of a run: data, params, code, model and metrics. ``identifier``: a run or model id, or the start of
+    one.
 
-    StoreError where nothing, or more than one run, matches.
+    StoreError if none or several runs match.
     """
-    with reading(engine) as connection, Session(connection) as session:
+    with read_only(engine) as connection, Session(connection) as session:
         if not _has_tables(connection):
             raise StoreError("nothing was published into this database yet: run `quiebra publish`")
         found = session.execute(
@@ -53,24 +54,40 @@ def trace(engine: Engine, identifier: str) -> dict[str, Any]:
         run, model = single_match(found, identifier, what, StoreError, f"there are: {', '.join(known)}")
         scores = session.scalar(select(func.count()).select_from(Prediction).where(Prediction.run_id == run.run_id))
         return {
-            "run_id": run.run_id, "as_of": run.as_of, "source": run.source, "simulated": run.simulated,
-            "current": run.is_current, "published_at": run.published_at, "scores": scores, "data_sha256": run.data_sha256,
-            "code_sha256": run.code_sha256, "code_revision": run.code_revision, "model_id": run.model_id,
-            "model_sha256": model.model_sha256, "model_version": model.version, "model_status": model.status,
-            "trained_on": model.trained_on, "training_rows": model.rows,
-            "training_failures": model.failures, "params": run.record["params"], "panel_files": run.record["data"]["panel"],
+            "run_id": run.run_id,
+            "as_of": run.as_of,
+            "source": run.source,
+            "simulated": run.simulated,
+            "current": run.is_current,
+            "published_at": run.published_at,
+            "scores": scores,
+            "data_sha256": run.data_sha256,
+            "code_sha256": run.code_sha256,
+            "code_revision": run.code_revision,
+            "model_id": run.model_id,
+            "model_sha256": model.model_sha256,
+            "model_version": model.version,
+            "model_status": model.status,
+            "trained_on": model.trained_on,
+            "training_rows": model.rows,
+            "training_failures": model.failures,
+            "params": run.record["params"],
+            "panel_files": run.record["data"]["panel"],
             "metrics": model.metrics["walk_forward"],
-        }  # fmt: skip
+        }
 
 
-def earlier_month(engine: Engine, source: str, as_of: str) -> float | None:
-    """Return the mean one-year PD of the latest run of this source whose month is before that of ``as_of``; None: no such run."""
-    with reading(engine) as connection, Session(connection) as session:
+def earlier_month_pd(engine: Engine, source: str, as_of: str) -> float | None:
+    """Return the mean one-year PD of this source's latest run from a month before that of ``as_of``; None if there is no such
+    run."""
+    with read_only(engine) as connection, Session(connection) as session:
         if not _has_tables(connection):
             return None
         first = dt.date.fromisoformat(as_of).replace(day=1)
-        latest = select(Run.run_id).where(Run.source == source, Run.as_of < first).order_by(Run.as_of.desc(),
-            Run.published_at.desc())
+        latest = (
+            select(Run.run_id).where(Run.source == source, Run.as_of < first).order_by(Run.as_of.desc(), Run.published_at.desc())
+        )
         wanted = latest.limit(1).scalar_subquery()
-        return session.scalar(select(func.avg(Prediction.pd_12m)).where(Prediction.run_id == wanted,
-            Prediction.kind == "current"))
+        return session.scalar(
+            select(func.avg(Prediction.pd_12m)).where(Prediction.run_id == wanted, Prediction.kind == "current")
+        )

@@ -1,4 +1,4 @@
-"""The tables. Their names are what other tools (Power BI among them) connect to; the classes carry the field's terms."""
+"""The tables. Other tools, such as Power BI, connect to the Spanish table names; the classes have the field's terms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
-from quiebra.store.stored import JSON, Date, DateTime, Float, Integer, LargeBinary, String, Text
+from quiebra.store.column_types import JSON, Date, DateTime, Float, Integer, LargeBinary, String, Text
 
 
 class Base(DeclarativeBase):
@@ -29,7 +29,7 @@ class Company(Base):
 
 
 class Statement(Base):
-    """A published firm-year, in millions of its currency; restatements are rows of their own (available_at)."""
+    """A published firm-year, in millions of its currency; each restatement is a row of its own (available_at)."""
 
     __tablename__ = "datos_financieros"
 
@@ -73,7 +73,7 @@ class Model(Base):
 
 
 class Run(Base):
-    """One scoring run: what made its numbers. ``is_current`` marks the run that the views show."""
+    """One scoring run and the provenance of its scores. ``is_current`` marks the run that the views show."""
 
     __tablename__ = "ejecuciones"
 
@@ -91,7 +91,8 @@ class Run(Base):
 
 
 class Prediction(Base):
-    """A company's score. kind: ``current`` (as of the run's date) or ``history`` (out of time, when the statement came out)."""
+    """A company's score. kind: ``current`` (as of the run's date) or ``history`` (out of time, at the statement's
+    publication)."""
 
     __tablename__ = "predicciones"
     __table_args__ = {"postgresql_partition_by": "RANGE (score_date)"}  # noqa: RUF012
@@ -121,7 +122,7 @@ class Prediction(Base):
 
 
 class Finding(Base):
-    """What monitoring found in a run; see `quiebra.validation.monitoring`. status: ok, watch, alarm or unknown."""
+    """A monitoring result of a run; see `quiebra.validation.monitoring`. status: ok, watch, alarm or unknown."""
 
     __tablename__ = "monitoreo"
 
@@ -138,7 +139,7 @@ class Finding(Base):
 
 
 class AuditEntry(Base):
-    """Who changed what, when, from what to what and why. Rows are added and never changed; see `quiebra.store.audit`."""
+    """Who changed what, when, from what to what and why. Append-only; see `quiebra.store.audit`."""
 
     __tablename__ = "auditoria"
 
@@ -155,7 +156,8 @@ class AuditEntry(Base):
 
 
 class AuditSeal(Base):
-    """The ends of the chain of audit entries. ``start``: the last entry that was pruned; ``head``: the last one written."""
+    """Reference points of the audit chain. ``start``: the last pruned entry; ``head``: the last entry; ``exact``: the last entry
+    of the older hash format."""
 
     __tablename__ = "auditoria_sellos"
 
@@ -165,11 +167,11 @@ class AuditSeal(Base):
 
 
 class Alert(Base):
-    """A rule that a company, the portfolio or the model broke, and what became of it; see `quiebra.alerts.states`.
+    """An alert: a rule broken by a company, the portfolio or the model, and its state; see `quiebra.alerts.lifecycle`.
 
-    subject: a company's id, ``portfolio``, or a measure of monitoring. cause: what was new when it was raised, and seen_cause
-    what was when it last stood: neither raises a second alert. state: open, acknowledged or closed. raised_on, seen_on: as-of
-    dates of runs.
+    subject: a company's id, ``portfolio``, or a monitoring measure. cause: the data that raised it, such as a statement;
+    seen_cause: the data it was last seen on; neither raises a second alert. state: open, acknowledged or closed. raised_on,
+    seen_on: as-of dates of runs.
     """
 
     __tablename__ = "alertas"
@@ -199,8 +201,8 @@ class Alert(Base):
     changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
 
 
-class Told(Base):
-    """An alert that a channel was told of, and by which message."""
+class ReportedAlert(Base):
+    """An alert reported to a channel, and the message that did so."""
 
     __tablename__ = "alertas_comunicadas"
 
@@ -210,7 +212,7 @@ class Told(Base):
 
 
 class WatchEntry(Base):
-    """A company that analysts keep an eye on, whatever its grade. level: 1 watch, 2 close watch, 3 exit. One row a company."""
+    """A company on the analysts' watch list, whatever its grade. level: 1 watch, 2 close watch, 3 exit. One row per company."""
 
     __tablename__ = "vigilancia"
 
@@ -225,7 +227,7 @@ class WatchEntry(Base):
 
 
 class Override(Base):
-    """An analyst's grade for a company beside the model's. In force from its approval, by another person, to ``expires_on``."""
+    """An analyst's grade for a company beside the model's. In force from approval by another person until ``expires_on``."""
 
     __tablename__ = "ajustes_calificacion"
 
@@ -250,9 +252,9 @@ class Override(Base):
 class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 
-    about: what it says; with channel and recipient it makes the id, and the same id is queued once. state: queued, sending,
-    doubtful, sent, written (to the folder, for want of a server), failed or dropped (by a person). sender: the token of the lease
-    under which it is being sent, or was last.
+    about: key of its contents; about, channel and recipient make the id, which is queued once. state: queued, sending, doubtful,
+    sent, written (to the folder, without a server), failed or dropped (by a person). sender: token of the lease under which it is
+    being sent, or was last.
     """
 
     __tablename__ = "bandeja_salida"
@@ -274,8 +276,8 @@ class Message(Base):
 
 
 class LeaseRow(Base):
-    """Who alone may do something with this database; see `quiebra.store.lease`. token: how many have held it; holder: the process
-    that does, NULL for none; beats: its signs of life."""
+    """The exclusive right to an activity on this database; see `quiebra.store.lease`. token: number of holders so far; holder:
+    the process that holds it, NULL if none; beats: number of renewals."""
 
     __tablename__ = "turnos"
 
@@ -287,7 +289,7 @@ class LeaseRow(Base):
 
 
 class Cycle(Base):
-    """One scheduled cycle: which steps have finished, and how it ended. state: running, done or failed."""
+    """A scheduled cycle: its finished steps and its result. state: running, done or failed."""
 
     __tablename__ = "ciclos"
 

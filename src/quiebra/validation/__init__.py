@@ -1,1 +1,1 @@
-"""Out-of-time quality of the scores, with intervals from resampling whole companies."""
+"""Out-of-time validation of scores, with bootstrap intervals clustered by company; monitoring."""

@@ -1,4 +1,4 @@
-"""Calibration: observed against predicted by grade, classical tests, and whether the intervals on PDs hold what they say."""
+"""Calibration: observed and predicted failure rates by grade, classical tests, and coverage of the PD intervals."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import polars as pl
 from scipy.special import betainc, betaincinv, chdtrc, expit, logit, ndtr
 
 from quiebra.errors import TrainingError
-from quiebra.models.interval import error_within
+from quiebra.models.interval import error_from_bound
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 
 
-def jeffreys(failures: np.ndarray, rows: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return Jeffreys' interval of a failure rate: quantiles of Beta(failures + ½, rows − failures + ½), 0 and 1 at the ends.
+def jeffreys_interval(failures: np.ndarray, rows: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return Jeffreys' interval of a failure rate: quantiles of Beta(failures + ½, rows − failures + ½).
 
+    The lower bound is 0 without failures, the upper bound 1 without survivors.
     Source: Brown, Cai and DasGupta (2001); the ECB's test of PDs by grade (2019) uses the same posterior.
 
-    >>> low, high = jeffreys(np.array([3]), np.array([100]), 0.95)
+    >>> low, high = jeffreys_interval(np.array([3]), np.array([100]), 0.95)
     >>> (round(float(low[0]), 4), round(float(high[0]), 4))
     (0.0085, 0.0779)
     """
@@ -26,10 +27,11 @@ def jeffreys(failures: np.ndarray, rows: np.ndarray, confidence: float) -> tuple
     return np.where(failures == 0, 0.0, low), np.where(failures == rows, 1.0, high)
 
 
-def by_grade(judged: pl.DataFrame, grades: list[str], confidence: float) -> pl.DataFrame:
+def calibration_by_grade(judged: pl.DataFrame, grades: list[str], confidence: float) -> pl.DataFrame:
     """Return grade, rows, failures, mean_pd, observed, low and high (Jeffreys) and inside, best grade first.
 
-    judged: rating, pd_12m and failed. Grades without rows are left out.
+    judged: rating, pd_12m and failed. The grade is in column ``rating``; grades without rows are left out.
+    inside: mean_pd lies between low and high.
     """
     order = {name: place for place, name in enumerate(grades)}
     table = (
@@ -38,19 +40,19 @@ def by_grade(judged: pl.DataFrame, grades: list[str], confidence: float) -> pl.D
         .with_columns(observed=pl.col("failures") / pl.col("rows"))
         .sort(pl.col("rating").replace_strict(order, return_dtype=pl.Int32))
     )
-    low, high = jeffreys(table["failures"].to_numpy(), table["rows"].to_numpy(), confidence)
+    low, high = jeffreys_interval(table["failures"].to_numpy(), table["rows"].to_numpy(), confidence)
     return table.with_columns(low=pl.Series(low), high=pl.Series(high)).with_columns(
         inside=pl.col("mean_pd").is_between("low", "high")
     )
 
 
-def coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
-    """Return rating, cells, failures and covered: how often the intervals on PDs held, over cells of a grade and a fiscal year.
+def interval_coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
+    """Return rating, cells, failures and covered: how often the PD intervals held, over cells of one grade and one fiscal year.
 
-    judged: rating, fiscal_year, failed, pd_12m and its low and high at ``confidence``. The PDs of a cell, shifted together by a
-    normal error of the intervals' width, give the distribution of its failures; covered is the share of cells whose failures
-    lie in the middle ``confidence`` of it, a count at the edge in part, so that well-made intervals come to it exactly.
-    The last row, rating ``all``, is over all cells.
+    judged: rating, fiscal_year, failed, pd_12m and its low and high at ``confidence``. Shifting all PDs of a cell by one normal
+        error of the intervals' width gives the distribution of its failures. covered is the share of cells whose failures lie in
+        the central ``confidence`` of that distribution; a count at the edge counts in part, so that exact intervals have exactly
+        this coverage. The last row, with rating ``all``, is over all cells.
     """
     if judged.is_empty():
         raise TrainingError("no scored row with a known outcome: intervals cannot be judged")
@@ -65,10 +67,10 @@ def coverage(judged: pl.DataFrame, confidence: float) -> pl.DataFrame:
 
 
 def _membership(rows: pl.DataFrame, confidence: float) -> float:
-    """Return the share of a cell's randomised rank (of its failures in their distribution) that lies in the middle."""
+    """Return how much of a cell's randomised rank (its failures' probability range in their distribution) lies in the centre."""
     pd = rows["pd_12m"].to_numpy()
     middle = logit(pd)
-    error = error_within(pd, rows["pd_12m_high"].to_numpy(), confidence)
+    error = error_from_bound(pd, rows["pd_12m_high"].to_numpy(), confidence)
     rates = [expit(middle + node * error).mean() for node in NODES]
     count, failures = len(middle), int(rows["failed"].sum())
     weights = WEIGHTS / WEIGHTS.sum()
@@ -80,16 +82,18 @@ def _membership(rows: pl.DataFrame, confidence: float) -> float:
 
 
 def _binomial_cdf(most: int, count: int, rates: np.ndarray) -> np.ndarray:
-    """Return the probabilities of at most so many failures among ``count`` at each rate."""
+    """Return the probability of at most ``most`` failures among ``count``, at each rate."""
     if most < 0 or most >= count:
         return np.full(rates.shape, float(most >= count))
     return betainc(count - most, most + 1, 1 - rates)
 
 
 def hosmer_lemeshow(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> tuple[float, float]:
-    """Return the statistic over groups of equal size by PD and its p-value, with ``groups`` degrees of freedom (out of sample).
+    """Return the Hosmer-Lemeshow statistic over groups of equal size by PD, and its p-value.
 
-    Source: Hosmer and Lemeshow (1980). Groups whose PDs are all 0 or all 1 are left out.
+    There are as many degrees of freedom as groups, since the PDs are out of sample. Groups whose PDs are all 0 or all 1 are left
+    out.
+    Source: Hosmer and Lemeshow (1980).
     """
     order = np.argsort(pd, kind="stable")
     statistic, used = 0.0, 0
@@ -101,7 +105,7 @@ def hosmer_lemeshow(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> tup
 
 
 def spiegelhalter(failed: np.ndarray, pd: np.ndarray) -> tuple[float, float]:
-    """Return Spiegelhalter's z and its two-sided p-value: whether the Brier score is what these PDs would have, if right.
+    """Return Spiegelhalter's z and its two-sided p-value: whether the Brier score is what these PDs imply if they are right.
 
     z = Σ (y − p)(1 − 2p) / sqrt(Σ (1 − 2p)² p (1 − p)). Source: Spiegelhalter (1986).
     """
@@ -112,7 +116,7 @@ def spiegelhalter(failed: np.ndarray, pd: np.ndarray) -> tuple[float, float]:
 def brier_parts(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> dict[str, float]:
     """Return the Brier score and its parts over groups of equal size by PD: reliability − resolution + uncertainty + within.
 
-    Source: Murphy (1973); ``within`` is what grouping leaves (Stephenson, Coelho and Jolliffe, 2008), so that they add up.
+    Source: Murphy (1973); ``within`` is the remainder due to grouping (Stephenson, Coelho and Jolliffe, 2008).
     """
     order = np.argsort(pd, kind="stable")
     base = failed.mean()
@@ -123,6 +127,9 @@ def brier_parts(failed: np.ndarray, pd: np.ndarray, groups: int = 10) -> dict[st
         resolution += share * (failed[rows].mean() - base) ** 2
     brier, uncertainty = float(np.mean((pd - failed) ** 2)), float(base * (1 - base))
     return {
-        "brier": brier, "reliability": float(reliability), "resolution": float(resolution), "uncertainty": uncertainty,
+        "brier": brier,
+        "reliability": float(reliability),
+        "resolution": float(resolution),
+        "uncertainty": uncertainty,
         "within": brier - (float(reliability) - float(resolution) + uncertainty),
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""Discrimination: how well the riskier companies were told from the others, for all and for groups of them."""
+"""Discrimination: how well scores rank failures above survivors, for all rows and by group."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from quiebra.validation.judging import FAILURES_TO_TEST, Resampling, judge
-from quiebra.validation.metrics import FIGURES, Judged
+from quiebra.validation.comparison import MIN_FAILURES_TO_TEST, Bootstrap, judge_score
+from quiebra.validation.metrics import SCORE_FIGURES, RankedOutcomes
 
 SIZES = ("small", "middle", "large")
 
@@ -21,13 +21,13 @@ def accuracy_ratio(auc: float | None) -> float | None:
     return None if auc is None else 2 * auc - 1
 
 
-def cap(failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None, points: int = 100) -> pl.DataFrame:
+def cap_curve(failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None, points: int = 100) -> pl.DataFrame:
     """Return the cumulative accuracy profile: share of companies, riskiest first, and the share of failures among them.
 
-    place: see `Judged.rank`. Companies of one place are taken together. At most ``points`` + 1 rows, from (0, 0) to (1, 1).
-    Source: Sobehart, Keenan and Stein (2000).
+    place: see `quiebra.validation.metrics.RankedOutcomes.rank`. Ties are taken together. At most ``points`` + 1 rows, from (0, 0)
+        to (1, 1). Source: Sobehart, Keenan and Stein (2000).
     """
-    ranked = Judged.rank(failed, pd, place)
+    ranked = RankedOutcomes.rank(failed, pd, place)
     ends = np.unique(ranked.tie_end)
     caught = np.r_[0.0, np.cumsum(ranked.failed)[ends] / failed.sum()]
     seen = np.r_[0.0, (ends + 1) / len(pd)]
@@ -36,24 +36,32 @@ def cap(failed: np.ndarray, pd: np.ndarray, place: np.ndarray | None = None, poi
 
 
 def size_group() -> pl.Expr:
-    """Return the third of its fiscal year that a row's total assets put it in: small, middle or large."""
+    """Return the third of its fiscal year that a row's total assets are in: small, middle or large."""
     place = (pl.col("total_assets").rank("ordinal") / pl.col("total_assets").count()).over("fiscal_year")
-    return pl.when(place <= 1 / 3).then(pl.lit(SIZES[0])).when(place <= 2 / 3).then(pl.lit(SIZES[1])).when(
-        place.is_not_null()).then(pl.lit(SIZES[2]))  # fmt: skip
+    return (
+        pl.when(place <= 1 / 3)
+        .then(pl.lit(SIZES[0]))
+        .when(place <= 2 / 3)
+        .then(pl.lit(SIZES[1]))
+        .when(place.is_not_null())
+        .then(pl.lit(SIZES[2]))
+    )
 
 
-def by_group(judged: pl.DataFrame, column: str, how: Resampling) -> list[dict[str, Any]]:
-    """Return the figures of the blended score for each value of a column, in its order; rows without one are left out. Figures of
-    groups with fewer than five failures are missing."""
+def figures_by_group(judged: pl.DataFrame, column: str, how: Bootstrap) -> list[dict[str, Any]]:
+    """Return the figures of the blended score for each value of a column, in order; rows without a value are left out.
+
+    Figures of groups with fewer than five failures are None.
+    """
     groups = judged.filter(pl.col(column).is_not_null()).partition_by(column, as_dict=True)
     return [{"group": str(name), **_judged(rows, how)} for (name,), rows in sorted(groups.items(), key=_order)]
 
 
-def _judged(rows: pl.DataFrame, how: Resampling) -> dict[str, Any]:
-    found = judge(rows, "pd_12m", how)
-    if found["events"] >= FAILURES_TO_TEST:
+def _judged(rows: pl.DataFrame, how: Bootstrap) -> dict[str, Any]:
+    found = judge_score(rows, "pd_12m", how)
+    if found["events"] >= MIN_FAILURES_TO_TEST:
         return found
-    return {**found, **dict.fromkeys(FIGURES), "interval": {name: [None, None] for name in FIGURES}}
+    return {**found, **dict.fromkeys(SCORE_FIGURES), "interval": {name: [None, None] for name in SCORE_FIGURES}}
 
 
 def _order(item: tuple[Any, Any]) -> Any:

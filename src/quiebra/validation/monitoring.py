@@ -1,4 +1,4 @@
-"""Monitoring a model in use: what moved, how it did as outcomes came in, and how it should be doing before they do."""
+"""Monitor a model in use: drift, performance as outcomes become known, and estimated performance before they do."""
 
 from __future__ import annotations
 
@@ -9,94 +9,112 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, logit
 
+from quiebra.canonical import latest_year, mean_value
+from quiebra.items import FIRM_YEAR_KEYS
 from quiebra.models.importance import importance_shift
-from quiebra.models.interval import error_within
+from quiebra.models.interval import error_from_bound
 from quiebra.params import Limit, Monitor
-from quiebra.validation.calibration import jeffreys
-from quiebra.validation.judging import Resampling, judge
-from quiebra.validation.metrics import Judged
+from quiebra.validation.calibration import jeffreys_interval
+from quiebra.validation.comparison import Bootstrap, judge_score
+from quiebra.validation.metrics import RankedOutcomes
 from quiebra.validation.stability import feature_stability, psi
-from quiebra.validation.verdict import holds
+from quiebra.validation.verdict import meets_bound
 
-KEYS = ["company_id", "fiscal_year"]
-FINDINGS = {
-    "measure": pl.String, "subject": pl.String, "fiscal_year": pl.Int32, "value": pl.Float64, "low": pl.Float64,
-    "high": pl.Float64, "watch": pl.Float64, "alarm": pl.Float64, "status": pl.String,
-}  # fmt: skip
-"""Columns of what monitoring finds. subject: a feature's name, or ``scores``. status: ok, watch, alarm, or unknown where there is
-no value."""
+FINDING_SCHEMA = {
+    "measure": pl.String,
+    "subject": pl.String,
+    "fiscal_year": pl.Int32,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "watch": pl.Float64,
+    "alarm": pl.Float64,
+    "status": pl.String,
+}
+"""Columns of monitoring findings. subject: a feature's name, or ``scores``. status: ok, watch, alarm, or unknown without a value.
+"""
 
 
-def performance(history: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int, how: Resampling) -> pl.DataFrame:
-    """Return one row a fiscal year whose outcomes are known: rows, failures, mean_pd, observed, low and high (Jeffreys), auc,
-    auc_low and auc_high; a year without failures has no AUC.
+def performance_by_year(history: pl.DataFrame, labels: pl.DataFrame, outcomes_through: int, how: Bootstrap) -> pl.DataFrame:
+    """Return one row per fiscal year with known outcomes.
 
-    history: out-of-time scores; labels: outcomes known by now.
+    Columns: fiscal_year, rows, failures, mean_pd, observed, low and high (Jeffreys), auc, auc_low and auc_high; no AUC in a year
+        without failures. history: out-of-time scores. labels: outcomes known by now.
     """
-    judged = history.filter(pl.col("fiscal_year") <= outcomes_through).join(labels.select(*KEYS, "failed"), on=KEYS)
+    judged = history.filter(pl.col("fiscal_year") <= outcomes_through).join(
+        labels.select(*FIRM_YEAR_KEYS, "failed"), on=FIRM_YEAR_KEYS
+    )
     rows = []
     for (year,), own in judged.sort("fiscal_year", "company_id").group_by("fiscal_year", maintain_order=True):
-        found, failures = judge(own, "pd_12m", how), int(own["failed"].sum())
-        low, high = (float(v[0]) for v in jeffreys(np.array([failures]), np.array([own.height]), how.confidence))
+        found, failures = judge_score(own, "pd_12m", how), int(own["failed"].sum())
+        low, high = (float(v[0]) for v in jeffreys_interval(np.array([failures]), np.array([own.height]), how.confidence))
         auc_low, auc_high = found["interval"]["auc"]
-        rows.append((year, own.height, failures, own["pd_12m"].mean(), failures / own.height, low, high, found["auc"], auc_low,
-                     auc_high))  # fmt: skip
+        rows.append(
+            (year, own.height, failures, own["pd_12m"].mean(), failures / own.height, low, high, found["auc"], auc_low, auc_high)
+        )
     names = ("rows", "failures", "mean_pd", "observed", "low", "high", "auc", "auc_low", "auc_high")
     schema = {"fiscal_year": pl.Int32, **{name: pl.Int64 if name in names[:2] else pl.Float64 for name in names}}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def estimated_performance(scores: pl.DataFrame, interval: float, how: Resampling) -> pl.DataFrame:
-    """Return, for each fiscal year, what is to be expected if the PDs are right: failures and AUC, with low and high.
+def estimated_performance(scores: pl.DataFrame, interval: float, how: Bootstrap) -> pl.DataFrame:
+    """Return, by fiscal year, the failures and AUC to expect if the PDs are right, with low and high.
 
-    scores: fiscal_year, pd_12m and pd_12m_high at confidence ``interval``. Nothing about outcomes is used, so that a year can be
-    judged before they are known. Outcomes are drawn from the PDs, all of a year's shifted together by an error of the interval's
-    width: that is the spread of years. Source: Guillory et al. (2021), and confidence-based performance estimation after it.
+    scores: fiscal_year, pd_12m and pd_12m_high at confidence ``interval``. No outcomes are used, so that a year can be judged
+        before they are known. Outcomes are drawn from the PDs, with all of a year's PDs shifted by one error of the interval's
+        width (the spread between years). Source: Guillory et al. (2021), and confidence-based performance estimation after it.
     """
     rng = np.random.default_rng(how.seed)
     tails = [(1 - how.confidence) / 2, (1 + how.confidence) / 2]
     rows = []
     for (year,), own in scores.sort("fiscal_year", "company_id").group_by("fiscal_year", maintain_order=True):
         pd = own["pd_12m"].to_numpy()
-        error = error_within(pd, own["pd_12m_high"].to_numpy(), interval)
+        error = error_from_bound(pd, own["pd_12m_high"].to_numpy(), interval)
         drawn = []
         for _ in range(how.resamples):
             failed = (rng.random(len(pd)) < expit(logit(pd) + rng.standard_normal() * error)).astype(float)
-            drawn.append((failed.sum(), Judged.rank(failed, pd).figures()["auc"]))
+            drawn.append((failed.sum(), RankedOutcomes.rank(failed, pd).figures()["auc"]))
         failures, auc = np.array(drawn).T
         auc = auc[np.isfinite(auc)]
         low, high = np.quantile(auc, tails) if len(auc) else (np.nan, np.nan)
-        expected = Judged.rank(pd, pd).figures()["auc"]  # each company counts as a failure with the weight of its PD
+        expected = RankedOutcomes.rank(pd, pd).figures()["auc"]  # each company is a failure with weight PD
         rows.append((year, pd.sum(), *np.quantile(failures, tails, method="nearest"), expected, low, high))
     names = ("failures", "failures_low", "failures_high", "auc", "auc_low", "auc_high")
     frame = pl.DataFrame(rows, schema={"fiscal_year": pl.Int32, **dict.fromkeys(names, pl.Float64)}, orient="row")
     return frame.fill_nan(None)
 
 
-def drift(before: pl.DataFrame, now: pl.DataFrame, names: list[str], options: Monitor) -> pl.DataFrame:
-    """Return the findings on features: the stability index of each, today's rows against those that were learnt from."""
-    year = int(now["fiscal_year"].max())  # type: ignore[arg-type]
+def feature_drift(before: pl.DataFrame, now: pl.DataFrame, names: list[str], options: Monitor) -> pl.DataFrame:
+    """Return the findings on features: each one's stability index, of today's rows against the training rows."""
+    year = latest_year(now["fiscal_year"])
     moved = feature_stability(before, now, names)
     rows = [("feature_csi", name, year, value, None, None) for name, value in moved.iter_rows()]
     return _findings(rows, {"feature_csi": options.feature_csi})
 
 
-def findings(
-    history: pl.DataFrame, scores: pl.DataFrame, known: pl.DataFrame, estimated: pl.DataFrame, importance: pl.DataFrame,
-    features: pl.DataFrame, options: Monitor,
-) -> pl.DataFrame:  # fmt: skip
-    """Return every finding, the features' last: see `FINDINGS`. One with an interval has the status of its milder end, so that a
-    handful of failures more or less raises no alarm.
+def monitoring_findings(
+    history: pl.DataFrame,
+    scores: pl.DataFrame,
+    known: pl.DataFrame,
+    estimated: pl.DataFrame,
+    importance: pl.DataFrame,
+    features: pl.DataFrame,
+    options: Monitor,
+) -> pl.DataFrame:
+    """Return every finding, those on features last; columns `FINDING_SCHEMA`.
 
-    score_psi: today's PDs against those of the three fiscal years before. auc_shortfall: how far a year's AUC was below what
-    its PDs promised (``low`` and ``high`` from its interval). pd_over_observed: mean PD over the observed rate.
-    Where no failure was seen the ratio is the least that its interval leaves, its low. importance_correlation: a year's
-    importance against the year's before. features_alarmed: the share in alarm of the features that could be compared.
-    known, estimated: see `performance` and `estimated_performance`. features: from `drift`.
+    A finding with an interval has the status of the mildest value in it, so that a few failures more or less raise no alarm.
+    score_psi: today's PDs against those of the three fiscal years before. auc_shortfall: the AUC that a year's PDs imply less its
+        AUC (``low`` and ``high`` from its interval). pd_over_observed: mean PD over the observed rate; without failures it is the
+        least value in its interval. importance_correlation: a year's importance against the year's before. features_alarmed:
+        share in alarm of the features that could be compared.
+    known: from `performance_by_year`. estimated: from `estimated_performance`. features: from `feature_drift`.
     """
-    year = int(scores["fiscal_year"].max())  # type: ignore[arg-type]
+    year = latest_year(scores["fiscal_year"])
     recent = history.filter(pl.col("fiscal_year").is_between(year - 3, year - 1))
-    found = [("score_psi", "scores", year, psi(recent["pd_12m"].to_numpy(), scores["pd_12m"].to_numpy()), None, None)]
+    found: list[tuple[Any, ...]] = [
+        ("score_psi", "scores", year, psi(recent["pd_12m"].to_numpy(), scores["pd_12m"].to_numpy()), None, None)
+    ]
     found += [
         ("auc_shortfall", "scores", y, expected - auc, expected - high, expected - low)
         for y, auc, low, high, expected in known.drop_nulls("auc")
@@ -109,15 +127,16 @@ def findings(
         ("pd_over_observed", "scores", y, pd / (rate or high), pd / high, pd / low if low else None)
         for y, pd, rate, low, high in known.select("fiscal_year", "mean_pd", "observed", "low", "high").iter_rows()
     ]
-    found += [("importance_correlation", "scores", y, r, None, None)
-              for y, r, _ in importance_shift(importance).tail(3).iter_rows()]  # fmt: skip
+    found += [
+        ("importance_correlation", "scores", y, r, None, None) for y, r, _ in importance_shift(importance).tail(3).iter_rows()
+    ]
     compared = features.filter(pl.col("status") != "unknown")["status"]
-    found.append(("features_alarmed", "scores", year, (compared == "alarm").mean(), None, None))
-    return pl.concat([_findings(found, {name: getattr(options, name) for name in MEASURES}), features])
+    found.append(("features_alarmed", "scores", year, mean_value(compared == "alarm"), None, None))
+    return pl.concat([_findings(found, {name: getattr(options, name) for name in MEASURE_BOUND_KINDS}), features])
 
 
 STATUSES = ("ok", "watch", "alarm", "unknown")
-MEASURES = {
+MEASURE_BOUND_KINDS = {
     "score_psi": "most",
     "auc_shortfall": "most",
     "pd_over_observed": "factor",
@@ -125,9 +144,9 @@ MEASURES = {
     "features_alarmed": "most",
     "feature_csi": "most",
 }
-"""Whether a value must be at most its threshold, at least, or within that factor of 1."""
-RIGHT = {"auc_shortfall": 0.0, "pd_over_observed": 1.0}
-"""What a measure with an interval would be, were the model right."""
+"""Whether a value must be at most its threshold, at least its threshold, or within that factor of 1."""
+VALUE_IF_MODEL_RIGHT = {"auc_shortfall": 0.0, "pd_over_observed": 1.0}
+"""Value of a measure with an interval where the model is right."""
 
 
 def _findings(rows: list[tuple[Any, ...]], limits: dict[str, Limit]) -> pl.DataFrame:
@@ -135,22 +154,26 @@ def _findings(rows: list[tuple[Any, ...]], limits: dict[str, Limit]) -> pl.DataF
     for measure, subject, year, *values in rows:
         limit, (value, low, high) = limits[measure], (None if v is None or not np.isfinite(v) else float(v) for v in values)
         ends = [end for end in (value, low, high) if end is not None]
-        if low is not None and low <= RIGHT[measure] <= (np.inf if high is None else high):
-            ends = [RIGHT[measure]]
-        found = [] if value is None else [_status(end, MEASURES[measure], limit) for end in ends]
+        if low is not None and low <= VALUE_IF_MODEL_RIGHT[measure] <= (np.inf if high is None else high):
+            ends = [VALUE_IF_MODEL_RIGHT[measure]]
+        found = [] if value is None else [_status(end, MEASURE_BOUND_KINDS[measure], limit) for end in ends]
         status = min(found, key=STATUSES.index, default="unknown")
         complete.append((measure, subject, year, value, low, high, limit.watch, limit.alarm, status))
-    return pl.DataFrame(complete, schema=FINDINGS, orient="row")
+    return pl.DataFrame(complete, schema=FINDING_SCHEMA, orient="row")
 
 
 def _status(value: float, kind: str, limit: Limit) -> str:
-    return next((name for name, bound in (("ok", limit.watch), ("watch", limit.alarm)) if holds(value, kind, bound)), "alarm")
+    return next(
+        (name for name, bound in (("ok", limit.watch), ("watch", limit.alarm)) if meets_bound(value, kind, bound)), "alarm"
+    )
 
 
 @dataclass(frozen=True)
 class Light:
-    """Where something that monitoring measures stands in its latest year: its status, how many of its subjects are off (on watch
-    or in alarm; features: in alarm), and of how many."""
+    """Status of one monitored measure in its latest year.
+
+    off: number of its subjects on watch or in alarm (features: in alarm). subjects: number of all its subjects.
+    """
 
     measure: str
     status: str
@@ -159,28 +182,29 @@ class Light:
     fiscal_year: int
 
 
-WORST_LAST = ("ok", "unknown", "watch", "alarm")
+STATUS_ORDER = ("ok", "unknown", "watch", "alarm")
 
 
-def lights(findings: pl.DataFrame) -> list[Light]:
-    """Return one light for each thing that monitoring measures: what every page, report, mail and alert says of it.
+def monitoring_lights(findings: pl.DataFrame) -> list[Light]:
+    """Return one light per monitored measure, as shown by every page, report, mail and alert.
 
-    What an old year showed is no news. Features have one light, that of the share of them in alarm: a few in alarm are no alarm
-    of the model.
+    Only the latest year counts. Features have one light, on the share of them in alarm: a few in alarm are no alarm of the model.
     """
     latest, found = findings.filter(pl.col("fiscal_year") == pl.col("fiscal_year").max().over("measure")), []
     features = latest.filter(pl.col("measure") == "feature_csi", pl.col("status") != "unknown")["status"]
-    for measure in MEASURES:
+    for measure in MEASURE_BOUND_KINDS:
         rows = latest.filter(pl.col("measure") == measure)
         if measure == "feature_csi" or rows.is_empty():
             continue
-        worst = max(rows["status"].to_list(), key=WORST_LAST.index)
+        worst = max(rows["status"].to_list(), key=STATUS_ORDER.index)
         counted = (features == "alarm") if measure == "features_alarmed" else rows["status"].is_in(["watch", "alarm"])
         found.append(Light(measure, worst, int(counted.sum()), len(counted), int(rows["fiscal_year"][0])))
     return found
 
 
-def not_compared(findings: pl.DataFrame) -> list[str]:
-    """Return the features that drift could not be judged of: they count years, or too few companies have as many years of
-    statements as they look back."""
+def uncompared_features(findings: pl.DataFrame) -> list[str]:
+    """Return the features whose drift could not be judged.
+
+    They count years, or too few companies have as many years of statements as the feature looks back.
+    """
     return findings.filter(pl.col("measure") == "feature_csi", pl.col("status") == "unknown")["subject"].to_list()

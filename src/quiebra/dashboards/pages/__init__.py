@@ -1,1 +1,1 @@
-"""The six pages' widgets; what they show is worked out by the modules of the same names above."""
+"""The six dashboard pages; their figures come from `quiebra.services`."""

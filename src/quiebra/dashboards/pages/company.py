@@ -7,17 +7,17 @@ from typing import Any
 
 import ipywidgets as w
 
-from quiebra.dashboards import charts, company
-from quiebra.dashboards.controls import Chart, Download, Search, card, html, row
-from quiebra.dashboards.markup import Kpi, Markup, chip, flagged, items, kpi_row, listed, table
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.tearsheet import tear_sheet
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.pages.company_sheet import company_page_html
+from quiebra.dashboards.widgets import charts
+from quiebra.dashboards.widgets.controls import Chart, Download, Search, card, html, row
+from quiebra.dashboards.widgets.markup import Kpi, Markup, bullet_list, chip, flag_list, html_table, kpi_row, titled_lists
 from quiebra.items import ITEMS
-from quiebra.models.reasons import ALTMAN_WORDS
-from quiebra.risk import directions
-from quiebra.risk import subject as subject_of
-from quiebra.risk.subject import Subject
-from quiebra.words import Words, mark
+from quiebra.models.reasons import ALTMAN_LABELS
+from quiebra.risk import directions, scored_company
+from quiebra.risk.scored_company import ScoredCompany
+from quiebra.services import company
+from quiebra.text.words import Words, translatable
 
 FORM = (
     "total_assets",
@@ -40,10 +40,10 @@ FORM = (
     "operating_cash_flow",
     "market_value",
 )
-"""The form's items; gross profit follows from revenue and cost of goods sold."""
+"""The form's items; gross profit is computed from revenue and cost of goods sold."""
 
 
-NO_NUMBER = mark("This is not a number.")
+NO_NUMBER = translatable("This is not a number.")
 
 
 class Company(Page):
@@ -59,20 +59,20 @@ class Company(Page):
         if "company" in query:
             self.choose(query["company"])
 
-    def subject(self) -> Subject:
-        return company.known(self.base, self.wanted or company.riskiest(self.base))
+    def subject(self) -> ScoredCompany:
+        return company.load_company(self.view, self.wanted or company.riskiest_company(self.view))
 
     def first(self, words: Words) -> str:
         return self.head(self.subject(), words)
 
-    def head(self, subject: Subject, words: Words) -> str:
+    def head(self, subject: ScoredCompany, words: Words) -> str:
         """Return the company's name, grade and main figures."""
-        score, base = subject.score, self.base
-        low, high = subject_of.grade_bounds(base.params.score.grades, score["rating"])
+        score, view = subject.score, self.view
+        low, high = scored_company.grade_bounds(view.params.score.grades, score["rating"])
         place = [
             name for name in (subject.company_id if subject.name != subject.company_id else "", subject.sector or "") if name
         ]
-        blend = subject_of.blend(base, subject)
+        blend = scored_company.blend_parts(view, subject)
         kpis = [
             Kpi(
                 words("PD, one year"), words.percent(score["pd_12m"]), _between(words, score["pd_12m_low"], score["pd_12m_high"])
@@ -96,13 +96,13 @@ class Company(Page):
         ]
         watch = chip("watch", words("watch list")) if score["watch"] else ""
         title = Markup('<section class="q-title"><h1>{} {} {}</h1><p class="note">{}</p>{}</section>')
-        said = flagged(company.decided(base, subject.company_id, words))
+        said = flag_list(company.decisions_on_company(view, subject.company_id, words))
         return title.format(subject.name, chip(score["rating"], big=True), watch, " · ".join(place), said) + kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
-        words, base = self.words, self.base
+        words, view = self.words, self.view
         self.search = Search(
-            self.guarded(lambda text: company.find(base, text)),
+            self.guarded(lambda text: company.find_companies(view, text)),
             self.choose,
             label=words("Company"),
             placeholder=words("Name or id"),
@@ -115,7 +115,9 @@ class Company(Page):
             for name, height in (("terms", 290), ("waterfall", 330), ("history", 290), ("peers", 290), ("tornado", 290))
         }
         self.sheet = Download(
-            words("Tear sheet"), "tear-sheet.html", self.guarded(lambda: tear_sheet(self.base, self.shown, self.words).encode())
+            words("Tear sheet"),
+            "tear-sheet.html",
+            self.guarded(lambda: company_page_html(self.view, self.shown, self.words).encode()),
         )
         self.form = self._form()
         self.form.layout.display = "" if self.typing else "none"
@@ -151,7 +153,9 @@ class Company(Page):
                     words("What would move it"),
                     self.charts["tornado"],
                     self.hints,
-                    note=words("By the model: it says what goes with risk, not what causes it.") + " " + words(directions.ABOUT),
+                    note=words("By the model: it says what goes with risk, not what causes it.")
+                    + " "
+                    + words(directions.SHOCK_NOTE),
                 ),
                 card(words("Altman scores"), self.altman, name="q-altman"),
                 card(words("The data behind it"), self.flags),
@@ -159,10 +163,10 @@ class Company(Page):
         ]
 
     def choose(self, company_id: str) -> None:
-        """Show a company of the base."""
+        """Show a company of the run; an empty id shows the riskiest."""
 
         def show() -> None:
-            subject = company.known(self.base, company_id or company.riskiest(self.base))
+            subject = company.load_company(self.view, company_id or company.riskiest_company(self.view))
             self.wanted = subject.company_id
             self.typing = self.type_in.value = False
             self.form.layout.display = "none"
@@ -171,7 +175,7 @@ class Company(Page):
         self.guarded(show)()
 
     def toggle(self, on: bool) -> None:
-        if on == self.typing:  # it was switched off by choosing a company, which is shown already
+        if on == self.typing:  # switched off by choosing a company, which is shown already
             return
         self.typing = on
         self.form.layout.display = "" if on else "none"
@@ -180,43 +184,43 @@ class Company(Page):
         else:
             self.choose(self.wanted)
 
-    def show_subject(self, subject: Subject) -> None:
-        """Show everything about a company: first what is read, then what has to be scored."""
-        words, base = self.words, self.base
+    def show_subject(self, subject: ScoredCompany) -> None:
+        """Show all parts about a company: saved figures at once, those that need scoring later."""
+        words, view = self.words, self.view
         self.shown = subject
         self.title.value = self.head(subject, words)
-        self.charts["terms"].spec = charts.term_structure(*subject_of.terms(subject.score), words)
-        self.charts["waterfall"].spec = charts.waterfall(subject.base, subject_of.steps(subject, words), words)
-        self.charts["history"].spec = charts.company_history(subject_of.history(base, subject), words)
+        self.charts["terms"].spec = charts.term_structure(*scored_company.pd_term_structure(subject.score), words)
+        self.charts["waterfall"].spec = charts.waterfall(subject.base_log_odds, scored_company.score_steps(subject, words), words)
+        self.charts["history"].spec = charts.company_history(scored_company.pd_history(view, subject), words)
         self.charts["peers"].spec = charts.peers(
-            subject_of.peer_pds(base, subject.sector).to_numpy(), subject.score["pd_12m"], words
+            scored_company.peer_pds(view, subject.sector).to_numpy(), subject.score["pd_12m"], words
         )
-        self.reasons.value = listed(subject_of.why(subject, words)) or items(
+        self.reasons.value = titled_lists(scored_company.reasons_by_heading(subject, words)) or bullet_list(
             [words("Nothing raises its risk above a typical company's.")]
         )
         self.altman.value = self._altman(subject)
-        self.flags.value = flagged(subject_of.flags(base, subject, words)) or words("Nothing to remark.")
+        self.flags.value = flag_list(scored_company.data_flags(view, subject, words)) or words("Nothing to remark.")
         if self.frame.opened and self.ready:
             self.soon(self.later)
 
     def later(self) -> None:
-        """Show what has to be scored: what would move the PD."""
+        """Show the parts that need scoring: the levers' effects on the PD."""
         subject, words = self.shown, self.words
-        self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, words), words)
-        self.hints.value = "".join(f"<p>{escape(line)}</p>" for line in company.halving(subject, words))
+        self.charts["tornado"].spec = charts.tornado(company.lever_effects(subject, words), words)
+        self.hints.value = "".join(f"<p>{escape(line)}</p>" for line in company.halving_sentences(subject, words))
 
-    def _altman(self, subject: Subject) -> str:
+    def _altman(self, subject: ScoredCompany) -> str:
         words, states = self.words, {"safe": "ok", "grey": "watch", "distress": "alarm"}
         rows = []
-        for name, value, zone, (low, high) in subject_of.altman(subject):
+        for name, value, zone, (low, high) in scored_company.altman_rows(subject):
             bounds = words("distress below {low}, safe above {high}", low=words.number(low, 2), high=words.number(high, 2))
             state = chip(states.get(zone or "", ""), words(zone or "not available"))
-            rows.append((ALTMAN_WORDS[name], words.number(value, 2), state, bounds))
-        return table([words("Score"), words("Value"), words("Zone"), words("Bounds")], rows, numbers={1})
+            rows.append((ALTMAN_LABELS[name], words.number(value, 2), state, bounds))
+        return html_table([words("Score"), words("Value"), words("Zone"), words("Bounds")], rows, numbers={1})
 
     def _form(self) -> w.VBox:
-        words, base = self.words, self.base
-        sectors = sorted(base.scores["sector"].drop_nulls().unique().to_list())
+        words, view = self.words, self.view
+        sectors = sorted(view.scores["sector"].drop_nulls().unique().to_list())
         self.called = w.Text(
             value=self.entered.get("name", ""), description=words("Name"), placeholder=words("for your eyes only")
         )
@@ -225,7 +229,7 @@ class Company(Page):
             value=self.entered.get("sector"),
             description=words("Sector"),
         )
-        usual = company.defaults(base, None)
+        usual = company.sector_medians(view, None)
         start = {name: words.typed(value) for name, value in usual.items()} | self._entered_texts()
         labels = {item.name: item.label for item in ITEMS}
         self.fields = {
@@ -244,7 +248,7 @@ class Company(Page):
         grid.add_class("q-fields")
         unit = words(
             "Millions of {currency}. It starts from the sector's median company; each change is scored at once.",
-            currency=base.source["currency"],
+            currency=view.source["currency"],
         )
         return card(
             words("A company that is not in the base"),
@@ -255,15 +259,15 @@ class Company(Page):
         )
 
     def _entered_texts(self) -> dict[str, str]:
-        """Return what was typed so far, numbers as the language writes them; a change of language must not lose it."""
+        """Return the texts typed so far, with numbers in the page's language, so that a change of language keeps them."""
         items = self.entered.get("items", {})
         return {name: value if isinstance(value, str) else self.words.typed(value) for name, value in items.items()}
 
     def fill(self, sector: str | None) -> None:
-        """Start from the median company of a sector."""
+        """Fill the form with the median statement of a sector."""
         self.filling = True
         try:
-            for name, value in company.defaults(self.base, sector).items():
+            for name, value in company.sector_medians(self.view, sector).items():
                 if name in self.fields:
                     self.fields[name].value = self.words.typed(value)
         finally:
@@ -271,7 +275,7 @@ class Company(Page):
         self.score_form()
 
     def score_form(self) -> None:
-        """Score the form where it can be, and say beside each field what is wrong with it."""
+        """Score the form if it is valid, and show each field's error beside it."""
         if self.filling or not self.typing:
             return
         items: dict[str, float | None] = dict.fromkeys(self.fields)
@@ -283,19 +287,22 @@ class Company(Page):
                 wrong[name] = NO_NUMBER
         self.entered = {
             "items": {name: self.fields[name].value if name in wrong else value for name, value in items.items()},
-            "listed": self.listed.value, "name": self.called.value, "sector": self.sector.value,
-        }  # fmt: skip
-        if items.get("revenue") is not None and items.get("cost_of_goods_sold") is not None:
-            items["gross_profit"] = items["revenue"] - items["cost_of_goods_sold"]  # type: ignore[operator]
+            "listed": self.listed.value,
+            "name": self.called.value,
+            "sector": self.sector.value,
+        }
+        revenue, cost = items.get("revenue"), items.get("cost_of_goods_sold")
+        if revenue is not None and cost is not None:
+            items["gross_profit"] = revenue - cost
         if not self.listed.value:
             items["market_value"] = None
-        wrong = {**company.faults(items), **wrong}
+        wrong = {**company.statement_faults(items), **wrong}
         for name, note in self.notes.items():
             note.value = escape(self.words(wrong.get(name, "")))
         if not wrong:
             self.guarded(
                 lambda: self.show_subject(
-                    company.typed(self.base, self.called.value or self.words("typed in"), self.sector.value, items)
+                    company.score_statement(self.view, self.called.value or self.words("typed in"), self.sector.value, items)
                 )
             )()
 

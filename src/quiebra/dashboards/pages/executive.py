@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from ipywidgets import Widget
+from markupsafe import Markup
 
-from quiebra.alerts.cases import ORDER
-from quiebra.alerts.wording import MONITORED
-from quiebra.dashboards import charts, executive
-from quiebra.dashboards.controls import Chart, Table, card, html, row
-from quiebra.dashboards.markup import chip, kpi_row, table
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.rows import Column
-from quiebra.validation.monitoring import lights
-from quiebra.words import Words
+from quiebra import risk
+from quiebra.alerts.cases import CASE_ORDER_NOTE
+from quiebra.alerts.descriptions import MONITORED_LABELS
+from quiebra.canonical import mean_value
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.widgets import charts
+from quiebra.dashboards.widgets.controls import Chart, Table, card, html, row
+from quiebra.dashboards.widgets.markup import chip, html_table, kpi_row
+from quiebra.services import overview as executive
+from quiebra.services.finished_run import FinishedRunView
+from quiebra.services.table_rows import TableColumn
+from quiebra.text.words import Words
+from quiebra.validation.monitoring import monitoring_lights
 
 
 class Executive(Page):
     name = "executive"
 
     def first(self, words: Words) -> str:
-        return executive.lead(self.base, words) + kpi_row(executive.kpis(self.base, words))
+        return _lead(self.view, words) + kpi_row(executive.headline_figures(self.view, words))
 
     def compose(self) -> list[Widget]:
-        base, words = self.base, self.words
-        years = base.judged_years(base.params.labels.window_months)
+        view, words = self.view, self.words
+        years = view.judged_years(view.params.labels.window_months)
         pd_trend = Chart(charts.pd_over_time(years, words), words)
-        grades = Chart(charts.grade_bars(executive.grade_counts(base, words), words), words)
-        moves = Chart(charts.migration_map(executive.migration(base), words("gone"), words), words, height=330)
+        grades = Chart(charts.grade_bars(executive.grade_counts(view, words), words), words)
+        moves = Chart(charts.migration_map(executive.grade_migration(view), words("gone"), words), words, height=330)
         return [
             html(self.first(words)),
             row(
@@ -37,7 +42,7 @@ class Executive(Page):
                 ),
                 card(words("Grades, a year ago and now"), grades, note=words("Share of companies in each grade.")),
                 card(words("Where companies moved in a year"), moves, note=words("Rows: grade a year ago; columns: grade now.")),
-                card(words("Model and data, lights"), self._lights(), note=executive.health(base, words)),
+                card(words("Model and data, lights"), self._lights(), note=executive.health_sentence(view, words)),
                 *self._groups(),
             ),
             card(words("Alerts that stand"), self._alerts(), note=self._about_alerts()),
@@ -51,15 +56,15 @@ class Executive(Page):
     def _lights(self) -> str:
         words = self.words
         rows = [
-            (words(MONITORED[m.measure]), chip(m.status, words(m.status)), words("{n} of {all}", n=m.off, all=m.subjects))
-            for m in lights(self.base.findings)
+            (words(MONITORED_LABELS[m.measure]), chip(m.status, words(m.status)), words("{n} of {all}", n=m.off, all=m.subjects))
+            for m in monitoring_lights(self.view.findings)
         ]
-        return table([words("Measure"), words("State"), words("Off")], rows, numbers={2})
+        return html_table([words("Measure"), words("State"), words("Off")], rows, numbers={2})
 
     def _groups(self) -> list[Widget]:
         words, found = self.words, []
         for by, title in (("sector", words("By sector")), ("region", words("By region"))):
-            groups = executive.groups(self.base, by)
+            groups = executive.pds_by(self.view, by)
             if groups.is_empty():
                 continue
             draw = charts.treemap if by == "region" else charts.group_bars
@@ -69,37 +74,54 @@ class Executive(Page):
     def _alerts(self) -> Table:
         words = self.words
         columns = [
-            Column("name", words("Of"), "company"),
-            Column("severity", words("Severity"), "status"),
-            Column("what", words("What")),
-            Column("alerts", words("Alerts")),
-            Column("step", words("First step")),
-            Column("raised_on", words("Since"), "number", words.short),
-            Column("state", words("State")),
-            Column("owner", words("Owner")),
+            TableColumn("name", words("Of"), "company"),
+            TableColumn("severity", words("Severity"), "status"),
+            TableColumn("what", words("What")),
+            TableColumn("alerts", words("Alerts")),
+            TableColumn("step", words("First step")),
+            TableColumn("raised_on", words("Since"), "number", words.short),
+            TableColumn("state", words("State")),
+            TableColumn("owner", words("Owner")),
         ]
-        return Table(executive.alerts(self.base, words), columns, words, label=words("Alerts that stand"), size=6)
+        return Table(executive.open_alerts(self.view, words), columns, words, label=words("Alerts that stand"), size=6)
 
     def _about_alerts(self) -> str:
-        return " ".join(filter(None, [self.words(ORDER), executive.late(self.base, self.words)]))
+        return " ".join(filter(None, [self.words(CASE_ORDER_NOTE), executive.overdue_sentence(self.view, self.words)]))
 
     def _movers(self) -> Table:
         words = self.words
         columns = [
-            Column("name", words("Company"), "company"),
-            Column("rating_before", words("Before"), "rating"),
-            Column("rating", words("Now"), "rating"),
-            *([Column("analyst", words("Analyst"), "rating")] if self.base.standing.overrides.height else []),
-            Column("pd_before", words("PD before"), "number", words.percent),
-            Column("pd_12m", words("PD now"), "number", words.percent),
-            Column("ratio", words("Times"), "number", lambda v: words.number(v, 1)),
-            Column("why", words("What raises it")),
+            TableColumn("name", words("Company"), "company"),
+            TableColumn("rating_before", words("Before"), "rating"),
+            TableColumn("rating", words("Now"), "rating"),
+            *([TableColumn("analyst", words("Analyst"), "rating")] if self.view.decisions.overrides.height else []),
+            TableColumn("pd_before", words("PD before"), "number", words.percent),
+            TableColumn("pd_12m", words("PD now"), "number", words.percent),
+            TableColumn("ratio", words("Times"), "number", lambda v: words.number(v, 1)),
+            TableColumn("why", words("What raises it")),
         ]
         return Table(
-            executive.movers(self.base, words),
+            executive.top_movers(self.view, words),
             columns,
             words,
             label=words("Who moved most"),
             size=8,
-            grades=list(self.base.params.score.grades),
+            grades=list(self.view.params.score.grades),
         )
+
+
+def _lead(view: FinishedRunView, words: Words) -> Markup:
+    """Return the main result in one sentence, as HTML."""
+    scores, then = view.scores, mean_value(view.before["pd_12m"])
+    now = mean_value(scores["pd_12m"])
+    moved = "" if then is None else words(" (a year ago {pd})", pd=words.percent(then))
+    riskiest = risk.watch_list(scores, 3)["name"].to_list()
+    named = words.markup(" The riskiest are {names}.", names=", ".join(riskiest)) if riskiest else ""
+    first = words(
+        "Of {companies}, some {failures} expected to fail within a year: the mean PD is <strong>{pd}</strong>{moved}.",
+        companies=words.count("{n} company", "{n} companies", n=scores.height),
+        failures=words.count("<strong>{n}</strong> is", "<strong>{n}</strong> are", n=float(scores["pd_12m"].sum())),
+        pd=words.percent(now),
+        moved=moved,
+    )
+    return Markup(f"<p class='q-lead'>{first}{named}</p>")  # noqa: S704  names are escaped above; the rest is ours, and numbers

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ipywidgets as w
 
-from quiebra.dashboards import charts, model
-from quiebra.dashboards.controls import Chart, Table, card, html, row
-from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.rows import Column
-from quiebra.risk.subject import left_out
-from quiebra.words import Words
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.widgets import charts
+from quiebra.dashboards.widgets.controls import Chart, Table, card, html, row
+from quiebra.dashboards.widgets.markup import Kpi, Markup, chip, html_table, kpi_row
+from quiebra.risk.scored_company import uncompared_sentence
+from quiebra.services import model_health as model
+from quiebra.services.table_rows import TableColumn
+from quiebra.text.words import Words
 
 
 class Model(Page):
     name = "model"
 
     def first(self, words: Words) -> str:
-        m, c = self.base.metrics["walk_forward"], self.base.calibration
+        m, c = self.view.metrics["walk_forward"], self.view.calibration
 
         def span(name: str, decimals: int) -> str:
             low, high = m["interval"][name]
@@ -35,15 +36,15 @@ class Model(Page):
             ),
             Kpi(words("Mean PD / observed"), words.number(m["pd_over_observed"], 2), span("pd_over_observed", 2)),
             Kpi(words("Grades calibrated"), words.percent(c["grades_inside"], 0), words("of those with five failures or more")),
-            Kpi(words("Altman alone, AUC"), words.number(self.base.metrics["altman_alone"].get("auc"), 3)),
+            Kpi(words("Altman alone, AUC"), words.number(self.view.metrics["altman_alone"].get("auc"), 3)),
         ]
         return kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
-        words, base = self.words, self.base
-        ranking = Chart(charts.points_with_intervals(model.auc_by_year(base, words), words, title="AUC", top=1.0), words)
-        calibrated = Chart(charts.calibration(base.calibration["by_grade"], words), words, 330)
-        strongest = model.importance(base, words)
+        words, view = self.words, self.view
+        ranking = Chart(charts.points_with_intervals(model.auc_by_year(view, words), words, title="AUC", top=1.0), words)
+        calibrated = Chart(charts.calibration(view.calibration["by_grade"], words), words, 330)
+        strongest = model.importance_rows(view, words)
         importance = Chart(
             charts.contribution_bars(
                 [t for _, t, _ in strongest], [v for _, _, v in strongest], words, words("mean absolute effect on the log-odds")
@@ -51,7 +52,7 @@ class Model(Page):
             words,
             420,
         )
-        swarm = Chart(charts.beeswarm(model.swarm(base, words), words), words, 420)
+        swarm = Chart(charts.beeswarm(model.beeswarm_rows(view, words), words), words, 420)
         return [
             html(self.first(words)),
             row(
@@ -63,14 +64,17 @@ class Model(Page):
                 card(words("Predicted and observed, by grade"), calibrated, note=words("With Jeffreys' interval.")),
                 card(words("What the model looks at"), importance, note=words("Today's companies.")),
                 card(words("How it acts"), swarm, note=words("A dot a company; colour: low (teal) to high (orange) value.")),
-                card(words("Verdict"), self._verdict(), note=model.compared(base, words)),
+                card(words("Verdict"), self._verdict(), note=model.champion_comparison(view, words)),
                 card(words("Lineage"), self._lineage()),
             ),
             card(
                 words("Drift"),
                 self._drift(),
                 note=" ".join(
-                    [words("Stability indices and monitored quality, with the limits in params."), left_out(base.findings, words)]
+                    [
+                        words("Stability indices and monitored quality, with the limits in params."),
+                        uncompared_sentence(view.findings, words),
+                    ]
                 ),
             ),
             card(words("Registered models"), self._register()),
@@ -86,14 +90,14 @@ class Model(Page):
                 words.number(r["watch"], 2),
                 chip(r["verdict"], words(r["verdict"])),
             )
-            for r in model.verdict(self.base)
+            for r in model.gate_rows(self.view)
         ]
         heads = [words("Test"), words("Value"), words("Passes at"), words("Watched at"), words("Verdict")]
-        return table(heads, rows, numbers={1, 2, 3})
+        return html_table(heads, rows, numbers={1, 2, 3})
 
     def _lineage(self) -> str:
         code = Markup('<code class="q-hash">{}</code>')
-        return table([], [(name, code.format(value)) for name, value in model.lineage(self.base, self.words)])
+        return html_table([], [(name, code.format(value)) for name, value in model.run_lineage(self.view, self.words)])
 
     def _drift(self) -> Table:
         words = self.words
@@ -102,14 +106,14 @@ class Model(Page):
             return words.number(value, 3)
 
         columns = [
-            Column("measure", words("Measure")),
-            Column("subject", words("Of")),
-            Column("value", words("Value"), "number", number),
-            Column("watch", words("Watched at"), "number", number),
-            Column("alarm", words("Alarm at"), "number", number),
-            Column("status", words("State"), "status"),
+            TableColumn("measure", words("Measure")),
+            TableColumn("subject", words("Of")),
+            TableColumn("value", words("Value"), "number", number),
+            TableColumn("watch", words("Watched at"), "number", number),
+            TableColumn("alarm", words("Alarm at"), "number", number),
+            TableColumn("status", words("State"), "status"),
         ]
-        return Table(model.drift(self.base, words), columns, words, label=words("Drift"), size=10)
+        return Table(model.drift_rows(self.view, words), columns, words, label=words("Drift"), size=10)
 
     def _register(self) -> str:
         words = self.words
@@ -121,9 +125,9 @@ class Model(Page):
                 m["source"],
                 m["trained_on"],
                 words.number(m["auc"], 3),
-                model.failed(m["gates"], words),
+                model.failed_gates_text(m["gates"], words),
             )
-            for m in model.register(self.base)[:20]
+            for m in model.registered_models(self.view)[:20]
         ]
         heads = [words("Model"), words("Version"), words("Status"), words("Source"), words("Learnt from"), "AUC", words("Failed")]
-        return table(heads, rows, numbers={1, 5})
+        return html_table(heads, rows, numbers={1, 5})

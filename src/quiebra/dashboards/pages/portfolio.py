@@ -5,17 +5,18 @@ from __future__ import annotations
 import ipywidgets as w
 import polars as pl
 
-from quiebra.dashboards import charts, portfolio
-from quiebra.dashboards.controls import Chart, Download, Table, Upload, card, html, row
-from quiebra.dashboards.markup import Kpi, Markup, flagged, kpi_row
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.portfolio import Portfolio as Held
-from quiebra.dashboards.rows import Column
-from quiebra.exports import as_csv, as_excel
-from quiebra.words import Words
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.widgets import charts
+from quiebra.dashboards.widgets.controls import Chart, Download, Table, Upload, card, html, row
+from quiebra.dashboards.widgets.markup import Kpi, Markup, flag_list, kpi_row
+from quiebra.io.exports import to_csv, to_excel
+from quiebra.services import portfolio
+from quiebra.services.portfolio import Portfolio as Held
+from quiebra.services.table_rows import TableColumn
+from quiebra.text.words import Words
 
 OWN = " "
-"""Stands for the reader's file among the names of saved portfolios."""
+"""Key of the reader's own file among the names of saved portfolios."""
 
 
 class Portfolio(Page):
@@ -24,10 +25,10 @@ class Portfolio(Page):
     def __init__(self) -> None:
         super().__init__()
         self.held: Held | None = None
-        self.saved = ""  # which saved portfolio is shown, `OWN`: the reader's file
+        self.saved = ""  # the saved portfolio shown; `OWN`: the reader's file
 
     def first(self, words: Words) -> str:
-        return self.head(portfolio.of_run(self.base), words)
+        return self.head(portfolio.run_portfolio(self.view), words)
 
     def head(self, held: Held, words: Words) -> str:
         report = held.report
@@ -37,7 +38,7 @@ class Portfolio(Page):
             Kpi(
                 words("Companies"),
                 words.number(report["companies"]),
-                words("{n} on watch", n=words.number(held.table["watch"].sum())),
+                words("{n} on watch", n=words.number(int(held.table["watch"].sum()))),
             ),
             Kpi(words("Exposure"), words.number(total, 1)),
             Kpi(
@@ -60,8 +61,8 @@ class Portfolio(Page):
         return Markup('<section class="q-title"><h1>{}</h1></section>').format(_name(held, words)) + kpi_row(kpis)
 
     def compose(self) -> list[w.Widget]:
-        words, base = self.words, self.base
-        held = self.held or portfolio.of_run(base)
+        words, view = self.words, self.view
+        held = self.held or portfolio.run_portfolio(view)
         self.title, self.notes = html(""), html("")
         self.charts = {name: Chart({}, words, 290) for name in ("pds", "curve", "contributions", "sectors")}
         self.table = self._companies(words("Companies of the portfolio"), "expected_loss", 15)
@@ -71,8 +72,8 @@ class Portfolio(Page):
         self.show_held(held)
         correlation = words.percent(held.report["correlation"], 0)
         downloads = [
-            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: as_csv(self._table()).encode())),
-            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: as_excel(self._table()))),
+            Download(words("CSV"), "portfolio.csv", self.guarded(lambda: to_csv(self._table()).encode())),
+            Download(words("Excel"), "portfolio.xlsx", self.guarded(lambda: to_excel(self._table()))),
         ]
         return [
             row(source, w.VBox([self.title, self.notes, self.fault_card]), name="q-grid q-side"),
@@ -87,18 +88,20 @@ class Portfolio(Page):
                 self.sectors_card,
             ),
             card(words("Companies of the portfolio"), row(*downloads, name="q-buttons"), self.table),
-            card(words("Watch list"), self.watched, note=words("Grade {grade} or worse.", grade=base.params.score.watch_from)),
+            card(words("Watch list"), self.watched, note=words("Grade {grade} or worse.", grade=view.params.score.watch_from)),
         ]
 
     def _source(self) -> w.VBox:
-        """Return the card in which a portfolio is chosen or brought."""
+        """Return the card for choosing or uploading a portfolio."""
         words = self.words
         self.choice = w.Dropdown(options=self._choices(), value=self.saved, description=words("Saved"))
         self.choice.observe(lambda change: self.guarded(self.choose)(change["new"]), "value")
-        label, kinds, largest = words("Your own file (CSV or Excel)"), portfolio.KINDS, portfolio.LARGEST
+        label, kinds, largest = words("Your own file (CSV or Excel)"), portfolio.FILE_KINDS, portfolio.MAX_UPLOAD_BYTES
         upload = Upload(self.guarded(self.take), label=label, kinds=kinds, largest=largest, words=words)
         self.progress = w.FloatProgress(value=0.0, max=1.0, layout={"display": "none", "width": "100%"})
-        template = Download(words("Template"), "portfolio-template.xlsx", self.guarded(lambda: portfolio.template(self.base)))
+        template = Download(
+            words("Template"), "portfolio-template.xlsx", self.guarded(lambda: portfolio.portfolio_template(self.view))
+        )
         note = words(
             "Exposures with companies of the base (company_id, exposure, lgd), or statements, which are scored; nothing is kept."
         )
@@ -108,38 +111,38 @@ class Portfolio(Page):
     def _faults(self) -> w.VBox:
         """Return the card that lists the rows left out."""
         words = self.words
-        columns = [Column("row", words("Row"), "number", str), Column("problem", words("What is wrong"))]
+        columns = [TableColumn("row", words("Row"), "number", str), TableColumn("problem", words("What is wrong"))]
         empty = pl.DataFrame(schema={"row": pl.Int64, "problem": pl.String})
         self.faults = Table(empty, columns, words, label=words("Rows with a fault"), size=8, searchable=False)
         note = words("Row numbers as in the file; the header is row 1. The rest was scored.")
         return card(words("Rows left out"), self.faults, note=note)
 
     def _companies(self, label: str, sort: str, size: int) -> Table:
-        """Return a table of companies, still empty."""
-        empty, grades = portfolio.of_run(self.base).table.clear(), list(self.base.params.score.grades)
+        """Return an empty table of companies."""
+        empty, grades = portfolio.run_portfolio(self.view).table.clear(), list(self.view.params.score.grades)
         return Table(empty, self._columns(), self.words, label=label, sort=sort, size=size, grades=grades)
 
     def _choices(self) -> list[tuple[str, str]]:
-        found = [(name or self.words("Portfolio of the run"), name) for name in portfolio.saved(self.base)]
-        if self.saved not in (OWN, *(name for _, name in found)):  # taken away since
+        found = [(name or self.words("Portfolio of the run"), name) for name in portfolio.saved_portfolios(self.view)]
+        if self.saved not in (OWN, *(name for _, name in found)):  # deleted since it was chosen
             found.append((self.saved, self.saved))
         return [*found, (_name(self.held, self.words), OWN)] if self.held and self.saved == OWN else found
 
     def choose(self, name: str) -> None:
-        """Show a saved portfolio; where it cannot be read the one that is shown stays."""
+        """Show a saved portfolio; if it cannot be read, the current one stays."""
         if name in (OWN, self.saved):
             return
         try:
-            self.show_held(portfolio.of_saved(self.base, name))
+            self.show_held(portfolio.saved_portfolio(self.view, name))
             self.saved = name
         finally:
             self.choice.value = self.saved
 
     def take(self, name: str, content: bytes) -> None:
-        """Score a file that arrived; whatever is wrong with it is said, and the page stays as it was."""
+        """Score an uploaded file and show it; on an error the page stays as it was."""
         self.progress.value, self.progress.layout.display = 0.02, ""
         try:
-            held = portfolio.of_upload(self.base, name, content, self._progress)
+            held = portfolio.uploaded_portfolio(self.view, name, content, self._progress)
             self.show_held(held)
             self.saved = OWN
             self.choice.options = self._choices()
@@ -162,42 +165,42 @@ class Portfolio(Page):
         words = self.words
         self.held = held
         self.title.value = self.head(held, words)
-        self.notes.value = flagged(words.say(note) for note in held.notes)
+        self.notes.value = flag_list(words.say(note) for note in held.notes)
         self.fault_card.layout.display = "" if held.faults.height else "none"
-        self.faults.show(portfolio.problems(held.faults, words))
+        self.faults.show(portfolio.row_problems(held.faults, words))
         self.charts["pds"].spec = charts.histogram(held.table["pd_12m"].to_numpy(), words, title=words("one-year PD"))
         self.charts["curve"].spec = charts.loss_curve(held.report["quantiles"], held.report["expected_loss"], words)
         top = held.table.sort("contribution", "company_id", descending=[True, False]).head(12)
         self.charts["contributions"].spec = charts.contribution_bars(
-            portfolio.labels(top), top["contribution"].to_list(), words, words("loss in bad years")
+            portfolio.company_labels(top), top["contribution"].to_list(), words, words("loss in bad years")
         )
-        sectors = portfolio.by_sector(held.table)
+        sectors = portfolio.sector_shares(held.table)
         self.sectors_card.layout.display = "" if sectors.height else "none"
         self.charts["sectors"].spec = charts.contribution_bars(
             sectors["sector"].to_list(), sectors["exposure"].to_list(), words, words("share of the exposure")
         )
-        known = pl.col("company_id").is_in(self.base.scores["company_id"].implode())
-        table = self.base.beside(held.table).with_columns(known=known)
+        known = pl.col("company_id").is_in(self.view.scores["company_id"].implode())
+        table = self.view.with_overrides(held.table).with_columns(known=known)
         self.table.show(table)
         self.watched.show(table.filter("watch"))
 
-    def _columns(self) -> list[Column]:
+    def _columns(self) -> list[TableColumn]:
         words = self.words
         return [
-            Column("name", words("Company"), "company"),
-            Column("sector", words("Sector")),
-            Column("rating", words("Grade"), "rating"),
-            *([Column("analyst", words("Analyst"), "rating")] if self.base.standing.overrides.height else []),
-            Column("pd_12m", "PD", "number", words.percent),
-            Column("pd_60m", words("PD, five years"), "number", words.percent),
-            Column("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
-            Column("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
-            Column("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)),
-            Column("reasons_es" if words.language == "es" else "reasons", words("What raises it")),
+            TableColumn("name", words("Company"), "company"),
+            TableColumn("sector", words("Sector")),
+            TableColumn("rating", words("Grade"), "rating"),
+            *([TableColumn("analyst", words("Analyst"), "rating")] if self.view.decisions.overrides.height else []),
+            TableColumn("pd_12m", "PD", "number", words.percent),
+            TableColumn("pd_60m", words("PD, five years"), "number", words.percent),
+            TableColumn("exposure", words("Exposure"), "number", lambda v: words.number(v, 2)),
+            TableColumn("expected_loss", words("Expected loss"), "number", lambda v: words.number(v, 4)),
+            TableColumn("contribution", words("To bad years"), "number", lambda v: words.number(v, 3)),
+            TableColumn("reasons_es" if words.language == "es" else "reasons", words("What raises it")),
         ]
 
     def _table(self) -> pl.DataFrame:
-        return portfolio.for_download(self.held.table, self.words)  # type: ignore[union-attr]
+        return portfolio.download_table((self.held or portfolio.run_portfolio(self.view)).table, self.words)
 
 
 def _name(held: Held, words: Words) -> str:

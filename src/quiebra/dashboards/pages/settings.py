@@ -8,18 +8,19 @@ from typing import Any
 import ipywidgets as w
 import polars as pl
 
-from quiebra.dashboards import settings
-from quiebra.dashboards.controls import Table, card, html, row
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.rows import Column
-from quiebra.dashboards.visitors import visitor
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.pages.visitor import current_visitor
+from quiebra.dashboards.widgets.controls import Table, card, html, row
 from quiebra.errors import ParamsError, StoreError
-from quiebra.words import Words
+from quiebra.services import settings
+from quiebra.services.setting_values import parse_setting
+from quiebra.services.table_rows import TableColumn
+from quiebra.text.words import Words
 
 
 class Settings(Page):
     name = "settings"
-    needs_run = False  # a setting that stops the run is mended here
+    needs_run = False  # a setting that stops the run can be corrected here
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +28,7 @@ class Settings(Page):
         self.reason: w.Text | None = None
 
     def first(self, words: Words) -> str:
-        who = visitor()
+        who = current_visitor()
         text = (
             words.markup(
                 "You are <strong>{who}</strong> and may change settings; each change is kept with your name and reason.", who=who
@@ -41,14 +42,14 @@ class Settings(Page):
         return f"<p class='q-lead'>{text}</p>"
 
     def compose(self) -> list[w.Widget]:
-        words, workspace = self.words, self.base.workspace
+        words, workspace = self.words, self.view.workspace
         typed = self.typed()
-        if not set(typed) - {"reason"}:  # what was typed against one version must not be saved over another
-            self.text, self.version = settings.current(workspace)
+        if not set(typed) - {"reason"}:  # text typed against one version must not be saved over another
+            self.text, self.version = settings.read_settings(workspace)
         self.lead = html(self.first(words))
         self.fields, self.notes = {}, {}
         cards = []
-        for title, fields in settings.FIELDS.items():
+        for title, fields in settings.FIELDS_BY_SECTION.items():
             lines: list[w.Widget] = []
             for field in fields:
                 control, note = self._control(field), html("", "q-fault")
@@ -60,7 +61,7 @@ class Settings(Page):
             description=words("Reason"), placeholder=words("Why is this changed?"), value=typed.pop("reason", "")
         )
         self.look = w.Button(description=words("Show the change"))
-        self.keep = w.Button(description=words("Save"), button_style="primary", disabled=visitor() is None)
+        self.keep = w.Button(description=words("Save"), button_style="primary", disabled=current_visitor() is None)
         self.look.on_click(lambda _button: self.guarded(self.preview)())
         self.keep.on_click(lambda _button: self.guarded(self.save)())
         self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
@@ -81,26 +82,26 @@ class Settings(Page):
         return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log_note, self.log)]
 
     def typed(self) -> dict[str, str]:
-        """Return what was typed and not saved: a change of language must not lose it."""
+        """Return unsaved input, so that a change of language keeps it."""
         if self.reason is None:
             return {}
         changed = {name: c.value for name, c in self.fields.items() if c.value != self._saved(name)}
         return {**changed, "reason": self.reason.value}
 
     def _saved(self, name: str) -> str:
-        return settings.shown(settings.value_of(self.text, name))
+        return settings.format_setting(settings.setting_value(self.text, name))
 
     def later(self) -> None:
-        """Say who opened the page, and let editors save."""
+        """Show who opened the page, and enable saving for editors."""
         self.lead.value = self.first(self.words)
-        self.keep.disabled = visitor() is None
+        self.keep.disabled = current_visitor() is None
 
-    def _control(self, field: settings.Field) -> w.Widget:
+    def _control(self, field: settings.SettingField) -> w.Widget:
         value = self._saved(field.name)
         if field.choices:
-            there = [value] if value not in field.choices else []  # by hand, in the file: it is mended here
+            there = [value] if value not in field.choices else []  # an invalid value in the file can be corrected here
             control: Any = w.Dropdown(options=[*there, *field.choices], value=value)
-        elif field.name in settings.LONG:
+        elif field.name in settings.MULTILINE_SETTINGS:
             control = w.Textarea(value=value, rows=max(3, min(value.count("\n") + 2, 18)))
         else:
             control = w.Text(value=value, continuous_update=False)
@@ -110,15 +111,16 @@ class Settings(Page):
         return control
 
     def edits(self) -> dict[str, Any]:
-        """Return the settings that differ from params.yaml; a value that cannot be read is said beside its field."""
+        """Return the settings that differ from params.yaml; ParamsError if one is invalid, with the fault shown beside its
+        field."""
         found, faulty = {}, []
         for name, control in self.fields.items():
-            before = settings.value_of(self.text, name)
+            before = settings.setting_value(self.text, name)
             self.notes[name].value = ""
-            if control.value == settings.shown(before):
+            if control.value == settings.format_setting(before):
                 continue
             try:
-                found[name] = settings.parsed(name, str(control.value))
+                found[name] = parse_setting(name, str(control.value))
             except ParamsError as error:
                 self.notes[name].value = escape(self.words.say(error.said))
                 faulty.append(name)
@@ -127,13 +129,13 @@ class Settings(Page):
         return found
 
     def preview(self) -> None:
-        """Check the change and show it line by line."""
+        """Validate the change and show it line by line."""
         try:
-            after = settings.edited(self.text, self.edits())
+            after = settings.edit_params(self.text, self.edits())
         except ParamsError as error:
             self.shown.value = f"<p class='q-flag'>{escape(self.words.say(error.said))}</p>"
             return
-        lines = settings.diff(self.text, after)
+        lines = settings.changed_lines(self.text, after)
         marked = "\n".join(
             f"<{'ins' if line[0] == '+' else 'del'}>{escape(line)}</{'ins' if line[0] == '+' else 'del'}>" for line in lines
         )
@@ -142,10 +144,12 @@ class Settings(Page):
         )
 
     def save(self) -> None:
-        self.version = settings.save(
-            self.base.workspace, self.version, self.edits(), who=visitor() or "", reason=self.reason.value
+        if self.reason is None:  # the page is not drawn yet
+            return
+        self.version = settings.save_settings(
+            self.view.workspace, self.version, self.edits(), who=current_visitor() or "", reason=self.reason.value
         )
-        self.text, self.version = settings.current(self.base.workspace)
+        self.text, self.version = settings.read_settings(self.view.workspace)
         self.reason.value = ""
         self.preview()
         self.show_log()
@@ -153,9 +157,9 @@ class Settings(Page):
 
     def show_log(self) -> None:
         try:
-            entries = settings.log(self.base.workspace)
+            entries = settings.settings_log(self.view.workspace)
             self.log_note.value = ""
-        except StoreError:  # settings can be read and mended all the same
+        except StoreError:  # without the database, settings can still be read and corrected
             entries = []
             note = self.words("The database does not answer, or is still empty: no change can be shown.")
             self.log_note.value = f"<p class='note'>{escape(note)}</p>"
@@ -164,15 +168,15 @@ class Settings(Page):
                 "at": entry["at"].isoformat(sep=" ", timespec="seconds"),
                 "who": entry["who"],
                 "subject": entry["subject"],
-                "before": settings.shown(entry["before"]),
-                "after": settings.shown(entry["after"]),
+                "before": settings.format_setting(entry["before"]),
+                "after": settings.format_setting(entry["after"]),
                 "reason": entry["reason"],
             }
             for entry in entries
         ]
         self.log.show(pl.DataFrame(rows, schema=LOG))
 
-    def _log_columns(self) -> list[Column]:
+    def _log_columns(self) -> list[TableColumn]:
         words = self.words
         titles = {
             "at": words("When (UTC)"),
@@ -182,7 +186,7 @@ class Settings(Page):
             "after": words("After"),
             "reason": words("Reason"),
         }
-        return [Column(name, title) for name, title in titles.items()]
+        return [TableColumn(name, title) for name, title in titles.items()]
 
 
 LOG = dict.fromkeys(("at", "who", "subject", "before", "after", "reason"), pl.String)

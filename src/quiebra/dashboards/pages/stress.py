@@ -8,18 +8,19 @@ from functools import partial
 
 import ipywidgets as w
 
-from quiebra.dashboards import charts, company, stress
-from quiebra.dashboards.controls import Chart, Search, Table, card, html, row
-from quiebra.dashboards.markup import Kpi, Markup, chip, kpi_row, table
-from quiebra.dashboards.page import Page
-from quiebra.dashboards.rows import Column
-from quiebra.dashboards.stress import Case
+from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.widgets import charts
+from quiebra.dashboards.widgets.controls import Chart, Search, Table, card, html, row
+from quiebra.dashboards.widgets.markup import Kpi, Markup, chip, html_table, kpi_row
 from quiebra.risk import directions
-from quiebra.words import Words, mark
+from quiebra.services import company, stress
+from quiebra.services.stress import StressCase
+from quiebra.services.table_rows import TableColumn
+from quiebra.text.words import Words, translatable
 
 
 def _with_readout(slider: w.FloatSlider, show: Callable[[float], str]) -> w.Box:
-    """Return a slider with its value beside it, as the reader's language writes it."""
+    """Return a slider with its value beside it, in the reader's language."""
     value = html(show(slider.value), "q-readout")
     slider.observe(lambda change: setattr(value, "value", show(change["new"])), "value")
     return row(slider, value, name="q-slide")
@@ -31,14 +32,14 @@ class Stress(Page):
     def __init__(self) -> None:
         super().__init__()
         self.company_id = ""
-        self.moves: dict[str, float] = {}  # of the economy; exactly, where sliders go by steps
+        self.moves: dict[str, float] = {}  # of the economy, exact; sliders have steps
         self.moved: dict[str, float] = {}
-        self.setting = False  # controls are being set by the page, not by the reader
+        self.setting = False  # True while the page, not the reader, sets controls
         self.wanted = self.chosen_shock = self.chosen_scenario = ""
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
-        """Set controls without each of them starting an update."""
+        """Set controls without triggering updates."""
         self.setting = True
         try:
             yield
@@ -50,13 +51,13 @@ class Stress(Page):
             self.choose(query["company"])
 
     def first(self, words: Words) -> str:
-        totals = stress.totals(self.base, stress.now(self.base))
+        totals = stress.portfolio_totals(self.view, stress.current_pds(self.view))
         return self.head(totals, totals, words)
 
     def head(
         self, before: dict[str, float], after: dict[str, float], words: Words, loss: tuple[float, float] | None = None
     ) -> str:
-        def kpi(title: str, name: str, show, span: tuple[float, float] | None = None) -> Kpi:  # type: ignore[no-untyped-def]
+        def kpi(title: str, name: str, show: Callable[[float], str], span: tuple[float, float] | None = None) -> Kpi:
             trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
             parts = [words("{low} to {high}", low=show(span[0]), high=show(span[1]))] if span else []
             return Kpi(title, show(after[name]), "; ".join([*parts, words("now {value}", value=show(before[name]))]), trend)
@@ -71,17 +72,17 @@ class Stress(Page):
         )
 
     def compose(self) -> list[w.Widget]:
-        words, base = self.words, self.base
-        self.company_id = self.company_id or stress.to_start_with(base)
+        words, view = self.words, self.view
+        self.company_id = self.company_id or stress.default_company(view)
         self.title, self.company_note, self.reversed = html(""), html(""), html("")
         heights = {"terms": 280, "moves": 310, "company": 260, "tornado": 280}
         self.charts = {name: Chart({}, words, height) for name, height in heights.items()}
-        hit, grades = stress.hit_hardest(base, stress.now(base), words), list(base.params.score.grades)
+        hit, grades = stress.hit_hardest(view, stress.current_pds(view), words), list(view.params.score.grades)
         self.table = Table(hit, self._columns(), words, label=words("Hit hardest"), size=8, grades=grades)
         levers, one, reverse = self._levers(), self._company(), self._reverse(grades)
         self.update()
         self.choose(self.company_id)
-        before, shocked = stress.now(base), stress.shocked(base, words)
+        before, shocked = stress.current_pds(view), stress.shock_summary(view, words)
         moves = card(words("Grades, now and then"), self.charts["moves"], note=words("Rows: now; columns: in the case."))
         figures = w.VBox([self.title, row(card(words("Mean PD over five years"), self.charts["terms"]), moves)])
         return [
@@ -90,37 +91,40 @@ class Stress(Page):
             card(
                 words("What each shock does to all companies"),
                 Chart(charts.contribution_bars(*shocked, words, words("Mean PD, one year"), share=True), words, 240),
-                note=words("Each alone, as the run worked it out; now {value}.", value=words.percent(stress.means(before)[0])),
+                note=words(
+                    "Each alone, as the run worked it out; now {value}.",
+                    value=words.percent(stress.mean_term_structure(before)[0]),
+                ),
             ),
             row(one, card(words("What moves it"), self.charts["tornado"]), reverse),
         ]
 
     def _levers(self) -> w.VBox:
-        """Return the card in which a case is put together."""
-        words, base = self.words, self.base
-        options = base.params.stress
-        known = options.scenarios if base.economy.levers else ()
+        """Return the card with the controls of a stress case."""
+        words, view = self.words, self.view
+        options = view.params.stress
+        known = options.scenarios if view.economy.levers else ()
         scenarios = [(words("own"), ""), *((words(name), name) for name in known)]
         chosen = self.chosen_scenario if self.chosen_scenario in known else ""
         self.scenario = w.Dropdown(options=scenarios, value=chosen, description=words("Scenario"))
         self.scenario.layout.display = "" if known else "none"
         self.scenario.observe(lambda change: self.guarded(self.take_scenario)(change["new"]), "value")
-        shocks = [(words("none"), ""), *((words(name), name) for name in stress.presets(base))]
+        shocks = [(words("none"), ""), *((words(name), name) for name in stress.active_presets(view))]
         self.preset = w.Dropdown(options=shocks, value=self.chosen_shock, description=words("Shock"))
         self.preset.observe(lambda change: self.guarded(self.take_preset)(change["new"]), "value")
         self.economy = {}
-        for lever in base.economy.levers:
-            low, high = stress.reach(base, lever)
+        for lever in view.economy.levers:
+            low, high = stress.lever_range(view, lever)
             at = self.moves.get(lever, 0.0)
-            title = words("Economy") if lever == "years" else words(stress.SERIES.get(lever, lever))
+            title = words("Economy") if lever == "years" else words(stress.SERIES_LABELS.get(lever, lever))
             slider = w.FloatSlider(value=at, min=low, max=high, step=0.1, description=title, readout=False)
             slider.observe(lambda _change: self.guarded(self.take_economy)(), "value")
             self.economy[lever] = slider
         self.levers = {}
-        for name in stress.levers(base):
-            title, *reach = stress.LEVERS[name]
+        for name in stress.active_levers(view):
+            title, *reach = stress.LEVER_RANGES[name]
             at = self.moved.get(name, 0.0)
-            reach += [preset[name] for preset in options.shocks.values() if name in preset]  # a shock of params is taken as it is
+            reach += [preset[name] for preset in options.shocks.values() if name in preset]  # covers the shocks of params
             low, high = min(reach), max(reach)
             slider = w.FloatSlider(value=at, min=low, max=high, step=0.01, description=words(title), readout=False)
             slider.observe(lambda _change: self.guarded(self.take_lever)(), "value")
@@ -134,32 +138,37 @@ class Stress(Page):
         return card(words("What happens"), *controls, name="q-levers", note=self.about_levers())
 
     def about_levers(self) -> str:
-        words, economy = self.words, self.base.economy
+        words, economy = self.words, self.view.economy
         if economy.satellite:
             levers = words("Macro series as failures were related to them; each begins at the mean of its years.")
         elif economy.levers:
             levers = words("The economy in standard deviations of failure rates between years; to the right it is worse.")
         else:
             levers = ""
-        no_item = mark("Not worked out, since no statement has what it moves: {shock}.")
-        idle = [words(no_item, shock=words(name)) for name in self.base.losses["idle_shocks"]]
-        parts = (economy.about(words), levers, words("Shocks hit every company’s statements, which go on adding up."),
-                 words(directions.ABOUT), *idle)  # fmt: skip
+        no_item = translatable("Not worked out, since no statement has what it moves: {shock}.")
+        idle = [words(no_item, shock=words(name)) for name in self.view.losses["idle_shocks"]]
+        parts = (
+            economy.about(words),
+            levers,
+            words("Shocks hit every company’s statements, which go on adding up."),
+            words(directions.SHOCK_NOTE),
+            *idle,
+        )
         return " ".join(filter(None, parts))
 
     def in_words(self, lever: str, move: float) -> str:
-        """Return where a lever of the economy stands: the series' own value, or how many standard deviations it was moved."""
-        satellite = self.base.economy.satellite
+        """Return the value of a lever of the economy: the series' own value, or its move in standard deviations."""
+        satellite = self.view.economy.satellite
         if satellite is None:
             return self.words.signed(move, 1)
-        kind, value = self.base.params.stress.macro[lever], satellite.state({lever: move})[lever]
+        kind, value = self.view.params.stress.macro[lever], satellite.state({lever: move})[lever]
         return self.words.signed(value, 2) if kind == "change" else self.words.number(value, 2)
 
     def _company(self) -> w.VBox:
         """Return the card of one company, with its search."""
         words = self.words
         search = Search(
-            self.guarded(lambda text: company.find(self.base, text)),
+            self.guarded(lambda text: company.find_companies(self.view, text)),
             self.choose,
             label=words("Company"),
             placeholder=words("Name or id"),
@@ -167,23 +176,23 @@ class Stress(Page):
         return card(words("One company"), search, self.company_note, self.charts["company"])
 
     def _reverse(self, grades: list[str]) -> w.VBox:
-        """Return the card that says what it would take to reach a grade."""
+        """Return the card with the changes needed to reach a grade."""
         words = self.words
-        watch_from = self.base.params.score.watch_from
+        watch_from = self.view.params.score.watch_from
         self.grade = w.Dropdown(options=grades, value=self.wanted or watch_from, description=words("To grade"))
         self.grade.observe(lambda _change: self.guarded(self.reverse)(), "value")
         note = words("The least change of one thing alone that brings it to the grade.")
         return card(words("What it would take"), self.grade, self.reversed, note=note, wide=True)
 
-    def case(self) -> Case:
+    def case(self) -> StressCase:
         self.moved = {name: slider.value for name, slider in self.levers.items()}
-        return Case(self.moves, stress.shock_of(self.moved))
+        return StressCase(self.moves, stress.shock_from_levers(self.moved))
 
     def take_scenario(self, name: str) -> None:
-        """Take a scenario of params exactly; the sliders go to the nearest places."""
+        """Apply the exact moves of a scenario in params; sliders round to their steps."""
         if self.setting or not name:
             return
-        self.set_economy(stress.in_scenario(self.base, name))
+        self.set_economy(stress.scenario_moves(self.view, name))
         self.update()
 
     def set_economy(self, moves: dict[str, float]) -> None:
@@ -193,7 +202,7 @@ class Stress(Page):
         self.moves = moves
 
     def take_economy(self) -> None:
-        """A scenario one of whose sliders is moved is the reader's own."""
+        """Apply the sliders of the economy; the scenario then becomes the reader's own."""
         if self.setting:
             return
         with self.quietly():
@@ -203,10 +212,10 @@ class Stress(Page):
 
     def take_preset(self, name: str) -> None:
         if not self.setting:
-            self.set_levers(stress.preset(self.base, name) if name else {})
+            self.set_levers(stress.preset_sizes(self.view, name) if name else {})
 
     def take_lever(self) -> None:
-        """A shock whose lever is moved is the reader's own."""
+        """Apply the sliders of a shock, which then becomes the reader's own."""
         if self.setting:
             return
         with self.quietly():
@@ -226,25 +235,25 @@ class Stress(Page):
         self.set_levers({})
 
     def update(self) -> None:
-        """Show the case: the portfolio first, then the company."""
-        base, words, case = self.base, self.words, self.case()
+        """Show the stress case: the portfolio first, then the company."""
+        view, words, case = self.view, self.words, self.case()
         self.chosen_scenario, self.chosen_shock = self.scenario.value, self.preset.value
-        before, after = stress.now(base), stress.under(base, case)
+        before, after = stress.current_pds(view), stress.stressed_pds(view, case)
         self.after = after
-        totals = (stress.totals(base, before), stress.totals(base, after))
-        self.title.value = self.head(*totals, words, stress.loss_range(base, case))
+        totals = (stress.portfolio_totals(view, before), stress.portfolio_totals(view, after))
+        self.title.value = self.head(*totals, words, stress.expected_loss_range(view, case))
         self.charts["terms"].spec = charts.scenario_terms(
-            {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
+            {words("now"): stress.mean_term_structure(before), words("in the case"): stress.mean_term_structure(after)}, words
         )
-        self.charts["moves"].spec = charts.migration_map(stress.moves(base, after), "", words)
-        self.table.show(stress.hit_hardest(base, after, words))
+        self.charts["moves"].spec = charts.migration_map(stress.grade_migration(view, after), "", words)
+        self.table.show(stress.hit_hardest(view, after, words))
         if self.charts["company"].spec:
             self.update_company()
 
     def choose(self, company_id: str) -> None:
 
         def show() -> None:
-            self.company_id = company.known(self.base, company_id).company_id
+            self.company_id = company.load_company(self.view, company_id).company_id
             self.update_company()
             if self.frame.opened and self.ready:
                 self.later()
@@ -252,19 +261,19 @@ class Stress(Page):
         self.guarded(show)()
 
     def later(self) -> None:
-        """Show what has to be scored many times over: what moves the company, and what it would take."""
-        subject = company.known(self.base, self.company_id)
-        self.charts["tornado"].spec = charts.tornado(company.what_moves(subject, self.words), self.words)
+        """Show the parts that score a company repeatedly: its levers' effects and the reverse stress test."""
+        subject = company.load_company(self.view, self.company_id)
+        self.charts["tornado"].spec = charts.tornado(company.lever_effects(subject, self.words), self.words)
         self.reverse()
 
     def update_company(self) -> None:
-        base, words = self.base, self.words
-        before, after = (table.filter(company_id=self.company_id) for table in (stress.now(base), self.after))
-        name = base.scores.filter(company_id=self.company_id)["name"][0]
+        view, words = self.view, self.words
+        before, after = (table.filter(company_id=self.company_id) for table in (stress.current_pds(view), self.after))
+        name = view.scores.filter(company_id=self.company_id)["name"][0]
         chips = [chip(t["rating"][0]) + Markup(" ") + words.percent(t["pd_12m"][0]) for t in (before, after)]
         self.company_note.value = Markup("<p><strong>{}</strong>: {} → {}</p>").format(name, *chips)
         self.charts["company"].spec = charts.scenario_terms(
-            {words("now"): stress.means(before), words("in the case"): stress.means(after)}, words
+            {words("now"): stress.mean_term_structure(before), words("in the case"): stress.mean_term_structure(after)}, words
         )
 
     def reverse(self) -> None:
@@ -274,17 +283,19 @@ class Stress(Page):
             return words("nothing within reason") if size is None else words.percent(size, 0) if size else words("already there")
 
         self.wanted = self.grade.value
-        found = stress.reverse(self.base, self.company_id, self.wanted)
-        self.reversed.value = table([], [(words(stress.LEVERS[lever][0]), said(size)) for lever, size in found], numbers={1})
+        found = stress.reverse_stress_company(self.view, self.company_id, self.wanted)
+        self.reversed.value = html_table(
+            [], [(words(stress.LEVER_RANGES[lever][0]), said(size)) for lever, size in found], numbers={1}
+        )
 
-    def _columns(self) -> list[Column]:
+    def _columns(self) -> list[TableColumn]:
         words = self.words
         return [
-            Column("name", words("Company"), "company"),
-            Column("sector", words("Sector")),
-            Column("before", words("Now"), "rating"),
-            Column("rating", words("In the case"), "rating"),
-            Column("pd_before", words("PD now"), "number", words.percent),
-            Column("pd_12m", words("PD in the case"), "number", words.percent),
-            Column("rise", words("Rise, points"), "number", words.points),
+            TableColumn("name", words("Company"), "company"),
+            TableColumn("sector", words("Sector")),
+            TableColumn("before", words("Now"), "rating"),
+            TableColumn("rating", words("In the case"), "rating"),
+            TableColumn("pd_before", words("PD now"), "number", words.percent),
+            TableColumn("pd_12m", words("PD in the case"), "number", words.percent),
+            TableColumn("rise", words("Rise, points"), "number", words.points),
         ]

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `quiebra.store.upgrade` hands over."""
+"""Alembic's entry point: runs the migrations on the connection of `quiebra.store.upgrade_schema`."""
 
 from alembic import context
 

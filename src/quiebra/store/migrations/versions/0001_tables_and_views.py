@@ -10,10 +10,27 @@ revision = "0001"
 down_revision = None
 
 AMOUNTS = (
-    "current_assets", "cash", "receivables", "inventory", "total_assets", "current_liabilities", "long_term_debt",
-    "total_liabilities", "retained_earnings", "revenue", "cost_of_goods_sold", "gross_profit", "operating_expenses",
-    "depreciation_amortization", "ebitda", "ebit", "interest_expense", "net_income", "operating_cash_flow", "market_value",
-)  # fmt: skip
+    "current_assets",
+    "cash",
+    "receivables",
+    "inventory",
+    "total_assets",
+    "current_liabilities",
+    "long_term_debt",
+    "total_liabilities",
+    "retained_earnings",
+    "revenue",
+    "cost_of_goods_sold",
+    "gross_profit",
+    "operating_expenses",
+    "depreciation_amortization",
+    "ebitda",
+    "ebit",
+    "interest_expense",
+    "net_income",
+    "operating_cash_flow",
+    "market_value",
+)
 KPIS = """
        COUNT(*) AS companies, AVG(p.pd_12m) AS mean_pd_12m, MAX(p.pd_12m) AS highest_pd_12m,
        AVG(CASE WHEN p.watch THEN 1.0 ELSE 0.0 END) AS watch_share, e.run_id AS run_id, e.simulated AS simulated

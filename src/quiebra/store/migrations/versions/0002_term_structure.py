@@ -1,7 +1,9 @@
-"""PDs of one to five years with an interval, which scorer made them, and a status for every model.
+"""PDs of one to five years with an interval, the scorer that made them, and a status for every model.
 
 Revision ID: 0002
 """
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +15,7 @@ PREDICTION = [
     *(sa.Column(name, sa.Float) for name in ("pd_24m", "pd_36m", "pd_48m", "pd_60m", "pd_12m_low", "pd_12m_high")),
     sa.Column("scorer", sa.String(16)),
 ]
-MODEL = [
+MODEL: list[sa.Column[Any]] = [
     sa.Column("version", sa.Integer),
     sa.Column("status", sa.String(16)),
     sa.Column("data_sha256", sa.String(64)),
@@ -36,6 +38,6 @@ def upgrade() -> None:
         op.add_column("predicciones", column)
     for column in MODEL:
         op.add_column("modelos", column)
-    op.execute("UPDATE modelos SET status = 'challenger', version = 0")  # from before there was a register
+    op.execute("UPDATE modelos SET status = 'challenger', version = 0")  # rows from before the model register
     op.execute("DROP VIEW v_ultimas_predicciones")
     op.execute(f"CREATE VIEW v_ultimas_predicciones AS {LATEST}")

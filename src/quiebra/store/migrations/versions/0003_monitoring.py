@@ -1,4 +1,4 @@
-"""What monitoring found in each run, and each model against the champion on the same rows.
+"""Monitoring findings of each run, and each model's comparison with the champion on the same rows.
 
 Revision ID: 0003
 """

@@ -1,4 +1,4 @@
-"""Who changed what, when and why.
+"""The audit table: who changed what, when and why.
 
 Revision ID: 0004
 """

@@ -1,4 +1,4 @@
-"""The audit table as a chain that can be checked, whose rows the database itself does not let anybody change.
+"""The audit table as a verifiable hash chain; triggers make its rows append-only.
 
 Revision ID: 0005
 """
@@ -6,7 +6,7 @@ Revision ID: 0005
 import sqlalchemy as sa
 from alembic import op
 
-from quiebra.store.chain import NOTHING, hash_of_values
+from quiebra.store.audit_chain import GENESIS_HASH, legacy_entry_hash
 
 revision = "0005"
 down_revision = "0004"
@@ -40,14 +40,14 @@ def upgrade() -> None:
         table.c[name].type = kind
     rows = connection.execute(sa.select(table).order_by(table.c.entry_id)).mappings().all()
     first = rows[0]["entry_id"] - 1 if rows else 0
-    hash_, number = NOTHING, first
+    hash_, number = GENESIS_HASH, first
     for row in rows:
         number += 1
-        hash_ = hash_of_values(hash_, number, row)
+        hash_ = legacy_entry_hash(hash_, number, row)
         values = {"hash": hash_, "entry_id": number}
         connection.execute(sa.update(table).where(table.c.entry_id == row["entry_id"]).values(values))
     op.bulk_insert(
-        seals, [{"name": "start", "entry_id": first, "hash": NOTHING}, {"name": "head", "entry_id": number, "hash": hash_}]
+        seals, [{"name": "start", "entry_id": first, "hash": GENESIS_HASH}, {"name": "head", "entry_id": number, "hash": hash_}]
     )
     for statement in POSTGRESQL if connection.dialect.name == "postgresql" else SQLITE:
         op.execute(statement)

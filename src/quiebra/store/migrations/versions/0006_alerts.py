@@ -10,7 +10,7 @@ revision = "0006"
 down_revision = "0005"
 
 
-def _text(name: str, length: int, nullable: bool = False) -> sa.Column:
+def _text(name: str, length: int, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.String(length), nullable=nullable)
 
 

@@ -1,4 +1,4 @@
-"""Which channel was told of which alert, what an alert last stood on, and analysts' grades beside the model's in the view.
+"""Alerts reported to each channel, the cause an alert was last seen on, and analysts' grades beside the model's in the view.
 
 Revision ID: 0007
 """

@@ -1,4 +1,4 @@
-"""Who alone runs a cycle or sends messages, and under which token a message is being sent.
+"""Leases for cycles and for sending messages, and the lease token of each message being sent.
 
 Revision ID: 0008
 """

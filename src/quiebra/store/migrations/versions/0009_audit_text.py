@@ -1,4 +1,4 @@
-"""From which entry on the audit chain holds the text of before and after exactly as it is stored.
+"""A seal at the last audit entry before the chain's hashes cover the stored text of before and after.
 
 Revision ID: 0009
 """

@@ -1,0 +1,82 @@
+"""Commands on the audit table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.errors import AlertError
+from quiebra.terminal import echo
+
+app = typer.Typer(help="The audit table: list, verify, and delete what is older than the time to keep.", no_args_is_help=True)
+
+
+@app.command("list")
+def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50) -> None:
+    """List the latest entries of the audit table, newest first.
+
+    Example: quiebra audit list --count 20
+    """
+    from quiebra.store import audit_entries
+
+    for row in audit_entries(open_database(), count):
+        echo(
+            f"{row['entry_id']:>6}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['subject']}  "
+            f"{row['reason']}"
+        )
+
+
+@app.command("verify")
+def audit_verify(
+    known: Annotated[str | None, typer.Option(help="an entry's number and hash that were noted before, NUMBER:HASH")] = None,
+) -> None:
+    """Check that no entry of the audit table was changed, put in or taken out; the exit code is 1 where one was.
+
+    The ends of the table that were noted outside the database show what was cut off or written anew; so does, with --known, the
+    number and hash in each monthly mail.
+
+    Example: quiebra audit verify --known 41:9f3c2a
+    """
+    from quiebra.store import verify_chain
+
+    noted = None
+    if known is not None:
+        number, _, start = known.partition(":")
+        if not number.isdigit() or not start:
+            raise AlertError(f"'{known}' is no entry's number and hash: write it as 41:9f3c2a")
+        noted = (int(number), start)
+    found = verify_chain(open_database(), noted)
+    for fault in found.faults:
+        echo(f"FAIL  {fault}")
+    for remark in found.remarks:
+        echo(remark)
+    if not found.faults:
+        echo("ok    no entry was changed, put in or taken out")
+    echo(f"{found.entries} entries; the last is {found.last_id}:{found.last_hash}")
+    raise typer.Exit(bool(found.faults))
+
+
+@app.command("restored")
+def audit_restored(reason: ReasonOption, who: WhoOption = None) -> None:
+    """Put on record that an older copy of the database was put back, or a new one begun: its end is noted from now on.
+
+    Example: quiebra audit restored --reason "the disk died; the copy of Sunday was put back"
+    """
+    from quiebra.store import record_restore
+
+    number, hash_ = record_restore(open_database(), acting_person(who), reason)
+    echo(f"on record; the last entry is {number}:{hash_}")
+
+
+@app.command("prune")
+def audit_prune(who: WhoOption = None) -> None:
+    """Delete entries, messages and cycles that are older than `retention` in params; the audit table stays checkable.
+
+    Example: quiebra audit prune
+    """
+    from quiebra.store import prune_database
+
+    for what, n in prune_database(open_database(), current_params().retention, acting_person(who)).items():
+        echo(f"{what:<24} {n:>9,} deleted")

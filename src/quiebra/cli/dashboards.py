@@ -1,0 +1,34 @@
+"""The command that serves the dashboards."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quiebra.workspace import Workspace
+
+
+def dashboards(
+    host: Annotated[str, typer.Option(help="address to listen on; one that others reach needs the tokens")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8866,
+    editor: Annotated[list[str] | None, typer.Option(help="a person who may change settings; may be given again")] = None,
+    no_token: Annotated[bool, typer.Option("--no-token", help="let everybody on this machine in")] = False,
+    pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 2,
+) -> None:
+    """Serve the dashboards in a browser, and print the address of each person.
+
+    Examples: quiebra dashboards    quiebra dashboards --editor ana --editor luis
+    """
+
+    workspace = Workspace.find()
+    from quiebra.dashboards.server.access import require_free_port, tokens_for
+
+    tokens = tokens_for(host, editor or [], not no_token)
+    require_free_port(host, port)
+    from quiebra.dashboards.server.kernels import start_kernel_factory
+
+    start_kernel_factory()  # its imports run in parallel with the server's
+    from quiebra.dashboards.server.app import serve_dashboards
+
+    serve_dashboards(workspace, tokens=tokens, host=host, port=port, pool=pool, announce=typer.echo)

@@ -1,0 +1,61 @@
+"""Commands on the analysts' watch list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quiebra.cli.context import ReasonOption, ReviewOption, WhoOption, acting_person, open_database, parse_day, review_status
+from quiebra.terminal import echo
+
+app = typer.Typer(help="The analysts' watch list: companies to keep an eye on, whatever their grade.", no_args_is_help=True)
+
+
+@app.command("list")
+def watch_list() -> None:
+    """List the companies on the analysts' watch list, with the day to look again.
+
+    Example: quiebra watch list
+    """
+    from quiebra.alerts.analyst_decisions import watch_list_entries
+    from quiebra.alerts.descriptions import WATCH_LEVELS
+    from quiebra.store import current_source
+
+    engine = open_database()
+    for row in watch_list_entries(engine, current_source(engine)).to_dicts():
+        level, again = WATCH_LEVELS[row["level"]], review_status(row["review_on"])
+        echo(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
+
+
+@app.command("add")
+def watch_add(
+    company: Annotated[str, typer.Argument(help="a company's id")],
+    reason: ReasonOption,
+    level: Annotated[int | None, typer.Option(help="1 watch, 2 close watch, 3 exit")] = None,
+    review: ReviewOption = None,
+    who: WhoOption = None,
+) -> None:
+    """Put a company on the analysts' watch list, or change its level and review date there.
+
+    Example: quiebra watch add SIM-00885 --level 2 --reason "lost its largest client" --review 2026-12-31
+    """
+    from quiebra.alerts.descriptions import WATCH_LEVELS
+    from quiebra.services.decisions import add_to_watch_list
+
+    made = add_to_watch_list(open_database(), company, acting_person(who), reason, level=level, review_on=parse_day(review))
+    echo(f"{company} is on the list: {WATCH_LEVELS[made]}")
+
+
+@app.command("remove")
+def watch_remove(
+    company: Annotated[str, typer.Argument(help="a company's id")], reason: ReasonOption, who: WhoOption = None
+) -> None:
+    """Take a company off the analysts' watch list.
+
+    Example: quiebra watch remove SIM-00885 --reason "new owner, debt repaid"
+    """
+    from quiebra.services.decisions import remove_from_watch_list
+
+    remove_from_watch_list(open_database(), company, acting_person(who), reason)
+    echo(f"{company} is off the list")

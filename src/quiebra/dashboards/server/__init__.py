@@ -1,0 +1,1 @@
+"""Dashboard server: Voila with forked kernels, authentication and limits."""

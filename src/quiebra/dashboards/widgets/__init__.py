@@ -1,0 +1,1 @@
+"""Widgets and markup of the pages: charts, tables, controls, HTML and colours."""

@@ -1,0 +1,106 @@
+"""Environment variables: settings of the machine, and secrets. They never appear in params, notebooks or outputs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from quiebra.text.person_input import clean_person_name
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+DATABASE_URL = "QUIEBRA_DATABASE_URL"
+USER = "QUIEBRA_USER"
+WORKSPACE = "QUIEBRA_WORKSPACE"
+RESULTS_FOLDER = "QUIEBRA_RESULTS"
+SMTP_URL = "QUIEBRA_SMTP_URL"
+CHANNEL_PREFIX = "QUIEBRA_CHANNEL_"
+AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
+MIN_SECRET_LENGTH = 4
+"""Characters; shorter passwords are not redacted, as they would match parts of any text."""
+MIN_SECRET_PART_LENGTH = 12
+
+
+def smtp_url() -> str | None:
+    """Return the mail server's address; None: mails are written to a folder."""
+    return os.environ.get(SMTP_URL, "").strip() or None
+
+
+def channel_url(name: str) -> str | None:
+    """Return a channel's address for apprise, from QUIEBRA_CHANNEL_NAME; None: its messages are written to a folder."""
+    return os.environ.get(f"{CHANNEL_PREFIX}{name.upper()}", "").strip() or None
+
+
+def current_person() -> str:
+    """Return the user's name: QUIEBRA_USER, or the login name. InvalidNameError if the name is not allowed in the audit table."""
+    given = os.environ.get(USER, "").strip()
+    if given:
+        return clean_person_name(given, USER)
+    try:
+        return clean_person_name(getpass.getuser(), "the name of who is logged in")
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def workspace_name(root: Path) -> str:
+    """Return this workspace's name in a shared database: QUIEBRA_WORKSPACE, or machine and folder."""
+    return os.environ.get(WORKSPACE, "").strip() or f"{socket.gethostname()}:{root}"
+
+
+def audit_folder() -> Path | None:
+    """Return the folder for the noted ends of the audit chain, from QUIEBRA_AUDIT_HEADS; None: beside the database."""
+    given = os.environ.get(AUDIT_HEADS, "").strip()
+    return Path(given).absolute() if given else None
+
+
+def database_url(root: Path) -> str | URL:
+    """Return the database's address: QUIEBRA_DATABASE_URL, or SQLite in the workspace's ``data/quiebra.db``.
+
+    Special characters in the workspace's path are handled.
+    """
+    from sqlalchemy import URL
+
+    url = os.environ.get(DATABASE_URL, "").strip()
+    return url or URL.create("sqlite", database=str(root / "data" / "quiebra.db"))
+
+
+def redact_secrets(text: str) -> str:
+    """Return a text with the environment's passwords, tokens and channel addresses, plain or percent-encoded, replaced by "…"."""
+    for secret in sorted(_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text
+
+
+def _secrets() -> set[str]:
+    found: set[str] = set()
+    for name, address in os.environ.items():
+        if name in (DATABASE_URL, SMTP_URL) or name.startswith(CHANNEL_PREFIX):
+            found |= _secrets_of(name, address.strip())
+    return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}
+
+
+def _secrets_of(name: str, address: str) -> set[str]:
+    """Return the secrets of an address, plain, decoded and percent-encoded.
+
+    The password is taken up to the first and up to the last ``@``, as either may be meant; for a channel, the address and each of
+    its long parts are secret too.
+    """
+    rest = address.partition("://")[2]
+    user, colon, _ = rest.partition(":")
+    found = set(re.findall(r"[?&](?:password|passwd|pass|token|key|secret)=([^&#]+)", rest))
+    if colon and "@" in rest and "/" not in user:
+        after = rest[len(user) + 1 :]
+        found |= {after.partition("@")[0], after.rpartition("@")[0]} - {user}
+    if name.startswith(CHANNEL_PREFIX):
+        found |= {
+            address,
+            *(part for part in re.split(r"[/?&=@:]", rest) if len(part) >= MIN_SECRET_PART_LENGTH and "." not in part),
+        }
+    plain = found | {unquote(secret) for secret in found}
+    return plain | {quote(secret, safe="") for secret in plain}

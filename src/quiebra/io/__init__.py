@@ -1,0 +1,1 @@
+"""Atomic file writing, spreadsheet-safe exports, safe YAML parsing, and process identification."""

@@ -1,0 +1,1 @@
+"""Run stages: one notebook, or all of them with DVC, in processes that start fast."""

@@ -1,0 +1,241 @@
+"""Decisions of people on alerts, the analysts' watch list and rating overrides.
+
+Each decision is validated, and written in one transaction with its audit entry; invalid ones raise an error. The database is that
+of `quiebra.store.open_database`; `quiebra.alerts.lifecycle` and `quiebra.alerts.analyst_decisions` read the decisions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
+
+from quiebra.alerts.analyst_decisions import in_force_conditions
+from quiebra.alerts.descriptions import WATCH_LEVELS
+from quiebra.alerts.lifecycle import ACKNOWLEDGED, ALERT_CLOSED, CLOSED, find_open_alert, update_alert_with_audit
+from quiebra.errors import AlertError, closest_name
+from quiebra.store.audit import AuditRecord, append_entries
+from quiebra.store.engine import translate_database_errors
+from quiebra.store.tables import Company, Override, Prediction, Run, WatchEntry
+from quiebra.text.person_input import clean_comment, clean_person_name, is_same_person
+
+MAX_OVERRIDE_DAYS = 366
+"""Longest duration of an override: after a year there is a new statement."""
+
+
+def acknowledge_alert(
+    engine: Engine, identifier: str, who: str, *, owner: str | None = None, note: str = "", review_on: dt.date | None = None
+) -> str:
+    """Acknowledge an alert with its owner (default: ``who``), a note and a review date; return its id.
+
+    An acknowledged alert can be acknowledged again. AlertError if it is closed, or if none or several match.
+    """
+    who, note = clean_person_name(who, "who"), clean_comment(note, "note")
+    owner = who if owner is None else clean_person_name(owner, "owner")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        row = find_open_alert(connection, identifier)
+        values = {
+            "state": ACKNOWLEDGED,
+            "owner": owner,
+            "note": note or row.note,
+            "review_on": review_on or row.review_on,
+        }
+        update_alert_with_audit(connection, row.alert_id, values, who, "alert acknowledged", note or "acknowledged", row.seen_run)
+    return str(row.alert_id)
+
+
+def close_alert(engine: Engine, identifier: str, who: str, note: str) -> str:
+    """Close an alert with a reason (``note``); return its id. The same cause raises no further alert. AlertError if it is closed
+    already, the reason is missing, or none or several match."""
+    who, note = clean_person_name(who, "who"), clean_comment(note, "the reason")
+    if len(note) < 3:
+        raise AlertError("say why the alert is closed: the reason is kept with it")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        row = find_open_alert(connection, identifier)
+        values = {"state": CLOSED, "note": note, "closed_on": row.seen_on, "closed_by": who}
+        update_alert_with_audit(connection, row.alert_id, values, who, ALERT_CLOSED, note, row.seen_run)
+    return str(row.alert_id)
+
+
+def add_to_watch_list(
+    engine: Engine, company_id: str, who: str, reason: str, *, level: int | None = None, review_on: dt.date | None = None
+) -> int:
+    """Add a company to the analysts' watch list, or change its entry; return its level (`WATCH_LEVELS`).
+
+    level: default: unchanged, 1 for a new entry. review_on: default: in 90 days. AlertError if the company is not scored, the
+    review date has passed, or the reason is missing.
+    """
+    reason, who = _require_reason(reason), clean_person_name(who, "who")
+    if level is not None and level not in WATCH_LEVELS:
+        raise AlertError(f"level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}")
+    today = _today()
+    review_on = review_on or today + dt.timedelta(days=90)
+    if review_on < today:
+        raise AlertError(f"the review date {review_on} has passed: give one from today on")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        run, _ = _scored_company(connection, company_id)
+        mine = (WatchEntry.source == run.source) & (WatchEntry.company_id == company_id)
+        before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
+        new: dict[str, Any] = {
+            "level": level or (before["level"] if before else 1),
+            "reason": reason,
+            "who": who,
+            "review_on": review_on,
+            "since": before["since"] if before else today,
+        }
+        connection.execute(delete(WatchEntry).where(mine))
+        connection.execute(insert(WatchEntry), {**new, "source": run.source, "company_id": company_id, "changed_at": _now()})
+        action = "watch changed" if before else "watch added"
+        append_entries(connection, [AuditRecord(who, action, company_id, _audited_values(before), new, reason, run.run_id)])
+    return int(new["level"])
+
+
+def remove_from_watch_list(engine: Engine, company_id: str, who: str, reason: str) -> None:
+    """Remove a company from the analysts' watch list. AlertError if it is not on it, or the reason is missing."""
+    reason, who = _require_reason(reason), clean_person_name(who, "who")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        run = _current_run(connection)
+        mine = (WatchEntry.source == run.source) & (WatchEntry.company_id == company_id)
+        before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
+        if before is None:
+            raise AlertError(f"company '{company_id}' is not on the analysts' watch list")
+        connection.execute(delete(WatchEntry).where(mine))
+        append_entries(
+            connection, [AuditRecord(who, "watch removed", company_id, _audited_values(before), None, reason, run.run_id)]
+        )
+
+
+def propose_override(
+    engine: Engine, company_id: str, rating: str, author: str, reason: str, grades: Mapping[str, float], *, days: int = 180
+) -> int:
+    """Propose another grade than the model's for a company; return the override's id.
+
+    It takes effect once another person approves it (`approve_override`), until ``days`` from now. AlertError if the grade is not
+    on the scale or is the model's own, the company is not scored, or the reason is missing.
+    """
+    reason, author = _require_reason(reason), clean_person_name(author, "who")
+    if rating not in grades:
+        near = closest_name(rating, grades)
+        raise AlertError(f"'{rating}' is not a grade" + (f" (did you mean '{near}'?)" if near else ""))
+    if not 1 <= days <= MAX_OVERRIDE_DAYS:
+        raise AlertError(f"an override lasts from 1 to {MAX_OVERRIDE_DAYS} days, not {days}")
+    today = _today()
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        run, score = _scored_company(connection, company_id)
+        if score.rating == rating:
+            raise AlertError(f"the model's grade of '{company_id}' is {rating} already: there is nothing to override")
+        row = {
+            "source": run.source,
+            "company_id": company_id,
+            "rating": rating,
+            "model_rating": score.rating,
+            "pd_12m": score.pd_12m,
+            "run_id": run.run_id,
+            "as_of": run.as_of,
+            "reason": reason,
+            "author": author,
+            "made_on": today,
+            "expires_on": today + dt.timedelta(days=days),
+        }
+        made = connection.execute(insert(Override).values(row).returning(Override.override_id)).scalar_one()
+        append_entries(connection, [AuditRecord(author, "override proposed", str(made), score.rating, row, reason, run.run_id)])
+    return made
+
+
+def approve_override(engine: Engine, override_id: int, approver: str) -> None:
+    """Approve a proposed override and end the company's override in force. AlertError if the approver is the author, or there is
+    no such proposal, or it has expired."""
+    today, approver = _today(), clean_person_name(approver, "who")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        row = _open_override(connection, override_id)
+        if row.approver is not None:
+            raise AlertError(f"override {override_id} was approved by {row.approver} on {row.approved_on}")
+        if is_same_person(row.author, approver):
+            raise AlertError(f"override {override_id} was proposed by {row.author}: another person must approve it")
+        if row.expires_on < today:
+            raise AlertError(f"override {override_id} expired on {row.expires_on}: propose it anew")
+        same = (Override.source == row.source) & (Override.company_id == row.company_id)
+        former = connection.scalars(select(Override.override_id).where(same, *in_force_conditions(today))).all()
+        for other in former:
+            _end_override(connection, other, approver, f"replaced by override {override_id}", today)
+        new = {"approver": approver, "approved_on": today}
+        connection.execute(update(Override).where(Override.override_id == override_id).values(**new))
+        append_entries(
+            connection, [AuditRecord(approver, "override approved", str(override_id), None, new, row.reason, row.run_id)]
+        )
+
+
+def end_override(engine: Engine, override_id: int, who: str, reason: str) -> None:
+    """End an override, or reject a proposed one. AlertError if it has ended already, or the reason is missing."""
+    reason, who = _require_reason(reason), clean_person_name(who, "who")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        _open_override(connection, override_id)
+        _end_override(connection, override_id, who, reason, _today())
+
+
+def _end_override(connection: Connection, override_id: int, who: str, reason: str, today: dt.date) -> None:
+    new = {"ended_on": today, "ended_by": who}
+    connection.execute(update(Override).where(Override.override_id == override_id).values(**new))
+    append_entries(connection, [AuditRecord(who, "override ended", str(override_id), None, new, reason)])
+
+
+def _open_override(connection: Connection, override_id: int) -> Any:
+    row = connection.execute(select(Override.__table__).where(Override.override_id == override_id)).first()
+    if row is None:
+        raise AlertError(f"there is no override {override_id}; `quiebra override list` shows them")
+    if row.ended_on is not None:
+        raise AlertError(f"override {override_id} ended on {row.ended_on}, by {row.ended_by}")
+    return row
+
+
+def _audited_values(row: RowMapping | None) -> dict[str, Any] | None:
+    return None if row is None else {name: row[name] for name in ("level", "reason", "who", "review_on", "since")}
+
+
+def _current_run(connection: Connection) -> Any:
+    run = connection.execute(select(Run.run_id, Run.source, Run.as_of).where(Run.is_current)).first()
+    if run is None:
+        raise AlertError("nothing was published into this database yet: run `quiebra run`")
+    return run
+
+
+def _scored_company(connection: Connection, company_id: str) -> tuple[Any, Any]:
+    run = _current_run(connection)
+    clean_comment(company_id, "company")
+    score = connection.execute(
+        select(Prediction.rating, Prediction.pd_12m).where(
+            Prediction.run_id == run.run_id, Prediction.kind == "current", Prediction.company_id == company_id
+        )
+    ).first()
+    if score is None:
+        known = connection.scalars(select(Company.company_id).where(Company.source == run.source)).all()
+        near = closest_name(company_id, known)
+        raise AlertError(
+            f"company '{company_id}' is not among those scored by run {run.run_id}"
+            + (f" (did you mean '{near}'?)" if near else "")
+        )
+    return run, score
+
+
+def _require_reason(text: str) -> str:
+    kept = clean_comment(text, "the reason")
+    if len(kept) < 5:
+        raise AlertError("say why, in a few words: the reason is kept with the decision")
+    return kept
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
