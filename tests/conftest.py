@@ -20,6 +20,7 @@ import psycopg
 import pytest
 import yaml
 from filelock import FileLock
+from hypothesis import settings
 
 from quiebra.features import feature_table
 from quiebra.models import ModelChain, walk_forward
@@ -30,6 +31,8 @@ from quiebra.sources.demo import Simulation, simulate
 from quiebra.text.words import _catalogue
 from quiebra.workspace import Workspace
 
+settings.register_profile("quiebra", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("quiebra")
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 AMERICAN = ROOT.parent / "shared" / "data" / "american" / "american_bankruptcy_to_2017.csv.gz"

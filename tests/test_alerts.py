@@ -29,11 +29,12 @@ from quiebra.alerts.measures import company_measures, earlier_scores, model_meas
 from quiebra.alerts.rules import EXISTING_ALERT_SCHEMA, HIT_SCHEMA, compare_hits, find_hits, unknown_sectors
 from quiebra.errors import AlertError, ParamsError
 from quiebra.params import Params, validate_params
-from quiebra.params.operations import MEASURE_KINDS, Rule
+from quiebra.params.operations import MEASURE_FLOORS, MEASURE_KINDS, Rule
 from quiebra.pipeline.reproduce import result_summary
 from quiebra.reports.risk_report import risk_report
 from quiebra.risk import FinishedRun
 from quiebra.services import decisions
+from quiebra.services.finished_run import FinishedRunView
 from quiebra.store import tables
 from quiebra.store.run_files import read_publication
 from quiebra.text.words import Words, escape_markup
@@ -631,3 +632,11 @@ def test_on_other_accounts_another_models_closing_is_over(engine: Engine) -> Non
     states.update_alerts(engine, hit(0.2).clear(), {"r": rule(cool_down_days=180)}, other, {"x"})
     assert states.update_alerts(engine, hit(0.3, "next"), {"r": rule(cool_down_days=180)}, back, {"x"}).raised == 1
     assert states.list_alerts(engine)["alert_id"].to_list() != first
+
+
+def test_every_measure_that_a_rule_may_name_has_a_value_in_a_finished_run(base: FinishedRunView) -> None:
+    """One that is missing everywhere makes a rule that can never fire."""
+    measures = evaluation.current_measures(base, base.params.score)
+    for kind, names in MEASURE_FLOORS.items():
+        assert set(names) <= set(measures[kind].columns)
+        assert [name for name in names if not measures[kind][name].is_not_null().any()] == []

@@ -64,6 +64,8 @@ def test_mid_ranks_by_hand() -> None:
     nobody = mid_rank_shares(run, peers[:0], asked[:1], starts[:1] * 0, ends[:1] * 0, 1)
     assert np.isnan(nobody).tolist() == [True]
     assert mid_rank_shares(run, peers, asked[:0], starts[:0], ends[:0], 1).tolist() == []
+    with pytest.raises(ValueError, match="beyond the 5 peers"):
+        mid_rank_shares(run, peers[:5], asked, starts, ends, 1)
 
 
 @with_numba

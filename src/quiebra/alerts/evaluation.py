@@ -44,21 +44,25 @@ def evaluated_run(run: FinishedRun) -> EvaluatedRun:
     return EvaluatedRun(run.run["run_id"], run.run["data"]["source"], run.as_of, run.run["model_sha256"][:12])
 
 
-def run_hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:
-    """Return the subjects at or above a rule's ``clear`` threshold; see `quiebra.alerts.rules.find_hits`."""
+def current_measures(run: FinishedRun, score: Score) -> dict[str, pl.DataFrame]:
+    """Return the measures that rules look at, by kind of subject: company, portfolio, model; see `quiebra.alerts.measures`."""
     now = run.dated(run.scores.select(pl.exclude("name", "sector", "region")))
     today = now.select(VERSION_KEYS).join(run.features, on=VERSION_KEYS, how="left", maintain_order="left")
     now = now.with_columns(blind_share=run.model.blind_share(today))
-    companies = company_measures(now, earlier_scores(run.history, now), run.companies, score.grades, run.as_of)
+    return {
+        "company": company_measures(now, earlier_scores(run.history, now), run.companies, score.grades, run.as_of),
+        "portfolio": portfolio_measures(run.losses, run.shares, run.as_of),
+        "model": model_measures(run.findings),
+    }
+
+
+def run_hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score: Score) -> pl.DataFrame:
+    """Return the subjects at or above a rule's ``clear`` threshold; see `quiebra.alerts.rules.find_hits`."""
     on_watch = {*run.scores.filter("watch")["company_id"], *watch_list_entries(engine, evaluated_run(run).source)["company_id"]}
     return find_hits(
         rules,
         score.grades,
-        {
-            "company": companies,
-            "portfolio": portfolio_measures(run.losses, run.shares, run.as_of),
-            "model": model_measures(run.findings),
-        },
+        current_measures(run, score),
         {"portfolio": set(run.shares["company_id"]), "watch_list": on_watch},
     )
 

@@ -36,8 +36,11 @@ def mid_rank_shares(
     run: what `compiled_pass` gave. peers: one value a statement, in order of publication. asked: one value a row. starts, ends:
     each row's window, as positions among the peers, without the end; neither ever goes back from one row to the next. A share is
     between 0 and 1, the same double as from counting the peers one by one. A value that is not finite is missing: it is no peer,
-    and its share is NaN, as is that among fewer peers than ``least``, which is 1 or more.
+    and its share is NaN, as is that among fewer peers than ``least``, which is 1 or more. ValueError where a window goes beyond
+    the peers: compiled code would read other memory.
     """
+    if max(starts.max(initial=0), ends.max(initial=0)) > len(peers):
+        raise ValueError(f"a window goes beyond the {len(peers)} peers")
     peer_codes, asked_codes, highest = _dense_codes(peers, asked)
     tree, equal = (np.zeros(highest + 1, dtype=np.int32) for _ in range(2))
     shares = np.full(len(asked), np.nan)
