@@ -45,6 +45,7 @@ def judge_table(seed: int, folder: Path) -> str:
     return "read"
 
 
+@pytest.mark.slow
 def test_damaged_tables_are_read_or_refused_in_words(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:  # whose memory is that of these tables alone
         ends, kilobytes = process.submit(judge_tables, TABLES, tmp_path).result()

@@ -93,10 +93,12 @@ def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_small_file_that_inflates_far_is_refused(bomb: Path, good: Path) -> None:
     check_refused(bomb, good, "inflates to more")
 
 
+@pytest.mark.slow
 def test_a_size_in_the_directory_is_not_believed(bomb: Path, tmp_path: Path, good: Path) -> None:
     with zipfile.ZipFile(bomb) as archive:
         size = struct.pack("<I", archive.getinfo("xl/worksheets/sheet1.xml").file_size)
@@ -137,6 +139,7 @@ def test_entities_that_multiply_are_not_unfolded(tmp_path: Path, good: Path) -> 
     assert read_file(good).frame["exposure"].to_list() == [1.5]
 
 
+@pytest.mark.slow
 def test_a_workbook_of_a_hundred_thousand_rows_is_read_and_one_ten_times_as_large_is_refused(tmp_path: Path, good: Path) -> None:
     names = "".join(f'<c t="inlineStr"><is><t>{name}</t></is></c>' for name in ("company_id", *"bcdefghijklmnopqrstuvwxyz"))
     row = '<row><c t="inlineStr"><is><t>Company</t></is></c>' + "<c><v>1234.5678</v></c>" * 25 + "</row>"

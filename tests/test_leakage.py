@@ -73,6 +73,7 @@ def test_a_feature_that_is_dropped_is_not_learnt_and_a_misspelt_one_is_refused(s
         check_feature_names(["ohlson"], "train.drop_features")
 
 
+@pytest.mark.slow
 def test_shuffled_labels_predict_nothing(panel: Panel, features: pl.DataFrame) -> None:
     """Failures given to companies by lot, at a random statement: out of time the model ranks no better than chance."""
     rng = np.random.default_rng(5)

@@ -397,6 +397,7 @@ def test_the_demo_passes_without_a_doubt(panel: Panel, small_panel: Panel) -> No
 
 
 @pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
+@pytest.mark.slow
 def test_the_american_panel_passes_and_its_damaged_copy_stops(tmp_path: Path) -> None:
     source = american.load(AMERICAN)
     panel = build_panel(source)

@@ -42,6 +42,9 @@ def engine_of(panel: Panel, chain: ModelChain) -> ShockEngine:
     return ShockEngine(chain.model, panel.statements, panel.companies, peers, current, QUICK.score)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", params=["demo", "american"])
 def engine(request: pytest.FixtureRequest) -> ShockEngine:
     if request.param == "demo":

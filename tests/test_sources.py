@@ -117,6 +117,7 @@ def test_american_layout_and_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not AMERICAN.exists(), reason="the American panel is not on this machine")
+@pytest.mark.slow
 def test_american_counts() -> None:
     source = american.load(AMERICAN)
     labels = label_outcomes(source.statements, source.events)
