@@ -65,7 +65,7 @@ def publish(
     echo(f"run {run_id} is current")
 
 
-class Report(StrEnum):
+class ReportKind(StrEnum):
     """The available reports."""
 
     risk = "risk"
@@ -74,7 +74,7 @@ class Report(StrEnum):
 
 
 def report(
-    which: Annotated[Report, typer.Argument(help="the report")] = Report.risk,
+    which: Annotated[ReportKind, typer.Argument(help="the report")] = ReportKind.risk,
     companies: Annotated[list[str] | None, typer.Argument(help="of companies: their ids")] = None,
     lang: Annotated[str | None, typer.Option(help="en or es; one that params do not name goes into a folder of its own")] = None,
 ) -> None:
@@ -85,7 +85,7 @@ def report(
     from quiebra.pipeline.stages import run_stage
 
     workspace = Workspace.find()
-    if which is Report.company:
+    if which is ReportKind.company:
         from quiebra.services.tear_sheets import write_tear_sheets
 
         if not companies:
@@ -96,7 +96,7 @@ def report(
         return
     if companies:
         raise PanelError(f"'{companies[0]}': only tear sheets are of companies: quiebra report company ID")
-    stage = "report" if which is Report.risk else "validation_report"
+    stage = "report" if which is ReportKind.risk else "validation_report"
     made = run_stage(workspace, stage, lang=lang)
     for ending in (".html", ".pdf"):
         echo(made.with_suffix(ending))

@@ -34,7 +34,7 @@ from quiebra.workspace.recovery import run_folder
 
 PRELOADED = "quiebra.pipeline.preloaded"
 LONGEST_FOLDER = 64
-"""Bytes of the run's folder: sockets below it may have 107."""
+"""Most bytes of the run folder's path: those of sockets in it may not have more than 107."""
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class CycleResult:
     sent: dict[str, int] = field(default_factory=dict)
 
 
-class NotSendingHere(DeliveryError):
+class DeliveryNotAllowed(DeliveryError):
     """This workspace may not send messages, not even to the owner: it is an experiment, or another workspace sends them."""
 
 
@@ -66,7 +66,7 @@ def run_cycle(workspace: Workspace, say: LogFunction = lambda line: None) -> Cyc
     """
     cycle = None
     if is_experiment(workspace.root):
-        raise NotSendingHere("nothing is sent: {why}", why=why_not_published(workspace))
+        raise DeliveryNotAllowed("nothing is sent: {why}", why=why_not_published(workspace))
     try:
         params = load_params(workspace)
         engine = store.open_database(workspace)
@@ -74,7 +74,7 @@ def run_cycle(workspace: Workspace, say: LogFunction = lambda line: None) -> Cyc
         with hold_lease(engine, "cycle") as lease, lease.passed_on():
             cycle = _Cycle(workspace, params, say, lease)
             return cycle.run()
-    except (LeaseTaken, NotSendingHere):
+    except (LeaseTaken, DeliveryNotAllowed):
         raise
     except Exception as error:
         lost = isinstance(error, LeaseLost)
@@ -228,9 +228,9 @@ def _log(workspace: Workspace, say: LogFunction, line: dict[str, Any]) -> None:
 
 
 def _refuse_to_send(engine: Engine, workspace: Workspace) -> None:
-    """Raise NotSendingHere in an experiment, or if the database belongs to another workspace: nobody is notified twice."""
+    """Raise DeliveryNotAllowed in an experiment, or if the database belongs to another workspace: nobody is notified twice."""
     if reason := why_not_delivering(engine, workspace):
-        raise NotSendingHere("nothing is sent: {why}", why=reason)
+        raise DeliveryNotAllowed("nothing is sent: {why}", why=reason)
 
 
 def deliver_messages(workspace: Workspace, params: Params, engine: Engine) -> list[tuple[str, outbox.SendOutcome]]:

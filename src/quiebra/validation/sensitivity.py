@@ -24,7 +24,7 @@ from quiebra.validation.comparison import Bootstrap, judge_difference, judge_sco
 CHOICE_IN_PARAMS = "as in params"
 
 
-class Choice(NamedTuple):
+class SensitivityChoice(NamedTuple):
     """Training and labelling params, and the first year to train on."""
 
     train: Train
@@ -32,19 +32,19 @@ class Choice(NamedTuple):
     first_year: int
 
 
-def alternative_choices(train: Train, labels: Labels, first_year: int, earliest: int) -> dict[str, Choice]:
+def alternative_choices(train: Train, labels: Labels, first_year: int, earliest: int) -> dict[str, SensitivityChoice]:
     """Return the choices to compare by their description."""
     other = "dropped" if labels.alive_exits == "survived" else "survived"
-    found = {CHOICE_IN_PARAMS: Choice(train, labels, first_year)}
+    found = {CHOICE_IN_PARAMS: SensitivityChoice(train, labels, first_year)}
     for months in sorted({12, 24, 36} - {labels.window_months}):
         own = labels.model_copy(update={"window_months": months})
-        found[f"failures within {months} months"] = Choice(train, own, first_year)
-    found[f"alive exits {other}"] = Choice(train, labels.model_copy(update={"alive_exits": other}), first_year)
+        found[f"failures within {months} months"] = SensitivityChoice(train, own, first_year)
+    found[f"alive exits {other}"] = SensitivityChoice(train, labels.model_copy(update={"alive_exits": other}), first_year)
     longer = train.embargo_years + 1
     words = f"embargo of {longer} year{'s' if longer > 1 else ''}"
-    found[words] = Choice(train.model_copy(update={"embargo_years": longer}), labels, first_year)
+    found[words] = SensitivityChoice(train.model_copy(update={"embargo_years": longer}), labels, first_year)
     if earliest < first_year:
-        found[f"learning from {earliest}"] = Choice(train, labels, earliest)
+        found[f"learning from {earliest}"] = SensitivityChoice(train, labels, earliest)
     return found
 
 
@@ -77,7 +77,7 @@ def compare_choices(
     )  # the accounting scorer may have no rows to score
     choices = alternative_choices(train, labels, first_year, earliest_year(statements["fiscal_year"]))
 
-    def known_by(choice: Choice) -> pl.DataFrame:
+    def known_by(choice: SensitivityChoice) -> pl.DataFrame:
         last = years[0] - 1 - choice.train.embargo_years
         known = known_outcomes(statements, events, choice.labels, known_at=known_at, last_year=last)
         return known.filter(pl.col("fiscal_year") >= choice.first_year).drop("period_end")
