@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import random
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 def main(count: int) -> int:
     from bad_tables import damaged_params
     from conftest import default_params
+    from peak_memory import peak_memory
     from test_bad_tables import judge_table
 
     from quiebra.errors import ParamsError
@@ -35,7 +35,7 @@ def main(count: int) -> int:
             ends["params used"] += 1
         except ParamsError:
             ends["params refused"] += 1
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    memory = peak_memory() / 1000
     print(f"{count} tables and params: {dict(ends)}; {memory:.0f} MB at most")
     return int(memory > 1000)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import resource
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from bad_tables import damaged, damaged_params, write
 from conftest import default_params
+from peak_memory import peak_memory
 
 from quiebra.errors import ParamsError, QuiebraError, SourceError
 from quiebra.panel import build_panel
@@ -55,7 +55,7 @@ def test_damaged_tables_are_read_or_refused_in_words(tmp_path: Path) -> None:
 
 
 def judge_tables(count: int, folder: Path) -> tuple[list[str], int]:
-    return [judge_table(seed, folder) for seed in range(count)], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return [judge_table(seed, folder) for seed in range(count)], peak_memory()
 
 
 def test_damaged_params_are_used_or_refused_in_words() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import struct
 import zipfile
 import zlib
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from peak_memory import peak_memory, reset_peak_memory
 
 from quiebra.errors import SourceError
 from quiebra.params.file_format import FileFormat
@@ -63,10 +63,10 @@ def good(tmp_path: Path) -> Path:
 
 def check_refused(path: Path, good: Path, words: str) -> None:
     """The file is refused with the remedy, the process that asked stays small, and the reader goes on."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     with pytest.raises(SourceError, match=words):
         read_file(path)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kilobytes"
+    assert peak_memory() - before < 200_000, "kilobytes"
     assert read_file(good).frame["exposure"].to_list() == [1.5]
 
 
@@ -166,7 +166,7 @@ def test_a_gzip_file_that_inflates_to_gigabytes_is_refused(tmp_path: Path) -> No
         for _ in range(250):
             out.write(packer.compress(b"A,1\n" * 250_000))
         out.write(packer.flush())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = reset_peak_memory()
     with pytest.raises(SourceError, match="memory_mb"):
         read_file(path, FileFormat(memory_mb=400))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kilobytes"
+    assert peak_memory() - before < 300_000, "kilobytes"

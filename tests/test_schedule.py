@@ -63,7 +63,7 @@ def test_a_cycle_tells_everybody_once(workspace: Path, tmp_path: Path) -> None:
     box, receiver = Postbox(), Receiver()
     with mail_server(box) as url, chat(receiver, tmp_path) as env:
         done = cycle(workspace, QUIEBRA_SMTP_URL=url, **env)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         first = len(box.mails), len(receiver.posts)
         again = cycle(workspace, QUIEBRA_SMTP_URL=url, **env)
         assert again.returncode == 0, again.stderr
@@ -126,7 +126,7 @@ cycle.run_cycle(Workspace.find())
         assert killed.returncode == -signal.SIGKILL
         assert list_cycles(database(workspace))[0]["state"] == "running"
         done = cycle(workspace, **extra)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(to for to, _ in box.mails) == ["ana@example.com", "bob@example.com", "desk@example.com"]
     assert len(receiver.posts) == 3
     (only,) = list_cycles(database(workspace))  # the killed one was completed
@@ -149,7 +149,7 @@ def test_killed_in_the_middle_of_a_stage_what_was_begun_ends_and_the_next_cycle_
     process.kill()  # itself alone
     process.wait()
     done = cycle(workspace)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in begun)
     (only,) = list_cycles(database(workspace))
     assert (only["state"], only["steps"]) == ("done", list(CYCLE_STEPS))
@@ -171,7 +171,7 @@ def test_a_cycle_that_was_killed_last_month_does_not_take_this_months_place(work
     content["score"]["reasons"] = 4  # what is scored is new
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     done = cycle(workspace)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     (only,) = list_cycles(database(workspace))
     now = read_json(workspace / "data/scores/run.json")["run_id"]
     assert only["run_id"] == now == store.current_run(database(workspace)) != before
@@ -264,7 +264,7 @@ def test_a_report_that_cannot_be_made_keeps_no_alert_back_and_its_owner_is_told(
 def test_without_a_server_mails_are_in_the_folder(workspace: Path) -> None:
     tell_people(workspace, channels={})
     done = cycle(workspace)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((workspace / "data/outbox").glob("report-*.eml"))) == 2
     assert lines(done)[-1]["messages"] == {"written": 2}
 
