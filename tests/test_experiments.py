@@ -91,7 +91,9 @@ def test_a_queued_experiment_runs_its_own_code_and_leaves_no_trace(committed: Pa
 def test_an_experiment_publishes_nothing_and_a_run_cache_publishes_neither(committed: Path) -> None:
     """A whole experiment up to alerts leaves database and alerts as they were; a result that DVC has from before is published again."""
     engine = store.connect(database_url(committed))
-    run, database = store.current_run(engine), file_sha256(committed / "data/quiebra.db")
+    run = store.current_run(engine)
+    engine.dispose()  # the file is read here, which would release the locks of its connections
+    database = file_sha256(committed / "data/quiebra.db")
     said = ran(committed, "dvc", "exp", "run", "--temp", "--name", "four", "-S", "score.reasons=4", "alerts")
     assert "Running stage 'publish'" in said and "Running stage 'alerts'" in said
     assert file_sha256(committed / "data/quiebra.db") == database

@@ -47,6 +47,25 @@ def contents(engine: Engine) -> dict[str, list]:
         return {name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")))) for name in TABLES}
 
 
+def test_what_is_committed_stays_where_one_process_opens_the_database_twice_and_another_leaves(tmp_path: Path) -> None:
+    """A file that is opened and closed loses all locks that its process holds on it: SQLite's too, which then takes the other
+    process for the last reader and removes the log that this one goes on to write."""
+    url = f"sqlite:///{tmp_path / 'test.db'}"
+    engine = store.connect(url)
+    store.upgrade_schema(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE seen (who TEXT)"))
+    store.connect(url)
+    other = (
+        f"import sqlite3; c = sqlite3.connect({str(tmp_path / 'test.db')!r}); c.execute(\"INSERT INTO seen VALUES ('other')\")"
+    )
+    subprocess.run([sys.executable, "-c", f"{other}; c.commit(); c.close()"], check=True)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO seen VALUES ('this')"))
+    with store.connect(url).connect() as connection:
+        assert sorted(connection.execute(text("SELECT who FROM seen")).scalars()) == ["other", "this"]
+
+
 def test_migrations_make_the_tables_of_the_code(engine: Engine) -> None:
     store.upgrade_schema(engine)
     tables, views = inspect(engine).get_table_names(), inspect(engine).get_view_names()

@@ -75,10 +75,12 @@ def make_private_folder(path: Path) -> Path:
 def make_private_file(path: Path) -> None:
     """Create an empty file that only the current user can read, or restrict an existing one.
 
-    A file of another user, or on a disk that cannot be written, is left unchanged.
+    A file of another user, or on a disk that cannot be written, is left unchanged. An existing file is not opened: if it is a
+    SQLite database in use, closing it again would release this process's locks on it
+    (https://sqlite.org/howtocorrupt.html, section 2.2).
     """
     with contextlib.suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE))
     with contextlib.suppress(OSError):
         _limit(path, PRIVATE_FILE)
 
