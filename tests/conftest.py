@@ -7,6 +7,7 @@ import gettext
 import os
 import pickle
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -73,16 +74,43 @@ def command(workspace: Path, *words: str, **extra: str) -> subprocess.CompletedP
     return subprocess.run(words, cwd=workspace, env=environment(**extra), capture_output=True, text=True, timeout=1500)
 
 
+def wait_for_stage(process: subprocess.Popen[str], stage: str) -> None:
+    """Read a run's standard error until it says that the stage's notebook is being executed."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line)
+        if re.fullmatch(rf"\d+ of \d+, {stage}", line.strip()):
+            return
+    raise AssertionError(f"the run ended before {stage} started: {''.join(said)}")
+
+
 def new_workspace(folder: Path, changes: dict) -> Path:
     """Make a workspace as cloned, with some params changed."""
     for name in ("notebooks", "reports", "dashboards", "src"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__", ".ipynb_checkpoints"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("build", ".ipynb_checkpoints"))
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/raw/README.md"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(default_params(**changes), sort_keys=False, allow_unicode=True))
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     return folder
+
+
+def copy_workspace(workspace: Path, folder: Path, *without: str) -> Path:
+    """Copy a workspace, less what SQLite keeps beside its database for readers in other tests, and less what is named."""
+    return Path(
+        shutil.copytree(workspace, folder, symlinks=True, ignore=shutil.ignore_patterns("*.db-shm", "*.db-wal", *without))
+    )
+
+
+def pytest_configure() -> None:
+    """Where coverage is measured, let kernels save theirs after each cell: they are killed at the end."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        startup = ROOT / "build" / "coverage" / "ipython" / "profile_default" / "startup"
+        startup.mkdir(parents=True, exist_ok=True)
+        saving = "get_ipython().events.register('post_run_cell', lambda result: coverage.Coverage.current().save())"
+        (startup / "coverage.py").write_text(f"import coverage\n{saving}\n")
+        os.environ["IPYTHONDIR"] = str(startup.parents[1])
 
 
 SLOW_FIXTURES = {"finished", "chain", "postgres"}
@@ -215,8 +243,7 @@ def untranslated() -> Iterator[set[str]]:
 @pytest.fixture
 def workspace(finished: Path, tmp_path: Path) -> Path:
     """An own copy of the finished workspace, under an own path."""
-    beside = shutil.ignore_patterns("*.db-shm", "*.db-wal")  # of a reader in another test, which writes nothing
-    return Path(shutil.copytree(finished, tmp_path / "workspace", symlinks=True, ignore=beside))
+    return copy_workspace(finished, tmp_path / "workspace")
 
 
 def _postgres_bin() -> Path | None:

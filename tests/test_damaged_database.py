@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import copy_workspace
 
 from quiebra import registry
 from quiebra.cli.app import app
@@ -107,7 +108,7 @@ OPENED = ("no database", "half of it", "a few bytes", "zeros in the middle", "a 
 
 @pytest.fixture(scope="module")
 def place(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("damaged") / "workspace", symlinks=True))
+    return copy_workspace(finished, tmp_path_factory.mktemp("damaged") / "workspace")
 
 
 def said(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import copy_workspace
 from test_damaged_database import COMMANDS, said
 
 from quiebra.cli.app import app
@@ -53,7 +53,7 @@ def fill(folder: Path) -> None:
 @pytest.fixture
 def small(finished: Path, tmp_path: Path) -> Iterator[Path]:
     with disk(tmp_path / "disk", 40) as folder:
-        yield Path(shutil.copytree(finished, folder / "workspace", symlinks=True, ignore=shutil.ignore_patterns(".git", "cache")))
+        yield copy_workspace(finished, folder / "workspace", ".git", "cache")
 
 
 EVERY = [

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from browser import CHROMIUM, Served, Watched, browsing, leave, serving
-from conftest import command, environment
+from conftest import command, copy_workspace, environment
 from filelock import FileLock
 
 from quiebra.alerts.lifecycle import list_alerts
@@ -32,7 +32,7 @@ Visit = Callable[..., Watched]
 @pytest.fixture(scope="module")
 def place(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished workspace, with a company whose name is a piece of HTML."""
-    folder = Path(shutil.copytree(finished, tmp_path_factory.mktemp("served") / "workspace", symlinks=True))
+    folder = copy_workspace(finished, tmp_path_factory.mktemp("served") / "workspace")
     riskiest = pl.read_parquet(folder / "data/scores/scores.parquet").sort("pd_12m", descending=True)["company_id"][0]
     path = folder / "data/panel/companies.parquet"
     pl.read_parquet(path).with_columns(

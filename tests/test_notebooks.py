@@ -11,12 +11,21 @@ import pytest
 from conftest import ROOT, command
 from nbclient import NotebookClient
 
+from quiebra.pipeline.forked_kernels import PROVISIONER, start_factory
+from quiebra.pipeline.stage_server import PRELOADED
 from quiebra.pipeline.stages import STAGES
 from quiebra.provenance import file_sha256
 
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "reports").glob("*.ipynb")])
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "dashboards").glob("*.ipynb"))]
 NAMES = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
+FORKED = {"JUPYTER_DEFAULT_PROVISIONER_NAME": PROVISIONER}
+NBVAL = f"""
+import sys, pytest
+from quiebra.pipeline.forked_kernels import start_factory
+start_factory({PRELOADED!r})  # kernels are forks of it, as in a run
+sys.exit(pytest.main(["--nbval-lax", "-q", "-p", "no:cacheprovider", *sys.argv[1:]]))
+"""
 
 
 def cells(name: str) -> list[dict]:
@@ -37,8 +46,11 @@ def test_there_is_one_for_each_stage() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: Path) -> None:
+def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page catches every error, so that running through says nothing: what it shows does."""
+    start_factory(PRELOADED)
+    for variable, value in FORKED.items():
+        monkeypatch.setenv(variable, value)
     notebook = nbformat.read(workspace / name, as_version=4)
     NotebookClient(notebook, resources={"metadata": {"path": str(workspace / "dashboards")}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -52,8 +64,7 @@ def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: 
 def test_run_by_nbval(folder: str, workspace: Path) -> None:
     names = [name for name in (*NAMES, *PAGES) if name.startswith(folder)]
     before = written(workspace)
-    words = ["-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", *names]
-    done = command(workspace, sys.executable, *words, PYTHONPATH=str(workspace / "src"))
+    done = command(workspace, sys.executable, "-P", "-c", NBVAL, *names, PYTHONPATH=str(workspace / "src"), **FORKED)
     assert done.returncode == 0, done.stdout[-3000:]
     assert written(workspace) == before, "run by hand a notebook writes over nothing, and changes no table of the database"
     count = sum(cell["cell_type"] == "code" for name in names for cell in cells(name))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import SMALL, command, environment, merged, new_workspace
+from conftest import SMALL, command, environment, merged, new_workspace, wait_for_stage
 
 from quiebra.errors import StageError
 from quiebra.pipeline.reproduce import reproduce
@@ -42,21 +42,11 @@ def leftovers(folder: Path) -> list[str]:
     ]
 
 
-def kill_during(folder: Path, stage: str, marker: str) -> None:
+def kill_during(folder: Path, stage: str) -> None:
     """Start `quiebra run`, wait until the stage's notebook is being executed, and kill everything without warning."""
-    process = subprocess.Popen(
-        ["quiebra", "run"],
-        cwd=folder,
-        env=environment(),
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 240
-    while not (folder / marker).exists():
-        assert process.poll() is None, f"the run ended before {stage} started"
-        assert time.monotonic() < deadline, f"{stage} did not start"
-        time.sleep(0.02)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(["quiebra", "run"], cwd=folder, env=environment(), start_new_session=True, text=True, **pipes)
+    wait_for_stage(process, stage)
     time.sleep(0.5)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -65,7 +55,7 @@ def kill_during(folder: Path, stage: str, marker: str) -> None:
 def test_a_run_killed_at_its_start_completes_when_repeated_with_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     """Also: everything from nothing twice, in two folders, gives the same hash for every out."""
     folder = new_workspace(tmp_path / "elsewhere", SMALL)
-    kill_during(folder, "ingest", "data/running/ingest.ipynb")
+    kill_during(folder, "ingest")
     assert not (folder / "data/panel/ingest.ipynb").exists()
     again = command(folder, "quiebra", "run")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -77,7 +67,7 @@ def test_a_run_killed_at_its_end_completes_when_repeated(workspace: Path) -> Non
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"report": {"watch_list": 5}}), sort_keys=False))
     before = (workspace / "reports/build/risk_report.pdf").read_bytes()
-    kill_during(workspace, "report", "data/running/risk_report.ipynb")
+    kill_during(workspace, "report")
     assert (workspace / "reports/build/risk_report.pdf").read_bytes() == before
     again = command(workspace, "quiebra", "run")
     assert again.returncode == 0, again.stdout + again.stderr

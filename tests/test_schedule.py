@@ -8,12 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from conftest import ROOT, command, default_params, environment
+from conftest import ROOT, command, default_params, environment, wait_for_stage
 from servers import Postbox, Receiver, chat, eventually, mail_server
 from sqlalchemy import text
 from test_delivery import DELIVERY
@@ -143,8 +144,10 @@ def test_killed_in_the_middle_of_a_stage_what_was_begun_ends_and_the_next_cycle_
     content["alerts"]["back_test"]["miss_cost"] = 36.0
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     words = [sys.executable, "-m", "quiebra.cli", "schedule"]
-    process = subprocess.Popen(words, cwd=workspace, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: (workspace / "data/running/alerts.ipynb").exists(), 300)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, cwd=workspace, env=environment(), text=True, **pipes)
+    wait_for_stage(process, "alerts")
+    time.sleep(0.5)
     begun = psutil.Process(process.pid).children(recursive=True)
     process.kill()  # itself alone
     process.wait()

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import http.client
 import re
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from browser import Served, serving
-from conftest import environment
+from conftest import copy_workspace, environment
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -34,7 +33,7 @@ from quiebra.errors import InvalidNameError, WorkspaceError
 
 @pytest.fixture(scope="module")
 def served(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    place = Path(shutil.copytree(finished, tmp_path_factory.mktemp("server") / "workspace", symlinks=True))
+    place = copy_workspace(finished, tmp_path_factory.mktemp("server") / "workspace")
     with serving(place, environment(), "--editor", "luis", "--pool", "0") as server:
         yield server
 

@@ -65,6 +65,16 @@ def test_a_forked_stage_that_fails_says_so_once_and_gives_its_exit_code(workspac
     assert "Traceback" not in errors
 
 
+def test_a_stages_kernel_is_a_fork_of_the_one_process_that_imported_the_libraries(workspace: Path) -> None:
+    process = served(workspace, "train")
+    eventually((workspace / "data/running/progress").exists, 120)
+    forks = [one for one in family(process) if "forkserver" in " ".join(one.cmdline())]
+    assert len(forks) == 3  # the process that imported, the stage and its kernel: a fork keeps the command line
+    assert len({" ".join(one.cmdline()) for one in forks}) == 1
+    assert process.communicate(timeout=300)[1].count("error") == 0
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("whom", ["the command", "the run"])
 def test_a_killed_command_or_run_takes_its_stage_and_kernel_with_it(workspace: Path, whom: str) -> None:
     process = served(workspace, "train")

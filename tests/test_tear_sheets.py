@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import command, folder_made_once
+from conftest import command, copy_workspace, folder_made_once
 from pypdf import PdfReader
 
 from quiebra.services.tear_sheets import _folder
@@ -21,7 +20,7 @@ def made(finished: Path, shared: Path) -> tuple[Path, list[str]]:
     ids = [scores["company_id"][-1], scores["company_id"][0]]
 
     def make(workspace: Path) -> None:
-        shutil.copytree(finished, workspace, symlinks=True)
+        copy_workspace(finished, workspace)
         for more in ([], ["--lang", "es"]):
             done = command(workspace, "quiebra", "report", "company", *ids, *more)
             assert done.returncode == 0, done.stderr

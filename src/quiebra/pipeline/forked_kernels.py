@@ -5,14 +5,15 @@ Stages, their kernels and the dashboards' kernels are started this way. Systems 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, parent_process
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
@@ -95,13 +96,51 @@ def run_kernel(argv: list[str], env: dict[bytes, bytes], folder: str) -> None:
     launch_new_instance(argv=[*argv, "--HistoryManager.enabled=False", "--IPKernelApp.no_stdout=True"])
 
 
+_reserved: list[tuple[BaseProcess, Connection]] = []
+"""The process reserved for this process's next kernel, and the connection by which it is told the kernel's command."""
+
+
+@contextlib.contextmanager
+def reserve_kernel() -> Iterator[None]:
+    """Fork the process of this process's next kernel now, while no threads run here; it ends with the block if it is not used.
+
+    For a process that is a fork itself: it cannot reach the factory, and would start another one, which imports everything again.
+    """
+    asking, asked = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_run_reserved_kernel, args=(asking, asked))
+    process.start()
+    asked.close()
+    _reserved.append((process, asking))
+    try:
+        yield
+    finally:
+        _reserved.clear()
+        asking.close()
+
+
+def _run_reserved_kernel(asking: Connection, asked: Connection) -> None:
+    """Wait for a kernel's command and run it; return if there will be none."""
+    asking.close()  # that of the other process; while one is open here, its end would not be noticed
+    with contextlib.suppress(EOFError):
+        run_kernel(*asked.recv())
+
+
+def _start_kernel(argv: list[str], env: dict[bytes, bytes], folder: str) -> BaseProcess:
+    """Start a kernel in the reserved process if there is one, otherwise in a new fork of the factory."""
+    if not _reserved:
+        return fork_process(run_kernel, argv, env, folder)
+    process, asking = _reserved.pop()
+    asking.send((argv, env, folder))
+    return process
+
+
 class ForkedKernel:
     """A forked kernel with those methods of `subprocess.Popen` that its provisioner uses."""
 
     stdin = stdout = stderr = None
 
     def __init__(self, argv: list[str], env: dict[str, str], folder: str) -> None:
-        self._process = fork_process(run_kernel, argv, encode_environment(env), folder)
+        self._process = _start_kernel(argv, encode_environment(env), folder)
         self.pid = self._process.pid
 
     def poll(self) -> int | None:

@@ -23,6 +23,7 @@ from quiebra.pipeline.forked_kernels import (
     encode_environment,
     enter_environment,
     fork_process,
+    reserve_kernel,
     start_factory,
     stop_factory,
 )
@@ -132,5 +133,6 @@ def run_forked_stage(stage: str, env: dict[bytes, bytes], folder: str, streams: 
     for stream, number in zip(streams, (1, 2), strict=True):
         os.dup2(stream.fileno(), number)
         stream.close()
-    enter_environment(env, folder)
-    run_cli(lambda: run_stage_command(Workspace.find(), stage))
+    with reserve_kernel():
+        enter_environment(env, folder)
+        run_cli(lambda: run_stage_command(Workspace.find(), stage))

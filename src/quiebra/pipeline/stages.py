@@ -209,6 +209,7 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
                 str(workspace.root / stage.notebook),
                 str(output),
                 {"overrides": overrides},
+                request_save_on_cell_execute=False,  # what a failed notebook has run is saved all the same
                 cwd=str(workspace.root),
                 progress_bar=False,
                 kernel_name="python3",
