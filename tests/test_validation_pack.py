@@ -17,7 +17,7 @@ from quiebra.panel import Panel, label_outcomes
 from quiebra.params import validate_params
 from quiebra.risk import add_grades, yearly_migration
 from quiebra.validation.challengers import compare_challengers, walk_challengers
-from quiebra.validation.comparison import Bootstrap, add_year_rank, judge_difference, judge_score
+from quiebra.validation.comparison import Bootstrap, ResampledScore, add_year_rank, judge_score
 from quiebra.validation.details import blend_weights, figures_by_groups, figures_by_horizon, stability_figures
 from quiebra.validation.discrimination import accuracy_ratio, cap_curve, size_group
 from quiebra.validation.metrics import RankedOutcomes, score_figures
@@ -127,7 +127,7 @@ def test_the_contest_is_on_the_same_rows(judged: pl.DataFrame, table: pl.DataFra
 
 
 def test_a_score_does_not_differ_from_itself(judged: pl.DataFrame) -> None:
-    gap = judge_difference(judged, "pd_12m", "pd_12m", HOW)
+    gap = ResampledScore.resample(judged, "pd_12m", HOW).judge_against(ResampledScore.resample(judged, "pd_12m", HOW))
     assert gap["auc"] == 0 and gap["interval"]["auc"] == [0, 0]
     one_year = judged.drop("fiscal_year")
     assert judge_score(one_year, "pd_12m", HOW)["auc"] == pytest.approx(

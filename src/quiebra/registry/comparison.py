@@ -12,7 +12,7 @@ import polars as pl
 from quiebra.errors import LocalisedFigure, LocalisedMessage
 from quiebra.io.files import read_table, write_table
 from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
-from quiebra.validation.comparison import Bootstrap, judge_difference, judge_score
+from quiebra.validation.comparison import Bootstrap, ResampledScore
 
 COMPARISON_BOOTSTRAP = Bootstrap(resamples=300, confidence=0.95, seed=1)
 """Bootstrap options of all comparisons."""
@@ -62,8 +62,9 @@ def compare_with_champion(champion: Path, model: Path, outcomes: pl.DataFrame) -
         "changed": changed,
     }
     if changed <= MAX_CHANGED_SHARE * shared.height and 0 < rows["failed"].sum() < rows.height:
-        found["figures"] = {name: judge_score(rows, f"pd_{name}", COMPARISON_BOOTSTRAP) for name in ("model", "champion")}
-        found["difference"] = judge_difference(rows, "pd_model", "pd_champion", COMPARISON_BOOTSTRAP)
+        scores = {name: ResampledScore.resample(rows, f"pd_{name}", COMPARISON_BOOTSTRAP) for name in ("model", "champion")}
+        found["figures"] = {name: score.judge() for name, score in scores.items()}
+        found["difference"] = scores["model"].judge_against(scores["champion"])
     return found
 
 

@@ -18,7 +18,7 @@ from quiebra.models.blend import MIN_FAILURES_TO_CALIBRATE
 from quiebra.panel.horizons import known_outcomes
 from quiebra.params import Labels
 from quiebra.progress import report_progress
-from quiebra.validation.comparison import Bootstrap, judge_difference, judge_score
+from quiebra.validation.comparison import Bootstrap, ResampledScore
 
 SIX_RATIOS = (
     "net_income_to_market_assets",
@@ -139,11 +139,10 @@ def compare_challengers(judged: pl.DataFrame, others: pl.DataFrame, how: Bootstr
         .sort(FIRM_YEAR_KEYS)
         .filter(pl.all_horizontal(pl.col(*columns.values()).is_not_null()))
     )
+    scores = {name: ResampledScore.resample(rows, column, how) for name, column in columns.items()}
     return {
         "rows": rows.height,
         "events": int(rows["failed"].sum()),
-        "figures": {name: judge_score(rows, column, how) for name, column in columns.items()},
-        "blend minus": {
-            name: judge_difference(rows, "pd_12m", column, how) for name, column in columns.items() if name != "blend"
-        },
+        "figures": {name: score.judge() for name, score in scores.items()},
+        "blend minus": {name: scores["blend"].judge_against(score) for name, score in scores.items() if name != "blend"},
     }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from quiebra.params import Validate
-from quiebra.validation.bootstrap import Figures, firm_bootstrap
+from quiebra.validation.bootstrap import Figures, percentile_intervals, resample_figures
 from quiebra.validation.metrics import SCORE_FIGURES, RankedOutcomes
 
 MIN_FAILURES_TO_TEST = 5
@@ -31,29 +30,57 @@ class Bootstrap:
         return cls(options.bootstrap, options.confidence, seed)
 
 
+@dataclass(frozen=True)
+class ResampledScore:
+    """A score's figures on some rows, and on each bootstrap resample of them: computed once, judged alone and against others."""
+
+    rows: int
+    events: int
+    figures: Figures
+    draws: list[Figures]
+    confidence: float
+
+    @classmethod
+    def resample(cls, rows: pl.DataFrame, score: str, how: Bootstrap) -> ResampledScore:
+        """Compute the figures; see `judge_score` for the rows."""
+        events = int(rows["failed"].sum())
+        if rows.is_empty():
+            return cls(0, events, {}, [], how.confidence)
+        compute = _ranked(rows, score).figures
+        draws = resample_figures(rows["company_id"].to_numpy(), compute, resamples=how.resamples, seed=how.seed)
+        return cls(rows.height, events, compute(np.ones(rows.height)), draws, how.confidence)
+
+    def judge(self) -> dict[str, Any]:
+        """Return every figure, rows, events, and ``interval`` with [low, high] of each figure, as plain JSON values."""
+        return {"rows": 0, "events": 0} if self.rows == 0 else {"events": self.events, **self._with_intervals()}
+
+    def judge_against(self, other: ResampledScore) -> dict[str, Any]:
+        """Return this score's figures less another's, with intervals; both have the same rows and resamples."""
+        if self.rows == 0:
+            return {"rows": 0}
+        draws = [_difference(a, b) for a, b in zip(self.draws, other.draws, strict=True)]
+        return replace(self, figures=_difference(self.figures, other.figures), draws=draws)._with_intervals()
+
+    def _with_intervals(self) -> dict[str, Any]:
+        intervals = percentile_intervals(self.draws, self.confidence)
+        return {
+            **{name: round_figure(value) for name, value in self.figures.items()},
+            "rows": self.rows,
+            "interval": {name: [round_figure(low), round_figure(high)] for name, (low, high) in intervals.items()},
+        }
+
+
+def _difference(one: Figures, other: Figures) -> Figures:
+    return {name: one[name] - other[name] for name in SCORE_FIGURES}
+
+
 def judge_score(rows: pl.DataFrame, score: str, how: Bootstrap) -> dict[str, Any]:
-    """Return every figure of a score, rows, events, and ``interval`` with [low, high] of each figure, as plain JSON values.
+    """Return every figure of a score with its interval; see `ResampledScore.judge`.
 
     rows: company_id, failed (0 or 1), the score (never missing), and fiscal_year where there are several: rows are then ranked by
         `add_year_rank`. Without rows only the counts are returned.
     """
-    if rows.is_empty():
-        return {"rows": 0, "events": 0}
-    ranked = _ranked(rows, score)
-    return {"events": int(rows["failed"].sum()), **_with_intervals(rows, ranked.figures, how)}
-
-
-def judge_difference(rows: pl.DataFrame, left: str, right: str, how: Bootstrap) -> dict[str, Any]:
-    """Return the figures of one score less those of another, on the same rows and resamples; see `judge_score`."""
-    if rows.is_empty():
-        return {"rows": 0}
-    one, two = (_ranked(rows, name) for name in (left, right))
-
-    def difference(weight: np.ndarray) -> Figures:
-        a, b = one.figures(weight), two.figures(weight)
-        return {name: a[name] - b[name] for name in SCORE_FIGURES}
-
-    return _with_intervals(rows, difference, how)
+    return ResampledScore.resample(rows, score, how).judge()
 
 
 def add_year_rank(rows: pl.DataFrame, score: str) -> pl.DataFrame:
@@ -73,18 +100,6 @@ def _ranked(rows: pl.DataFrame, score: str) -> RankedOutcomes:
     placed, name = add_year_rank(rows, score), f"{score}_place"
     place = placed[name].to_numpy() if name in placed.columns else None
     return RankedOutcomes.rank(placed["failed"].to_numpy(), placed[score].to_numpy(), place)
-
-
-def _with_intervals(rows: pl.DataFrame, figures: Callable[[np.ndarray], Figures], how: Bootstrap) -> dict[str, Any]:
-    found = figures(np.ones(rows.height))
-    intervals = firm_bootstrap(
-        rows["company_id"].to_numpy(), figures, resamples=how.resamples, confidence=how.confidence, seed=how.seed
-    )
-    return {
-        **{name: round_figure(value) for name, value in found.items()},
-        "rows": rows.height,
-        "interval": {name: [round_figure(low), round_figure(high)] for name, (low, high) in intervals.items()},
-    }
 
 
 def round_figure(value: float) -> float | None:

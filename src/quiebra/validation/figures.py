@@ -13,8 +13,8 @@ from quiebra.validation.calibration import brier_parts, calibration_by_grade, ho
 from quiebra.validation.comparison import (
     MIN_FAILURES_TO_TEST,
     Bootstrap,
+    ResampledScore,
     add_year_rank,
-    judge_difference,
     judge_score,
     round_figure,
 )
@@ -58,18 +58,18 @@ def validation_report(
             "cannot be judged. Give more event dates, or other test years (validate.first_test_year)."
         )
     how, judged = Bootstrap.of(options, seed), add_year_rank(judged, "pd_12m")
-    proven = judged.filter(pl.col("outcome") != "exited")
+    proven, with_altman = judged.filter(pl.col("outcome") != "exited"), judged.filter(pl.col("pd_altman").is_not_null())
+    blend, model = (ResampledScore.resample(judged, name, how) for name in ("pd_12m", "pd_model"))
+    altman = ResampledScore.resample(with_altman, "pd_altman", how)
+    blend_with_altman = blend if with_altman.height == judged.height else ResampledScore.resample(with_altman, "pd_12m", how)
     return {
-        "walk_forward": {"test_years": f"{years[0]}-{years[-1]}", **judge_score(judged, "pd_12m", how)},
+        "walk_forward": {"test_years": f"{years[0]}-{years[-1]}", **blend.judge()},
         "without_alive_exits": judge_score(proven, "pd_12m", how),
-        "model_alone": judge_score(judged, "pd_model", how),
-        "altman_alone": judge_score(judged.filter(pl.col("pd_altman").is_not_null()), "pd_altman", how),
-        "blend_minus_altman": judge_difference(judged.filter(pl.col("pd_altman").is_not_null()), "pd_12m", "pd_altman", how),
-        "blend_minus_model": judge_difference(judged, "pd_12m", "pd_model", how),
-        "altman_by_year": {
-            str(y): judge_score(judged.filter((pl.col("fiscal_year") == y) & pl.col("pd_altman").is_not_null()), "pd_altman", how)
-            for y in years
-        },
+        "model_alone": model.judge(),
+        "altman_alone": altman.judge(),
+        "blend_minus_altman": blend_with_altman.judge_against(altman),
+        "blend_minus_model": blend.judge_against(model),
+        "altman_by_year": {str(y): judge_score(with_altman.filter(pl.col("fiscal_year") == y), "pd_altman", how) for y in years},
         "by_year": {str(y): judge_score(judged.filter(pl.col("fiscal_year") == y), "pd_12m", how) for y in years},
         "confidence": options.confidence,
     }

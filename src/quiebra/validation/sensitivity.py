@@ -19,7 +19,7 @@ from quiebra.panel.horizons import known_outcomes
 from quiebra.panel.labels import label_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.progress import report_progress
-from quiebra.validation.comparison import Bootstrap, judge_difference, judge_score
+from quiebra.validation.comparison import Bootstrap, ResampledScore
 
 CHOICE_IN_PARAMS = "as in params"
 
@@ -107,16 +107,14 @@ def compare_choices(
         if (result := fitted[CHOICE_IN_PARAMS if words in alike else words]) is not None:
             failures[words], pds = result
             judged = judged.with_columns(pl.Series(words, pds))
+    scores = {words: ResampledScore.resample(judged, words, how) for words in failures}
+    chosen = scores.get(CHOICE_IN_PARAMS)
     return [
         {
             "choice": words,
-            "learnt_failures": count,
-            **judge_score(judged, words, how),
-            **(
-                {}
-                if words == CHOICE_IN_PARAMS or CHOICE_IN_PARAMS not in failures
-                else {"difference": judge_difference(judged, words, CHOICE_IN_PARAMS, how)}
-            ),
+            "learnt_failures": failures[words],
+            **score.judge(),
+            **({} if chosen is None or score is chosen else {"difference": score.judge_against(chosen)}),
         }
-        for words, count in failures.items()
+        for words, score in scores.items()
     ]
