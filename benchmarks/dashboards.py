@@ -153,7 +153,7 @@ def ten_browsers(server: Served) -> dict[str, float]:
 
 def kernel_start(provisioner: str, folder: Path) -> float:
     """Return the median seconds from starting a kernel to the executive page's figures, by fork or in the usual way."""
-    code = "from quiebra.dashboards.pages.executive import Executive\nExecutive().draw()"
+    code = "from quiebra.dashboards.pages.executive import ExecutivePage\nExecutive().draw()"
 
     async def once() -> float:
         start = time.perf_counter()

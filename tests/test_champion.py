@@ -7,16 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from conftest import command, folder_made_once, merged
+from conftest import command, copy_workspace, folder_made_once, merged
 
 from quiebra import store
 from quiebra.dashboards.pages.base import frame_html
-from quiebra.dashboards.pages.company import Company
+from quiebra.dashboards.pages.company import CompanyPage
 from quiebra.dashboards.pages.company_sheet import company_page_html
-from quiebra.dashboards.pages.executive import Executive
-from quiebra.dashboards.pages.model import Model
-from quiebra.dashboards.pages.portfolio import Portfolio
-from quiebra.dashboards.pages.stress import Stress as StressPage
+from quiebra.dashboards.pages.executive import ExecutivePage
+from quiebra.dashboards.pages.model import ModelPage
+from quiebra.dashboards.pages.portfolio import PortfolioPage
+from quiebra.dashboards.pages.stress import StressPage
 from quiebra.delivery.message_texts import report_messages
 from quiebra.environment import database_url
 from quiebra.errors import WorkspaceError
@@ -58,7 +58,7 @@ def governed(finished: Path, shared: Path) -> Path:
     """The finished workspace after a run whose model fails a gate, on top of a champion that passed. Take a copy to change it."""
 
     def make(folder: Path) -> None:
-        shutil.copytree(finished, folder, symlinks=True)
+        copy_workspace(finished, folder)
         (folder / "before.json").write_text(json.dumps(scores(folder)))
         change(folder, train={"trees": 41}, validate={"gates": STRICT}, delivery={"recipients": [{"address": "a@b.c"}]})
         (folder / "said").write_text(ran(folder, "quiebra", "run"))
@@ -151,7 +151,7 @@ def test_without_a_champion_everything_says_so(workspace: Path, monkeypatch: pyt
     (mail,) = report_messages(Workspace(workspace), load_params(Workspace(workspace)))
     assert "SIN MODELO CAMPEÓN: PRUEBA NO SUPERADA: SIMULADO: " in mail.subject
     monkeypatch.chdir(workspace)
-    for page in (Executive, Company, Portfolio, Model, StressPage):
+    for page in (ExecutivePage, CompanyPage, PortfolioPage, ModelPage, StressPage):
         shown = frame_html(page(), Words("en"))
         assert shown.count("NO CHAMPION: ") == shown.count("GATE FAILED: ") == 1, page.name
     base = FinishedRunView(Workspace(workspace))

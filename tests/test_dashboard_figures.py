@@ -207,7 +207,7 @@ def test_a_worse_economy_is_worse_for_everybody_and_one_company_is_as_among_all(
     assert alone.row(0) == pytest.approx(among.row(0), abs=1e-9)
     assert (worse["pd_12m"] > stress.stressed_pds(base, shock)["pd_12m"]).all()
     assert stress.portfolio_totals(base, calm)["loss"] > stress.portfolio_totals(base, stress.current_pds(base))["loss"]
-    assert stress.grade_migration(base, calm).drop("from").sum_horizontal().sum() == base.scores.height
+    assert stress.shocked_grade_migration(base, calm).drop("from").sum_horizontal().sum() == base.scores.height
 
 
 def test_fewer_peers_and_statements_give_the_same_figures(base: FinishedRunView) -> None:

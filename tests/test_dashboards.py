@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from ipywidgets import Widget
 
 from quiebra.dashboards.pages.base import PAGE_TITLES, Page, frame_html
-from quiebra.dashboards.pages.company import Company
-from quiebra.dashboards.pages.executive import Executive
-from quiebra.dashboards.pages.model import Model
-from quiebra.dashboards.pages.portfolio import Portfolio
-from quiebra.dashboards.pages.settings import Settings
-from quiebra.dashboards.pages.stress import Stress
+from quiebra.dashboards.pages.company import CompanyPage
+from quiebra.dashboards.pages.executive import ExecutivePage
+from quiebra.dashboards.pages.model import ModelPage
+from quiebra.dashboards.pages.portfolio import PortfolioPage
+from quiebra.dashboards.pages.settings import SettingsPage
+from quiebra.dashboards.pages.stress import StressPage
 from quiebra.dashboards.server.app import TokenFilter
 from quiebra.dashboards.widgets.controls import Chart
 from quiebra.dashboards.widgets.markup import Kpi, html_table, kpi_row
@@ -44,12 +44,12 @@ from quiebra.workspace import Workspace
 
 EN, ES = Words("en"), Words("es")
 SIX: dict[str, type[Page]] = {
-    "executive": Executive,
-    "company": Company,
-    "portfolio": Portfolio,
-    "stress": Stress,
-    "model": Model,
-    "settings": Settings,
+    "executive": ExecutivePage,
+    "company": CompanyPage,
+    "portfolio": PortfolioPage,
+    "stress": StressPage,
+    "model": ModelPage,
+    "settings": SettingsPage,
 }
 
 
@@ -189,7 +189,7 @@ def test_where_the_database_does_not_answer_no_alert_is_made_up_or_away(workspac
     assert company.decisions_on_company(base, base.scores["company_id"][0], EN) == [
         "The database does not answer: alerts and analysts' grades are not shown."
     ]
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     assert page.ready
     assert "does not answer" in page.log_note.value
@@ -200,7 +200,7 @@ def test_a_setting_that_params_lack_can_be_given_on_the_page(workspace: Path, mo
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     del content["portfolio"]["lgd"]
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    page = Settings()
+    page = SettingsPage()
     page.frame.language = "es"
     page.redraw()
     assert page.ready
@@ -224,13 +224,13 @@ def test_without_a_finished_run_every_page_says_what_to_run(workspace: Path, mon
         assert "quiebra run" in text
         assert "Todavía no hay nada" in text
     with FileLock(workspace / "data/.run.lock"):
-        assert "Hay una ejecución en marcha" in frame_html(Executive(), ES)
+        assert "Hay una ejecución en marcha" in frame_html(ExecutivePage(), ES)
 
 
 def test_a_half_built_run_is_not_shown(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     (workspace / "data/panel/events.parquet").write_bytes(b"changed")
-    assert "quiebra run" in frame_html(Executive(), EN)
+    assert "quiebra run" in frame_html(ExecutivePage(), EN)
 
 
 def test_pages_keep_the_scale_that_the_scores_were_made_with(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,12 +242,12 @@ def test_pages_keep_the_scale_that_the_scores_were_made_with(workspace: Path, mo
     base = FinishedRunView(Workspace(workspace))
     assert "CCC" in base.params.score.grades
     assert sum(executive.grade_counts(base, EN)["now"].values()) == base.scores.height
-    assert "q-notice" not in frame_html(Company(), EN)
+    assert "q-notice" not in frame_html(CompanyPage(), EN)
 
 
 def test_what_is_typed_in_and_uploaded_outlives_a_change_of_language(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    page = Company()
+    page = CompanyPage()
     page.frame.opened = True
     page.redraw()
     page.type_in.value = True
@@ -266,7 +266,7 @@ def test_what_is_typed_in_and_uploaded_outlives_a_change_of_language(finished: P
     page.fields["net_income"].value = "much"
     assert "no es un número" in page.notes["net_income"].value
     assert page.shown.score["pd_12m"] == before
-    page = Portfolio()
+    page = PortfolioPage()
     page.redraw()
     page.take("mine.csv", f"company_id,exposure\n{page.view.scores['company_id'][0]},5\n".encode())
     page.frame.language = "es"
@@ -278,7 +278,7 @@ def test_what_is_typed_in_and_uploaded_outlives_a_change_of_language(finished: P
 
 def test_an_unknown_company_in_the_address_leaves_the_page_as_it_was(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    for kind in (Company, Stress):
+    for kind in (CompanyPage, StressPage):
         page = kind()
         page.frame.opened = True
         page.redraw()
@@ -289,7 +289,7 @@ def test_an_unknown_company_in_the_address_leaves_the_page_as_it_was(finished: P
 
 def test_an_error_becomes_words_and_a_log_id_and_the_log_has_the_trace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    page = Executive()
+    page = ExecutivePage()
     monkeypatch.setattr(executive, "headline_figures", lambda *_: 1 / 0)
     for text in (frame_html(page, EN), page.draw()[0].value):
         log_id = re.search(r"<code>(\w{8})</code>", text)[1]
@@ -374,7 +374,7 @@ def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_read
     params = workspace / "params.yaml"
     params.write_text(params.read_text().replace("  shocks:\n", "  shocks:\n    since then:\n      revenue: -0.1\n", 1))
     monkeypatch.chdir(workspace)
-    page = Stress()
+    page = StressPage()
     page.redraw()
     assert page.ready
     assert "since then" not in dict(page.preset.options), "a page shows what its run was made with"
@@ -395,7 +395,7 @@ def test_a_shock_of_params_is_taken_as_it_is_and_a_moved_lever_makes_it_the_read
 
 def test_a_table_stays_sorted_and_filtered_when_the_language_changes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    page = Stress()
+    page = StressPage()
     page.redraw()
     page.table.query = {**page.table.query, "text": "a", "sort": "name", "descending": False}
     names, matching = [cells[0][1] for cells in page.table.cells], page.table.matching
@@ -406,7 +406,7 @@ def test_a_table_stays_sorted_and_filtered_when_the_language_changes(finished: P
 
 def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     page.fields["portfolio.lgd"].value, page.reason.value = "0.5", "as agreed"
     page.frame.language = "es"
@@ -419,7 +419,7 @@ def test_a_change_of_language_does_not_save_over_what_somebody_else_saved(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace)
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     page.fields["portfolio.lgd"].value = "0.5"
     path = workspace / "params.yaml"
@@ -436,7 +436,7 @@ def test_the_settings_page_comes_back_once_params_are_mended(workspace: Path, mo
     path = workspace / "params.yaml"
     text = path.read_text()
     path.write_text(": no yaml [")
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     assert not page.ready
     path.write_text(text)

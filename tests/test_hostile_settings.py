@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from quiebra.dashboards.pages.settings import Settings
+from quiebra.dashboards.pages.settings import SettingsPage
 from quiebra.errors import InvalidYamlError, ParamsError
 from quiebra.io.safe_yaml import read_yaml
 from quiebra.params import read_params, validate_params
@@ -83,7 +83,7 @@ def test_the_same_in_params_is_one_line_of_error(name: str, workspace: Path) -> 
 
 def test_a_page_of_settings_that_hold_a_billion_laughs_answers(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     page.fields["alerts.rules"].value = LAUGHS.replace(": &", ": {x: &").replace("]\n", "]}\n")
     assert "anchors and aliases" in page.notes["alerts.rules"].value
@@ -92,7 +92,7 @@ def test_a_page_of_settings_that_hold_a_billion_laughs_answers(workspace: Path, 
     page.guarded(page.preview)()
     assert "anclas y alias" in page.notes["alerts.rules"].value
     (workspace / "params.yaml").write_text(TEXT + LAUGHS, encoding="utf-8")
-    fresh = Settings()
+    fresh = SettingsPage()
     fresh.redraw()
     assert "params.yaml" in fresh.body.children[0].value and "Traceback" not in fresh.body.children[0].value
 
@@ -217,7 +217,7 @@ def test_the_page_shows_whatever_the_file_holds_so_that_it_can_be_mended(
     content = yaml.safe_load(TEXT)
     content[section] = {**content[section], **value} if isinstance(value, dict) else value
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    page = Settings()
+    page = SettingsPage()
     page.redraw()
     assert page.fields, page.body.children[0].value
     page.preview()

@@ -49,7 +49,7 @@ def scored(base: FinishedRunView, path: Path, text: str) -> ScoredFile:
     return score_file(base.workspace, path)
 
 
-def uploaded(base: FinishedRunView, text: str) -> portfolio.Portfolio:
+def uploaded(base: FinishedRunView, text: str) -> portfolio.ScoredPortfolio:
     return portfolio.uploaded_portfolio(base, "mine.csv", text.encode())
 
 
@@ -57,7 +57,7 @@ def told(said: list[LocalisedMessage]) -> str:
     return "\n".join(str(one) for one in said)
 
 
-def problems(held: portfolio.Portfolio) -> list[tuple[int, str]]:
+def problems(held: portfolio.ScoredPortfolio) -> list[tuple[int, str]]:
     return portfolio.row_problems(held.faults, EN).rows()
 
 

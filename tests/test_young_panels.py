@@ -9,7 +9,7 @@ import pytest
 from conftest import default_params
 
 from quiebra.alerts.measures import model_measures
-from quiebra.dashboards.pages.executive import Executive
+from quiebra.dashboards.pages.executive import ExecutivePage
 from quiebra.features import FEATURES_BY_NAME, feature_lookback, feature_table
 from quiebra.panel import Panel
 from quiebra.params import validate_params
@@ -143,7 +143,7 @@ def test_every_place_says_the_same_of_monitoring(finished: Path, alarmed: int) -
     assert (light.status, light.off, light.subjects) == (status, alarmed, len(names))
     in_alarm = sum(one.status == "alarm" for one in shown.values())
 
-    page = Executive()
+    page = ExecutivePage()
     vars(page)["view"] = base
     page_lights = page._lights()
     assert EN("{n} of {all}", n=alarmed, all=len(names)) in page_lights

@@ -46,12 +46,12 @@ def evaluated_run(run: FinishedRun) -> EvaluatedRun:
 
 def current_measures(run: FinishedRun, score: Score) -> dict[str, pl.DataFrame]:
     """Return the measures that rules look at, by kind of subject: company, portfolio, model; see `quiebra.alerts.measures`."""
-    now = run.dated(run.scores.select(pl.exclude("name", "sector", "region")))
+    now = run.with_period_end(run.scores.select(pl.exclude("name", "sector", "region")))
     today = now.select(VERSION_KEYS).join(run.features, on=VERSION_KEYS, how="left", maintain_order="left")
     now = now.with_columns(blind_share=run.model.blind_share(today))
     return {
         "company": company_measures(now, earlier_scores(run.history, now), run.companies, score.grades, run.as_of),
-        "portfolio": portfolio_measures(run.losses, run.shares, run.as_of),
+        "portfolio": portfolio_measures(run.losses, run.portfolio_losses, run.as_of),
         "model": model_measures(run.findings),
     }
 
@@ -63,14 +63,14 @@ def run_hits(engine: Engine, run: FinishedRun, rules: Mapping[str, Rule], score:
         rules,
         score.grades,
         current_measures(run, score),
-        {"portfolio": set(run.shares["company_id"]), "watch_list": on_watch},
+        {"portfolio": set(run.portfolio_losses["company_id"]), "watch_list": on_watch},
     )
 
 
 def back_test_run(run: FinishedRun, options: Alerts, score: Score, how: Bootstrap) -> dict[str, Any]:
     """Return the rules' back-test over the walk-forward test years; see `quiebra.alerts.backtest.back_test_rules`."""
     first, last = map(int, run.metrics["walk_forward"]["test_years"].split("-"))
-    past = ReplayData(run.dated(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
+    past = ReplayData(run.with_period_end(run.history), run.panel("events"), run.companies, score.grades, score.max_age_months)
     return back_test_rules(past, resolve_rules(options, score), first, last, options.back_test, how)
 
 

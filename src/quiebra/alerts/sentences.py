@@ -79,7 +79,7 @@ def company_facts(run: FinishedRun) -> dict[str, CompanyFacts]:
         "company_id", year_before="fiscal_year", pd_before="pd_12m", rating_before="rating", **{f"{z}_before": z for z in zones}
     )
     both = now.join(before, on="company_id", how="left").join(
-        run.shares.select("company_id", "exposure"), on="company_id", how="left", maintain_order="left"
+        run.portfolio_losses.select("company_id", "exposure"), on="company_id", how="left", maintain_order="left"
     )
     return {row["company_id"]: _fact(row) for row in both.iter_rows(named=True)}
 

@@ -34,7 +34,7 @@ class Report(FinishedRun):
 
     @cached_property
     def tenths(self) -> pl.DataFrame:
-        return pl.read_csv(self.kept.validation / "tenths.csv")
+        return pl.read_csv(self.registered_model.validation / "tenths.csv")
 
     def banners(self) -> str:
         """Return the callouts at the top of the report, as Markdown: the model is not the champion or failed a gate, companies

@@ -42,7 +42,7 @@ class ValidationReport(Report):
 
     @cached_property
     def pack(self) -> dict[str, Any]:
-        return self.read(read_json, self.kept.validation / "pack.json")
+        return self.read(read_json, self.registered_model.validation / "pack.json")
 
     @cached_property
     def alerts_judged(self) -> dict[str, Any]:

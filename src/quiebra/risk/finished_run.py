@@ -83,18 +83,18 @@ class FinishedRun:
         return self.read(read_json, self.workspace.panel / "source.json")
 
     @cached_property
-    def kept(self) -> RegisteredModel:
+    def registered_model(self) -> RegisteredModel:
         """The model that made the scores, in the register."""
         return registered_model(self.workspace, self.run["model_sha256"])
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Validation figures of the model that made the scores, which may not be the one trained last."""
-        return self.read(read_json, self.kept.validation / "metrics.json")
+        return self.read(read_json, self.registered_model.validation / "metrics.json")
 
     @cached_property
     def calibration(self) -> dict[str, Any]:
-        return self.read(read_json, self.kept.validation / "calibration.json")
+        return self.read(read_json, self.registered_model.validation / "calibration.json")
 
     @cached_property
     def published(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class FinishedRun:
     @cached_property
     def model_record(self) -> dict[str, Any]:
         """The model's JSON: card, scorers, confidence."""
-        return self.read(read_json, self.kept.folder / "model.json")
+        return self.read(read_json, self.registered_model.folder / "model.json")
 
     @cached_property
     def companies(self) -> pl.DataFrame:
@@ -134,11 +134,11 @@ class FinishedRun:
     @cached_property
     def before(self) -> pl.DataFrame:
         """The scores in force a year before today's, as given then."""
-        past, months = self.dated(self.history), self.run["params"]["score"]["max_age_months"]
+        past, months = self.with_period_end(self.history), self.run["params"]["score"]["max_age_months"]
         a_year_ago = pl.select(pl.lit(self.as_of).dt.offset_by("-1y")).item()
         return scores_in_force(past, self.panel("events"), a_year_ago, months).drop("period_end")
 
-    def dated(self, scores: pl.DataFrame) -> pl.DataFrame:
+    def with_period_end(self, scores: pl.DataFrame) -> pl.DataFrame:
         """Return scores with the period_end of their statements."""
         ends = self.statements.select(*VERSION_KEYS, "period_end")
         return scores.join(ends, on=VERSION_KEYS, how="left", maintain_order="left")
@@ -157,7 +157,7 @@ class FinishedRun:
         return self.read(read_table, self.workspace.scores / "contributions.parquet")
 
     @cached_property
-    def shares(self) -> pl.DataFrame:
+    def portfolio_losses(self) -> pl.DataFrame:
         """The portfolio: company_id, exposure, lgd, pd_12m, expected_loss and contribution."""
         return self.read(read_table, self.workspace.stress / "contributions.parquet")
 
@@ -172,14 +172,14 @@ class FinishedRun:
     @cached_property
     def model(self) -> PdModel:
         """The model that made the scores, to score what a user asks for."""
-        return self.read(lambda folder: RegisteredModel(folder).load(), self.kept.folder)
+        return self.read(lambda folder: RegisteredModel(folder).load(), self.registered_model.folder)
 
     @cached_property
     def as_of(self) -> dt.date:
         return dt.date.fromisoformat(self.run["as_of"])
 
     @cached_property
-    def compared(self) -> PeerRanks:
+    def peer_ranks(self) -> PeerRanks:
         """The scored companies, which the values in reasons are compared with."""
         return PeerRanks(self.features.join(self.scores.select(VERSION_KEYS), on=VERSION_KEYS, how="semi"))
 

@@ -123,7 +123,7 @@ def pds_by(view: FinishedRunView, by: str) -> pl.DataFrame:
     return risk.pds_by_group(view.scores, view.companies, by)
 
 
-def top_movers(view: FinishedRunView, words: Words) -> pl.DataFrame:
+def movers_table(view: FinishedRunView, words: Words) -> pl.DataFrame:
     """Return companies scored both a year ago and now, largest rise of the PD first: name, grades, PDs, and reasons in the
     reader's language."""
     rows = view.with_overrides(risk.top_movers(view.before, view.scores))

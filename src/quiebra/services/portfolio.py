@@ -52,7 +52,7 @@ TABLE_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Portfolio:
+class ScoredPortfolio:
     """A scored portfolio with its losses.
 
     name: of the file; None: all companies, one unit each. table: `TABLE_COLUMNS` columns, the largest expected loss first.
@@ -83,18 +83,18 @@ def saved_portfolios(view: FinishedRunView) -> list[str]:
     return ["", *files]
 
 
-def run_portfolio(view: FinishedRunView) -> Portfolio:
+def run_portfolio(view: FinishedRunView) -> ScoredPortfolio:
     """Return the finished run's portfolio: the file in params, or every company with an exposure of one unit."""
-    shares = view.shares.select("company_id", "exposure", "lgd", "expected_loss", "contribution")
+    shares = view.portfolio_losses.select("company_id", "exposure", "lgd", "expected_loss", "contribution")
     table = shares.join(view.scores, on="company_id", maintain_order="left")
-    return Portfolio(view.params.portfolio.file, _sorted(table), view.losses, pl.DataFrame(schema=FAULT_SCHEMA), [])
+    return ScoredPortfolio(view.params.portfolio.file, _sorted(table), view.losses, pl.DataFrame(schema=FAULT_SCHEMA), [])
 
 
 def _sorted(table: pl.DataFrame) -> pl.DataFrame:
     return table.select(TABLE_COLUMNS).sort("expected_loss", "company_id", descending=[True, False])
 
 
-def saved_portfolio(view: FinishedRunView, name: str) -> Portfolio:
+def saved_portfolio(view: FinishedRunView, name: str) -> ScoredPortfolio:
     """Return a portfolio of data/raw/portfolios, or the run's if ``name`` is empty."""
     if not name:
         return run_portfolio(view)
@@ -103,7 +103,7 @@ def saved_portfolio(view: FinishedRunView, name: str) -> Portfolio:
 
 def uploaded_portfolio(
     view: FinishedRunView, name: str, content: bytes, progress: Callable[[float], None] = lambda share: None
-) -> Portfolio:
+) -> ScoredPortfolio:
     """Return the portfolio in an uploaded file, which is not kept. SourceError if the file cannot be used at all."""
     if not content:
         raise SourceError("The file is empty.")
@@ -126,7 +126,9 @@ def _refuse_above(most: int, size: int) -> None:
         raise SourceError(TOO_LARGE_MESSAGE, size=size // 1_000_000, most=most // 1_000_000)
 
 
-def portfolio_from_file(view: FinishedRunView, path: Path, progress: Callable[[float], None] = lambda share: None) -> Portfolio:
+def portfolio_from_file(
+    view: FinishedRunView, path: Path, progress: Callable[[float], None] = lambda share: None
+) -> ScoredPortfolio:
     """Return the portfolio in a file: statements, which are scored, or exposures to scored companies.
 
     Faulty rows are listed and left out.
@@ -157,7 +159,7 @@ def portfolio_from_file(view: FinishedRunView, path: Path, progress: Callable[[f
     report, shares = loss_report(scores, sectors, losses.model_copy(update={"draws": draws}), view.params.run.seed)
     table = scores.join(shares.select("company_id", "expected_loss", "contribution"), on="company_id")
     progress(1.0)
-    return Portfolio(path.name, _sorted(table), report, faults, notes)
+    return ScoredPortfolio(path.name, _sorted(table), report, faults, notes)
 
 
 def portfolio_template(view: FinishedRunView) -> bytes:

@@ -56,7 +56,7 @@ def scored_statements(view: FinishedRunView, table: RawTable, progress: Callable
         view.model,
         view.companies,
         view.features,
-        view.compared,
+        view.peer_ranks,
         view.params.score,
         table.path.name,
         lambda share: progress(0.9 * share),

@@ -93,7 +93,7 @@ def portfolio_totals(view: FinishedRunView, table: pl.DataFrame) -> dict[str, fl
 
 
 def _loss(view: FinishedRunView, table: pl.DataFrame) -> float:
-    held = view.shares.select("company_id", "exposure", "lgd").join(table, on="company_id")
+    held = view.portfolio_losses.select("company_id", "exposure", "lgd").join(table, on="company_id")
     return float(expected_loss(*(held[name].to_numpy() for name in ("pd_12m", "lgd", "exposure"))).sum())
 
 
@@ -119,7 +119,7 @@ def mean_term_structure(table: pl.DataFrame) -> list[float]:
     return [float(cast("float", table[name].mean())) for name in PD_COLUMNS]
 
 
-def grade_migration(view: FinishedRunView, after: pl.DataFrame) -> pl.DataFrame:
+def shocked_grade_migration(view: FinishedRunView, after: pl.DataFrame) -> pl.DataFrame:
     """Return the number of companies by grade now (rows) and under the case (columns)."""
     return migration(current_pds(view), after, view.params.score.grades).drop("gone")
 

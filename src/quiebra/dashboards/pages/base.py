@@ -57,7 +57,7 @@ class Frame(anywidget.AnyWidget):
 
 
 class Page:
-    """Base class of the six pages. Subclasses define ``name``, ``first`` (the first figures, as HTML) and ``compose`` (the
+    """Base class of the six pages. Subclasses define ``name``, ``opening_html`` (the first figures) and ``compose`` (the
     widgets)."""
 
     name = ""
@@ -72,7 +72,7 @@ class Page:
         self.ready = False
         self._waiting: asyncio.TimerHandle | None = None
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         """Return the HTML shown until the widgets are ready."""
         raise NotImplementedError
 
@@ -80,19 +80,19 @@ class Page:
         """Return the page's widgets, in the page's language."""
         raise NotImplementedError
 
-    def later(self) -> None:
+    def draw_costly_parts(self) -> None:
         """Show the parts that depend on the visitor or are costly, once a visitor opens the page; a warm kernel has drawn the
         rest before."""
 
-    def at(self, query: dict[str, str]) -> None:
+    def apply_query(self, query: dict[str, str]) -> None:
         """Apply the address's query, such as ``?company=C_1``."""
 
     def show(self) -> None:
         """Display the page: first the HTML that needs no widgets, then the widgets."""
         display(HTML(render_in_all_languages(lambda words: frame_html(self, words))))
         self.frame.observe(lambda _change: self.redraw(), "language")
-        self.frame.observe(lambda change: self.guarded(self.at)(_query(change["new"])), "address")
-        self.frame.observe(lambda _change: self.guarded(self.later)() if self.ready else None, "opened")
+        self.frame.observe(lambda change: self.guarded(self.apply_query)(_query(change["new"])), "address")
+        self.frame.observe(lambda _change: self.guarded(self.draw_costly_parts)() if self.ready else None, "opened")
         self.redraw()
         if (
             shell := get_ipython()
@@ -112,7 +112,7 @@ class Page:
         self.body.children = drawn
         self.frame.shown = f"{self.words.language} {uuid.uuid4().hex[:6]}"
         if self.frame.opened and self.ready:
-            self.guarded(self.later)()
+            self.guarded(self.draw_costly_parts)()
         for widget in before:
             _close(widget)
 
@@ -145,7 +145,7 @@ class Page:
 
         return run
 
-    def soon(self, action: Callable[[], object], seconds: float = 0.35) -> None:
+    def debounce(self, action: Callable[[], object], seconds: float = 0.35) -> None:
         """Run a costly action once the reader has paused; a pending earlier one is dropped."""
         if self._waiting is not None:
             self._waiting.cancel()
@@ -196,9 +196,9 @@ def frame_html(page: Page, words: Words) -> str:
         except QuiebraError:
             if page.needs_run:
                 raise
-            return f"<div class='q-first'>{page.first(words)}</div>"
+            return f"<div class='q-first'>{page.opening_html(words)}</div>"
         banner = page_banners(view, words)
-        first = page.first(words)
+        first = page.opening_html(words)
         foot = page_footer(view, words)
     except QuiebraError as error:
         return f"<div class='q-first'>{not_ready_card(view.workspace, error, words)}</div>"

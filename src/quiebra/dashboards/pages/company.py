@@ -46,7 +46,7 @@ FORM = (
 NO_NUMBER = translatable("This is not a number.")
 
 
-class Company(Page):
+class CompanyPage(Page):
     name = "company"
 
     def __init__(self) -> None:
@@ -55,14 +55,14 @@ class Company(Page):
         self.typing = self.filling = False
         self.entered: dict[str, Any] = {}
 
-    def at(self, query: dict[str, str]) -> None:
+    def apply_query(self, query: dict[str, str]) -> None:
         if "company" in query:
             self.choose(query["company"])
 
     def subject(self) -> ScoredCompany:
         return company.load_company(self.view, self.wanted or company.riskiest_company(self.view))
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         return self.head(self.subject(), words)
 
     def head(self, subject: ScoredCompany, words: Words) -> str:
@@ -201,9 +201,9 @@ class Company(Page):
         self.altman.value = self._altman(subject)
         self.flags.value = flag_list(scored_company.data_flags(view, subject, words)) or words("Nothing to remark.")
         if self.frame.opened and self.ready:
-            self.soon(self.later)
+            self.debounce(self.draw_costly_parts)
 
-    def later(self) -> None:
+    def draw_costly_parts(self) -> None:
         """Show the parts that need scoring: the levers' effects on the PD."""
         subject, words = self.shown, self.words
         self.charts["tornado"].spec = charts.tornado(company.lever_effects(subject, words), words)

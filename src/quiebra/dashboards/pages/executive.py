@@ -20,10 +20,10 @@ from quiebra.text.words import Words
 from quiebra.validation.monitoring import monitoring_lights
 
 
-class Executive(Page):
+class ExecutivePage(Page):
     name = "executive"
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         return _lead(self.view, words) + kpi_row(executive.headline_figures(self.view, words))
 
     def compose(self) -> list[Widget]:
@@ -33,7 +33,7 @@ class Executive(Page):
         grades = Chart(charts.grade_bars(executive.grade_counts(view, words), words), words)
         moves = Chart(charts.migration_map(executive.grade_migration(view), words("gone"), words), words, height=330)
         return [
-            html(self.first(words)),
+            html(self.opening_html(words)),
             row(
                 card(
                     words("PD over time"),
@@ -101,7 +101,7 @@ class Executive(Page):
             TableColumn("why", words("What raises it")),
         ]
         return Table(
-            executive.top_movers(self.view, words),
+            executive.movers_table(self.view, words),
             columns,
             words,
             label=words("Who moved most"),

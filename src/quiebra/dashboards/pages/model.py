@@ -14,10 +14,10 @@ from quiebra.services.table_rows import TableColumn
 from quiebra.text.words import Words
 
 
-class Model(Page):
+class ModelPage(Page):
     name = "model"
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         m, c = self.view.metrics["walk_forward"], self.view.calibration
 
         def span(name: str, decimals: int) -> str:
@@ -54,7 +54,7 @@ class Model(Page):
         )
         swarm = Chart(charts.beeswarm(model.beeswarm_rows(view, words), words), words, 420)
         return [
-            html(self.first(words)),
+            html(self.opening_html(words)),
             row(
                 card(
                     words("Ranking by year"),

@@ -11,7 +11,7 @@ from quiebra.dashboards.widgets.controls import Chart, Download, Table, Upload, 
 from quiebra.dashboards.widgets.markup import Kpi, Markup, flag_list, kpi_row
 from quiebra.io.exports import to_csv, to_excel
 from quiebra.services import portfolio
-from quiebra.services.portfolio import Portfolio as Held
+from quiebra.services.portfolio import ScoredPortfolio
 from quiebra.services.table_rows import TableColumn
 from quiebra.text.words import Words
 
@@ -19,18 +19,18 @@ OWN = " "
 """Key of the reader's own file among the names of saved portfolios."""
 
 
-class Portfolio(Page):
+class PortfolioPage(Page):
     name = "portfolio"
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: Held | None = None
+        self.held: ScoredPortfolio | None = None
         self.saved = ""  # the saved portfolio shown; `OWN`: the reader's file
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         return self.head(portfolio.run_portfolio(self.view), words)
 
-    def head(self, held: Held, words: Words) -> str:
+    def head(self, held: ScoredPortfolio, words: Words) -> str:
         report = held.report
         total = report["exposure"]
         share = report["expected_loss"] / total
@@ -161,7 +161,7 @@ class Portfolio(Page):
     def _progress(self, share: float) -> None:
         self.progress.value = share
 
-    def show_held(self, held: Held) -> None:
+    def show_held(self, held: ScoredPortfolio) -> None:
         words = self.words
         self.held = held
         self.title.value = self.head(held, words)
@@ -203,5 +203,5 @@ class Portfolio(Page):
         return portfolio.download_table((self.held or portfolio.run_portfolio(self.view)).table, self.words)
 
 
-def _name(held: Held, words: Words) -> str:
+def _name(held: ScoredPortfolio, words: Words) -> str:
     return held.name or words("All companies, one unit each")

@@ -18,7 +18,7 @@ from quiebra.services.table_rows import TableColumn
 from quiebra.text.words import Words
 
 
-class Settings(Page):
+class SettingsPage(Page):
     name = "settings"
     needs_run = False  # a setting that stops the run can be corrected here
 
@@ -27,7 +27,7 @@ class Settings(Page):
         self.fields: dict[str, Any] = {}
         self.reason: w.Text | None = None
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         who = current_visitor()
         text = (
             words.markup(
@@ -46,7 +46,7 @@ class Settings(Page):
         typed = self.typed()
         if not set(typed) - {"reason"}:  # text typed against one version must not be saved over another
             self.text, self.version = settings.read_settings(workspace)
-        self.lead = html(self.first(words))
+        self.lead = html(self.opening_html(words))
         self.fields, self.notes = {}, {}
         cards = []
         for title, fields in settings.FIELDS_BY_SECTION.items():
@@ -91,9 +91,9 @@ class Settings(Page):
     def _saved(self, name: str) -> str:
         return settings.format_setting(settings.setting_value(self.text, name))
 
-    def later(self) -> None:
+    def draw_costly_parts(self) -> None:
         """Show who opened the page, and enable saving for editors."""
-        self.lead.value = self.first(self.words)
+        self.lead.value = self.opening_html(self.words)
         self.keep.disabled = current_visitor() is None
 
     def _control(self, field: settings.SettingField) -> w.Widget:

@@ -26,7 +26,7 @@ def _with_readout(slider: w.FloatSlider, show: Callable[[float], str]) -> w.Box:
     return row(slider, value, name="q-slide")
 
 
-class Stress(Page):
+class StressPage(Page):
     name = "stress"
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Stress(Page):
         finally:
             self.setting = False
 
-    def at(self, query: dict[str, str]) -> None:
+    def apply_query(self, query: dict[str, str]) -> None:
         if "company" in query:
             self.choose(query["company"])
 
-    def first(self, words: Words) -> str:
+    def opening_html(self, words: Words) -> str:
         totals = stress.portfolio_totals(self.view, stress.current_pds(self.view))
         return self.head(totals, totals, words)
 
@@ -245,7 +245,7 @@ class Stress(Page):
         self.charts["terms"].spec = charts.scenario_terms(
             {words("now"): stress.mean_term_structure(before), words("in the case"): stress.mean_term_structure(after)}, words
         )
-        self.charts["moves"].spec = charts.migration_map(stress.grade_migration(view, after), "", words)
+        self.charts["moves"].spec = charts.migration_map(stress.shocked_grade_migration(view, after), "", words)
         self.table.show(stress.hit_hardest(view, after, words))
         if self.charts["company"].spec:
             self.update_company()
@@ -256,11 +256,11 @@ class Stress(Page):
             self.company_id = company.load_company(self.view, company_id).company_id
             self.update_company()
             if self.frame.opened and self.ready:
-                self.later()
+                self.draw_costly_parts()
 
         self.guarded(show)()
 
-    def later(self) -> None:
+    def draw_costly_parts(self) -> None:
         """Show the parts that score a company repeatedly: its levers' effects and the reverse stress test."""
         subject = company.load_company(self.view, self.company_id)
         self.charts["tornado"].spec = charts.tornado(company.lever_effects(subject, self.words), self.words)
