@@ -31,10 +31,12 @@ test: setup ## run every test and gate
 test-fast: setup ## run the tests of the inner loop: no browser, no whole run
 	@python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
-coverage: setup ## measure which branches the tests reach: build/coverage has the pages
-	@coverage erase
-	@python -m coverage run -m pytest -n $(WORKERS) --dist worksteal
-	@coverage combine --quiet && coverage html --quiet && coverage report
+coverage: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
+coverage: setup ## measure which branches the tests reach, against a floor: build/coverage has the pages
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@python -m coverage run -m pytest -n $(WORKERS) --dist worksteal || echo "what failed is judged by make test: measuring slows everything down"
+	@coverage combine --quiet && coverage html --quiet
+	@coverage report > build/coverage/report.txt; reached=$$?; tail -2 build/coverage/report.txt; exit $$reached
 
 lab: setup ## open JupyterLab
 	@PYTHONPATH=$(CURDIR)/src jupyter lab

@@ -122,7 +122,11 @@ cycle.run_cycle(Workspace.find())
     with mail_server(box) as url, chat(receiver, tmp_path) as env:
         extra = {"QUIEBRA_SMTP_URL": url, **env}
         killed = subprocess.run(
-            [sys.executable, "-c", killing], cwd=workspace, env=environment(**extra), capture_output=True, timeout=1500
+            [sys.executable, "-P", "-c", killing],
+            cwd=workspace,
+            env=environment(**extra, PYTHONPATH=str(workspace / "src")),
+            capture_output=True,
+            timeout=1500,
         )
         assert killed.returncode == -signal.SIGKILL
         assert list_cycles(database(workspace))[0]["state"] == "running"

@@ -17,6 +17,7 @@ MODULES = (
     "apscheduler.triggers.cron",
     "nbclient",
     "pandera.backends.polars.container",
+    "pandera.polars",
     "papermill",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "xgboost",

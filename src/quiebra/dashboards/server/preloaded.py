@@ -17,6 +17,7 @@ MODULES = (
     "ipykernel.kernelapp",
     "IPython.core.interactiveshell",
     "sqlalchemy.dialects.sqlite.pysqlite",
+    "pandera.polars",  # otherwise imported at the first panel that is read
     "xgboost",  # otherwise imported at the first scoring
     "quiebra.pipeline.forked_kernels",  # what a fork runs first
     "quiebra.dashboards.pages.company",
