@@ -69,6 +69,7 @@ def test_an_edit_changes_its_line_alone() -> None:
     assert settings.edit_params(TEXT, {}) == TEXT
 
 
+@pytest.mark.slow
 @hypothesis.settings(deadline=None)
 @given(st.sampled_from(sorted(settings.EDITABLE_NAMES - {"score.grades"})), st.floats(0.01, 0.99))
 def test_editing_there_and_back_leaves_the_file_as_it_was(name: str, value: float) -> None:

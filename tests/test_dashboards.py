@@ -332,6 +332,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_forked_kernel_can_give_all_widgets_at_once_and_imports_no_server(tmp_path: Path) -> None:
     (tmp_path / "launcher.py").write_text(LAUNCHER)
     (tmp_path / "only_the_launcher.py").write_text("")

@@ -164,6 +164,7 @@ def test_one_refused_recipient_keeps_no_other_from_their_mail(engine: Engine) ->
     assert len(box.mails) == 3
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_waited_for(engine: Engine) -> None:
     box = Postbox(slow=2)
     outbox.queue_messages(engine, [mail()])
@@ -185,6 +186,7 @@ def test_a_server_that_dies_before_the_message_ended_has_taken_nothing(engine: E
     assert state(engine) == {"ana@example.com": "queued"}
 
 
+@pytest.mark.slow
 def test_silence_after_the_end_of_a_message_is_doubtful_and_nothing_is_sent_twice(engine: Engine) -> None:
     ends = []
 
@@ -231,6 +233,7 @@ print([o.state for _, o in outbox.send_due(store.connect(sys.argv[1]), send, 3)]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_process_killed_in_the_middle_of_a_message(engine: Engine, ended: bool) -> None:
     got: list[bytes] = []
@@ -265,6 +268,7 @@ def test_a_process_killed_in_the_middle_of_a_message(engine: Engine, ended: bool
     assert state(engine) == {"ana@example.com": "doubtful" if ended else "sent"}
 
 
+@pytest.mark.slow
 def test_two_that_send_from_one_database_send_each_mail_once(engine: Engine) -> None:
     box = Postbox(slow=0.05)
     outbox.queue_messages(engine, [mail(f"a{i}@example.com") for i in range(8)])

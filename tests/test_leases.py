@@ -28,6 +28,8 @@ from quiebra.store.lease import LeaseLost, LeaseTaken, hold_lease
 from quiebra.store.run_files import read_publication
 from quiebra.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # processes that are stopped and killed, and what waits for them
+
 HOLDER = """
 import sys, time
 from quiebra import store

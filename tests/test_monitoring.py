@@ -39,6 +39,7 @@ def scored(year: int, rows: int, seed: int, level: float = -4.0) -> pl.DataFrame
     )
 
 
+@pytest.mark.slow
 def test_right_pds_do_what_they_promised() -> None:
     """The band of 90 % holds the failures and the AUC that were seen in about 90 % of years."""
     years = pl.concat([scored(1900 + y, 800, y) for y in range(60)])

@@ -417,6 +417,7 @@ def test_the_american_panel_passes_and_its_damaged_copy_stops(tmp_path: Path) ->
         build_panel(american.load(tmp_path / "b.csv"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not US_NAMED.exists(), reason="the panel of named companies is not on this machine")
 def test_a_real_file_keeps_its_currency_and_its_unit_is_judged() -> None:
     columns = {"company_id": "simfin_id", "name": "company"}

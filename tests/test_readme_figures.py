@@ -5,6 +5,8 @@ import re
 
 from conftest import ROOT
 
+from quiebra.features import FEATURES_BY_NAME
+
 README = (ROOT / "README.md").read_text(encoding="utf-8").replace("−", "-")
 FOUND = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))["american"]
 ROWS = {
@@ -29,6 +31,10 @@ def numbers(cell: str) -> list[float]:
 
 def span(figures: dict, name: str) -> list[float]:
     return [round(value, 3) for value in (figures[name], *figures["interval"][name])]
+
+
+def test_the_number_of_features() -> None:
+    assert f"what was quarantined and why, {len(FEATURES_BY_NAME)} features" in README
 
 
 def test_the_table_of_contenders() -> None:

@@ -43,6 +43,7 @@ def folds(small_panel: Panel) -> SearchFolds:
     return folds_of(small_panel, params_for(1))
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_stopped(folds: SearchFolds, tmp_path: Path) -> None:
     storage = study_storage(f"sqlite:///{tmp_path / 'quiebra.db'}")
     three, five = params_for(3), params_for(5)
@@ -59,6 +60,7 @@ def test_a_search_goes_on_where_it_stopped(folds: SearchFolds, tmp_path: Path) -
     assert run_search(folds, five.train, five.run, storage).trials[-1].number == 4, "nothing is left to do"
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trials(folds: SearchFolds, tmp_path: Path) -> None:
     params = params_for(4)
     studies = [run_search(folds, params.train, params.run, f"sqlite:///{tmp_path / name}.db") for name in ("a", "b")]

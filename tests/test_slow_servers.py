@@ -23,6 +23,8 @@ from quiebra.delivery.channels import channel_senders
 from quiebra.delivery.outbox import Notification
 from quiebra.params import validate_params
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 0.8
 ENOUGH = 40
 """How often a server drips, every tenth of a second, before it gives in: a sender that it holds would then get its way."""
