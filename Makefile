@@ -38,8 +38,8 @@ coverage: setup ## measure which branches the tests reach, against a floor: buil
 	@coverage combine --quiet && coverage html --quiet
 	@coverage report > build/coverage/report.txt; reached=$$?; tail -2 build/coverage/report.txt; exit $$reached
 
-lab: setup ## open JupyterLab
-	@PYTHONPATH=$(CURDIR)/src jupyter lab
+lab: setup ## open JupyterLab; LAB has more options, such as LAB=--allow-root for root
+	@PYTHONPATH=$(CURDIR)/src jupyter lab $(LAB)
 
 dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards

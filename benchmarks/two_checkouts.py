@@ -36,6 +36,8 @@ TABLES = (
     "data/scores/history.parquet",
     "data/scores/contributions.parquet",
     "data/scores/reasons.parquet",
+    "data/validation/metrics.json",
+    "data/validation/pack.json",
 )
 """The tables that a reader's figures come from; the trees of the model are compared besides."""
 

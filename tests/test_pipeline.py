@@ -82,11 +82,13 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
-    lines = done.stdout.strip().splitlines()[-9:]
+    lines = done.stdout.strip().splitlines()[-10:]
     assert lines[0].startswith("SIMULATED")
     assert re.match(r"statements  [\d,]+ rows in, [\d,]+ kept, \d+ set aside \(", lines[1])
-    assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-2])
-    assert lines[-1] == f"report      {workspace / 'reports/build/risk_report.html'}"
+    assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-3])
+    page = re.fullmatch(r"report      (.*\.html), PDF (.*\.pdf), validation (.*\.html)", lines[-2])
+    assert page is not None and all(Path(path).is_file() for path in page.groups())
+    assert lines[-1] == "next        make dashboards"
 
 
 def test_many_may_ask_at_once_whether_a_run_is_under_way(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Stages of a run are forks of one process that has imported the libraries: nobody sees a difference but in time."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import command, environment
+from conftest import command, environment, wait_for_stage
 
 from quiebra.pipeline.forked_kernels import can_fork
 from quiebra.pipeline.stage_client import ADDRESS, run_on_server
@@ -142,3 +145,88 @@ def test_a_server_leaves_what_is_of_another_workspace(tmp_path: Path, monkeypatc
 def test_a_workspace_with_code_of_its_own_is_not_served_by_other_code(workspace: Path) -> None:
     with serve_stages(Workspace(workspace)) as variables:
         assert variables == {}
+
+
+def test_a_file_of_the_package_that_cannot_be_read_stops_no_run(workspace: Path) -> None:
+    (workspace / "src/quiebra/pipeline/.#stages.py").symlink_to("somebody@somewhere.1:2")  # as an editor marks what it has open
+    process = served(workspace, "ingest")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+NO_FACTORY = """
+from multiprocessing import forkserver
+def refused():
+    raise BlockingIOError(11, "Resource temporarily unavailable")  # what fork says where no more processes are allowed
+forkserver.ensure_running = refused
+"""
+NO_DESCRIPTORS = """
+import resource, threading
+resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+def exhaust():
+    held = []
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        time.sleep(4)
+    for one in held:
+        os.close(one)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        NO_FACTORY + SERVED,
+        SERVED.replace("\nwith serve", NO_DESCRIPTORS + "\nwith serve", 1)
+        .replace("    done = subprocess.run([", "    done = subprocess.Popen(['sh', '-c', 'sleep 1; exec \"$@\"', 'sh', ")
+        .replace("    sys.exit(done", "    exhaust(); done.wait()\n    sys.exit(done"),
+    ],
+    ids=["no process", "no descriptor"],
+)
+def test_a_server_that_is_short_of_something_stops_no_run(workspace: Path, program: str) -> None:
+    env = environment(PYTHONPATH=str(workspace / "src"))
+    words = [sys.executable, "-P", "-c", program, "ingest"]
+    done = subprocess.run(words, cwd=workspace, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("whom", ["the run", "everybody"])
+def test_an_interrupted_run_ends_at_once(workspace: Path, whom: str) -> None:
+    content = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(content.replace("trees: 40", "trees: 400", 1))
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(["quiebra", "run"], cwd=workspace, env=environment(), text=True, start_new_session=True, **pipes)
+    wait_for_stage(process, "train")
+    everybody = family(process)
+    os.killpg(process.pid, signal.SIGINT) if whom == "everybody" else process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in everybody), 30)
+
+
+def test_closed_standard_streams_lead_nowhere(workspace: Path) -> None:
+    done = command(workspace, "sh", "-c", "quiebra run ingest 2>&- && quiebra run >&- 2>&-")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all((workspace / "data" / name).stat().st_size == 0 for name in (".run.lock", ".stage.lock"))
+
+
+def test_a_long_folder_for_temporary_files_does(workspace: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    done = command(workspace, "quiebra", "run", "ingest", TMPDIR=str(folder))
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_kernel_that_ends_early_is_told_in_words(workspace: Path) -> None:
+    path = workspace / "notebooks/01_ingest.ipynb"
+    content = json.loads(path.read_text())
+    next(cell for cell in content["cells"] if cell["cell_type"] == "code")["source"] = ["import os\n", "os._exit(3)"]
+    path.write_text(json.dumps(content))
+    done = command(workspace, "quiebra", "run", "ingest")
+    assert done.returncode == 1
+    assert "stage 'ingest' failed: its kernel ended before the notebook did" in done.stderr
+    assert "Traceback" not in done.stderr

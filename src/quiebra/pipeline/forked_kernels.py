@@ -120,6 +120,7 @@ def reserve_kernel() -> Iterator[None]:
 
 def _run_reserved_kernel(asking: Connection, asked: Connection) -> None:
     """Wait for a kernel's command and run it; return if there will be none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel does between cells: who asked for it ends it
     asking.close()  # that of the other process; while one is open here, its end would not be noticed
     with contextlib.suppress(EOFError):
         run_kernel(*asked.recv())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -78,6 +79,8 @@ def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | N
         stdout=log,
         stderr=None if log is None else subprocess.PIPE,
     )
+    if hasattr(signal, "siginterrupt"):  # not on Windows
+        signal.siginterrupt(signal.SIGINT, True)  # after polars' import, waiting would go on
     last: deque[str] = deque(maxlen=12)
     for line in process.stderr or ():
         last.append(line)
@@ -158,7 +161,7 @@ def _not_in_database(workspace: Workspace) -> bool:
 
 
 def result_summary(workspace: Workspace) -> list[str]:
-    """Return a summary of the run in eight lines.
+    """Return a summary of the run in nine lines.
 
     Further lines, if they apply: warnings about the model, doubts about the data, a waiting challenger, portfolio companies
     without a score, and unknown sectors in alert rules.
@@ -173,6 +176,7 @@ def result_summary(workspace: Workspace) -> list[str]:
     gates = quality["failed_gates"]
     verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
     status = [light.status for light in monitoring_lights(read_table(workspace.monitoring / "findings.parquet"))]
+    page = workspace.build / "risk_report.html"
     newer = waiting_challenger(workspace, run["data"]["source"])
     mean = mean_value(scores["pd_12m"])
     return [
@@ -187,7 +191,8 @@ def result_summary(workspace: Workspace) -> list[str]:
         *([] if newer is None else [f"challenger  {challenger_in_words(newer)}"]),
         *_not_counted(workspace),
         f"monitoring  {status.count('alarm')} of {len(status)} measures in alarm, {status.count('watch')} on watch",
-        f"report      {workspace.build / 'risk_report.html'}",
+        f"report      {page}, PDF {page.with_suffix('.pdf')}, validation {page.with_stem('validation_report')}",
+        "next        make dashboards",
     ]
 
 

@@ -13,6 +13,8 @@ import struct
 ADDRESS = "QUIEBRA_STAGE_SERVER"
 """Environment variable of DVC's commands with the path of the server's socket."""
 LENGTH, EXIT_CODE = struct.Struct("!I"), struct.Struct("!i")
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted from the keyboard."""
 DECLINED = -1000
 """Answer of a server that does not run the stage: the client runs it itself."""
 
@@ -37,6 +39,8 @@ def run_on_server(stage: str) -> int | None:
             answer = connection.recv(EXIT_CODE.size, socket.MSG_WAITALL)
         except OSError:
             answer = b""
+        except KeyboardInterrupt:
+            return INTERRUPTED
     if len(answer) < EXIT_CODE.size:
         return 1
     (code,) = EXIT_CODE.unpack(answer)

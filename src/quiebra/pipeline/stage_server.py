@@ -7,10 +7,13 @@ which runs the stage in a fork with the command's folder, environment variables 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -27,7 +30,7 @@ from quiebra.pipeline.forked_kernels import (
     start_factory,
     stop_factory,
 )
-from quiebra.pipeline.stage_client import ADDRESS, DECLINED, EXIT_CODE, LENGTH
+from quiebra.pipeline.stage_client import ADDRESS, DECLINED, EXIT_CODE, INTERRUPTED, LENGTH
 from quiebra.pipeline.stages import run_stage_command
 from quiebra.terminal import run_cli
 from quiebra.workspace import PACKAGE, Workspace, own_source
@@ -36,6 +39,8 @@ from quiebra.workspace.recovery import run_folder
 PRELOADED = "quiebra.pipeline.preloaded"
 LONGEST_FOLDER = 64
 """Most bytes of the run folder's path: those of sockets in it may not have more than 107."""
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED)
+"""Errors of accepting a connection that pass."""
 
 
 @contextlib.contextmanager
@@ -71,7 +76,12 @@ def _listen(workspace: Workspace, stack: contextlib.ExitStack) -> socket.socket 
 
 def _source_state() -> dict[str, tuple[int, int]]:
     """Return file → modification time and size of the running code."""
-    return {str(path): (state.st_mtime_ns, state.st_size) for path in PACKAGE.rglob("*.py") if (state := path.stat())}
+    states = {}
+    for path in PACKAGE.rglob("*.py"):
+        with contextlib.suppress(OSError):  # an editor's lock, or removed meanwhile
+            state = path.stat()
+            states[str(path)] = (state.st_mtime_ns, state.st_size)
+    return states
 
 
 class _Server:
@@ -85,10 +95,19 @@ class _Server:
 
     def accept(self, listener: socket.socket) -> None:
         """Serve connections until the run has ended, each in a thread."""
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 connection, _ = listener.accept()
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    return  # the run has ended
+                time.sleep(0.1)
+                continue
+            try:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+            except RuntimeError:  # no thread is to be had
+                with connection, contextlib.suppress(OSError):
+                    connection.sendall(EXIT_CODE.pack(DECLINED))
 
     def _serve(self, connection: socket.socket) -> None:
         """Run the stage that one command asks for, and answer with its exit code."""
@@ -101,10 +120,10 @@ class _Server:
 
     def _start(self, request: dict[str, Any], streams: list[Connection]) -> BaseProcess | None:
         """Return the stage's process; None if the stage is declined, or the system refuses to fork."""
-        if Path(request["folder"]) != self.root or not self._is_current():
-            return None
         environment = encode_environment({**request["env"], "JUPYTER_DEFAULT_PROVISIONER_NAME": PROVISIONER})
         try:
+            if Path(request["folder"]) != self.root or not self._is_current():
+                return None
             return fork_process(run_forked_stage, request["stage"], environment, request["folder"], streams)
         except (OSError, EOFError):
             return None
@@ -135,4 +154,7 @@ def run_forked_stage(stage: str, env: dict[bytes, bytes], folder: str, streams: 
         stream.close()
     with reserve_kernel():
         enter_environment(env, folder)
-        run_cli(lambda: run_stage_command(Workspace.find(), stage))
+        try:
+            run_cli(lambda: run_stage_command(Workspace.find(), stage))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)

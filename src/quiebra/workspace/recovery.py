@@ -28,6 +28,8 @@ PARTIAL = re.compile(r"^\..+\.(\d+)\.partial$")
 """A temporary file of `quiebra.io.files.write_atomically`, with the id of the writing process."""
 DVC_PARTIAL = re.compile(r"^.*\.[\w-]{22}\.tmp$")
 """A temporary file of DVC's copying."""
+LONGEST_TEMPORARY_PATH = 40
+"""Most bytes of the folder for temporary files in which sockets are made: their paths may not have more than 107."""
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 CLEANED_FOLDERS = ("data", "models", "reports/build")
 
@@ -41,7 +43,7 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
     uses them.
     """
     unfinished, before = workspace.root / "data" / "running", (os.environ.get("TMPDIR"), tempfile.tempdir)
-    temporary = _own_folder(Path(tempfile.gettempdir()), json_sha256(str(workspace.root))[:12])
+    temporary = _own_folder(json_sha256(str(workspace.root))[:12])
     for socket in workspace.root.glob("kernel-ipc-*"):  # location of kernel sockets in earlier versions
         socket.unlink(missing_ok=True)
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -67,15 +69,19 @@ def run_folder(workspace: Workspace) -> Iterator[Path]:
 
     It is removed at the end, and leftovers of a killed run at the start. The caller holds the run's lock.
     """
-    folder = _own_folder(Path(tempfile.gettempdir()), f"{json_sha256(str(workspace.root))[:12]}-run")
+    folder = _own_folder(f"{json_sha256(str(workspace.root))[:12]}-run")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _own_folder(base: Path, name: str) -> Path:
-    """Create an empty private folder with a fixed path that is short enough for sockets."""
+def _own_folder(name: str) -> Path:
+    """Create an empty private folder with a fixed path that is short enough for sockets: in the folder for temporary files, or in
+    /tmp where that one's path is too long."""
+    base = Path(tempfile.gettempdir())
+    if len(os.fsencode(base)) > LONGEST_TEMPORARY_PATH and os.access("/tmp", os.W_OK):  # noqa: S108  the folder is private
+        base = Path("/tmp")  # noqa: S108
     folder = base / f"quiebra-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}"
     shutil.rmtree(folder, ignore_errors=True)
     try:

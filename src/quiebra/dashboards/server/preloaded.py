@@ -1,6 +1,7 @@
 """Imports of every page's kernel, preloaded in the process that they are forked from.
 
-Imports start no threads and read no data, so that forking is safe; the kernels share the imported modules' memory.
+Imports compute nothing and read no data: the threads that libraries start for themselves have nothing to do, so that forking is
+safe. The kernels share the imported modules' memory.
 """
 
 import contextlib
