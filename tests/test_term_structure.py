@@ -15,7 +15,7 @@ from test_panel import frame, statement
 
 from quiebra.features import feature_table, market_features
 from quiebra.models import ModelChain
-from quiebra.models.fit import later_target
+from quiebra.models.fit import later_years_target
 from quiebra.models.interval import fit_uncertainty, pd_interval
 from quiebra.models.term import PD_COLUMNS, cumulative_pds, fit_term_structure
 from quiebra.panel import Panel, label_outcomes, outcome_horizons
@@ -58,7 +58,7 @@ def test_pooled_periods_have_the_likelihood_of_a_row_a_period(rows: list[tuple[i
         {"years_to_failure": [f if f <= min(k, 6) else None for f, k in rows], "years_known": [k for _, k in rows]},
         schema={"years_to_failure": pl.Int32, "years_known": pl.Int32},
     )
-    target = later_target(table)
+    target = later_years_target(table)
     pooled = np.sum(target.periods * (target.share * np.log(hazard) + (1 - target.share) * np.log1p(-hazard)))
     whole = 0.0
     for to_failure, known in table.iter_rows():

@@ -13,7 +13,7 @@ from quiebra.features import FEATURES_BY_NAME
 from quiebra.features.altman import ALTMAN_SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_altman_links
 from quiebra.models.blend import MIN_FAILURES_TO_CALIBRATE, Blend, fit_blend
-from quiebra.models.interval import assumed_uncertainty, fit_uncertainty, level_trust
+from quiebra.models.interval import assumed_uncertainty, fit_uncertainty, level_shrinkage
 from quiebra.models.scorer import Scorer, feature_names, later_log_odds
 from quiebra.models.term import HORIZON_YEARS, fit_term_structure
 from quiebra.models.trees import MIN_FAILURES_TO_TRAIN as MIN_LEARNT
@@ -26,12 +26,12 @@ def rows_of_kind(table: pl.DataFrame, kind: str) -> pl.DataFrame:
     return table.filter(pl.col("log_market_value").is_not_null()) if kind == "market" else table
 
 
-def near_target(table: pl.DataFrame) -> TreeTarget:
+def first_year_target(table: pl.DataFrame) -> TreeTarget:
     """Return the first year's outcomes of rows with years_known ≥ 1."""
     return TreeTarget((table["years_to_failure"] == 1).fill_null(False).to_numpy().astype(np.float64), np.ones(table.height))
 
 
-def later_target(table: pl.DataFrame) -> TreeTarget:
+def later_years_target(table: pl.DataFrame) -> TreeTarget:
     """Return the pooled outcomes of years two to five, for rows with years_known ≥ 2 that survived the first.
 
     A failure k years on counts as one failure in k − 1 periods, which has the same likelihood as one row per period.
@@ -57,7 +57,7 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
     """
     names = training_features(kind, rows, train)
     first = rows.filter(pl.col("years_known") >= 1)
-    target = near_target(first)
+    target = first_year_target(first)
     if target.failures < MIN_LEARNT or target.rate >= 1:
         return None
     settings: dict[str, Any] = {"names": names, "train": train, "seed": run.seed, "threads": 1}
@@ -65,7 +65,7 @@ def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer 
     second = rows.filter(
         (pl.col("years_known") >= 2) & (pl.col("years_to_failure").is_null() | (pl.col("years_to_failure") >= 2))
     )
-    beyond = later_target(second)
+    beyond = later_years_target(second)
     enough = beyond.failures >= MIN_LEARNT
     later = fit_trees(design_matrix(second, names), beyond, trees=train.later_trees, **settings) if enough else near
     links = fit_altman_links(first, target.share, market=kind == "market")
@@ -92,7 +92,7 @@ def calibrate_scorer(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer
         log-odds and its assumed uncertainty are kept.
     """
     first = past.filter(pl.col("years_known") >= 1)
-    failed = near_target(first).share
+    failed = first_year_target(first).share
     model, altman = (first[name].fill_null(np.nan).to_numpy() for name in ("log_odds_model", "log_odds_altman"))
     blend = fit_blend(model, altman, failed, train.blend_weight)
     calibrated = replace(scorer, blend=blend, term=fit_term_structure(*_later_pairs(past, train)))
@@ -102,7 +102,7 @@ def calibrate_scorer(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer
     mixed, log_odds = blend.mixed(model, altman), blend.log_odds(model, altman)
     spread = fit_uncertainty(mixed, log_odds, failed, company, year)
     centre = float(np.average(mixed, weights=expit(log_odds)))
-    trust = level_trust(spread, centre, len(np.unique(year)))
+    trust = level_shrinkage(spread, centre, len(np.unique(year)))
     return replace(calibrated, blend=blend.with_level(trust, centre), spread=spread)
 
 

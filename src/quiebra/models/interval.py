@@ -64,7 +64,7 @@ def _prior_variance(failures: int) -> float:
     return PRIOR_SPREAD**2 + (UNKNOWN_YEAR_SPREAD**2 - PRIOR_SPREAD**2) * doubt
 
 
-def level_trust(spread: PdUncertainty, centre: float, years: int) -> float:
+def level_shrinkage(spread: PdUncertainty, centre: float, years: int) -> float:
     """Return how much of a measured shift of level to apply, from 0 to 1: the prior's share of the total variance.
 
     Rows of one year share that year's shock, so that many failures in few years say little about later years.

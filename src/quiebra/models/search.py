@@ -11,7 +11,7 @@ import polars as pl
 
 from quiebra.errors import TrainingError
 from quiebra.items import VERSION_KEYS
-from quiebra.models.fit import near_target, training_features
+from quiebra.models.fit import first_year_target, training_features
 from quiebra.models.trees import MIN_FAILURES_TO_TRAIN, TreeTarget, design_matrix, fit_trees, log_odds
 from quiebra.panel.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
@@ -49,7 +49,7 @@ class SearchFolds:
             .join(features, on=VERSION_KEYS, maintain_order="left")
         )
         self.names = training_features("market", rows, train)
-        self._inputs, self._failed = design_matrix(rows, self.names), near_target(rows).share
+        self._inputs, self._failed = design_matrix(rows, self.names), first_year_target(rows).share
         self._year = rows["fiscal_year"].to_numpy()
         start = first_year + train.min_years + train.embargo_years
         self.years = [year for year in range(start, last_year + 1) if self._usable(year, train.embargo_years)]

@@ -17,7 +17,7 @@ from quiebra.reports.preamble import typst_preamble
 from quiebra.text.words import Words, translatable
 
 FALLBACK_FOOTER = translatable("Formatted without Quarto; with Quarto installed the same report is set by it.")
-READER = "markdown+pipe_tables+implicit_figures+fenced_divs+raw_attribute-yaml_metadata_block"
+PANDOC_READER = "markdown+pipe_tables+implicit_figures+fenced_divs+raw_attribute-yaml_metadata_block"
 
 
 def render_report(executed: Path, html: Path, pdf: Path, metadata: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ def _convert(markdown: str, to: str, folder: Path, metadata: dict[str, str], *op
     lua = f"--lua-filter={_asset('callouts.lua')}"
     try:
         made: str = pypandoc.convert_text(
-            markdown, to, format=READER, extra_args=["--standalone", lua, *about, f"--resource-path={folder}", *options]
+            markdown, to, format=PANDOC_READER, extra_args=["--standalone", lua, *about, f"--resource-path={folder}", *options]
         )
     except RuntimeError as error:
         raise WorkspaceError(f"pandoc failed: {error}") from error

@@ -11,7 +11,7 @@ FETCHED = re.compile(
 )
 STYLE = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""", re.I)
 EMBEDDED = re.compile(r"""data:text/css(?:;charset=[\w-]+)?(;base64)?,([^"'\s>]+)""", re.I)
-SAYS_NOTHING = re.compile(r"""(?s)data:(?!text/css)[\w/+.-]+[;,][^"'\s>)]*""")
+DATA_URI = re.compile(r"""(?s)data:(?!text/css)[\w/+.-]+[;,][^"'\s>)]*""")
 
 
 def outside_addresses(html: str) -> list[str]:
@@ -21,7 +21,7 @@ def outside_addresses(html: str) -> list[str]:
     >>> outside_addresses('<a href="https://a.example">read</a> <link rel="stylesheet" href="https://b.example/x.css">')
     ['https://b.example/x.css']
     """
-    page = SAYS_NOTHING.sub("", html)
+    page = DATA_URI.sub("", html)
     sheets = [
         base64.b64decode(text).decode("utf-8", "replace") if coded else unquote(text) for coded, text in EMBEDDED.findall(page)
     ]

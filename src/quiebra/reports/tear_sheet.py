@@ -22,7 +22,7 @@ from quiebra.risk.scored_company import ScoredCompany
 from quiebra.text.words import escape_markup
 from quiebra.workspace import Workspace
 
-SHOWN = (
+SHEET_ITEMS = (
     "total_assets",
     "current_assets",
     "current_liabilities",
@@ -134,7 +134,7 @@ class TearSheet(Report):
         columns = {str(row["fiscal_year"]): row for row in [*past.to_dicts(), self.subject.statement]}
         rows = [
             {words("Item"): words(labels[name]), **{year: words.number(row[name], 1) for year, row in columns.items()}}
-            for name in SHOWN
+            for name in SHEET_ITEMS
         ]
         return markdown_table(rows, dict.fromkeys(columns, str))
 

@@ -22,7 +22,7 @@ from quiebra.text.words import translatable
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.workspace import Workspace
 
-SHOWN = (
+FIGURE_COLUMNS = (
     (translatable("AUC"), "auc", 3),
     (translatable("average precision"), "average_precision", 3),
     (translatable("riskiest tenth"), "top_decile_capture", 3),
@@ -125,7 +125,7 @@ class ValidationReport(Report):
         return markdown_table(rows)
 
     def _shown(self, figures: Mapping[str, Any]) -> dict[str, str]:
-        return {self.words(text): format_interval(figures, name, digits, self.words) for text, name, digits in SHOWN}
+        return {self.words(text): format_interval(figures, name, digits, self.words) for text, name, digits in FIGURE_COLUMNS}
 
     def by_group(self) -> str:
         found = self.pack["groups"]["by_size"] + self.pack["groups"]["by_sector"]
@@ -282,7 +282,7 @@ class ValidationReport(Report):
         rows = [
             {
                 "": words(name),
-                **{words(text): format_interval(f, key, d, words) for text, key, d in SHOWN[:2]},
+                **{words(text): format_interval(f, key, d, words) for text, key, d in FIGURE_COLUMNS[:2]},
                 "Brier": words.number(f["brier"], 5),
                 words("AUC of blend less this"): format_interval(found["blend minus"].get(name, {}), "auc", 3, words),
                 words("AP of blend less this"): format_interval(

@@ -202,7 +202,7 @@ def fit_year_spread(years: pl.DataFrame, confidence: float) -> YearSpread:
 
 
 def stated_spread(bad_year: BadYear, pds: np.ndarray) -> YearSpread:
-    """Return the shift of log-odds that brings the mean of today's PDs to the failure rate of a stated bad year.
+    """Return the spread whose shift of log-odds brings the mean of today's PDs to the failure rate of a stated bad year.
 
     Raise ParamsError where that rate is not above their mean.
     """

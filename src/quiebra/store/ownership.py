@@ -12,7 +12,7 @@ from quiebra.store.tables import AuditEntry
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import is_experiment, why_not_published
 
-DECLARED = "workspace declared"
+DECLARED_ACTION = "workspace declared"
 
 
 def study_database(workspace: Workspace) -> str | URL:
@@ -64,7 +64,8 @@ def claim_database(engine: Engine, workspace: Workspace, *, take_over: bool = Fa
             return None
         if owner is None or take_over:
             append_entries(
-                connection, [AuditRecord(current_person(), DECLARED, me, owner, me, "this workspace publishes to the database")]
+                connection,
+                [AuditRecord(current_person(), DECLARED_ACTION, me, owner, me, "this workspace publishes to the database")],
             )
             return None
     return _taken(owner)
@@ -96,7 +97,7 @@ def _taken(owner: str) -> LocalisedMessage:
 
 
 def _owner(connection: Connection) -> str | None:
-    asked = select(AuditEntry.subject).where(AuditEntry.action == DECLARED).order_by(AuditEntry.entry_id.desc()).limit(1)
+    asked = select(AuditEntry.subject).where(AuditEntry.action == DECLARED_ACTION).order_by(AuditEntry.entry_id.desc()).limit(1)
     return connection.scalar(asked)
 
 

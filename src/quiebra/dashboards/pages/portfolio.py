@@ -15,7 +15,7 @@ from quiebra.services.portfolio import ScoredPortfolio
 from quiebra.services.table_rows import TableColumn
 from quiebra.text.words import Words
 
-OWN = " "
+READERS_FILE = " "
 """Key of the reader's own file among the names of saved portfolios."""
 
 
@@ -25,7 +25,7 @@ class PortfolioPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self.held: ScoredPortfolio | None = None
-        self.saved = ""  # the saved portfolio shown; `OWN`: the reader's file
+        self.saved = ""  # the saved portfolio shown; `READERS_FILE`: the reader's file
 
     def opening_html(self, words: Words) -> str:
         return self.head(portfolio.run_portfolio(self.view), words)
@@ -124,13 +124,13 @@ class PortfolioPage(Page):
 
     def _choices(self) -> list[tuple[str, str]]:
         found = [(name or self.words("Portfolio of the run"), name) for name in portfolio.saved_portfolios(self.view)]
-        if self.saved not in (OWN, *(name for _, name in found)):  # deleted since it was chosen
+        if self.saved not in (READERS_FILE, *(name for _, name in found)):  # deleted since it was chosen
             found.append((self.saved, self.saved))
-        return [*found, (_name(self.held, self.words), OWN)] if self.held and self.saved == OWN else found
+        return [*found, (_name(self.held, self.words), READERS_FILE)] if self.held and self.saved == READERS_FILE else found
 
     def choose(self, name: str) -> None:
         """Show a saved portfolio; if it cannot be read, the current one stays."""
-        if name in (OWN, self.saved):
+        if name in (READERS_FILE, self.saved):
             return
         try:
             self.show_held(portfolio.saved_portfolio(self.view, name))
@@ -144,9 +144,9 @@ class PortfolioPage(Page):
         try:
             held = portfolio.uploaded_portfolio(self.view, name, content, self._progress)
             self.show_held(held)
-            self.saved = OWN
+            self.saved = READERS_FILE
             self.choice.options = self._choices()
-            self.choice.value = OWN
+            self.choice.value = READERS_FILE
             self.frame.say(
                 self.words(
                     "Companies scored: {n}; rows left out: {bad}.",

@@ -28,14 +28,14 @@ from quiebra.pipeline.forked_kernels import PROVISIONER, can_fork
 from quiebra.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
     "frame-ancestors 'self'; base-uri 'self'"
 )
 """Content security policy: the browser may load files from this server only, even if a library asks for others."""
 
-REFILL = 1.0
+WARM_KERNEL_DELAY_SECONDS = 1.0
 """Seconds between a page's use of a warm kernel and the start of the next one."""
 
 
@@ -55,7 +55,11 @@ class DashboardsApp(Voila):
         options = load_params(self.workspace).dashboards
         pool = KernelPool(self.kernel_manager, self.workspace, open_pages=options.open_pages, idle_minutes=options.idle_minutes)
         context = handlers.ServerContext(self.workspace, pool, self.visitors, self.port, self.identity_provider.tokens)
-        headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+        headers = {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+        }
         if not self.identity_provider.tokens:
             settings["allow_remote_access"] = False  # without tokens, only requests with this machine's name in Host are answered
         return {
@@ -140,7 +144,9 @@ def voila_configuration(workspace: Workspace, tokens: dict[str, str], pool: int)
     )
     # a kernel that died has lost its page's state: its reader is notified, see `handlers.StateHandler`
     config.KernelManager.update({"transport": "ipc", "shutdown_wait_time": 0.2, "autorestart": False})
-    config.VoilaKernelManager.fill_delay = REFILL  # the page that took a warm kernel is painted before the next is made
+    config.VoilaKernelManager.fill_delay = (
+        WARM_KERNEL_DELAY_SECONDS  # the page that took a warm kernel is painted before the next is made
+    )
     config.TokenIdentityProvider.tokens = tokens
     return config
 
