@@ -199,7 +199,6 @@ def own_code_environment(workspace: Workspace) -> Iterator[None]:
 
 def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[str, Any]) -> None:
     import papermill
-    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from quiebra.pipeline.kernels import AsyncEnvironmentKernelManager, kernel_config
@@ -220,7 +219,9 @@ def _execute(workspace: Workspace, stage: Stage, output: Path, overrides: dict[s
                 config=kernel_config(),
                 kernel_manager_class=AsyncEnvironmentKernelManager,
             )
-    except (DeadKernelError, RuntimeError) as error:  # RuntimeError where it died before its first answer
+    except RuntimeError as error:
+        if "Kernel died" not in str(error):  # nbclient says so of one that ends early, also before its first answer
+            raise
         raise StageError(
             f"stage '{stage.name}' failed: its kernel ended before the notebook did ({error}). Where memory ran out, close other "
             "programs or give it less at a time; otherwise look for what ends the process in the notebook's cells."

@@ -6,7 +6,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from quiebra.brand import brand_colours, risk_colours
-from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, percent_axis
+from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, percent_axis, write_shares
 from quiebra.text.words import Words, wrap_label
 
 
@@ -75,19 +75,7 @@ def migration_map(moves: pl.DataFrame, words: Words = DEFAULT_WORDS) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / totals.clip(min=1)
     axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(grades)):
-        for column in range(len(ends)):
-            if counts[row, column]:
-                dark = shares[row, column] > 0.55
-                axes.text(
-                    column,
-                    row,
-                    words.percent(shares[row, column], 0),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if dark else brand_colours()["ink"],
-                )
+    write_shares(axes, shares, words, dark_above=0.55, shown=counts > 0)
     axes.set_xticks(range(len(ends)), [words("gone") if end == "gone" else end for end in ends])
     axes.set_yticks(range(len(grades)), [f"{g}  ({int(t)})" for g, t in zip(grades, totals[:, 0], strict=True)])
     axes.set_xlabel(words("grade now"))

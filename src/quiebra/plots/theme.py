@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -127,6 +128,17 @@ def new_chart_pair(width: float = 7.2, height: float = 2.8) -> tuple[Figure, Any
 def percent_axis(words: Words, decimals: int = 0) -> Callable[[float, int], str]:
     """Return a tick formatter for shares as percentages."""
     return lambda value, _place: words.percent(value, decimals)
+
+
+def write_shares(axes: Any, shares: np.ndarray, words: Words, *, dark_above: float, shown: np.ndarray | None = None) -> None:
+    """Write each share as a percentage into its cell of a map, in white where it is above ``dark_above``.
+
+    shown: whether a cell's share is written, in the shape of ``shares``; None: all of them.
+    """
+    for row, column in np.argwhere(np.full(shares.shape, True) if shown is None else shown):
+        share = shares[row, column]
+        colour = "white" if share > dark_above else brand_colours()["ink"]
+        axes.text(column, row, words.percent(share, 0), ha="center", va="center", fontsize=8, color=colour)
 
 
 def to_svg(figure: Figure) -> Any:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from quiebra.brand import brand_colours
 from quiebra.features.labels_es import CONCEPT_LABELS
-from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair, percent_axis
+from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair, percent_axis, write_shares
 from quiebra.text.words import Words, wrap_label
 
 FLOOR = 10**-4.5
@@ -98,18 +98,7 @@ def concepts_by_year(concepts: list[dict[str, Any]], words: Words = DEFAULT_WORD
     figure, axes = new_chart(height=0.7 + 0.3 * table.height)
     shares = table.select(years).to_numpy()
     axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0)
-    for row in range(shares.shape[0]):
-        for column in range(shares.shape[1]):
-            dark = shares[row, column] > 0.6 * shares.max()
-            axes.text(
-                column,
-                row,
-                words.percent(shares[row, column], 0),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if dark else brand_colours()["ink"],
-            )
+    write_shares(axes, shares, words, dark_above=0.6 * shares.max())
     axes.set_xticks(range(len(years)), years)
     axes.set_yticks(range(table.height), [CONCEPT_LABELS[name][1 if words.language == "es" else 0] for name in table["concept"]])
     axes.grid(visible=False)
