@@ -10,11 +10,14 @@ import openpyxl
 import polars as pl
 import pytest
 from conftest import ROOT, default_params
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quiebra.errors import SourceError
 from quiebra.params import Table, validate_params
 from quiebra.sources import table
 from quiebra.sources.cells import ROW_COLUMN, cast_columns, cast_with_faults
+from quiebra.sources.number_parsing import parse_numbers
 from quiebra.sources.reading import read_file, read_rows
 
 CASES = ROOT.parent / "shared" / "cases"
@@ -89,6 +92,20 @@ def test_an_amount_that_nothing_settles_is_refused_naming_the_options(tmp_path: 
     assert statements(path, decimal=other)["total_assets"][0] == 1000 * value
     if "600,25" not in text:
         assert statements(path, decimal=mark)["total_assets"][0] == value
+
+
+PLAIN_NUMBERS = st.from_regex(r"-?[0-9]{1,6}(\.[0-9]{0,5})?", fullmatch=True)
+
+
+@given(
+    st.lists(PLAIN_NUMBERS, min_size=1),
+    st.sampled_from([{".": "decimal"}, {".": "decimal", ",": "thousands"}, {".": "thousands"}, {}]),
+)
+def test_a_column_of_plain_numbers_is_read_as_beside_others(cells: list[str], meanings: dict) -> None:
+    """A column of plain numbers alone is read by a shorter way."""
+    alone, beside = pl.DataFrame({"x": cells}), pl.DataFrame({"x": [*cells, "no number"]})
+    read = [frame.select(parse_numbers(frame, "x", meanings, strict=False))["x"].head(len(cells)) for frame in (alone, beside)]
+    assert read[0].equals(read[1])
 
 
 def test_what_a_person_has_set_holds_and_cells_against_it_are_named(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import psutil
 import pytest
 from conftest import command, environment, wait_for_stage
 
+from quiebra.io.private_folders import is_private, private_folder_path
 from quiebra.pipeline.forked_kernels import can_fork
-from quiebra.pipeline.stage_client import ADDRESS, run_on_server
+from quiebra.pipeline.stage_client import ADDRESS, dvc_folder, run_on_server
 from quiebra.pipeline.stage_server import serve_stages
 from quiebra.provenance import file_sha256
 from quiebra.workspace import Workspace
@@ -205,6 +206,53 @@ def test_an_interrupted_run_ends_at_once(workspace: Path, whom: str) -> None:
     assert process.returncode == 130
     assert "Traceback" not in errors
     eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in everybody), 30)
+
+
+def dvc_servers(pid: int) -> list[psutil.Process]:
+    """The stage servers of a `dvc` command."""
+    words = ["quiebra.pipeline.dvc_server", str(pid)]
+    return [one for one in psutil.process_iter() if one.status() != psutil.STATUS_ZOMBIE and one.cmdline()[-2:] == words]
+
+
+def test_stages_of_a_dvc_command_share_a_server_that_ends_with_it(workspace: Path) -> None:
+    content = (workspace / "params.yaml").read_text()
+    changed = content.replace("miss_cost: 35.0", "miss_cost: 36.0").replace("watch_list: 12", "watch_list: 5")
+    (workspace / "params.yaml").write_text(changed)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(["dvc", "repro", "alerts", "report"], cwd=workspace, env=environment(), text=True, **pipes)
+    wait_for_stage(process, "alerts")
+    (server,) = dvc_servers(process.pid)
+    wait_for_stage(process, "report")
+    assert dvc_servers(process.pid) == [server]
+    forks = [one for one in server.children(recursive=True) if "forkserver" in " ".join(one.cmdline())]
+    assert len(forks) >= 2  # the process that imported and the stage; its kernel may not have started
+    assert process.wait(timeout=300) == 0
+    eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in (server, *forks)), 30)
+    assert not private_folder_path(dvc_folder(process.pid)).exists()
+    assert "up to date" in command(workspace, "dvc", "status", "alerts", "report").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_dvc_command_takes_stage_and_server_with_it(workspace: Path, number: int) -> None:
+    content = (workspace / "params.yaml").read_text()
+    (workspace / "params.yaml").write_text(content.replace("trees: 40", "trees: 400", 1))
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    words = ["dvc", "repro", "train"]
+    process = subprocess.Popen(words, cwd=workspace, env=environment(), text=True, start_new_session=True, **pipes)
+    wait_for_stage(process, "train")
+    (server,) = dvc_servers(process.pid)
+    everybody = [server, *server.children(recursive=True), *family(process)]
+    os.killpg(process.pid, number)
+    process.communicate(timeout=30)
+    eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in everybody), 30)
+
+
+def test_only_a_folder_that_nobody_else_can_enter_is_trusted(tmp_path: Path) -> None:
+    own, open_to_others, link = (tmp_path / name for name in ("own", "open", "link"))
+    own.mkdir(mode=0o700)
+    open_to_others.mkdir(mode=0o755)
+    link.symlink_to(own)
+    assert [is_private(folder) for folder in (own, open_to_others, link, tmp_path / "none")] == [True, False, False, False]
 
 
 def test_closed_standard_streams_lead_nowhere(workspace: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import yaml
 
 from quiebra.workspace import Workspace
@@ -9,8 +12,14 @@ from quiebra.workspace import Workspace
 
 def brand_colours() -> dict[str, str]:
     """Return colour name → hex value, from the workspace's ``reports/_brand.yml``."""
-    brand = yaml.safe_load((Workspace.find().reports / "_brand.yml").read_text(encoding="utf-8"))
-    palette: dict[str, str] = brand["color"]["palette"]
+    path = Workspace.find().reports / "_brand.yml"
+    return dict(_palette(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _palette(path: Path, _changed: int) -> dict[str, str]:
+    """Read the palette, again only after a change: a chart asks for its colours many times."""
+    palette: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))["color"]["palette"]
     return palette
 
 

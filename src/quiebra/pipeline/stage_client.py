@@ -1,4 +1,4 @@
-"""Client of the stage server: a stage's command asks it first, if `quiebra run` started the command.
+"""Client of the stage server: a stage's command asks it first, if DVC started the command.
 
 Only the standard library is imported, so that a stage's command costs a few hundredths of a second.
 """
@@ -9,9 +9,14 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import sys
+
+from quiebra.io.private_folders import is_private, private_folder_path
 
 ADDRESS = "QUIEBRA_STAGE_SERVER"
 """Environment variable of DVC's commands with the path of the server's socket."""
+SOCKET_NAME = "stages"
 LENGTH, EXIT_CODE = struct.Struct("!I"), struct.Struct("!i")
 INTERRUPTED = 130
 """Exit code of a command that was interrupted from the keyboard."""
@@ -24,7 +29,7 @@ def run_on_server(stage: str) -> int | None:
 
     None if there is no server or it declines. If the server is stopped, it stops its stage, and the exit code is 1.
     """
-    address = os.environ.get(ADDRESS)
+    address = os.environ.get(ADDRESS) or _dvc_server_address()
     if not address:
         return None
     request = json.dumps({"stage": stage, "folder": os.getcwd(), "env": dict(os.environ)}).encode()
@@ -45,3 +50,33 @@ def run_on_server(stage: str) -> int | None:
         return 1
     (code,) = EXIT_CODE.unpack(answer)
     return None if code == DECLINED else int(code)
+
+
+def dvc_folder(pid: int) -> str:
+    """Return the name of the private folder of the stage server of a ``dvc`` command with this process id."""
+    return f"dvc-{pid}"
+
+
+def _dvc_server_address() -> str | None:
+    """Return the address of the server of the ``dvc`` command that started this command, after starting it if this is the first
+    stage; None if DVC did not start this command, or no server can be started."""
+    if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open"):
+        return None
+    dvc = os.getppid()  # shells replace themselves with the command; one that does not gets a server for this stage alone
+    folder = private_folder_path(dvc_folder(dvc))
+    if is_private(folder) and (folder / SOCKET_NAME).is_socket():
+        return str(folder / SOCKET_NAME)
+    code = os.pathsep.join(filter(None, (os.path.join(os.getcwd(), "src"), os.environ.get("PYTHONPATH", ""))))
+    try:
+        server = subprocess.Popen(
+            [sys.executable, "-P", "-m", "quiebra.pipeline.dvc_server", str(dvc)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is for the commands: they stop their stages
+            env={**os.environ, "PYTHONPATH": code},
+            text=True,
+        )
+    except OSError:
+        return None
+    return server.stdout.readline().strip() or None if server.stdout else None

@@ -1,7 +1,8 @@
 """Server that runs a run's stages as forks of a process that has imported the libraries, so that they are imported only once.
 
-`quiebra run` starts DVC, which starts a command for each stage. That command asks the server (`quiebra.pipeline.stage_client`),
-which runs the stage in a fork with the command's folder, environment variables and output; its kernel is a fork too.
+DVC starts a command for each stage. That command asks the server (`quiebra.pipeline.stage_client`), which runs the stage in a
+fork with the command's folder, environment variables and output; its kernel is a fork too. The server is part of `quiebra run`,
+or a process of its own where a person starts `dvc` (`quiebra.pipeline.dvc_server`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from quiebra.io.private_folders import private_folder
 from quiebra.pipeline.forked_kernels import (
     PROVISIONER,
     can_fork,
@@ -30,11 +32,10 @@ from quiebra.pipeline.forked_kernels import (
     start_factory,
     stop_factory,
 )
-from quiebra.pipeline.stage_client import ADDRESS, DECLINED, EXIT_CODE, INTERRUPTED, LENGTH
+from quiebra.pipeline.stage_client import ADDRESS, DECLINED, EXIT_CODE, INTERRUPTED, LENGTH, SOCKET_NAME
 from quiebra.pipeline.stages import run_stage_command
 from quiebra.terminal import run_cli
 from quiebra.workspace import PACKAGE, Workspace, own_source
-from quiebra.workspace.recovery import run_folder
 
 PRELOADED = "quiebra.pipeline.preloaded"
 LONGEST_FOLDER = 64
@@ -44,14 +45,15 @@ SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECON
 
 
 @contextlib.contextmanager
-def serve_stages(workspace: Workspace) -> Iterator[dict[str, str]]:
+def serve_stages(workspace: Workspace, folder: str | None = None) -> Iterator[dict[str, str]]:
     """Serve the stages of a run, and yield the environment variables with which commands find the server; empty if the system
     cannot fork, or if this is not the workspace's own code.
 
     A stage is stopped when its command ends, or when this process ends for any reason.
+    folder: name of the private folder for sockets; None: the one of the workspace's run, whose lock the caller holds.
     """
     with contextlib.ExitStack() as stack:
-        listener = _listen(workspace, stack) if can_fork() and own_source(workspace.root) is None else None
+        listener = _listen(folder or f"{workspace.id}-run", stack) if can_fork() and own_source(workspace.root) is None else None
         if listener is None:
             yield {}
             return
@@ -62,12 +64,12 @@ def serve_stages(workspace: Workspace) -> Iterator[dict[str, str]]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _listen(workspace: Workspace, stack: contextlib.ExitStack) -> socket.socket | None:
-    """Return a socket in the run's folder; None if the folder cannot be written, or its path is too long for sockets."""
+def _listen(name: str, stack: contextlib.ExitStack) -> socket.socket | None:
+    """Return a socket in the private folder; None if the folder cannot be written, or its path is too long for sockets."""
     try:
-        folder = stack.enter_context(run_folder(workspace))
+        folder = stack.enter_context(private_folder(name))
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind(str(folder / "stages"))
+        listener.bind(str(folder / SOCKET_NAME))
         listener.listen()
     except OSError:
         return None

@@ -258,7 +258,7 @@ def _number_readers(table: RawTable, frame: pl.DataFrame, kinds: Mapping[str, Ki
     readers = {}
     for name, kind in wanted.items():
         column = (
-            numbers.parse_numbers(name, meanings[name][0], strict=strict)
+            numbers.parse_numbers(frame, name, meanings[name][0], strict=strict)
             if name in text
             else pl.col(name).cast(pl.Float64, strict=False)
         )

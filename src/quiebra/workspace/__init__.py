@@ -8,6 +8,7 @@ from pathlib import Path
 
 from quiebra.environment import RESULTS_FOLDER
 from quiebra.errors import WorkspaceError
+from quiebra.provenance import json_sha256
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of the package that is running."""
@@ -28,6 +29,11 @@ class Workspace:
             if (folder / "params.yaml").is_file():
                 return cls(folder)
         raise WorkspaceError(f"no params.yaml in {here} or above it: change into the workspace, then run this again")
+
+    @property
+    def id(self) -> str:
+        """A short hash of the root's path, for names of what belongs to this workspace outside it."""
+        return json_sha256(str(self.root))[:12]
 
     @property
     def scratch(self) -> Path:

@@ -20,16 +20,14 @@ from filelock import FileLock, Timeout
 
 from quiebra.errors import WorkspaceError
 from quiebra.io.files import write_text
+from quiebra.io.private_folders import make_private_folder
 from quiebra.io.processes import process_start
-from quiebra.provenance import json_sha256
 from quiebra.workspace import Workspace
 
 PARTIAL = re.compile(r"^\..+\.(\d+)\.partial$")
 """A temporary file of `quiebra.io.files.write_atomically`, with the id of the writing process."""
 DVC_PARTIAL = re.compile(r"^.*\.[\w-]{22}\.tmp$")
 """A temporary file of DVC's copying."""
-LONGEST_TEMPORARY_PATH = 40
-"""Most bytes of the folder for temporary files in which sockets are made: their paths may not have more than 107."""
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 CLEANED_FOLDERS = ("data", "models", "reports/build")
 
@@ -43,7 +41,7 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
     uses them.
     """
     unfinished, before = workspace.root / "data" / "running", (os.environ.get("TMPDIR"), tempfile.tempdir)
-    temporary = _own_folder(json_sha256(str(workspace.root))[:12])
+    temporary = make_private_folder(workspace.id)
     for socket in workspace.root.glob("kernel-ipc-*"):  # location of kernel sockets in earlier versions
         socket.unlink(missing_ok=True)
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -61,34 +59,6 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
         tempfile.tempdir = before[1]
         for folder in (unfinished, temporary):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def run_folder(workspace: Workspace) -> Iterator[Path]:
-    """Yield an empty private folder for the sockets of a run.
-
-    It is removed at the end, and leftovers of a killed run at the start. The caller holds the run's lock.
-    """
-    folder = _own_folder(f"{json_sha256(str(workspace.root))[:12]}-run")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _own_folder(name: str) -> Path:
-    """Create an empty private folder with a fixed path that is short enough for sockets: in the folder for temporary files, or in
-    /tmp where that one's path is too long."""
-    base = Path(tempfile.gettempdir())
-    if len(os.fsencode(base)) > LONGEST_TEMPORARY_PATH and os.access("/tmp", os.W_OK):  # noqa: S108  the folder is private
-        base = Path("/tmp")  # noqa: S108
-    folder = base / f"quiebra-{os.getuid() if hasattr(os, 'getuid') else 0}-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError:  # it is another user's, or the disk is full: the caller reports errors of writing
-        folder = Path(tempfile.mkdtemp(prefix="quiebra-"))
-    return folder
 
 
 def repair_workspace(workspace: Workspace) -> None:
