@@ -38,8 +38,12 @@ coverage: setup ## measure which branches the tests reach, against a floor: buil
 	@coverage combine --quiet && coverage html --quiet
 	@coverage report > build/coverage/report.txt; reached=$$?; tail -2 build/coverage/report.txt; exit $$reached
 
-lab: setup ## open JupyterLab; LAB has more options, such as LAB=--allow-root for root
-	@PYTHONPATH=$(CURDIR)/src jupyter lab $(LAB)
+lab: export PYTHONPATH := $(CURDIR)/src
+lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
+lab: setup ## open JupyterLab at the research notebooks; LAB has more options, such as LAB=--no-browser
+	@case "$$(id -u) $(LAB)" in "0 "*--allow-root*|[1-9]*) ;; *) echo "You are root: whoever opens JupyterLab's address could run anything on this machine."; \
+		echo "Better as another user; otherwise say make lab LAB=--allow-root"; exit 1;; esac
+	@jupyter lab $(LAB)
 
 dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards
@@ -49,7 +53,7 @@ bench: setup ## print side-by-side timings and quality comparisons
 	@python benchmarks/dashboards.py
 	@python benchmarks/operations.py
 
-clean: ## remove what the stages made and the installation; your files in data/raw and the register of models stay
+clean: ## remove what the stages made and the installation; your files in data/raw, the register of models and the log of verdicts stay
 	find models -mindepth 1 -maxdepth 1 ! -name registry ! -name register.json ! -name champion.json -exec rm -rf {} + 2>/dev/null || true
 	rm -rf $(VENV) reports/build dvc.lock .dvc/cache .dvc/tmp
-	find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {} +
+	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name research -exec rm -rf {} +

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import lightgbm
-import numpy as np
 import polars as pl
 
 from quiebra.models import ModelChain, PdModel, walk_forward
@@ -37,9 +35,9 @@ def walked(panel: Panel, features: pl.DataFrame, params: Params, **train: Any) -
     )
 
 
-def six_ratio_lightgbm(inputs: np.ndarray, failed: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def six_ratio_lightgbm() -> lightgbm.LGBMClassifier:
     """The field's public benchmark on this panel."""
-    model = lightgbm.LGBMClassifier(
+    return lightgbm.LGBMClassifier(
         num_leaves=7,
         learning_rate=0.02,
         n_estimators=279,
@@ -48,8 +46,7 @@ def six_ratio_lightgbm(inputs: np.ndarray, failed: np.ndarray) -> Callable[[np.n
         random_state=1,
         n_jobs=2,
         verbose=-1,
-    ).fit(inputs, failed)
-    return lambda rows: model.predict_proba(rows)[:, 1]
+    )
 
 
 CONTENDERS = {

@@ -36,7 +36,6 @@ TABLES = (
     "data/scores/history.parquet",
     "data/scores/contributions.parquet",
     "data/scores/reasons.parquet",
-    "data/validation/metrics.json",
     "data/validation/pack.json",
 )
 """The tables that a reader's figures come from; the trees of the model are compared besides."""
@@ -87,7 +86,11 @@ def run(checkout: Path) -> tuple[float, int]:
 def tables(checkout: Path) -> dict[str, str]:
     """Return file → SHA-256 of the tables and the model's trees."""
     trees = sorted(path.relative_to(checkout).as_posix() for path in (checkout / "models/trees").rglob("*") if path.is_file())
-    return {name: file_sha256(checkout / name) for name in (*TABLES, *trees)}
+    folder = checkout / "data/validation"
+    figures = (
+        folder / "figures.json" if (folder / "figures.json").is_file() else folder / "metrics.json"
+    )  # as it was called before
+    return {"figures": file_sha256(figures), **{name: file_sha256(checkout / name) for name in (*TABLES, *trees)}}
 
 
 def compare(before: Path, after: Path, rounds: int) -> dict[str, Any]:

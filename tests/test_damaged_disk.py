@@ -151,12 +151,12 @@ FILES = [
     "data/panel/statements.parquet",
     "data/panel/source.json",
     "models/model.json",
-    "data/validation/metrics.json",
+    "data/validation/figures.json",
     "data/monitoring/findings.parquet",
     "data/features/features.parquet",
 ]
 
-NOT_PUBLISHED = ("data/features/features.parquet", "models/model.json", "data/validation/metrics.json")
+NOT_PUBLISHED = ("data/features/features.parquet", "models/model.json", "data/validation/figures.json")
 """What publishing does not read: of the model in charge it takes what is kept in models/registry."""
 
 

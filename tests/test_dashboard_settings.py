@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from quiebra import store
 from quiebra.environment import database_url
 from quiebra.errors import ParamsError, StoreError, WorkspaceError
+from quiebra.io.safe_yaml import read_yaml
 from quiebra.services import settings
-from quiebra.services.setting_values import parse_setting
+from quiebra.services.setting_values import SETTINGS_BY_LINE, parse_setting
 from quiebra.workspace import Workspace
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -37,7 +38,7 @@ def test_what_can_be_edited_is_in_params_and_reads_back_as_typed() -> None:
         for field in fields:
             value = settings.setting_value(TEXT, field.name)
             assert parse_setting(field.name, settings.format_setting(value)) == value
-            if field.name in settings.SETTINGS_BY_LINE:
+            if field.name in SETTINGS_BY_LINE:
                 assert settings.edit_params(TEXT, {field.name: value}) == TEXT
 
 
@@ -52,13 +53,13 @@ def test_channels_recipients_rules_and_schedule_are_typed_and_kept() -> None:
     }
     edits = {name: parse_setting(name, text) for name, text in typed.items()}
     after = settings.edit_params(TEXT, edits)
-    content = yaml.safe_load(after)
+    content = read_yaml(after)
     assert content["delivery"]["recipients"] == [{"address": "ana@example.com", "lang": "es"}, {"address": "bob@example.com"}]
     assert content["delivery"]["channels"]["team"]["quiet"] == ["20:00", "07:00"]
     assert list(content["alerts"]["rules"]) == ["high PD", "model in alarm"]
     for name, text in typed.items():
         assert parse_setting(name, settings.format_setting(settings.setting_value(after, name))) == parse_setting(name, text)
-    assert "  high PD: {measure: pd_12m, raise: 0.2, clear: 0.1}" in after
+    assert "    high PD:\n      measure: pd_12m\n      raise: 0.2\n      clear: 0.1\n" in after
 
 
 def test_an_edit_changes_its_line_alone() -> None:

@@ -17,7 +17,7 @@ from quiebra.errors import InvalidYamlError, ParamsError
 from quiebra.io.safe_yaml import read_yaml
 from quiebra.params import read_params, validate_params
 from quiebra.services import settings
-from quiebra.services.setting_values import parse_setting
+from quiebra.services.setting_values import SETTINGS_BY_LINE, parse_setting
 from quiebra.text.words import Words
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ def test_what_is_more_than_names_and_values_is_refused_in_words(name: str) -> No
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_same_typed_into_a_setting_is_said_beside_its_name(name: str) -> None:
     text, words = REFUSED[name]
-    for setting in settings.SETTINGS_BY_LINE:
+    for setting in SETTINGS_BY_LINE:
         with pytest.raises(ParamsError, match=f"^{setting}: ") as refused:
             parse_setting(setting, text)
         assert words.split(":")[0] in str(refused.value) or "is the most" in str(refused.value)

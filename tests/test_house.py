@@ -152,7 +152,11 @@ def test_the_lock_has_no_index_and_covers_the_dependencies() -> None:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())
     names = [
         re.split(r"[\[>=<]", d)[0]
-        for d in (*wanted["project"]["dependencies"], *wanted["dependency-groups"]["test"], *wanted["dependency-groups"]["bench"])
+        for d in (
+            *wanted["project"]["dependencies"],
+            *wanted["dependency-groups"]["test"],
+            *wanted["dependency-groups"]["research"],
+        )
     ]
     locked = {line.split("==")[0].lower() for line in lock.splitlines() if "==" in line}
     assert {name.lower() for name in names} <= locked

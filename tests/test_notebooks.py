@@ -19,6 +19,9 @@ from quiebra.provenance import file_sha256
 NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "reports").glob("*.ipynb")])
 PAGES = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "dashboards").glob("*.ipynb"))]
 NAMES = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
+RESEARCH = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "notebooks/research").glob("*.ipynb"))]
+START = "start.ipynb"
+"""The page that JupyterLab opens at."""
 FORKED = {"JUPYTER_DEFAULT_PROVISIONER_NAME": PROVISIONER}
 NBVAL = f"""
 import sys, pytest
@@ -36,7 +39,10 @@ def written(workspace: Path) -> dict[str, str]:
     """Path → SHA-256 of everything that stages wrote, the database among it; what SQLite keeps beside it while a reader that was
     ended is not yet forgotten holds nothing of its own."""
     files = [path for top in ("data", "models") for path in (workspace / top).rglob("*") if path.is_file()]
-    kept = [path for path in files if "scratch" not in path.parts and path.suffix not in (".lock", ".log", ".db-shm", ".db-wal")]
+    own = ("scratch", "research")  # results of notebooks run by hand, and the log of verdicts
+    kept = [
+        path for path in files if not set(own) & set(path.parts) and path.suffix not in (".lock", ".log", ".db-shm", ".db-wal")
+    ]
     return {str(path.relative_to(workspace)): file_sha256(path) for path in kept}
 
 
@@ -60,9 +66,9 @@ def test_a_pages_notebook_shows_its_figures_and_no_notice(name: str, workspace: 
     assert not (workspace / "data/logs/dashboards.log").exists()
 
 
-@pytest.mark.parametrize("folder", ["notebooks", "reports", "dashboards"])
+@pytest.mark.parametrize("folder", ["notebooks", "notebooks/research", "reports", "dashboards"])
 def test_run_by_nbval(folder: str, workspace: Path) -> None:
-    names = [name for name in (*NAMES, *PAGES) if name.startswith(folder)]
+    names = [name for name in (*NAMES, *RESEARCH, *PAGES) if str(Path(name).parent) == folder]
     before = written(workspace)
     done = command(workspace, sys.executable, "-P", "-c", NBVAL, *names, PYTHONPATH=str(workspace / "src"), **FORKED)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -87,7 +93,7 @@ def test_runs_from_its_own_folder_as_jupyterlab_does(workspace: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", [*NAMES, *PAGES])
+@pytest.mark.parametrize("name", [*NAMES, *RESEARCH, *PAGES])
 def test_is_clean(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     found = cells(name)
@@ -95,7 +101,7 @@ def test_is_clean(name: str) -> None:
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
     assert len(found) <= (40 if name.startswith("reports") else 24)  # a report has a cell a figure
     assert len({cell["id"] for cell in found}) == len(found)
-    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == (0 if name in PAGES else 1)
+    assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == int(name in NAMES)
     assert not re.search(r"/(home|root|Users|tmp|work)/", text)
     for cell in code:
         source = "".join(cell["source"])
@@ -104,12 +110,24 @@ def test_is_clean(name: str) -> None:
                 assert node.end_lineno - node.lineno < 10, f"{name}: {node.name} belongs into the package"
 
 
+def test_the_start_page_lists_every_research_notebook_and_its_links_lead_somewhere() -> None:
+    listed = re.findall(r"\]\((\w+\.ipynb)\)", text_of(f"notebooks/research/{START}"))
+    assert {Path(name).name for name in RESEARCH} == {START, *listed}
+    for name in RESEARCH:
+        for link in re.findall(r"\]\(([^)#]+)\)", text_of(name)):
+            assert (ROOT / name).parent.joinpath(link).resolve().is_file(), f"{name}: {link}"
+
+
+def text_of(name: str) -> str:
+    return "\n".join("".join(cell["source"]) for cell in cells(name))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_says_its_purpose_and_checks_its_work(name: str) -> None:
     if name.startswith("reports"):
         assert cells(name)[0]["cell_type"] == "raw"
         return
-    text = "".join("".join(cell["source"]) for cell in cells(name))
+    text = text_of(name)
     assert "**Purpose.**" in text
     assert "## Checks" in text
     assert "assert " in text

@@ -34,10 +34,10 @@ BY_GATES, BY_HAND = Registry(promote="when_gates_pass", keep=3), Registry(promot
 
 def retrained(workspace: Workspace, name: str, *, failed: list[str] | None = None, **card: str) -> str:
     """Have training leave a model that differs in its card alone; return its id."""
-    model, metrics = read_json(workspace.models / "model.json"), read_json(workspace.validation / "metrics.json")
+    model, metrics = read_json(workspace.models / "model.json"), read_json(workspace.validation / "figures.json")
     model["card"] |= {"name": name, **card}
     write_json(workspace.models / "model.json", model)
-    write_json(workspace.validation / "metrics.json", {**metrics, "failed_gates": failed or []})
+    write_json(workspace.validation / "figures.json", {**metrics, "failed_gates": failed or []})
     return name
 
 

@@ -22,7 +22,7 @@ def words(page: str) -> str:
 
 
 def test_page_and_pdf_show_the_runs_figures(page: str, finished: Path) -> None:
-    metrics = read_json(finished / "data/validation/metrics.json")
+    metrics = read_json(finished / "data/validation/figures.json")
     auc = metrics["walk_forward"]["auc"]
     pdf = " ".join("\n".join(p.extract_text() for p in PdfReader(finished / "reports/build/validation_report.pdf").pages).split())
     for text in (words(page), pdf):
@@ -59,7 +59,7 @@ def test_every_feature_has_its_index(page: str) -> None:
 
 def test_the_card_says_what_the_run_was(finished: Path) -> None:
     card = (finished / "data/validation/model_card.md").read_text(encoding="utf-8")
-    record, metrics = read_json(finished / "models/model.json"), read_json(finished / "data/validation/metrics.json")
+    record, metrics = read_json(finished / "models/model.json"), read_json(finished / "data/validation/figures.json")
     assert "SIMULATED" in card
     assert record["card"]["trained_on"] in card and f"{record['card']['rows']:,} firm-years" in card
     assert f"{metrics['walk_forward']['auc']:.3f}" in card

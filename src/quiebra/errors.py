@@ -9,6 +9,7 @@ QuiebraError
 ├── StoreError          the database cannot be reached, or its schema has another version
 ├── AlertError          a change of an alert, a watch list entry or an override is not allowed
 ├── DeliveryError       a message cannot be built or sent
+├── ResearchError       an estimator, feature or table of a researcher cannot be used
 ├── StageError          the notebook of a stage failed
 ├── InvalidNameError    a name or comment contains invisible characters
 ├── InvalidYamlError    a text is not YAML, or contains more than mappings, scalars and lists
@@ -117,6 +118,10 @@ class AlertError(QuiebraError):
 
 class DeliveryError(QuiebraError):
     """A message cannot be built or sent."""
+
+
+class ResearchError(QuiebraError):
+    """What a researcher gave cannot be used."""
 
 
 class StageError(QuiebraError):

@@ -7,6 +7,7 @@ with a message that gives the line; so are texts that are too large, and numbers
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -79,11 +80,34 @@ class _Loader(_Fast):  # type: ignore[misc]  # the base class is chosen at run t
     def number(self, node: Any) -> Any:
         if len(node.value) > MAX_NUMBER_LENGTH:
             _refuse(node, "a number of {count} signs is too long", count=len(node.value))
-        made = self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
+        made = _integer(node.value) if node.tag.endswith(":int") else self.construct_yaml_float(node)
         if not math.isfinite(made):
             _refuse(node, "'{value}' is no finite number", value=node.value)
         return made
 
 
+def _integer(text: str) -> int:
+    digits = text.replace("_", "").lower()
+    return int(digits, 0) if digits.lstrip("+-")[:2] in ("0x", "0o", "0b") else int(digits)
+
+
 for _kind in ("int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.number)
+
+# DVC reads and rewrites params.yaml by YAML 1.2, and takes away quotes that are not needed there: 20:00, yes and on are text, and
+# 012 is twelve. By YAML 1.1, PyYAML's, they would be 1200, true and ten.
+_KINDS = {
+    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    "int": (r"^[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)$", "-+0123456789"),
+    "float": (
+        r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
+        r"|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        "-+0123456789.",
+    ),
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _KINDS]
+    for first, resolvers in _Fast.yaml_implicit_resolvers.items()
+}
+for _kind, (_pattern, _first) in _KINDS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(_pattern), list(_first))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,19 @@ def design_matrix(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
 
 
 def fit_trees(
-    inputs: np.ndarray, target: TreeTarget, names: tuple[str, ...], train: Train, *, trees: int, seed: int, threads: int
+    inputs: np.ndarray,
+    target: TreeTarget,
+    names: tuple[str, ...],
+    train: Train,
+    *,
+    trees: int,
+    seed: int,
+    threads: int,
+    signs: Sequence[int] | None = None,
 ) -> xgb.Booster:
     """Fit the log-odds of failure in one period. inputs: rows × names.
 
-    With ``train.monotone`` a feature whose sign is certain is constrained to it.
+    With ``train.monotone`` an input with a sign is constrained to it. signs: +1, -1 or 0 by name; None: those of the features.
     Raise TrainingError where there are fewer than five failures, or only failures.
     """
     import xgboost as xgb
@@ -71,7 +80,7 @@ def fit_trees(
         "base_score": target.rate,
     }
     if train.monotone:
-        settings["monotone_constraints"] = tuple(FEATURES_BY_NAME[name].sign for name in names)
+        settings["monotone_constraints"] = tuple(signs or (FEATURES_BY_NAME[name].sign for name in names))
     data = xgb.QuantileDMatrix(inputs, target.share, weight=target.periods, nthread=threads, max_bin=train.max_bins)
     booster = xgb.train(settings, data, num_boost_round=trees)
     booster.feature_names = list(names)  # given to the data, they would be read again for every tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -151,9 +151,10 @@ def write_shares(axes: Any, shares: np.ndarray, words: Words, *, dark_above: flo
 
 @dataclass(frozen=True)
 class SvgPicture:
-    """A picture that notebooks show. data: its ``<svg>`` element."""
+    """A picture that notebooks show. data: its ``<svg>`` element. figure: what it was made of, to change or save otherwise."""
 
     data: str
+    figure: Figure = field(repr=False)
 
     def _repr_svg_(self) -> str:
         return self.data
@@ -165,4 +166,4 @@ def to_svg(figure: Figure) -> SvgPicture:
     with rc_context(STYLE):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return SvgPicture(text[text.index("<svg") :])
+    return SvgPicture(text[text.index("<svg") :], figure)

@@ -15,11 +15,12 @@ from quiebra.panel import read_panel_table
 from quiebra.provenance import file_sha256
 from quiebra.registry import reference_set as reference
 from quiebra.registry.comparison import write_row_values
+from quiebra.validation.headline import read_figures
 from quiebra.workspace import Workspace
 
 RECORD_FILE = "record.json"
 TRAINED_FILES = ("model.json", "history.parquet", "importance.parquet")
-VALIDATION_FILES = ("metrics.json", "calibration.json", "pack.json", "tenths.csv", "by_year.csv", "model_card.md")
+VALIDATION_FILES = ("figures.json", "metrics.json", "calibration.json", "pack.json", "tenths.csv", "by_year.csv", "model_card.md")
 VALIDATION = "validation"
 
 
@@ -42,12 +43,12 @@ class RegisteredModel:
 
     @property
     def validation(self) -> Path:
-        """The folder with its validation results: metrics.json, calibration.json, pack.json and so on."""
+        """The folder with its validation results: figures.json, calibration.json, pack.json and so on."""
         return self.folder / VALIDATION
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self.validation / "metrics.json")
+        return read_figures(self.validation)
 
     @cached_property
     def card(self) -> dict[str, Any]:

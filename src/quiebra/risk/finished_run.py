@@ -20,6 +20,7 @@ from quiebra.panel import label_outcomes, read_panel_table
 from quiebra.provenance import file_sha256, hash_files
 from quiebra.registry import RegisteredModel, registered_model
 from quiebra.risk.portfolio import pds_by_year, reasons_in_words, scores_in_force
+from quiebra.validation.headline import read_figures
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class FinishedRun:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Validation figures of the model that made the scores, which may not be the one trained last."""
-        return self.read(read_json, self.registered_model.validation / "metrics.json")
+        return self.read(read_figures, self.registered_model.validation)
 
     @cached_property
     def calibration(self) -> dict[str, Any]:

@@ -11,18 +11,15 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from quiebra import store
 from quiebra.environment import database_url
-from quiebra.errors import InvalidYamlError, ParamsError, WorkspaceError
+from quiebra.errors import ParamsError, WorkspaceError
 from quiebra.io.files import write_text
-from quiebra.io.safe_yaml import read_yaml
 from quiebra.params import parse_params, read_params_text, validate_params
 from quiebra.pipeline.stages import hold_run_lock, is_running
 from quiebra.provenance import json_sha256
-from quiebra.services.setting_values import SETTINGS_BY_LINE, parse_line
+from quiebra.services.setting_values import parse_line
 from quiebra.text.words import translatable
 from quiebra.workspace import Workspace
 
@@ -154,17 +151,17 @@ def _line(value: dict[str, Any]) -> str:
 
 
 def edit_params(text: str, edits: dict[str, Any]) -> str:
-    """Return params.yaml with settings changed, keeping comments and order. ParamsError if the result is invalid."""
+    """Return params.yaml with settings changed, keeping comments and order. ParamsError if the result is invalid.
+
+    It is laid out as DVC does, which writes the file anew for each experiment.
+    """
     _content(text)  # refuses unsafe YAML before the round-trip parser builds objects from it
     yaml_ = YAML()
-    yaml_.preserve_quotes = True
-    yaml_.width = 4096
-    yaml_.indent(mapping=2, sequence=4, offset=2)
-    yaml_.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    yaml_.default_flow_style = False
     content = yaml_.load(text)
     for name, value in edits.items():
         place, last = _section_of(content, name)
-        old, value = place.get(last), _in_a_line(value) if name in (*SETTINGS_BY_LINE, "delivery.recipients") else value
+        old = place.get(last)
         if value and isinstance(value, dict) and isinstance(old, dict):
             _become(old, value)
         elif old != value or type(old) is not type(value):
@@ -201,32 +198,6 @@ def _become(old: dict[str, Any], new: dict[str, Any]) -> None:
         for key in list(old):
             del old[key]
         old.update(new)
-
-
-def _in_a_line(value: Any) -> Any:
-    """Return nested dicts and lists set to be written on one line each."""
-    if isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()):
-        return {name: _flow(part) for name, part in value.items()} or _flow(value)
-    return _flow(value)
-
-
-def _flow(value: Any) -> Any:
-    if isinstance(value, dict):
-        made: Any = CommentedMap({name: _flow(part) for name, part in value.items()})
-    elif isinstance(value, list):
-        made = CommentedSeq(_flow(part) for part in value)
-    else:
-        return DoubleQuotedScalarString(value) if isinstance(value, str) and not _plain(value) else value
-    made.fa.set_flow_style()
-    return made
-
-
-def _plain(text: str) -> bool:
-    """Return whether every YAML parser reads an unquoted text as that text; 20:00 is a number to some."""
-    try:
-        return bool(read_yaml(text) == text)
-    except InvalidYamlError:
-        return False
 
 
 def changed_lines(before: str, after: str) -> list[str]:

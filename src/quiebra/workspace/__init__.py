@@ -84,6 +84,11 @@ class Workspace:
         return self.root / "data" / "alerts"
 
     @property
+    def research(self) -> Path:
+        """The log of verdicts on researchers' ideas; not an output of any stage."""
+        return self.root / "data" / "research"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 

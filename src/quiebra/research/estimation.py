@@ -1,0 +1,110 @@
+"""What research does with a scikit-learn classifier: refuse what cannot be judged, fit a fresh copy, and predict."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from sklearn.base import clone
+
+from quiebra.errors import ResearchError, suggestion
+from quiebra.features import FEATURES_BY_NAME
+from quiebra.features.altman import ALTMAN_SCORES
+
+OUTCOME_COLUMNS = ("company_id", "fiscal_year", "years_to_failure", "years_known")
+"""Columns of ``outcomes``, which an estimator's fit gets if it has a parameter of that name."""
+KNOWN_FEATURES = (*FEATURES_BY_NAME, *ALTMAN_SCORES)
+
+
+def feature_names(features: str | Sequence[str]) -> list[str]:
+    """Return the names as a list, each once. ResearchError for one that the feature table does not have."""
+    names = [features] if isinstance(features, str) else list(features)
+    for name in names:
+        if name not in KNOWN_FEATURES:
+            raise ResearchError(f"no feature '{name}'{suggestion(str(name), KNOWN_FEATURES)}: `quiebra dictionary` lists them")
+    return list(dict.fromkeys(names))
+
+
+def refuse_unusable(estimator: Any) -> None:
+    """Raise ResearchError where the estimator cannot be copied, fitted or asked for probabilities."""
+    if isinstance(estimator, type):
+        raise ResearchError(f"give an estimator, not its class: {estimator.__name__}()")
+    lacking = [name for name in ("get_params", "fit", "predict_proba") if not hasattr(estimator, name)]
+    if lacking:
+        raise ResearchError(
+            f"{type(estimator).__name__} has no {' and no '.join(lacking)}: give a scikit-learn classifier; one that only ranks "
+            "can be wrapped in sklearn.calibration.CalibratedClassifierCV"
+        )
+
+
+def input_frame(rows: pl.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the features as an estimator gets them: floats, NaN where one is missing or infinite."""
+    matrix = rows.select(pl.col(names).cast(pl.Float64)).to_numpy()
+    return pd.DataFrame(np.where(np.isfinite(matrix), matrix, np.nan), columns=list(names))
+
+
+def fit_estimator(estimator: Any, train: pl.DataFrame, names: Sequence[str]) -> Any:
+    """Return a fresh copy of the estimator, fitted on training rows (see `quiebra.validation.folds.YearFold`).
+
+    Raise ResearchError where one outcome is missing among them, or a missing value is not taken.
+    """
+    failed = (train["years_to_failure"] == 1).fill_null(False).to_numpy().astype(int)
+    if not 0 < failed.sum() < len(failed):
+        raise ResearchError(f"{failed.sum()} of {len(failed)} training rows failed: an estimator needs failures and survivors")
+    fresh = clone(estimator)
+    extra = {}
+    if "outcomes" in inspect.signature(fresh.fit).parameters:
+        extra["outcomes"] = train.select(OUTCOME_COLUMNS).to_pandas()
+    try:
+        fitted = fresh.fit(input_frame(train, names), failed, **extra)
+    except ValueError as error:
+        if "NaN" not in str(error):
+            raise
+        raise ResearchError(
+            f"{estimator_name(estimator)} takes no missing value: put a sklearn.impute.SimpleImputer before it with "
+            "sklearn.pipeline.make_pipeline"
+        ) from error
+    return fresh if fitted is None else fitted
+
+
+def predict_pds(fitted: Any, rows: pd.DataFrame, name: str) -> np.ndarray:
+    """Return the PD of each row. ResearchError where the estimator gives none, or something that is no probability."""
+    classes = list(getattr(fitted, "classes_", (0, 1)))
+    if 1 not in classes:
+        raise ResearchError(f"{name} knows the classes {classes} and no 1: it must be fitted on 0 (survived) and 1 (failed)")
+    found = np.asarray(fitted.predict_proba(rows), dtype=float)
+    pds = found[:, classes.index(1)] if found.ndim == 2 else found
+    if pds.shape != (len(rows),) or not np.isfinite(pds).all() or pds.min(initial=0) < 0 or pds.max(initial=0) > 1:
+        raise ResearchError(f"{name}: predict_proba must give each row a probability between 0 and 1, and no NaN")
+    return pds
+
+
+def estimator_name(estimator: Any) -> str:
+    """Return the class of the estimator, or of a pipeline's last step."""
+    steps = getattr(estimator, "steps", None)
+    return estimator_name(steps[-1][1]) if steps else type(estimator).__name__
+
+
+def describe_estimator(estimator: Any) -> str:
+    """Return the estimator with its parameters as one line, without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(estimator).split()))
+
+
+def idea_parts(estimator: Any) -> list[str]:
+    """Return what makes an estimator the same idea as another: every parameter of it and its parts, and the source of classes
+    that are written in a notebook."""
+    parts = {name: re.sub(r" at 0x[0-9a-f]+", "", repr(value)) for name, value in estimator.get_params(deep=True).items()}
+    own = [each for each in (estimator, *estimator.get_params(deep=True).values()) if type(each).__module__ == "__main__"]
+    return [type(estimator).__qualname__, *(f"{name}={value}" for name, value in sorted(parts.items())), *map(_source, own)]
+
+
+def _source(thing: Any) -> str:
+    try:
+        return inspect.getsource(type(thing))
+    except (OSError, TypeError):
+        return type(thing).__qualname__

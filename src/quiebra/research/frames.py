@@ -1,0 +1,58 @@
+"""Conversion between Polars, which the package computes with, and the kind of table that a researcher works with."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+
+from quiebra.errors import ResearchError, suggestion
+from quiebra.items import VERSION_KEYS
+
+FrameKind = Literal["pandas", "polars"]
+FRAME_KINDS = ("pandas", "polars")
+
+
+def to_frame(table: pl.DataFrame, kind: FrameKind) -> Any:
+    """Return a table as a pandas or Polars DataFrame; dates become pandas' datetimes, nulls NaN, NaT or None."""
+    if kind not in FRAME_KINDS:
+        raise ResearchError(f"no kind of table '{kind}'{suggestion(str(kind), FRAME_KINDS)}; there are {', '.join(FRAME_KINDS)}")
+    if kind == "polars":
+        return table
+    pandas = table.to_pandas()
+    for name, dtype in table.schema.items():
+        if dtype == pl.Date:
+            pandas[name] = pandas[name].astype("datetime64[s]")
+    return pandas
+
+
+def to_polars(table: Any, what: str) -> tuple[pl.DataFrame, FrameKind]:
+    """Return a researcher's table as Polars, and its kind. pandas' index is kept as columns where it has names.
+
+    Raise ResearchError where it is neither; ``what`` says which table it is.
+    """
+    if isinstance(table, pl.LazyFrame):
+        table = table.collect()
+    if isinstance(table, pl.DataFrame):
+        return table, "polars"
+    if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
+        named = [name for name in table.index.names if name is not None]
+        return pl.from_pandas(table.reset_index(named) if named else table), "pandas"
+    raise ResearchError(f"{what} must be a pandas or Polars DataFrame, not {type(table).__name__}")
+
+
+def cast_keys(table: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Return a table with its keys (company_id and fiscal_year; available_at if it has it) in the panel's types.
+
+    Raise ResearchError where one is missing or cannot be read.
+    """
+    missing = [name for name in VERSION_KEYS[:2] if name not in table.columns]
+    if missing:
+        raise ResearchError(f"{what} has no column {', '.join(missing)}: each row needs company_id and fiscal_year")
+    kinds = {"company_id": pl.String, "fiscal_year": pl.Int32, "available_at": pl.Date}
+    try:
+        return table.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items() if name in table.columns)
+    except pl.exceptions.PolarsError as error:
+        raise ResearchError(
+            f"{what}: company_id must be text, fiscal_year whole numbers, available_at dates ({error})"
+        ) from error

@@ -1,0 +1,152 @@
+"""Judge an estimator as the champion is judged: same firm-years, folds, embargo, outcomes known then, and resamples."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quiebra.errors import ResearchError
+from quiebra.items import FIRM_YEAR_KEYS, VERSION_KEYS
+from quiebra.provenance import json_sha256
+from quiebra.research.checks import refuse_memory, refuse_other_rows
+from quiebra.research.estimation import (
+    describe_estimator,
+    estimator_name,
+    feature_names,
+    fit_estimator,
+    idea_parts,
+    input_frame,
+    predict_pds,
+    refuse_unusable,
+)
+from quiebra.research.frames import FrameKind
+from quiebra.research.own_features import OwnFeatures, add_own_features, kind_of
+from quiebra.research.run import ResearchRun, open_run
+from quiebra.research.trials import log_verdict, refuse_second_opening
+from quiebra.research.verdict import Verdict, compare_scores
+from quiebra.validation.challengers import SIX_RATIOS, rows_that_all_score
+from quiebra.validation.folds import yearly_folds
+
+CHAMPION = "champion"
+"""The champion's name in verdicts."""
+RESERVED_NAMES = (CHAMPION, *FIRM_YEAR_KEYS, "failed", "difference")
+
+
+def walk_forward(
+    estimator: Any,
+    features: str | Sequence[str] = SIX_RATIOS,
+    *,
+    own: OwnFeatures = None,
+    name: str | None = None,
+    open_last_year: bool = False,
+    frame: FrameKind | None = None,
+    workspace: str | Path | None = None,
+) -> Verdict:
+    """Judge a scikit-learn classifier out of time against the champion, log the verdict and return it.
+
+    For each year that the champion is judged on, a fresh copy of the estimator is fitted on the firm-years whose outcome was
+    known then, less the embargo, and gives that year's statements, as first published, a PD. Both are compared on the same
+    firm-years and the same resamples of whole companies. The last year is sealed unless it is opened.
+
+    estimator: anything that scikit-learn can clone, with fit and predict_proba. It gets a pandas DataFrame of the features, NaN
+        where one is missing, and 0 or 1. If its fit has a parameter ``outcomes``, it also gets the training rows' company_id,
+        fiscal_year, years_to_failure (missing: none known) and years_known.
+    features: names of the feature table, which `quiebra dictionary` describes.
+    own: features of your own: a DataFrame by company_id and fiscal_year (and available_at, for one version alone), or a function
+        that makes one from the statements, which is checked for looking ahead.
+    name: of the idea, in the log; None: the estimator's and its number of features.
+    open_last_year: also judge the last year. It is opened for one idea, by its name, and never for another.
+    frame: kind of the verdict's tables; None: that of ``own``, or pandas.
+
+    Raise ResearchError where estimator or features cannot be used; LeakageError where the estimator uses more than its training
+    rows and each row's own values, or a feature looks ahead. What an estimator reads from files by itself is not seen.
+    """
+    run = open_run(workspace)
+    refuse_unusable(estimator)
+    names = feature_names(features)
+    years, sealed = run.test_years[:-1], run.test_years[-1]
+    if open_last_year:
+        if not name:
+            raise ResearchError(f"say name='…': fiscal year {sealed} is opened for one idea, by its name")
+        years = [*years, sealed]
+    if name in RESERVED_NAMES:
+        raise ResearchError(f"call the idea something else: '{name}' is a column of its verdict")
+    if not years:
+        raise ResearchError(f"the champion is judged on {sealed} alone, which is sealed: set validate.first_test_year earlier")
+    kind = frame or kind_of(own)
+    table = run.features
+    if own is not None:
+        ends = [dt.date(year, 12, 31) for year in run.test_years]
+        table, added = add_own_features(table, own, run.statements, kind, ends)
+        names = [*names, *added]
+    said = name or f"{estimator_name(estimator)}, {len(names)} features"
+    idea = _idea(estimator, names, table if own is not None else None)
+    if open_last_year:
+        refuse_second_opening(run.workspace, run.source["source"], sealed, idea)
+    rows = _judged_rows(run, years, walk_estimator(run, estimator, table, names, years, said), said)
+    found = compare_scores(rows, (said, CHAMPION), run.bootstrap, years=years, frame=kind)
+    difference, opened = found.figures_of["difference"], sealed if open_last_year else None
+    ideas = log_verdict(
+        run.workspace,
+        {
+            "idea": idea,
+            "name": said,
+            "estimator": describe_estimator(estimator),
+            "features": names,
+            "source": run.source["source"],
+            "panel": json_sha256(run.run["data"]["panel"])[:12],
+            "years": years,
+            "opened": opened,
+            "rows": rows.height,
+            "failures": int(rows["failed"].sum()),
+            "auc": found.figures_of[said]["auc"],
+            "auc_less_champion": difference["auc"],
+            "low": difference["interval"]["auc"][0],
+            "high": difference["interval"]["auc"][1],
+        },
+    )
+    return Verdict.of(found, tuple(names), None if open_last_year else sealed, ideas, simulated=run.simulated)
+
+
+def _idea(estimator: Any, names: Sequence[str], own: pl.DataFrame | None) -> str:
+    """Return a short hash that is the same for the same estimator, features and values of one's own."""
+    values = None if own is None else own.select(*VERSION_KEYS, *names).hash_rows(seed=1).sum()
+    return json_sha256([idea_parts(estimator), list(names), values])[:12]
+
+
+def walk_estimator(
+    run: ResearchRun, estimator: Any, table: pl.DataFrame, names: Sequence[str], years: Sequence[int], said: str
+) -> pl.DataFrame:
+    """Return company_id, fiscal_year and pd of the years' statements, after the checks of the estimator."""
+    folds = yearly_folds(
+        table, run.statements, run.events, years=years, first_year=run.first_year, embargo=run.embargo, labels=run.labels
+    )
+    found: list[pl.DataFrame] = []
+    first: tuple[Any, ...] | None = None
+    for fold in folds:
+        test = fold.test.sort("available_at", "company_id", maintain_order=True)
+        rows, fitted = input_frame(test, names), fit_estimator(estimator, fold.train, names)
+        pds = predict_pds(fitted, rows, said)
+        refuse_other_rows(partial(predict_pds, fitted, name=said), rows, pds, said)
+        first = first or (fold, rows, pds)
+        found.append(test.select(FIRM_YEAR_KEYS).with_columns(pl.Series("pd", pds)))
+    if first is None:
+        raise ResearchError(f"the fiscal years {years[0]} to {years[-1]} have no statement")
+    fold, rows, pds = first
+    refuse_memory(pds, predict_pds(fit_estimator(estimator, fold.train, names), rows, said), fold.year, said)
+    return pl.concat(found).sort(FIRM_YEAR_KEYS)
+
+
+def _judged_rows(run: ResearchRun, years: Sequence[int], pds: pl.DataFrame, said: str) -> pl.DataFrame:
+    """Return company_id, fiscal_year, failed, and the PDs of the idea and the champion: the rows of the benchmark table."""
+    history = rows_that_all_score(run.history.filter(pl.col("fiscal_year").is_in(list(years))))
+    outcomes = run.outcomes.select(*FIRM_YEAR_KEYS, "failed")
+    rows = history.join(outcomes, on=FIRM_YEAR_KEYS).join(pds, on=FIRM_YEAR_KEYS).sort(FIRM_YEAR_KEYS)
+    if not 0 < rows["failed"].sum() < rows.height:
+        raise ResearchError(f"fiscal years {years[0]} to {years[-1]} have {rows['failed'].sum()} failures in {rows.height} rows")
+    return rows.select(*FIRM_YEAR_KEYS, "failed", pl.col("pd").alias(said), pl.col("pd_12m").alias(CHAMPION))

@@ -1,0 +1,389 @@
+"""The research interface: estimators judged as the champion is, on training rows alone, and every verdict on record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from conftest import copy_workspace
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import quiebra as qb
+from quiebra.errors import LeakageError, ResearchError
+from quiebra.io.files import read_json, read_table, write_table
+from quiebra.research import trials
+from quiebra.research.run import open_run
+
+pytestmark = pytest.mark.slow
+LOGIT = make_pipeline(
+    qb.Winsorizer(), SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression(C=1e6, max_iter=1000)
+)
+
+
+def predictions(verdict: qb.Verdict) -> pd.DataFrame:
+    return verdict.predictions.set_index(["company_id", "fiscal_year"])[verdict.name]
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("name", ["panel", "statements", "features", "labels", "scores"])
+def test_tables_are_pandas_or_polars_with_the_same_values(finished: Path, name: str) -> None:
+    make = getattr(qb, name)
+    pandas, polars = make(workspace=finished), make("polars", finished)
+    assert isinstance(pandas, pd.DataFrame) and isinstance(polars, pl.DataFrame)
+    assert list(pandas.columns) == polars.columns and len(pandas) == polars.height > 100
+    for name, kind in polars.schema.items():
+        if kind.is_float():
+            assert np.allclose(pandas[name].to_numpy(), polars[name].fill_null(np.nan).to_numpy(), equal_nan=True), name
+        if kind == pl.Date:
+            assert pandas[name].dt.date.tolist() == polars[name].to_list()
+
+
+def test_the_panel_has_one_row_per_firm_year_and_outcomes_only_where_they_are_known(finished: Path) -> None:
+    panel = qb.panel(workspace=finished)
+    assert not panel.duplicated(["company_id", "fiscal_year"]).any()
+    through = read_json(finished / "data/panel/source.json")["outcomes_through"]
+    later = panel[panel["fiscal_year"] > through]
+    assert len(later) and later.loc[later["outcome"] != "failed", "failed"].isna().all()
+    assert panel.loc[panel["fiscal_year"] <= through, "failed"].isin([0, 1]).all()
+    failed = panel[panel["failed"] == 1]
+    assert len(failed) > 20 and failed["company_id"].is_unique
+
+
+def test_a_workspace_is_found_from_a_folder_in_it_or_missed_in_words(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(finished / "notebooks")
+    assert len(qb.scores())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(qb_error("WorkspaceError"), match=r"no params\.yaml"):
+        qb.scores()
+    with pytest.raises(ResearchError, match="did you mean 'pandas'"):
+        qb.scores("panda", finished)
+
+
+def qb_error(name: str) -> type[Exception]:
+    import quiebra.errors
+
+    return getattr(quiebra.errors, name)
+
+
+def test_the_interface_is_listed_and_costs_commands_nothing() -> None:
+    from quiebra import research
+
+    assert sorted(research.__all__) == sorted(qb.__all__) and set(qb.__all__) <= set(dir(qb))
+    with pytest.raises(AttributeError, match="no attribute 'walk'"):
+        qb.walk  # noqa: B018
+    assert qb.features.FEATURES and callable(qb.features) and callable(qb.panel), "both a package and a function"
+    words = "import sys, quiebra.cli.app; sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+# --- verdicts
+
+
+def test_the_logistic_regression_on_six_ratios_has_the_benchmark_tables_figures(workspace: Path) -> None:
+    contest = read_json(workspace / "data/validation/pack.json")["contest"]
+    verdict = qb.walk_forward(LOGIT, name="six ratios", open_last_year=True, workspace=workspace)
+    assert verdict.figures_of["six ratios"] == contest["figures"]["logistic, six ratios"]
+    assert verdict.figures_of["champion"] == contest["figures"]["blend"]
+    theirs = contest["blend minus"]["logistic, six ratios"]
+    assert {name: -value for name, value in theirs.items() if name in ("auc", "ks", "brier")} == pytest.approx(
+        {name: verdict.figures_of["difference"][name] for name in ("auc", "ks", "brier")}
+    )
+    table = verdict.figures.set_index("figure")
+    assert table.loc["AUC", "six ratios"] == contest["figures"]["logistic, six ratios"]["auc"]
+    ours = qb.walk_forward(qb.ratio_logit(), name="the same", workspace=workspace)
+    assert ours.sealed == max(verdict.years) and ours.years == verdict.years[:-1]
+    assert predictions(ours).equals(predictions(verdict).loc[predictions(ours).index].rename("the same"))
+
+
+def poison(folder: Path, year: int) -> None:
+    """Spoil what was published after the end of the year, but for the statements of that year, and forget what happened then."""
+    end = dt.date(year, 12, 31)
+    features = read_table(folder / "data/features/features.parquet")
+    later = (pl.col("available_at") > end) & (pl.col("fiscal_year") != year)
+    numbers = [name for name, kind in features.schema.items() if kind.is_float()]
+    spoilt = features.with_columns(pl.when(later).then(pl.col(numbers) * -7 + 1000).otherwise(pl.col(numbers)))
+    write_table(folder / "data/features/features.parquet", spoilt)
+    events = read_table(folder / "data/panel/events.parquet")
+    gone = events.filter(pl.col("event_date") <= end)
+    write_table(folder / "data/panel/events.parquet", gone)
+    hashes = read_json(folder / "data/scores/run.json")
+    from quiebra.provenance import hash_files
+
+    hashes["data"]["panel"] = hash_files((folder / "data/panel").glob("*.parquet"))
+    (folder / "data/scores/run.json").write_text(json.dumps(hashes))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [qb.ratio_logit(), HistGradientBoostingClassifier(max_iter=20, random_state=1), qb.BoostedTrees(trees=20)],
+    ids=["logit", "boosting", "trees"],
+)
+def test_later_rows_and_outcomes_that_are_poisoned_change_no_prediction(finished: Path, tmp_path: Path, estimator) -> None:  # type: ignore[no-untyped-def]
+    clean, poisoned = (copy_workspace(finished, tmp_path / name) for name in ("clean", "poisoned"))
+    run = open_run(clean)
+    year = run.test_years[2]
+    poison(poisoned, year)
+    before, after = (walked(folder, estimator, [year]) for folder in (clean, poisoned))
+    assert before.height > 20
+    assert before.equals(after)
+
+
+def walked(folder: Path, estimator: object, years: list[int]) -> pl.DataFrame:
+    from quiebra.research.walk import walk_estimator
+
+    run = open_run(folder)
+    return walk_estimator(run, estimator, run.features, list(qb.SIX_RATIOS), years, "it")
+
+
+class RanksTestRows(ClassifierMixin, BaseEstimator):
+    """Uses the other companies of the year that it predicts."""
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> RanksTestRows:
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        place = X.iloc[:, 0].rank(pct=True, na_option="keep").fillna(0.5).to_numpy()
+        return np.column_stack([1 - place, place])
+
+
+class Remembers(ClassifierMixin, BaseEstimator):
+    """Keeps the training rows of every fit, of later years too."""
+
+    seen: list[float] = []  # noqa: RUF012  # it is what is tested
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Remembers:
+        self.seen.append(float(np.mean(y)))
+        self.classes_, self.rate_ = np.array([0, 1]), float(np.mean(self.seen))
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        return np.tile([1 - self.rate_, self.rate_], (len(X), 1))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "words"),
+    [
+        (RanksTestRows(), "changes with the values of companies that publish later"),
+        (Remembers(), "keeps something between fits, or is random"),
+        (make_pipeline(SimpleImputer(), RandomForestClassifier(5)), "give it a random_state"),
+    ],
+    ids=["other rows", "memory", "random"],
+)
+def test_an_estimator_that_uses_more_than_its_training_rows_is_refused(finished: Path, estimator: object, words: str) -> None:
+    with pytest.raises(LeakageError, match=words):
+        qb.walk_forward(estimator, workspace=finished)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "features", "words"),
+    [
+        (LogisticRegression, qb.SIX_RATIOS, r"not its class: LogisticRegression\(\)"),
+        (Perceptron(), qb.SIX_RATIOS, "no predict_proba.*CalibratedClassifierCV"),
+        ("logit", qb.SIX_RATIOS, "str has no get_params"),
+        (LogisticRegression(), qb.SIX_RATIOS, "takes no missing value.*SimpleImputer"),
+        (LOGIT, ["market_leverag"], "no feature 'market_leverag' .*did you mean 'market_leverage'"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_with_the_remedy(
+    finished: Path, estimator: object, features: object, words: str
+) -> None:
+    with pytest.raises(ResearchError, match=words):
+        qb.walk_forward(estimator, features, workspace=finished)
+
+
+# --- features of one's own
+
+
+def growth(statements: pd.DataFrame) -> pd.DataFrame:
+    """Growth of revenue on the statement published before."""
+    table = statements.sort_values(["company_id", "available_at", "fiscal_year"])
+    before = table.groupby("company_id")["revenue"].shift()
+    return table[["company_id", "fiscal_year", "available_at"]].assign(revenue_growth=table["revenue"] / before - 1)
+
+
+def looks_ahead(statements: pd.DataFrame) -> pd.DataFrame:
+    table = statements.sort_values(["company_id", "available_at", "fiscal_year"])
+    after = table.groupby("company_id")["revenue"].shift(-1)
+    return table[["company_id", "fiscal_year", "available_at"]].assign(next_growth=after / table["revenue"] - 1)
+
+
+def standardised(statements: pd.DataFrame) -> pd.DataFrame:
+    table = statements[["company_id", "fiscal_year", "available_at"]]
+    return table.assign(size=(statements["total_assets"] - statements["total_assets"].mean()) / statements["total_assets"].std())
+
+
+def test_a_feature_of_ones_own_is_judged_and_one_that_looks_ahead_is_refused(workspace: Path) -> None:
+    trees = qb.BoostedTrees(trees=30)
+    without = qb.walk_forward(trees, name="without", workspace=workspace)
+    with_it = qb.walk_forward(trees, own=growth, name="with growth", workspace=workspace)
+    assert with_it.features == (*qb.SIX_RATIOS, "revenue_growth")
+    assert not predictions(with_it).equals(predictions(without))
+    told = qb.compare(with_it, without)
+    assert told.names == ("with growth", "without")
+    figures = told.figures.set_index("figure")
+    assert figures.loc["AUC", "difference"] == pytest.approx(
+        figures.loc["AUC", "with growth"] - figures.loc["AUC", "without"], abs=2e-6
+    )
+    for spoilt, name in ((looks_ahead, "next_growth"), (standardised, "size")):
+        with pytest.raises(LeakageError, match=f"the feature '{name}' looks ahead"):
+            qb.walk_forward(trees, own=spoilt, workspace=workspace)
+
+
+def test_pandas_in_is_pandas_out_and_polars_polars(workspace: Path) -> None:
+    polars = qb.statements("polars", workspace).select("company_id", "fiscal_year", own=pl.col("cash") / pl.col("total_assets"))
+    polars = polars.unique(["company_id", "fiscal_year"])
+    pandas = polars.to_pandas()
+    verdicts = [
+        qb.walk_forward(qb.ratio_logit(), own=own, workspace=workspace)
+        for own in (polars, pandas, pandas.set_index(["company_id", "fiscal_year"]))
+    ]
+    assert isinstance(verdicts[0].predictions, pl.DataFrame) and isinstance(verdicts[0].figures, pl.DataFrame)
+    assert all(isinstance(verdict.predictions, pd.DataFrame) for verdict in verdicts[1:])
+    assert verdicts[0].ideas == verdicts[1].ideas == verdicts[2].ideas == 1, "the same values are the same idea"
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        (pd.DataFrame({"company_id": ["A"], "own": [1.0]}), "no column fiscal_year"),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015], "own": [1.0]}), "matches no statement.*A, 2015"),
+        (pd.DataFrame({"company_id": ["A"] * 2, "fiscal_year": [2015] * 2, "own": [1.0, 2.0]}), "several rows for A, 2015"),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015], "own": ["x"]}), "not numbers: own"),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": ["now"], "own": [1.0]}), "fiscal_year whole numbers"),
+        (
+            pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015], "market_leverage": [1.0]}),
+            "there are already: market_leverage",
+        ),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015]}), "no column besides"),
+        ([1, 2], "must be a pandas or Polars DataFrame, not list"),
+    ],
+)
+def test_a_table_of_ones_own_that_cannot_be_joined_is_refused(finished: Path, own: object, words: str) -> None:
+    with pytest.raises(ResearchError, match=words):
+        qb.walk_forward(qb.ratio_logit(), own=own, workspace=finished)
+
+
+# --- the log, and the sealed year
+
+
+def test_every_verdict_is_on_record_and_the_same_idea_counts_once(workspace: Path) -> None:
+    first = qb.walk_forward(qb.ratio_logit(), workspace=workspace)
+    again = qb.walk_forward(qb.ratio_logit(), name="called otherwise", workspace=workspace)
+    other = qb.walk_forward(qb.ratio_logit().set_params(logisticregression__C=0.1), workspace=workspace)
+    fewer = qb.walk_forward(qb.ratio_logit(), qb.SIX_RATIOS[:5], workspace=workspace)
+    assert [verdict.ideas for verdict in (first, again, other, fewer)] == [1, 1, 2, 3]
+    log = qb.verdicts(workspace=workspace)
+    assert log["idea"].tolist()[:2] == [log["idea"][0]] * 2 and log["idea"].nunique() == 3
+    assert log["auc"].tolist()[0] == first.figures_of[first.name]["auc"] and log["opened"].isna().all()
+    assert "Ideas judged on these years so far: 3" in repr(fewer) and "up to 7 %" in repr(fewer).replace("\u00a0", " ")
+    assert "<table>" in fewer._repr_html_() and "&lt;" in qb.walk_forward(LOGIT, name="<b>", workspace=workspace)._repr_html_()
+
+
+def test_the_last_year_is_opened_for_one_idea_alone(workspace: Path) -> None:
+    with pytest.raises(ResearchError, match="say name="):
+        qb.walk_forward(qb.ratio_logit(), open_last_year=True, workspace=workspace)
+    opened = qb.walk_forward(qb.ratio_logit(), name="mine", open_last_year=True, workspace=workspace)
+    assert opened.sealed is None and opened.years[-1] == open_run(workspace).test_years[-1]
+    with pytest.raises(ResearchError, match=r"was opened on .* for 'mine': it judges one idea"):
+        qb.walk_forward(qb.BoostedTrees(trees=20), name="a second try", open_last_year=True, workspace=workspace)
+    again = qb.walk_forward(qb.ratio_logit(), name="mine", open_last_year=True, workspace=workspace)
+    assert predictions(again).equals(predictions(opened))
+
+
+def test_of_many_that_open_it_at_once_one_does(tmp_path: Path) -> None:
+    from quiebra.workspace import Workspace
+
+    workspace = Workspace(tmp_path)
+
+    def opens(place: int) -> bool:
+        try:
+            trials.log_verdict(workspace, {**ENTRY, "idea": str(place), "name": f"idea {place}", "opened": 2020})
+        except ResearchError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(opens, range(16))) == 1
+    with (tmp_path / "data/research/verdicts.jsonl").open("a") as log:
+        log.write('{"at": "2026-')  # cut short by a kill
+    trials.log_verdict(workspace, {**ENTRY, "idea": "next", "opened": None})
+    assert trials.verdicts("polars", make_workspace(tmp_path)).height == 2
+
+
+ENTRY = {
+    "name": "x",
+    "estimator": "x",
+    "features": ["a"],
+    "source": "demo",
+    "panel": "p",
+    "years": [2019, 2020],
+    "rows": 1,
+    "failures": 1,
+}
+ENTRY |= {"auc": 0.5, "auc_less_champion": 0.0, "low": None, "high": None}
+
+
+def make_workspace(folder: Path) -> Path:
+    (folder / "params.yaml").touch()
+    return folder
+
+
+# --- fits, explanations, companies
+
+
+def test_a_fit_predicts_and_its_explanation_adds_up(finished: Path) -> None:
+    fitted = qb.fit(qb.ratio_logit(), years=(2012, 2018), workspace=finished)
+    assert fitted.rows > fitted.failures > 5 and fitted.years == (2012, 2018)
+    today, past = fitted.predict(), fitted.predict(2019)
+    assert set(today["company_id"]) == set(qb.scores(workspace=finished)["company_id"])
+    assert past["fiscal_year"].eq(2019).all() and past["pd"].between(0, 1).all()
+    company = today["company_id"][0]
+    parts = qb.explain(fitted, company)
+    pd_ = today.loc[today["company_id"] == company, "pd"].item()
+    assert parts["effect"].sum() == pytest.approx(np.log(pd_ / (1 - pd_)), abs=1e-6)
+    assert set(qb.explain(fitted)["feature"]) == set(qb.SIX_RATIOS)
+    with pytest.raises(ResearchError, match="no statement of fiscal year 1990"):
+        fitted.predict(1990)
+    with pytest.raises(ResearchError, match="no firm-year of 1990 to 1991"):
+        qb.fit(qb.ratio_logit(), years=(1990, 1991), workspace=finished)
+
+
+def test_the_champions_explanation_is_that_of_its_scores(finished: Path) -> None:
+    scores = qb.scores(workspace=finished)
+    company = scores["company_id"][3]
+    parts = qb.explain(company=company, workspace=finished)
+    assert parts["effect"].sum() == pytest.approx(scores["log_odds"][3], abs=1e-3)
+    overall = qb.explain(workspace=finished)
+    assert overall["mean_abs"].is_monotonic_decreasing and len(overall) > 50
+
+
+def test_a_companys_story(finished: Path) -> None:
+    scores = qb.scores(workspace=finished).sort_values("pd_12m")
+    company = qb.company(scores["company_id"].iloc[-1], workspace=finished)
+    assert company.pd == scores["pd_12m"].iloc[-1] and company.pd_interval[0] <= company.pd <= company.pd_interval[1]
+    assert company.grade == scores["rating"].iloc[-1]
+    assert set(company.statements["company_id"]) == {company.company_id}
+    assert company.scores["fiscal_year"].is_monotonic_increasing
+    assert "Raises its PD" in company.reasons and "Raises its PD" in repr(company)
+    assert "<svg" in company._repr_html_()
+    assert "Eleva su PD" in repr(qb.company(company.company_id, workspace=finished, lang="es"))
+    with pytest.raises(ResearchError, match=r"no company with the id 'SIM-0000X' was scored .*did you mean"):
+        qb.company("SIM-0000X", workspace=finished)
