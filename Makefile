@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast coverage lab dashboards bench clean
+.PHONY: help setup run fast test test-fast coverage lab dashboards docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,10 @@ setup: $(VENV)/.installed ## install everything into .venv
 
 run: setup ## run all stages on what params.yaml names, and end with the result and the report's path
 	@quiebra run
+
+fast: setup ## try the stages up to validation on 400 simulated companies, as an experiment of its own that publishes nothing
+	@dvc exp run --temp --quiet -S ingest.source=demo -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
+	@dvc exp show --only-changed --no-pager --hide-workspace
 
 test: setup ## run every test and gate
 	@python -m pytest -n $(WORKERS) --dist worksteal
@@ -48,6 +52,10 @@ lab: setup ## open JupyterLab at the research notebooks; LAB has more options, s
 dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards
 
+docs: setup ## build the documentation's site, tutorials executed, in build/docs/site
+	@quiebra run > /dev/null
+	@python docs/build_site.py
+
 bench: setup ## print side-by-side timings and quality comparisons
 	@python benchmarks/run.py
 	@python benchmarks/dashboards.py
@@ -55,5 +63,5 @@ bench: setup ## print side-by-side timings and quality comparisons
 
 clean: ## remove what the stages made and the installation; your files in data/raw, the register of models and the log of verdicts stay
 	find models -mindepth 1 -maxdepth 1 ! -name registry ! -name register.json ! -name champion.json -exec rm -rf {} + 2>/dev/null || true
-	rm -rf $(VENV) reports/build dvc.lock .dvc/cache .dvc/tmp
+	rm -rf $(VENV) reports/build .dvc/cache .dvc/tmp dvc_plots
 	find data -mindepth 1 -maxdepth 1 ! -name raw ! -name research -exec rm -rf {} +

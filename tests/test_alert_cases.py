@@ -188,15 +188,16 @@ def test_the_executive_page_has_a_row_a_company(base: FinishedRunView) -> None:
 def test_the_command_line_lists_companies_and_each_alert_when_asked(finished: Path) -> None:
     raised = standing(connect(f"sqlite:///{finished / 'data' / 'quiebra.db'}"), "demo")
     companies = raised.filter(pl.col("kind") == "company")
-    lines = command(finished, "quiebra", "alerts", "list").stdout.splitlines()
-    assert len(lines) == raised.select("kind", "subject").n_unique() + 1
-    assert all("First: " in line for line in lines[:-1])
-    assert "by severity, then by PD times exposure" in lines[-1]
+    listed = command(finished, "quiebra", "alerts", "list")
+    lines = listed.stdout.splitlines()[1:]  # below the headings
+    assert len(lines) == raised.select("kind", "subject").n_unique()
+    assert all("First: " in line for line in lines)
+    assert "by severity, then by PD times exposure" in listed.stderr
     assert not any("on)" in line for line in lines), "no rule's arithmetic"
     single = command(finished, "quiebra", "alerts", "list", "--all")
-    assert len(single.stdout.splitlines()) == raised.height
+    assert len(single.stdout.splitlines()) == raised.height + 1
     assert single.stderr.strip() == f"{raised.height} alerts"
     one = companies["subject"].value_counts(sort=True).row(0)
     own = command(finished, "quiebra", "alerts", "list", one[0]).stdout.splitlines()
-    assert len(own) == one[1]
+    assert len(own) == one[1] + 1
     assert all(alert_id in "\n".join(own) for alert_id in companies.filter(pl.col("subject") == one[0])["alert_id"])

@@ -135,7 +135,7 @@ def test_says_its_purpose_and_checks_its_work(name: str) -> None:
 
 def test_evidence_is_normalised(finished: Path) -> None:
     for path in finished.rglob("*.ipynb"):
-        if path.parts[-2] in ("notebooks", "reports", "dashboards"):
+        if path.parts[-2] in ("notebooks", "research", "reports", "dashboards"):
             continue
         content = json.loads(path.read_text())
         assert "papermill" not in content["metadata"]

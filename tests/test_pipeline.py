@@ -14,6 +14,7 @@ import yaml
 from conftest import SMALL, command, environment, merged, new_workspace, wait_for_stage
 
 from quiebra.errors import StageError
+from quiebra.io.files import read_json
 from quiebra.pipeline.reproduce import reproduce
 from quiebra.pipeline.stages import hold_run_lock, is_running
 from quiebra.provenance import file_sha256, json_sha256
@@ -113,11 +114,22 @@ def test_only_what_depends_on_a_change_runs_again(workspace: Path) -> None:
 
 
 def test_metrics_and_plots_say_something(workspace: Path) -> None:
-    assert "walk_forward.auc" in command(workspace, "dvc", "metrics", "show", "--md").stdout
+    shown = command(workspace, "dvc", "metrics", "show").stdout
+    assert max(map(len, shown.splitlines())) <= 120
+    assert re.search(r"auc +ap|altman +ap", shown)
+    assert len(read_json(workspace / "data/validation/metrics.json")) == 9
     shown = command(workspace, "dvc", "plots", "show")
     assert shown.returncode == 0, shown.stderr
     page = (workspace / "dvc_plots" / "index.html").read_text()
-    assert "AUC by test year" in page
+    for title in (
+        "Failures found among",
+        "AUC by test year",
+        "Observed failure rate",
+        "the last year's model looks at",
+        "have moved most",
+    ):
+        assert title in page
+    assert "cdn." not in page and not re.search(r"<(script|link)[^>]+(src|href)=", page), "it needs no network"
 
 
 @pytest.mark.parametrize(

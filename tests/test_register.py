@@ -83,8 +83,10 @@ def test_a_champion_that_only_the_database_knows_is_retired(engine: Engine, work
 def test_from_the_command_line(workspace: Path) -> None:
     listed = command(workspace, "quiebra", "models")
     assert listed.returncode == 0, listed.stderr
-    model_id, version, status = listed.stdout.split()[:3]
-    assert (version, status, len(model_id)) == ("v1", "champion", 12)
+    head, first = (line.split()[:3] for line in listed.stdout.splitlines()[:2])
+    model_id, version, status = first
+    assert head == ["model", "version", "status"]
+    assert (version, status, len(model_id)) == ("1", "champion", 12)
     done = command(workspace, "quiebra", "promote", model_id[:6])
     assert f"{model_id} is the champion" in done.stdout, done.stderr
     back = command(workspace, "quiebra", "rollback")

@@ -68,7 +68,7 @@ def test_the_card_says_what_the_run_was(finished: Path) -> None:
 
 def test_weak_points_name_year_group_grade_and_gate(finished: Path) -> None:
     metrics, calibration, pack = (
-        read_json(finished / f"data/validation/{name}.json") for name in ("metrics", "calibration", "pack")
+        read_json(finished / f"data/validation/{name}.json") for name in ("figures", "calibration", "pack")
     )
     calibration["by_grade"][0] |= {"failures": 9, "inside": False}
     metrics["verdict"][0] |= {"value": 0.6, "verdict": "fail"}

@@ -11,6 +11,7 @@ QuiebraError
 ├── DeliveryError       a message cannot be built or sent
 ├── ResearchError       an estimator, feature or table of a researcher cannot be used
 ├── StageError          the notebook of a stage failed
+│   └── RunStoppedError a run stopped at a stage that has said why
 ├── InvalidNameError    a name or comment contains invisible characters
 ├── InvalidYamlError    a text is not YAML, or contains more than mappings, scalars and lists
 └── WorkspaceError      not inside a workspace, an output is missing or damaged, or the disk cannot be written
@@ -130,6 +131,10 @@ class StageError(QuiebraError):
 
 class WorkspaceError(QuiebraError):
     """A file of the workspace is missing or damaged, or cannot be written."""
+
+
+class RunStoppedError(StageError):
+    """A run stopped at a stage that has said why: this says only how to go on."""
 
 
 class InvalidNameError(QuiebraError):

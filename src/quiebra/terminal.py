@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from quiebra.environment import redact_secrets
-from quiebra.errors import QuiebraError
+from quiebra.errors import QuiebraError, RunStoppedError
 from quiebra.text.person_input import escape_invisible
 
 
@@ -24,6 +24,9 @@ def run_cli(app: Callable[[], Any]) -> None:
     with code 1; bugs keep their traceback."""
     try:
         app()
+    except RunStoppedError as error:
+        echo(error, err=True)
+        sys.exit(1)
     except QuiebraError as error:
         _fail(str(error))
     except (OSError, MemoryError) as error:

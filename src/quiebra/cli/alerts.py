@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from quiebra.cli.context import ReasonOption, ReviewOption, WhoOption, acting_person, current_params, open_database, parse_day
+from quiebra.cli.help import WholeSentences
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.errors import AlertError
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
 
-app = typer.Typer(help="Alerts: list, acknowledge, close, and what happened to one.", no_args_is_help=True)
+app = typer.Typer(cls=WholeSentences, help="Alerts: list, acknowledge, close, and what happened to one.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -19,6 +21,7 @@ def alerts_list(
     company: Annotated[str | None, typer.Argument(help="a company's id: each of its alerts")] = None,
     every: Annotated[bool, typer.Option("--all", help="every single alert, closed ones too")] = False,
     severity: Annotated[str | None, typer.Option(help="low, medium or high: only these")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the alerts that stand: a line a company, the one to look at first on top, with what to do first.
 
@@ -26,9 +29,10 @@ def alerts_list(
     """
     import polars as pl
 
+    from quiebra.alerts.cases import CASE_ORDER_NOTE
     from quiebra.alerts.descriptions import SEVERITY_LABELS
     from quiebra.alerts.lifecycle import list_alerts
-    from quiebra.cli.alert_lines import alert_lines, company_lines
+    from quiebra.cli.alert_rows import ALERT_COLUMNS, COMPANY_COLUMNS, alert_rows, company_rows
     from quiebra.store import current_source
     from quiebra.text.words import Words
 
@@ -41,10 +45,14 @@ def alerts_list(
     if company is not None:
         found = found.filter(pl.col("subject") == company)
     grades, rows = list(current_params().score.grades), found.to_dicts()
-    lines = alert_lines(rows, grades) if every or company is not None else company_lines(rows, grades, Workspace.find())
-    for line in lines:
-        echo(line)
-    echo(words.count("{n} alert", "{n} alerts", n=found.height), err=True)
+    single = every or company is not None
+    listed = alert_rows(rows, grades) if single else company_rows(rows, grades, Workspace.find())
+    empty = "no alert" if company is None else f"no alert on '{company}': quiebra alerts list --all shows every one"
+    print_list(listed, ALERT_COLUMNS if single else COMPANY_COLUMNS, empty=empty, as_json=as_json)
+    if listed and not as_json:
+        echo(words.count("{n} alert", "{n} alerts", n=found.height), err=True)
+        if not single:
+            echo(f"{words(CASE_ORDER_NOTE)} `quiebra alerts list COMPANY` shows each alert with its id.", err=True)
 
 
 @app.command("ack")
@@ -81,12 +89,14 @@ def alerts_close(
 
 
 @app.command("history")
-def alerts_history(identifier: Annotated[str, typer.Argument(help="an alert's id, or the start of one")]) -> None:
+def alerts_history(
+    identifier: Annotated[str, typer.Argument(help="an alert's id, or the start of one")], as_json: JsonOption = False
+) -> None:
     """Show what happened to an alert: who did what, when and why.
 
     Example: quiebra alerts history 1a2b3c
     """
     from quiebra.alerts.lifecycle import alert_history
 
-    for row in alert_history(open_database(), identifier):
-        echo(f"{row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['reason']}")
+    columns = {"at": "at", "who": "who", "action": "action", "why": "reason"}
+    print_list(alert_history(open_database(), identifier), columns, empty="nothing has happened to it", as_json=as_json)

@@ -7,25 +7,28 @@ from typing import Annotated
 import typer
 
 from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.cli.help import WholeSentences
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.errors import AlertError
 from quiebra.terminal import echo
 
-app = typer.Typer(help="The audit table: list, verify, and delete what is older than the time to keep.", no_args_is_help=True)
+app = typer.Typer(
+    cls=WholeSentences,
+    help="The audit table: list, verify, and delete what is older than the time to keep.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")
-def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50) -> None:
+def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50, as_json: JsonOption = False) -> None:
     """List the latest entries of the audit table, newest first.
 
     Example: quiebra audit list --count 20
     """
     from quiebra.store import audit_entries
 
-    for row in audit_entries(open_database(), count):
-        echo(
-            f"{row['entry_id']:>6}  {row['at']:%Y-%m-%d %H:%M:%S}  {row['who']:<16} {row['action']:<20} {row['subject']}  "
-            f"{row['reason']}"
-        )
+    columns = {"entry": "entry_id", "at": "at", "who": "who", "action": "action", "of": "subject", "why": "reason"}
+    print_list(audit_entries(open_database(), count), columns, empty="the audit table is empty", as_json=as_json)
 
 
 @app.command("verify")

@@ -55,6 +55,18 @@ def parse_day(text: str | None) -> dt.date | None:
         raise AlertError(f"'{text}' is not a date: write it as 2026-12-31") from None
 
 
-def review_status(review_on: dt.date) -> str:
-    """Return a review date with a mark if it has passed."""
-    return f"look again {review_on}{'  OVERDUE' if review_on < dt.date.today() else ''}"
+def review_status(review_on: dt.date | None) -> str:
+    """Return a review date with a mark if it has passed; empty for None."""
+    if review_on is None:
+        return ""
+    return f"{review_on}{' OVERDUE' if review_on < dt.date.today() else ''}"
+
+
+def company_names() -> dict[str, str]:
+    """Return company id → name, of the current folder's workspace; empty where no panel has been made."""
+    import polars as pl
+
+    path = Workspace.find().panel / "companies.parquet"
+    if not path.is_file():
+        return {}
+    return dict(pl.read_parquet(path, columns=["company_id", "name"]).drop_nulls().iter_rows())

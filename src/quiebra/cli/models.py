@@ -7,26 +7,40 @@ from typing import Annotated
 import typer
 
 from quiebra.cli.context import WhoOption, acting_person
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
 
 
-def models() -> None:
+def models(as_json: JsonOption = False) -> None:
     """List every registered model: version, status, what it learnt from, and the gates that it failed.
 
     Example: quiebra models
     """
     from quiebra.registry import comparison_in_words, list_models
 
-    for model in list_models(Workspace.find()):
-        echo(
-            f"{model['model_id']}  v{model['version']}  {model['status']:<10}  {model['source']:<9} {model['trained_on']:<10} "
-            f"AUC {model['auc']:.3f}"
-        )
-        for sentence in model["failed"]:
-            echo(f"    failed: {sentence}")
-        if model["comparison"]:
-            echo(f"    {comparison_in_words(model['comparison'])}")
+    rows = [
+        {
+            **{name: value for name, value in model.items() if name != "kept"},
+            "says": "; ".join(
+                [
+                    *(f"failed: {sentence}" for sentence in model["failed"]),
+                    *([str(comparison_in_words(model["comparison"]))] if model["comparison"] else []),
+                ]
+            ),
+        }
+        for model in list_models(Workspace.find())
+    ]
+    columns = {
+        "model": "model_id",
+        "version": "version",
+        "status": "status",
+        "source": "source",
+        "learnt from": "trained_on",
+        "AUC": "auc",
+        "remarks": "says",
+    }
+    print_list(rows, columns, empty="no model is registered: `quiebra run` trains one", as_json=as_json)
 
 
 def promote(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
 from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.cli.help import WholeSentences
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
 
-app = typer.Typer(help="Messages: which wait, which arrived; send, try again, drop.", no_args_is_help=True)
+app = typer.Typer(cls=WholeSentences, help="Messages: which wait, which arrived; send, try again, drop.", no_args_is_help=True)
 
 
 @app.command("list")
 def outbox_list(
     waiting: Annotated[bool, typer.Option("--waiting", help="only those that have not arrived for sure")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List messages, newest first: to whom, about what, how they stand and why.
 
@@ -23,12 +27,24 @@ def outbox_list(
     """
     from quiebra.delivery.outbox import list_messages
 
-    for row in list_messages(open_database(), waiting=waiting):
-        why = f"  {row['error']}" if row["error"] else ""
-        echo(
-            f"{row['message_id'][:12]}  {row['state']:<9} {row['queued_at']:%Y-%m-%d %H:%M}  {row['channel']}: "
-            f"{row['recipient']}  {row['subject']}{why}"
-        )
+    shown = ("message_id", "state", "queued_at", "channel", "recipient", "subject", "error")  # not the bodies
+    rows = [
+        {**{name: row[name] for name in shown}, "id": row["message_id"][:12], "about": _about(row)}
+        for row in list_messages(open_database(), waiting=waiting)
+    ]
+    columns = {
+        "message": "id",
+        "state": "state",
+        "queued": "queued_at",
+        "channel": "channel",
+        "to": "recipient",
+        "about": "about",
+    }
+    print_list(rows, columns, empty="no message waits" if waiting else "no message has been queued", as_json=as_json)
+
+
+def _about(row: Mapping[str, Any]) -> str:
+    return f"{row['subject']} ({row['error']})" if row["error"] else str(row["subject"])
 
 
 @app.command("send")

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.cli.context import ReasonOption, WhoOption, acting_person, company_names, current_params, open_database
+from quiebra.cli.help import WholeSentences
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 
-app = typer.Typer(help="Analysts' grades beside the model's; another person must approve one.", no_args_is_help=True)
+app = typer.Typer(
+    cls=WholeSentences, help="Analysts' grades beside the model's; another person must approve one.", no_args_is_help=True
+)
 
 
 @app.command("list")
-def override_list(every: Annotated[bool, typer.Option("--all", help="proposed and ended ones too")] = False) -> None:
-    """List the analysts' grades in force.
+def override_list(
+    every: Annotated[bool, typer.Option("--all", help="ended ones too")] = False, as_json: JsonOption = False
+) -> None:
+    """List the analysts' grades: first the proposed ones, which wait for another person, then those in force.
 
     Example: quiebra override list --all
     """
     from quiebra.alerts.analyst_decisions import list_overrides
     from quiebra.store import current_source
 
-    engine = open_database()
-    for row in list_overrides(engine, current_source(engine), past=every).to_dicts():
-        state = (
-            f"ended {row['ended_on']}" if row["ended_on"] else f"approved by {row['approver']}" if row["approver"] else "proposed"
-        )
-        echo(
-            f"{row['override_id']:>4}  {row['company_id']:<16} {row['model_rating']} → {row['rating']}  to {row['expires_on']}  "
-            f"{state}  {row['author']}: {row['reason']}"
-        )
+    engine, names = open_database(), company_names()
+    rows = [
+        {
+            **row,
+            "name": names.get(row["company_id"]),
+            "change": f"{row['model_rating']} → {row['rating']}",
+            "state": f"ended {row['ended_on']}"
+            if row["ended_on"]
+            else f"approved by {row['approver']}"
+            if row["approver"]
+            else "PROPOSED",
+        }
+        for row in list_overrides(engine, current_source(engine), past=True).to_dicts()
+    ]
+    today = dt.date.today()
+    shown = [row for row in rows if every or (row["ended_on"] is None and row["expires_on"] >= today)]
+    shown.sort(key=lambda row: (row["ended_on"] is not None, row["approver"] is not None))
+    columns = {
+        "no.": "override_id",
+        "company": "company_id",
+        "name": "name",
+        "grade": "change",
+        "until": "expires_on",
+        "state": "state",
+        "author": "author",
+        "why": "reason",
+    }
+    empty = "no analyst's grade is proposed or in force: quiebra override propose COMPANY GRADE --reason … proposes one"
+    print_list(shown, columns, empty=empty, as_json=as_json)
 
 
 @app.command("propose")

@@ -135,4 +135,24 @@ def schedule(
     from quiebra.schedule.cycle import run_cycle
 
     ended = run_cycle(workspace, lambda line: echo(json.dumps(line, ensure_ascii=False)))
+    for sentence in _who_is_told():
+        echo(sentence, err=True)
     raise typer.Exit(bool(ended.errors))
+
+
+def _who_is_told() -> list[str]:
+    """Return what is missing for anybody to be told of a cycle; empty if somebody is."""
+    from quiebra.cli.context import current_params
+    from quiebra.environment import SMTP_URL, smtp_url
+    from quiebra.errors import QuiebraError
+
+    try:
+        delivery = current_params().delivery
+    except QuiebraError:  # the cycle has said so
+        return []
+    told = []
+    if not delivery.recipients and not delivery.channels and not delivery.owner:
+        told.append("nobody is told: delivery.recipients, channels and owner are empty in params.yaml")
+    elif (delivery.recipients or delivery.owner) and smtp_url() is None:
+        told.append(f"mails were written to data/outbox and not sent: no mail server is set in {SMTP_URL}")
+    return told

@@ -6,14 +6,27 @@ from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import ReasonOption, ReviewOption, WhoOption, acting_person, open_database, parse_day, review_status
+from quiebra.cli.context import (
+    ReasonOption,
+    ReviewOption,
+    WhoOption,
+    acting_person,
+    company_names,
+    open_database,
+    parse_day,
+    review_status,
+)
+from quiebra.cli.help import WholeSentences
+from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 
-app = typer.Typer(help="The analysts' watch list: companies to keep an eye on, whatever their grade.", no_args_is_help=True)
+app = typer.Typer(
+    cls=WholeSentences, help="The analysts' watch list: companies to keep an eye on, whatever their grade.", no_args_is_help=True
+)
 
 
 @app.command("list")
-def watch_list() -> None:
+def watch_list(as_json: JsonOption = False) -> None:
     """List the companies on the analysts' watch list, with the day to look again.
 
     Example: quiebra watch list
@@ -22,10 +35,26 @@ def watch_list() -> None:
     from quiebra.alerts.descriptions import WATCH_LEVELS
     from quiebra.store import current_source
 
-    engine = open_database()
-    for row in watch_list_entries(engine, current_source(engine)).to_dicts():
-        level, again = WATCH_LEVELS[row["level"]], review_status(row["review_on"])
-        echo(f"{row['company_id']:<16} {level:<12} {again}  {row['who']}: {row['reason']}")
+    engine, names = open_database(), company_names()
+    rows = [
+        {
+            **row,
+            "name": names.get(row["company_id"]),
+            "level_name": WATCH_LEVELS[row["level"]],
+            "review": review_status(row["review_on"]),
+        }
+        for row in watch_list_entries(engine, current_source(engine)).to_dicts()
+    ]
+    columns = {
+        "company": "company_id",
+        "name": "name",
+        "level": "level_name",
+        "look again": "review",
+        "who": "who",
+        "why": "reason",
+    }
+    empty = "no company is on the watch list: quiebra watch add COMPANY --reason … puts one there"
+    print_list(rows, columns, empty=empty, as_json=as_json)
 
 
 @app.command("add")

@@ -13,7 +13,7 @@ from typing import IO
 
 from quiebra.banners import run_banners
 from quiebra.canonical import mean_value
-from quiebra.errors import LocalisedMessage, StageError, WorkspaceError
+from quiebra.errors import LocalisedMessage, RunStoppedError, StageError, WorkspaceError
 from quiebra.io.files import read_json, read_table
 from quiebra.params import Params, load_params
 from quiebra.pipeline.stage_server import serve_stages
@@ -27,7 +27,7 @@ from quiebra.sources.macro_files import macro_hash
 from quiebra.text.words import Words
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import declare_publisher, why_not_published
-from quiebra.workspace.recovery import repair_workspace
+from quiebra.workspace.recovery import DVC_REPRO, repair_workspace
 
 
 def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] | None = None) -> None:
@@ -44,14 +44,14 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
         _discard_unusable_champion(workspace)
 
         def repro(*words: str) -> None:
-            command = [sys.executable, "-m", "dvc", "repro", *words]
+            command = [sys.executable, "-m", DVC_REPRO, *words]
             _run(command, cwd=workspace.root, env={**os.environ, "PATH": path, **server}, log=log, held=held)
 
         record_publisher(workspace)
         if _source_changed_outside_dvc(workspace, params):
             repro("--single-item", "--force", "ingest")
-        every = [target] if target else []
-        repro(*every)
+        every = target or "dvc.yaml"
+        repro(every)
         if target not in (None, "publish", "alerts"):  # the database is written by later stages
             return
         if reason := _unpublished(workspace):
@@ -62,7 +62,7 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
             repro("--single-item", "--force", "publish")
         if target != "publish" and (anew or _decided_since(workspace)):
             repro("--single-item", "--force", "alerts")
-            repro(*every)
+            repro(every)
 
 
 def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | None, held: int) -> None:
@@ -88,8 +88,9 @@ def _run(command: list[str], *, cwd: Path, env: dict[str, str], log: IO[str] | N
             sys.stderr.write(line)
     if process.wait():
         said = "".join(line for line in last if line.startswith("error: ")) or "".join(last)
-        why = f": {said.strip()}" if said.strip() else ": see the message above"
-        raise StageError(f"the run stopped{why}; mend it and run again, finished stages are kept")
+        if said.strip():
+            raise StageError(f"the run stopped: {said.strip()}; mend it and run again, finished stages are kept")
+        raise RunStoppedError("The run stopped there. Mend it and run again: finished stages are kept.")
 
 
 def _discard_unusable_champion(workspace: Workspace) -> None:

@@ -22,8 +22,8 @@ def panel(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
     """Return one row per firm-year as first published: keys, the company's name, country, region, sector, items in
     millions, and the outcome.
 
-    failed: 1 where the company failed within a year, as known today, 0 otherwise, missing where that is not known yet; outcome:
-    as in `labels`.
+    failed: 1 where the company failed within a year, as known today, 0 otherwise, missing where that is not known yet.
+    outcome: as in `labels`.
     """
     run = open_run(workspace)
     known = _outcomes(run.statements, run.panel("events"), run.params.labels, run.source["outcomes_through"])
@@ -72,8 +72,10 @@ def back_test(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
     """Return how the alert rules of params.yaml would have done on failures that happened, a row each, ``any`` for all together.
 
     recall: share of failures under alert in the three years before (`alerts.back_test.horizon_years`), with its interval.
-    precision: share of alerts that were followed by a failure. lead_years: how long before. under_alert: share of companies under
-    alert at a time. cost: in false alarms, a missed failure costing `miss_cost` of them.
+    precision: share of alerts that were followed by a failure.
+    lead_years: how long before.
+    under_alert: share of companies under alert at a time.
+    cost: in false alarms, a missed failure costing `miss_cost` of them.
     """
     folder = open_run(workspace).workspace.alerts
     found = read_json(folder / "back_test.json")

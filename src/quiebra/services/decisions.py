@@ -121,8 +121,7 @@ def propose_override(
     """
     reason, author = _require_reason(reason), clean_person_name(author, "who")
     if rating not in grades:
-        near = closest_name(rating, grades)
-        raise AlertError(f"'{rating}' is not a grade" + (f" (did you mean '{near}'?)" if near else ""))
+        raise AlertError(f"'{rating}' is not a grade: there are {', '.join(grades)}")
     if not 1 <= days <= MAX_OVERRIDE_DAYS:
         raise AlertError(f"an override lasts from 1 to {MAX_OVERRIDE_DAYS} days, not {days}")
     today = _today()

@@ -74,7 +74,18 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
         LocalisedMessage("{heading}: {text}", {"heading": heading, "text": said})
         for heading, said in run_banners(charge.as_record())
     ]
-    return replace(scored, warnings=[*marks, *notes, *scored.warnings])
+    named = scored.table.join(_names(rows, companies), on="company_id", how="left", maintain_order="left")
+    table = named.select("company_id", "name", pl.exclude("company_id", "name"))
+    return replace(scored, table=table, warnings=[*marks, *notes, *scored.warnings])
+
+
+def _names(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return company_id and name: from the file's last row with a name, else from the panel; null where neither has one."""
+    given = pl.col("name").drop_nulls().last() if "name" in rows.columns else pl.lit(None, pl.String)
+    own = rows.group_by("company_id").agg(given.alias("own"))
+    return own.join(known.select("company_id", "name"), on="company_id", how="left").select(
+        "company_id", name=pl.coalesce("own", "name")
+    )
 
 
 def score_rows(

@@ -28,6 +28,8 @@ PARTIAL = re.compile(r"^\..+\.(\d+)\.partial$")
 """A temporary file of `quiebra.io.files.write_atomically`, with the id of the writing process."""
 DVC_PARTIAL = re.compile(r"^.*\.[\w-]{22}\.tmp$")
 """A temporary file of DVC's copying."""
+DVC_REPRO = "quiebra.pipeline.dvc_repro"
+"""The module that runs DVC in a run; its process ends with an argument, as DVC's locks know processes by their last word."""
 DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 CLEANED_FOLDERS = ("data", "models", "reports/build")
 
@@ -132,7 +134,7 @@ def _working_by_hand(root: Path) -> int | None:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             words = process.cmdline()
-            dvc = any(Path(word).name == "dvc" for word in words[:2]) or words[1:3] == ["-m", "dvc"]
+            dvc = any(Path(word).name == "dvc" for word in words[:2]) or words[1:3] in (["-m", "dvc"], ["-m", DVC_REPRO])
             if dvc and process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(root):
                 return process.pid
     return None

@@ -1,4 +1,4 @@
-"""The README's figures of quality are those that the benchmark wrote."""
+"""The documents' figures of quality and time are those that the benchmarks wrote."""
 
 import json
 import re
@@ -7,7 +7,8 @@ from conftest import ROOT
 
 from quiebra.features import FEATURES_BY_NAME
 
-README = (ROOT / "README.md").read_text(encoding="utf-8").replace("−", "-")
+PAGES = ("real-companies", "times", "daily-use")
+DOCUMENTS = "\n".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in PAGES).replace("−", "-")
 FOUND = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))["american"]
 ROWS = {
     "**Quiebra** (model and Altman blended)": "blend",
@@ -21,7 +22,7 @@ ROWS = {
 
 
 def cells(first: str) -> list[str]:
-    line = next(line for line in README.splitlines() if line.startswith(f"| {first} |"))
+    line = next(line for line in DOCUMENTS.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
@@ -34,7 +35,7 @@ def span(figures: dict, name: str) -> list[float]:
 
 
 def test_the_number_of_features() -> None:
-    assert f"what was quarantined and why, {len(FEATURES_BY_NAME)} features" in README
+    assert f"what was quarantined and why, {len(FEATURES_BY_NAME)} features" in DOCUMENTS
 
 
 def test_the_table_of_contenders() -> None:
@@ -64,13 +65,13 @@ def test_the_other_ways_to_ask() -> None:
 
 def test_the_grades_and_intervals() -> None:
     tested = [row for row in FOUND["other ways"]["by grade"] if row["failures"] >= 5]
-    assert f"Of the {len(tested)} grades with five or more failures, {sum(row['inside'] for row in tested)} have" in README
+    assert f"Of the {len(tested)} grades with five or more failures, {sum(row['inside'] for row in tested)} have" in DOCUMENTS
     covered = next(row for row in FOUND["other ways"]["coverage of 90 % intervals"] if row["rating"] == "all")["covered"]
-    assert f"{100 * covered:.1f} % of grades and years from 2012" in README.replace("\n", " ")
+    assert f"{100 * covered:.1f} % of grades and years from 2012" in DOCUMENTS.replace("\n", " ")
     longer = next(row for row in FOUND["other ways"]["coverage, 2009-2017"] if row["rating"] == "all")
     assert (
         f"{100 * longer['covered']:.1f} % of grades and years over all years that had one (2009 to 2017, {longer['cells']} of them)"
-        in README.replace("\n", " ")
+        in DOCUMENTS.replace("\n", " ")
     )
     five = FOUND["other ways"]["within 5 years"]["pd_over_observed_by_year"]
     assert [round(five[y], 1) for y in ("2008", "2010", "2013", "2011")] == [1.7, 2.0, 0.8, 1.1]
@@ -112,7 +113,7 @@ def test_the_dashboards_figures() -> None:
 
 def test_the_alerts_figures() -> None:
     found = json.loads((ROOT / "benchmarks" / "results" / "operations.json").read_text(encoding="utf-8"))["american"]
-    text = " ".join(README.split())
+    text = " ".join(DOCUMENTS.split())
     five, ten = found["alerts"]["budgets"]
     for budget in (five, ten):
         low, high = budget["interval"]["recall"]

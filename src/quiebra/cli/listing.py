@@ -1,0 +1,44 @@
+"""Lists on the terminal: a table with headings, a word where there is nothing to list, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from quiebra.terminal import echo
+
+JsonOption = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
+
+
+def print_list(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str, as_json: bool = False) -> None:
+    """Print rows under headings, as wide as their cells; with ``as_json`` all of their fields as one JSON array.
+
+    columns: heading → field of the rows. empty: what is said where there are no rows (on standard error). The last column is not
+    padded, so that long text comes last.
+    """
+    listed = [dict(row) for row in rows]
+    if as_json:
+        echo(json.dumps(listed, default=str, ensure_ascii=False, indent=2), lines=True)
+        return
+    if not listed:
+        echo(empty, err=True)
+        return
+    table = [list(columns), *([_cell(row.get(field)) for field in columns.values()] for row in listed)]
+    widths = [max(len(line[place]) for line in table) for place in range(len(columns))]
+    for line in table:
+        echo("  ".join(_padded(line, widths)).rstrip())
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [cell.ljust(width) for cell, width in zip(line[:-1], widths, strict=False)] + [line[-1]]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "hour") else str(value)
