@@ -15,24 +15,25 @@ MOST_SHOWN = 15
 
 
 def headline_figures(figures: dict[str, Any], calibration: dict[str, Any]) -> dict[str, float | int | None]:
-    """Return the headline figures under short names, all out of time, so that a table of experiments fits a screen.
+    """Return the headline figures under short names and rounded, all out of time, so that a table of experiments fits a screen.
 
-    auc, ap (average precision), top10 (share of failures in the riskiest tenth), brier, pd_ratio (mean PD over observed rate),
-    altman (AUC less Altman's), grades (share of grades whose rate lies in the interval), coverage (of intervals on PDs)
-    and gates (how many failed). figures, calibration: as validation writes them.
+    auc, ap (average precision), top10 (share of failures in the riskiest tenth), brier, ratio (mean PD over observed rate),
+    altman (AUC less Altman's), grades (share of grades whose rate lies in the interval), cover (coverage of intervals on PDs) and
+    gates (how many failed). figures, calibration: as validation writes them.
     """
     pooled = figures["walk_forward"]
-    return {
-        "auc": pooled.get("auc"),
-        "ap": pooled.get("average_precision"),
-        "top10": pooled.get("top_decile_capture"),
-        "brier": pooled.get("brier"),
-        "pd_ratio": pooled.get("pd_over_observed"),
-        "altman": figures["blend_minus_altman"].get("auc"),
-        "grades": calibration["grades_inside"],
-        "coverage": calibration["interval_coverage"],
-        "gates": len(figures["failed_gates"]),
+    found = {
+        "auc": (pooled.get("auc"), 4),
+        "ap": (pooled.get("average_precision"), 4),
+        "top10": (pooled.get("top_decile_capture"), 3),
+        "brier": (pooled.get("brier"), 5),
+        "ratio": (pooled.get("pd_over_observed"), 3),
+        "altman": (figures["blend_minus_altman"].get("auc"), 4),
+        "grades": (calibration["grades_inside"], 3),
+        "cover": (calibration["interval_coverage"], 3),
     }
+    rounded = {name: None if value is None else round(value, decimals) for name, (value, decimals) in found.items()}
+    return {**rounded, "gates": len(figures["failed_gates"])}
 
 
 def comparison_tables(pack: dict[str, Any], importance: pl.DataFrame) -> dict[str, pl.DataFrame]:
