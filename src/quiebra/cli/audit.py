@@ -8,7 +8,7 @@ import typer
 
 from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
 from quiebra.cli.help import WholeSentences
-from quiebra.cli.listing import JsonOption, print_list
+from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.errors import AlertError
 from quiebra.terminal import echo
 
@@ -34,6 +34,7 @@ def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50, as_jso
 @app.command("verify")
 def audit_verify(
     known: Annotated[str | None, typer.Option(help="an entry's number and hash that were noted before, NUMBER:HASH")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that no entry of the audit table was changed, put in or taken out; the exit code is 1 where one was.
 
@@ -51,6 +52,11 @@ def audit_verify(
             raise AlertError(f"'{known}' is no entry's number and hash: write it as 41:9f3c2a")
         noted = (int(number), start)
     found = verify_chain(open_database(), noted)
+    if as_json:
+        last = f"{found.last_id}:{found.last_hash}"
+        faults, remarks = ([str(text) for text in texts] for texts in (found.faults, found.remarks))
+        print_json({"faults": faults, "remarks": remarks, "entries": found.entries, "last": last})
+        raise typer.Exit(bool(found.faults))
     for fault in found.faults:
         echo(f"FAIL  {fault}")
     for remark in found.remarks:

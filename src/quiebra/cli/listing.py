@@ -21,7 +21,7 @@ def print_list(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
     """
     listed = [dict(row) for row in rows]
     if as_json:
-        echo(json.dumps(listed, default=str, ensure_ascii=False, indent=2), lines=True)
+        print_json(listed)
         return
     if not listed:
         echo(empty, err=True)
@@ -30,6 +30,11 @@ def print_list(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
     widths = [max(len(line[place]) for line in table) for place in range(len(columns))]
     for line in table:
         echo("  ".join(_padded(line, widths)).rstrip())
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for programs; dates as text."""
+    echo(json.dumps(content, default=str, ensure_ascii=False, indent=2), lines=True)
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:

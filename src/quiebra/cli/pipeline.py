@@ -7,23 +7,25 @@ from typing import Annotated
 
 import typer
 
+from quiebra.cli.listing import JsonOption, print_json
 from quiebra.errors import PanelError
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
 
 
-def doctor() -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Check the installation, and say what is missing and how to get it.
 
     Example: quiebra doctor
     """
     from quiebra.doctor import check_installation
 
-    worst = 0
-    for finding in check_installation():
+    findings = list(check_installation())
+    if as_json:
+        print_json([{"mark": finding.mark, "what": finding.what, "remedy": finding.remedy} for finding in findings])
+    for finding in [] if as_json else findings:
         echo(f"{finding.mark:<5} {finding.what}" + (f"\n      {finding.remedy}" if finding.remedy else ""), lines=True)
-        worst = max(worst, finding.mark == "FAIL")
-    raise typer.Exit(worst)
+    raise typer.Exit(any(finding.mark == "FAIL" for finding in findings))
 
 
 def run(
