@@ -26,8 +26,8 @@ run: setup ## run all stages on what params.yaml names, and end with the result 
 	@quiebra run
 
 fast: setup ## try the stages up to validation on 400 simulated companies, as an experiment of its own that publishes nothing
-	@dvc exp run --temp --quiet -S ingest.source=demo -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
-	@dvc exp show --only-changed --no-pager --hide-workspace
+	@dvc exp run --temp --quiet --force --name fast -S ingest.source=demo -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
+	@COLUMNS=$${COLUMNS:-120} dvc exp show --only-changed --no-pager --hide-workspace --drop '(data|models|src|notebooks|reports)/'
 
 test: setup ## run every test and gate
 	@python -m pytest -n $(WORKERS) --dist worksteal
@@ -53,7 +53,7 @@ dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards
 
 docs: setup ## build the documentation's site, tutorials executed, in build/docs/site
-	@quiebra run > /dev/null
+	@test -f data/scores/run.json || quiebra run
 	@python docs/build_site.py
 
 bench: setup ## print side-by-side timings and quality comparisons

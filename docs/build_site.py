@@ -99,10 +99,12 @@ def main() -> int:
     copy_pages(workspace / "docs")
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     words = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", str(workspace / "docs"), str(site)]
-    done = subprocess.run(words, cwd=workspace, env=env, check=False).returncode
-    if done == 0:
+    done = subprocess.run(words, cwd=workspace, env=env, check=False, stderr=subprocess.PIPE, text=True)
+    said = [line for line in done.stderr.splitlines() if line.strip() and not re.search(r"IPKernelApp|INFO traitlets", line)]
+    print("\n".join(said), file=sys.stderr, end="\n" if said else "")
+    if done.returncode == 0:
         print(site / "index.html")
-    return done
+    return done.returncode
 
 
 if __name__ == "__main__":

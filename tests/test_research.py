@@ -281,6 +281,31 @@ def test_a_table_of_ones_own_that_cannot_be_joined_is_refused(finished: Path, ow
         qb.walk_forward(qb.ratio_logit(), own=own, workspace=finished)
 
 
+def test_an_outcome_as_a_feature_is_suspected_and_a_table_is_told_to_be_unchecked(workspace: Path) -> None:
+    labels = qb.labels(workspace=workspace)
+    outcome = labels[["company_id", "fiscal_year"]].assign(mine=labels["failed"].fillna(0))
+    with pytest.raises(LeakageError, match="suspected of holding the outcome: mine"):
+        qb.walk_forward(qb.ratio_logit(), own=outcome, workspace=workspace)
+    table = filing_delay(qb.statements(workspace=workspace))
+    assert "not checked for looking ahead" in repr(qb.walk_forward(qb.ratio_logit(), own=table, workspace=workspace))
+    assert "not checked" not in repr(qb.walk_forward(qb.ratio_logit(), own=filing_delay, workspace=workspace))
+
+
+def filing_delay(statements: pd.DataFrame) -> pd.DataFrame:
+    days = (statements["available_at"] - statements["period_end"]).dt.days
+    return statements[["company_id", "fiscal_year", "available_at"]].assign(filing_delay=days)
+
+
+def test_a_function_gets_polars_where_polars_is_asked_for(workspace: Path) -> None:
+    def delay(statements: pl.DataFrame) -> pl.DataFrame:
+        days = (pl.col("available_at") - pl.col("period_end")).dt.total_days()
+        return statements.select("company_id", "fiscal_year", "available_at", filing_delay=days)
+
+    verdict = qb.walk_forward(qb.ratio_logit(), own=delay, frame="polars", workspace=workspace)
+    other = qb.walk_forward(qb.ratio_logit(), own=filing_delay, workspace=workspace)
+    assert np.allclose(verdict.predictions[verdict.name], other.predictions[other.name])
+
+
 # --- the log, and the sealed year
 
 
@@ -385,5 +410,7 @@ def test_a_companys_story(finished: Path) -> None:
     assert "Raises its PD" in company.reasons and "Raises its PD" in repr(company)
     assert "<svg" in company._repr_html_()
     assert "Eleva su PD" in repr(qb.company(company.company_id, workspace=finished, lang="es"))
+    with pytest.raises(ResearchError, match="no language 'de': there are en, es"):
+        qb.company(company.company_id, workspace=finished, lang="de")
     with pytest.raises(ResearchError, match=r"no company with the id 'SIM-0000X' was scored .*did you mean"):
         qb.company("SIM-0000X", workspace=finished)

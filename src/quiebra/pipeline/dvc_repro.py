@@ -40,7 +40,7 @@ def main() -> int:
     logger = logging.getLogger("dvc")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    logger.addHandler(_Stages())
+    logger.handlers = [_Stages()]  # in place of those that importing DVC has set
     try:
         with Repo() as repo:
             repo.reproduce(targets=[asked.target], single_item=asked.single_item, force=asked.force)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
@@ -151,10 +152,14 @@ def write_shares(axes: Any, shares: np.ndarray, words: Words, *, dark_above: flo
 
 @dataclass(frozen=True)
 class SvgPicture:
-    """A picture that notebooks show. data: its ``<svg>`` element. figure: what it was made of, to change or save otherwise."""
+    """A picture that notebooks show. data: its ``<svg>`` element. figure: the Matplotlib figure that it was made of."""
 
-    data: str
+    data: str = field(repr=False)
     figure: Figure = field(repr=False)
+
+    def savefig(self, path: str | Path, **options: Any) -> None:
+        """Save the picture as the file's ending says: .svg, .png or .pdf; options as those of Matplotlib's ``savefig``."""
+        self.figure.savefig(path, **options)
 
     def _repr_svg_(self) -> str:
         return self.data

@@ -16,7 +16,7 @@ from quiebra.plots import SvgPicture, pd_ahead_and_behind, to_svg
 from quiebra.research.frames import FrameKind, to_frame
 from quiebra.research.run import ResearchRun, open_run
 from quiebra.risk.scored_company import ScoredCompany, load_company, pd_history, pd_term_structure, peer_pds, reasons_by_heading
-from quiebra.text.words import Words
+from quiebra.text.words import LANGUAGES, Words
 
 
 def company(company_id: str, frame: FrameKind = "pandas", workspace: str | Path | None = None, *, lang: str = "en") -> Company:
@@ -24,6 +24,8 @@ def company(company_id: str, frame: FrameKind = "pandas", workspace: str | Path 
 
     lang: language of the reasons, en or es.
     """
+    if lang not in LANGUAGES:
+        raise ResearchError(f"no language '{lang}': there are {', '.join(LANGUAGES)}")
     run = open_run(workspace)
     try:
         return Company(load_company(run, company_id), run, frame, Words(lang))

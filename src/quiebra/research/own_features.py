@@ -11,6 +11,7 @@ import polars as pl
 from quiebra.errors import LeakageError, ResearchError
 from quiebra.items import FIRM_YEAR_KEYS, VERSION_KEYS
 from quiebra.research.frames import FrameKind, cast_keys, to_frame, to_polars
+from quiebra.validation.leakage import single_feature_auc, suspected_leaks
 
 OwnFeatures = Any
 """A DataFrame with company_id, fiscal_year, perhaps available_at, and numeric columns; or a function that makes one from
@@ -36,6 +37,19 @@ def add_own_features(
         known = table.filter(pl.col("available_at") <= date).select(VERSION_KEYS)
         _refuse_look_ahead(_join(known, found)[0], _join(known, then)[0], names, date)
     return joined, names
+
+
+def refuse_outcomes(table: pl.DataFrame, outcomes: pl.DataFrame, names: Sequence[str], accepted: Sequence[str]) -> None:
+    """Raise LeakageError where one of the features alone ranks failures better than an honest one does.
+
+    outcomes: company_id, fiscal_year, available_at and failed. accepted: names that params call honest.
+    """
+    found = [each for each in suspected_leaks(single_feature_auc(table, outcomes, names)) if each.feature not in accepted]
+    if found:
+        raise LeakageError(
+            f"your own features are suspected of holding the outcome: {'; '.join(map(str, found))}. Look whether they were known "
+            "when the statement came out; one that is honest goes into validate.accept_features."
+        )
 
 
 def kind_of(own: OwnFeatures) -> FrameKind:

@@ -130,19 +130,22 @@ class Comparison:
 class Verdict(Comparison):
     """An estimator against the champion, out of time.
 
-    features: names of those that it used. sealed: the last year, which was not judged; None: it was opened for this idea. ideas:
-    how many ideas have been judged on these years, this one among them.
+    features: names of those that it used.
+    sealed: the last year, which was not judged; None: it was opened for this idea.
+    ideas: how many ideas have been judged on these years, this one among them.
+    unchecked: features of one's own came as a table, which is not checked for looking ahead.
     """
 
     features: tuple[str, ...] = ()
     sealed: int | None = None
     ideas: int = 1
     simulated: bool = False
+    unchecked: bool = False
 
     @classmethod
-    def of(cls, found: Comparison, features: tuple[str, ...], sealed: int | None, ideas: int, *, simulated: bool) -> Self:
-        same = {each.name: getattr(found, each.name) for each in fields(Comparison)}
-        return cls(**same, features=features, sealed=sealed, ideas=ideas, simulated=simulated)
+    def of(cls, found: Comparison, **more: Any) -> Self:
+        """Return the comparison as a verdict, with the other fields."""
+        return cls(**{each.name: getattr(found, each.name) for each in fields(Comparison)}, **more)
 
     @property
     def name(self) -> str:
@@ -158,6 +161,11 @@ class Verdict(Comparison):
             f"Ideas judged on these years so far: {self.ideas}. Were none of them better than the champion, at least one would "
             f"still seem so with a chance of up to {by_chance}."
         )
+        if self.unchecked:
+            said.append(
+                "Your own features came as a table, which is not checked for looking ahead: give the function that makes them "
+                "from statements, and it is."
+            )
         if self.sealed is not None:
             said.append(f"Fiscal year {self.sealed} is sealed: open_last_year=True judges one idea on it, once.")
         return said
@@ -177,6 +185,9 @@ KEYS = (*FIRM_YEAR_KEYS, "failed")
 
 def compare(one: Verdict, other: Verdict) -> Comparison:
     """Compare two verdicts on the firm-years that both judged. ResearchError where they share no failure."""
+    for given in (one, other):
+        if not isinstance(given, Verdict):
+            raise ResearchError(f"compare takes two verdicts of walk_forward, not {type(given).__name__}")
     names = one.name, other.name if other.name != one.name else f"{other.name} (2)"
     tables = [
         verdict.scores.select(*KEYS, pl.col(verdict.name).alias(name)) for verdict, name in zip((one, other), names, strict=True)

@@ -25,7 +25,7 @@ from quiebra.research.estimation import (
     refuse_unusable,
 )
 from quiebra.research.frames import FrameKind
-from quiebra.research.own_features import OwnFeatures, add_own_features, kind_of
+from quiebra.research.own_features import OwnFeatures, add_own_features, kind_of, refuse_outcomes
 from quiebra.research.run import ResearchRun, open_run
 from quiebra.research.trials import log_verdict, refuse_second_opening
 from quiebra.research.verdict import Verdict, compare_scores
@@ -57,11 +57,12 @@ def walk_forward(
         where one is missing, and 0 or 1. If its fit has a parameter ``outcomes``, it also gets the training rows' company_id,
         fiscal_year, years_to_failure (missing: none known) and years_known.
     features: names of the feature table, which `quiebra dictionary` describes.
-    own: features of your own: a DataFrame by company_id and fiscal_year (and available_at, for one version alone), or a function
-        that makes one from the statements, which is checked for looking ahead.
+    own: features of your own: a function that makes them from the statements (a pandas DataFrame, or Polars with
+        ``frame="polars"``), which is checked for looking ahead; or a DataFrame by company_id and fiscal_year (and available_at,
+        for one version alone), which is not.
     name: of the idea, in the log; None: the estimator's and its number of features.
     open_last_year: also judge the last year. It is opened for one idea, by its name, and never for another.
-    frame: kind of the verdict's tables; None: that of ``own``, or pandas.
+    frame: kind of the tables that the verdict gives and that ``own`` gets, pandas or polars; None: that of ``own``, or pandas.
 
     Raise ResearchError where estimator or features cannot be used; LeakageError where the estimator uses more than its training
     rows and each row's own values, or a feature looks ahead. What an estimator reads from files by itself is not seen.
@@ -84,6 +85,7 @@ def walk_forward(
         ends = [dt.date(year, 12, 31) for year in run.test_years]
         table, added = add_own_features(table, own, run.statements, kind, ends)
         names = [*names, *added]
+        refuse_outcomes(table, run.outcomes, added, run.params.validate_.accept_features)
     said = name or f"{estimator_name(estimator)}, {len(names)} features"
     idea = _idea(estimator, names, table if own is not None else None)
     if open_last_year:
@@ -110,7 +112,14 @@ def walk_forward(
             "high": difference["interval"]["auc"][1],
         },
     )
-    return Verdict.of(found, tuple(names), None if open_last_year else sealed, ideas, simulated=run.simulated)
+    return Verdict.of(
+        found,
+        features=tuple(names),
+        sealed=None if open_last_year else sealed,
+        ideas=ideas,
+        simulated=run.simulated,
+        unchecked=own is not None and not callable(own),
+    )
 
 
 def _idea(estimator: Any, names: Sequence[str], own: pl.DataFrame | None) -> str:
