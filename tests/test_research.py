@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import quiebra as qb
 from quiebra.errors import LeakageError, ResearchError
@@ -181,7 +183,7 @@ class Remembers(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize(
     ("estimator", "words"),
     [
-        (RanksTestRows(), "changes with the values of companies that publish later"),
+        (RanksTestRows(), "changes with the other companies that it predicts"),
         (Remembers(), "keeps something between fits, or is random"),
         (make_pipeline(SimpleImputer(), RandomForestClassifier(5)), "give it a random_state"),
     ],
@@ -192,6 +194,57 @@ def test_an_estimator_that_uses_more_than_its_training_rows_is_refused(finished:
         qb.walk_forward(estimator, workspace=finished)
 
 
+class ExpandingMean(RanksTestRows):
+    """Uses the companies that published before in the same year."""
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        mean = X.iloc[:, 1].fillna(0).expanding().mean().to_numpy()
+        pds = 1 / (1 + np.exp(-mean))
+        return np.column_stack([1 - pds, pds])
+
+
+class KeepsTestRows(ClassifierMixin, BaseEstimator):
+    """Trains on test rows of earlier folds too."""
+
+    kept: list[int] = []  # noqa: RUF012  # it is what is tested
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> KeepsTestRows:
+        earlier = [rows for rows in self.kept if rows < len(X)]
+        self.classes_, self.rate_ = np.array([0, 1]), min(0.9, float(np.mean(y)) + 0.01 * len(set(earlier)))
+        self.kept.append(len(X))
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        return np.tile([1 - self.rate_, self.rate_], (len(X), 1))
+
+
+@pytest.mark.parametrize("estimator", [ExpandingMean(), KeepsTestRows()], ids=["earlier rows", "earlier folds"])
+def test_what_it_has_seen_of_earlier_rows_and_folds_is_refused_too(finished: Path, estimator: object) -> None:
+    with pytest.raises(LeakageError, match="is refused"):
+        qb.walk_forward(estimator, workspace=finished)
+
+
+def in_place(X: pd.DataFrame) -> pd.DataFrame:
+    X.fillna(0, inplace=True)
+    X.iloc[:, 0] -= 1
+    return X
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(FunctionTransformer(in_place), HistGradientBoostingClassifier(max_iter=10, random_state=1)),
+        make_pipeline(
+            SimpleImputer(), FunctionTransformer(np.abs), FunctionTransformer(np.log1p), LogisticRegression(max_iter=500)
+        ),
+        GridSearchCV(make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)), {"logisticregression__C": [0.1, 1]}, cv=3),
+    ],
+    ids=["in place", "logarithms", "grid"],
+)
+def test_honest_estimators_are_judged(workspace: Path, estimator: object) -> None:
+    assert qb.walk_forward(estimator, workspace=workspace).ideas == 1
+
+
 @pytest.mark.parametrize(
     ("estimator", "features", "words"),
     [
@@ -199,6 +252,7 @@ def test_an_estimator_that_uses_more_than_its_training_rows_is_refused(finished:
         (Perceptron(), qb.SIX_RATIOS, "no predict_proba.*CalibratedClassifierCV"),
         ("logit", qb.SIX_RATIOS, "str has no get_params"),
         (LogisticRegression(), qb.SIX_RATIOS, "takes no missing value.*SimpleImputer"),
+        (LOGIT, [], "name at least one feature"),
         (LOGIT, ["market_leverag"], "no feature 'market_leverag' .*did you mean 'market_leverage'"),
     ],
 )
@@ -230,6 +284,18 @@ def standardised(statements: pd.DataFrame) -> pd.DataFrame:
     return table.assign(size=(statements["total_assets"] - statements["total_assets"].mean()) / statements["total_assets"].std())
 
 
+def of_the_year(statements: pd.DataFrame) -> pd.DataFrame:
+    """The mean of all that publish in the same calendar year, later ones too."""
+    mean = statements.groupby(statements["available_at"].dt.year)["total_assets"].transform("mean")
+    return statements[["company_id", "fiscal_year", "available_at"]].assign(year_mean=mean)
+
+
+def only_later(statements: pd.DataFrame) -> pd.DataFrame:
+    """An honest feature that there is from 2019 on."""
+    table = statements[["company_id", "fiscal_year", "available_at"]]
+    return table.assign(late=statements["cash"].where(statements["fiscal_year"] >= 2019))
+
+
 def test_a_feature_of_ones_own_is_judged_and_one_that_looks_ahead_is_refused(workspace: Path) -> None:
     trees = qb.BoostedTrees(trees=30)
     without = qb.walk_forward(trees, name="without", workspace=workspace)
@@ -242,9 +308,16 @@ def test_a_feature_of_ones_own_is_judged_and_one_that_looks_ahead_is_refused(wor
     assert figures.loc["AUC", "difference"] == pytest.approx(
         figures.loc["AUC", "with growth"] - figures.loc["AUC", "without"], abs=2e-6
     )
-    for spoilt, name in ((looks_ahead, "next_growth"), (standardised, "size")):
+    for spoilt, name in ((looks_ahead, "next_growth"), (standardised, "size"), (of_the_year, "year_mean")):
         with pytest.raises(LeakageError, match=f"the feature '{name}' looks ahead"):
             qb.walk_forward(trees, own=spoilt, workspace=workspace)
+    everything = growth(qb.statements(workspace=workspace))
+    with pytest.raises(LeakageError, match="uses something else than its argument"):
+        qb.walk_forward(trees, own=lambda statements: everything, workspace=workspace)
+    with pytest.raises(LeakageError, match="looks ahead"):
+        qb.fit(trees, own=of_the_year, workspace=workspace)
+    late = qb.walk_forward(trees, own=only_later, workspace=workspace)
+    assert "of the statements have a value of your own features" in repr(late)
 
 
 def test_pandas_in_is_pandas_out_and_polars_polars(workspace: Path) -> None:
@@ -273,6 +346,9 @@ def test_pandas_in_is_pandas_out_and_polars_polars(workspace: Path) -> None:
             "there are already: market_leverage",
         ),
         (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015]}), "no column besides"),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015], "years_to_failure": [1.0]}), "already: years_to_failure"),
+        (pd.DataFrame({"company_id": ["A"], "fiscal_year": [2015.5], "own": [1.0]}), r"whole numbers, and is 2015\.5"),
+        (pd.DataFrame({"company_id": [], "fiscal_year": [], "own": []}), "it has no row"),
         ([1, 2], "must be a pandas or Polars DataFrame, not list"),
     ],
 )
@@ -320,6 +396,33 @@ def test_every_verdict_is_on_record_and_the_same_idea_counts_once(workspace: Pat
     assert log["auc"].tolist()[0] == first.figures_of[first.name]["auc"] and log["opened"].isna().all()
     assert "Ideas judged on these years so far: 3" in repr(fewer) and "up to 7 %" in repr(fewer).replace("\u00a0", " ")
     assert "<table>" in fewer._repr_html_() and "&lt;" in qb.walk_forward(LOGIT, name="<b>", workspace=workspace)._repr_html_()
+
+
+def doubled(X: pd.DataFrame) -> pd.DataFrame:
+    return X * 2
+
+
+def test_other_code_is_another_idea_and_the_log_keeps_any_text(workspace: Path) -> None:
+    estimators = [
+        make_pipeline(FunctionTransformer(function), *qb.ratio_logit().steps[0][1:], SimpleImputer(), LogisticRegression())
+        for function in (lambda X: X * 1, lambda X: -X, doubled)
+    ]
+    assert [qb.walk_forward(each, workspace=workspace).ideas for each in estimators] == [1, 2, 3]
+    frame = qb.statements(workspace=workspace)[["company_id", "fiscal_year"]].drop_duplicates().assign(**{"a\x85b": 1.0})
+    frame.loc[frame.index[::2], "a\x85b"] = 0.0
+    assert qb.walk_forward(qb.ratio_logit(), own=frame, workspace=workspace).ideas == 4
+    assert len(qb.verdicts(workspace=workspace)) == 4
+    for name in ("", "figure", "champion low", "_x", "u\u2028v", "x" * 200, 5):
+        with pytest.raises(ResearchError, match=r"name must be|call the idea something else"):
+            qb.walk_forward(qb.ratio_logit(), name=name, workspace=workspace)
+    with pytest.raises(ResearchError, match="no kind of table 'panda'"):
+        qb.walk_forward(qb.ratio_logit(), frame="panda", workspace=workspace)
+    assert len(qb.verdicts(workspace=workspace)) == 4
+
+
+def test_the_interface_can_be_pickled() -> None:
+    for part in (qb, qb.panel, qb.features):
+        assert pickle.loads(pickle.dumps(part)) is part  # noqa: S301  made here
 
 
 def test_the_last_year_is_opened_for_one_idea_alone(workspace: Path) -> None:
@@ -387,6 +490,11 @@ def test_a_fit_predicts_and_its_explanation_adds_up(finished: Path) -> None:
     assert set(qb.explain(fitted)["feature"]) == set(qb.SIX_RATIOS)
     with pytest.raises(ResearchError, match="no statement of fiscal year 1990"):
         fitted.predict(1990)
+    for years in (2015, (2012,), (2020, 2012), ("2012", "2020")):
+        with pytest.raises(ResearchError, match=r"years is \(first, last\)"):
+            qb.fit(qb.ratio_logit(), years=years, workspace=finished)
+    with pytest.raises(ResearchError, match="explain takes what fit has given"):
+        qb.explain("SIM-00001", workspace=finished)
     with pytest.raises(ResearchError, match="no firm-year of 1990 to 1991"):
         qb.fit(qb.ratio_logit(), years=(1990, 1991), workspace=finished)
 

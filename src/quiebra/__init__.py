@@ -68,7 +68,14 @@ __all__ = [
 ]
 
 
-class _CallableModule(ModuleType):
+class _Module(ModuleType):
+    """A module that pickles as an import, so that functions of a notebook that use it can be sent to other processes."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return import_module, (self.__name__,)
+
+
+class _CallableModule(_Module):
     """A package that shares its name with a function of the research interface: called, it is that function."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -76,7 +83,7 @@ class _CallableModule(ModuleType):
         return getattr(import_module("quiebra.research"), self.__name__.rpartition(".")[2])(*args, **kwargs)
 
 
-class _Interface(ModuleType):
+class _Interface(_Module):
     """This package: ``quiebra.panel`` and ``quiebra.features`` are packages of it, and functions of the research interface."""
 
     def __setattr__(self, name: str, value: object) -> None:

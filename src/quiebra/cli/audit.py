@@ -20,7 +20,9 @@ app = typer.Typer(
 
 
 @app.command("list")
-def audit_list(count: Annotated[int, typer.Option(help="how many")] = 50, as_json: JsonOption = False) -> None:
+def audit_list(
+    count: Annotated[int, typer.Option(help="how many", min=1, max=1_000_000)] = 50, as_json: JsonOption = False
+) -> None:
     """List the latest entries of the audit table, newest first.
 
     Example: quiebra audit list --count 20

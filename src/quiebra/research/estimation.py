@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -23,7 +25,9 @@ KNOWN_FEATURES = (*FEATURES_BY_NAME, *ALTMAN_SCORES)
 
 def feature_names(features: str | Sequence[str]) -> list[str]:
     """Return the names as a list, each once. ResearchError for one that the feature table does not have."""
-    names = [features] if isinstance(features, str) else list(features)
+    names = [features] if isinstance(features, str) else list(features or ())
+    if not names:
+        raise ResearchError("name at least one feature: `quiebra dictionary` lists them")
     for name in names:
         if name not in KNOWN_FEATURES:
             raise ResearchError(f"no feature '{name}'{suggestion(str(name), KNOWN_FEATURES)}: `quiebra dictionary` lists them")
@@ -63,7 +67,7 @@ def fit_estimator(estimator: Any, train: pl.DataFrame, names: Sequence[str]) -> 
     try:
         fitted = fresh.fit(input_frame(train, names), failed, **extra)
     except ValueError as error:
-        if "NaN" not in str(error):
+        if "contains NaN" not in str(error):
             raise
         raise ResearchError(
             f"{estimator_name(estimator)} takes no missing value: put a sklearn.impute.SimpleImputer before it with "
@@ -77,8 +81,8 @@ def predict_pds(fitted: Any, rows: pd.DataFrame, name: str) -> np.ndarray:
     classes = list(getattr(fitted, "classes_", (0, 1)))
     if 1 not in classes:
         raise ResearchError(f"{name} knows the classes {classes} and no 1: it must be fitted on 0 (survived) and 1 (failed)")
-    found = np.asarray(fitted.predict_proba(rows), dtype=float)
-    pds = found[:, classes.index(1)] if found.ndim == 2 else found
+    found = np.asarray(fitted.predict_proba(rows.copy()), dtype=float)  # a copy, as some estimators change what they get
+    pds = found[:, classes.index(1)] if found.ndim == 2 and found.shape[1] == len(classes) else found
     if pds.shape != (len(rows),) or not np.isfinite(pds).all() or pds.min(initial=0) < 0 or pds.max(initial=0) > 1:
         raise ResearchError(f"{name}: predict_proba must give each row a probability between 0 and 1, and no NaN")
     return pds
@@ -95,16 +99,13 @@ def describe_estimator(estimator: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(estimator).split()))
 
 
-def idea_parts(estimator: Any) -> list[str]:
-    """Return what makes an estimator the same idea as another: every parameter of it and its parts, and the source of classes
-    that are written in a notebook."""
-    parts = {name: re.sub(r" at 0x[0-9a-f]+", "", repr(value)) for name, value in estimator.get_params(deep=True).items()}
-    own = [each for each in (estimator, *estimator.get_params(deep=True).values()) if type(each).__module__ == "__main__"]
-    return [type(estimator).__qualname__, *(f"{name}={value}" for name, value in sorted(parts.items())), *map(_source, own)]
-
-
-def _source(thing: Any) -> str:
+def identify_estimator(estimator: Any) -> str:
+    """Return a hash that is the same for estimators that do the same: of their parameters, and of the code of functions and
+    classes that are written in a notebook. ResearchError where it cannot be had."""
     try:
-        return inspect.getsource(type(thing))
-    except (OSError, TypeError):
-        return type(thing).__qualname__
+        return hashlib.sha256(cloudpickle.dumps(clone(estimator))).hexdigest()
+    except Exception as error:
+        raise ResearchError(
+            f"{estimator_name(estimator)} cannot be told from other ideas, as it cannot be pickled: "
+            f"{str(error).splitlines()[0]:.200}"
+        ) from error

@@ -91,9 +91,9 @@ def fit(
     refuse_unusable(estimator)
     names, kind, table = feature_names(features), frame or kind_of(own), run.features
     if own is not None:
-        table, added = add_own_features(table, own, run.statements, kind, [])
+        table, added = add_own_features(table, own, run.statements, kind)
         names = [*names, *added]
-    first, last = years or (run.first_year, run.source["outcomes_through"])
+    first, last = _first_and_last(years) or (run.first_year, run.source["outcomes_through"])
     known = outcome_horizons(run.outcomes, run.source["outcomes_through"], exits_survive=run.labels.alive_exits == "survived")
     known = known.filter(pl.col("fiscal_year").is_between(first, last), pl.col("years_known") >= 1)
     train = known.select(*VERSION_KEYS, "years_to_failure", "years_known").join(table, on=VERSION_KEYS, maintain_order="left")
@@ -105,6 +105,17 @@ def fit(
     failures = int((train["years_to_failure"] == 1).sum())
     background = train.gather_every(max(1, train.height // BACKGROUND_ROWS)).head(BACKGROUND_ROWS)
     return FittedEstimator(fitted, tuple(names), (first, last), train.height, failures, run, table, background, kind)
+
+
+def _first_and_last(years: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the years as given. ResearchError where they are not two whole numbers, the first not after the last."""
+    if years is None:
+        return None
+    if not (
+        isinstance(years, (tuple, list)) and len(years) == 2 and all(isinstance(y, int) for y in years) and years[0] <= years[1]
+    ):
+        raise ResearchError(f"years is (first, last), such as (2003, 2011), not {years!r}")
+    return years[0], years[1]
 
 
 def explain(
@@ -122,6 +133,10 @@ def explain(
     An estimator's effects are Shapley values by permutation against a hundred training rows (shap); the champion's are those of
     its own trees and of Altman. ResearchError where the company was not scored.
     """
+    if what is not None and not isinstance(what, FittedEstimator):
+        raise ResearchError(
+            f"explain takes what fit has given, or nothing for the champion, not {type(what).__name__}; a company is company='…'"
+        )
     run = what.run if what else open_run(workspace)
     kind = frame or (what.frame if what else "pandas")
     today = _todays_rows(run, what, company)
@@ -160,7 +175,8 @@ def _shapley(what: FittedEstimator, rows: pl.DataFrame) -> tuple[pl.DataFrame, n
 
     background = input_frame(what.background, what.features).to_numpy()
     explainer = shap.explainers.Permutation(log_odds, background, seed=1)
-    found = explainer(input_frame(rows, what.features).to_numpy(), silent=True)
+    evaluations = max(500, 2 * len(what.features) + 1)  # the fewest that it needs
+    found = explainer(input_frame(rows, what.features).to_numpy(), max_evals=evaluations, silent=True)
     return pl.DataFrame(found.values, schema=list(what.features)), np.asarray(found.base_values)
 
 

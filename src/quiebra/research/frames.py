@@ -13,10 +13,15 @@ FrameKind = Literal["pandas", "polars"]
 FRAME_KINDS = ("pandas", "polars")
 
 
-def to_frame(table: pl.DataFrame, kind: FrameKind) -> Any:
-    """Return a table as a pandas or Polars DataFrame; dates become pandas' datetimes, nulls NaN, NaT or None."""
+def refuse_kind(kind: str) -> None:
+    """Raise ResearchError for a kind of table that there is not."""
     if kind not in FRAME_KINDS:
         raise ResearchError(f"no kind of table '{kind}'{suggestion(str(kind), FRAME_KINDS)}; there are {', '.join(FRAME_KINDS)}")
+
+
+def to_frame(table: pl.DataFrame, kind: FrameKind) -> Any:
+    """Return a table as a pandas or Polars DataFrame; dates become pandas' datetimes, nulls NaN, NaT or None."""
+    refuse_kind(kind)
     if kind == "polars":
         return table
     pandas = table.to_pandas()
@@ -35,9 +40,12 @@ def to_polars(table: Any, what: str) -> tuple[pl.DataFrame, FrameKind]:
         table = table.collect()
     if isinstance(table, pl.DataFrame):
         return table, "polars"
-    if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
-        named = [name for name in table.index.names if name is not None]
-        return pl.from_pandas(table.reset_index(named) if named else table), "pandas"
+    if any(each.__module__.partition(".")[0] == "pandas" and each.__name__ == "DataFrame" for each in type(table).__mro__):
+        named = [name for name in table.index.names if name is not None and name not in table.columns]
+        try:
+            return pl.from_pandas(table.reset_index(named) if named else table), "pandas"
+        except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
+            raise ResearchError(f"{what} cannot be read as a table: {str(error).splitlines()[0]}") from error
     raise ResearchError(f"{what} must be a pandas or Polars DataFrame, not {type(table).__name__}")
 
 
@@ -50,6 +58,11 @@ def cast_keys(table: pl.DataFrame, what: str) -> pl.DataFrame:
     if missing:
         raise ResearchError(f"{what} has no column {', '.join(missing)}: each row needs company_id and fiscal_year")
     kinds = {"company_id": pl.String, "fiscal_year": pl.Int32, "available_at": pl.Date}
+    year = table["fiscal_year"]
+    if year.dtype.is_float() and (year != year.floor()).any():
+        raise ResearchError(f"{what}: fiscal_year must be whole numbers, and is {year.filter(year != year.floor())[0]}")
+    if isinstance(table.schema.get("available_at"), pl.Datetime):
+        table = table.with_columns(pl.col("available_at").dt.replace_time_zone(None).dt.date())  # the day as it is written
     try:
         return table.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items() if name in table.columns)
     except pl.exceptions.PolarsError as error:

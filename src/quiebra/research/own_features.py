@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,27 +17,54 @@ from quiebra.validation.leakage import single_feature_auc, suspected_leaks
 OwnFeatures = Any
 """A DataFrame with company_id, fiscal_year, perhaps available_at, and numeric columns; or a function that makes one from
 statements."""
+CUTS = 24
+"""Dates at which a function is called again, spread over the statements' dates of publication."""
+RESERVED_COLUMNS = ("period_end", "years_to_failure", "years_known", "failed", "outcome")
+"""Names of columns that folds have beside the features."""
 
 
 def add_own_features(
-    table: pl.DataFrame, own: OwnFeatures, statements: pl.DataFrame, kind: FrameKind, dates: Sequence[dt.date]
+    table: pl.DataFrame, own: OwnFeatures, statements: pl.DataFrame, kind: FrameKind
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the feature table with the columns of ``own``, and their names.
 
     own: rows without available_at count for every version of their firm-year. A function is called with the statements, as a
-        DataFrame of ``kind``, and again with those published by each of ``dates``: its values of what was published by then must
-        be the same.
+        DataFrame of ``kind``, and again with those published by each of `CUTS` dates: it may give rows of these only, and its
+        values must be the same.
     Raise ResearchError where the table cannot be joined, and LeakageError where the function looks ahead.
     """
     if not callable(own):
-        return _join(table, _read(own))
+        found = _read(own)
+        names = _feature_columns(found, table)
+        _refuse_strangers(found, table)
+        return _join(table, found, names), names
     found = _call(own, statements, kind)
-    joined, names = _join(table, found)
-    for date in dates:
-        then = _call(own, statements.filter(pl.col("available_at") <= date), kind)
+    names = _feature_columns(found, table)
+    _refuse_strangers(found, table)
+    for date in cut_dates(statements):
+        published = statements.filter(pl.col("available_at") <= date)
+        then = _call(own, published, kind)
+        _refuse_rows_of_later(then, published, date)
+        if missing := [name for name in names if name not in then.columns]:
+            raise LeakageError(
+                f"the function gives no column {', '.join(missing)} from the statements published by {date}: give the same "
+                "columns whatever the statements are"
+            )
         known = table.filter(pl.col("available_at") <= date).select(VERSION_KEYS)
-        _refuse_look_ahead(_join(known, found)[0], _join(known, then)[0], names, date)
-    return joined, names
+        _refuse_look_ahead(_join(known, found, names), _join(known, then, names), names, date)
+    return _join(table, found, names), names
+
+
+def cut_dates(statements: pl.DataFrame) -> list[dt.date]:
+    """Return `CUTS` dates of publication, about evenly many statements apart, without the last."""
+    dates = statements["available_at"].sort()
+    places = [math.floor(len(dates) * (place + 1) / (CUTS + 1)) for place in range(CUTS)]
+    return sorted({dates[place] for place in places if place < len(dates)} - {dates[-1]}) if len(dates) else []
+
+
+def coverage(table: pl.DataFrame, names: Sequence[str]) -> float:
+    """Return the share of rows that have a value of at least one of the features."""
+    return float(table.select(pl.any_horizontal(pl.col(names).is_not_null()).mean()).item() or 0.0)
 
 
 def refuse_outcomes(table: pl.DataFrame, outcomes: pl.DataFrame, names: Sequence[str], accepted: Sequence[str]) -> None:
@@ -65,26 +93,51 @@ def _call(make: Callable[[Any], Any], statements: pl.DataFrame, kind: FrameKind)
     return _read(make(to_frame(statements, kind)))
 
 
-def _join(table: pl.DataFrame, own: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    keys = VERSION_KEYS if "available_at" in own.columns else FIRM_YEAR_KEYS
-    names = [name for name in own.columns if name not in (*VERSION_KEYS, "period_end")]
+def _keys(own: pl.DataFrame) -> list[str]:
+    return VERSION_KEYS if "available_at" in own.columns else FIRM_YEAR_KEYS
+
+
+def _feature_columns(own: pl.DataFrame, table: pl.DataFrame) -> list[str]:
+    """Return the names of the features in a researcher's table. ResearchError where they cannot be used."""
+    names = [name for name in own.columns if name not in VERSION_KEYS]
     if not names:
         raise ResearchError(f"own has no column besides {', '.join(own.columns)}: give at least one feature")
-    if taken := [name for name in names if name in table.columns]:
+    if taken := [name for name in names if name in (*table.columns, *RESERVED_COLUMNS)]:
         raise ResearchError(f"own has columns that there are already: {', '.join(taken)}. Give them names of their own.")
     if wrong := [name for name in names if not (own[name].dtype.is_numeric() or own[name].dtype == pl.Boolean)]:
         raise ResearchError(f"own has columns that are not numbers: {', '.join(wrong)}. Encode them, or leave them out.")
-    if (doubled := own.select(keys).is_duplicated()).any():
-        row = own.filter(doubled).select(keys).row(0)
-        raise ResearchError(f"own has several rows for {', '.join(map(str, row))}: give one for each {' and '.join(keys)}")
-    values = own.select(*keys, pl.col(names).cast(pl.Float64).fill_nan(None))
-    joined = table.join(values, on=keys, how="left", maintain_order="left")
-    if joined.height and own.height and joined.select(pl.all_horizontal(pl.col(names).is_null().all())).item():
-        example = ", ".join(map(str, own.select(keys).row(0)))
+    if (doubled := own.select(_keys(own)).is_duplicated()).any():
+        row = own.filter(doubled).select(_keys(own)).row(0)
+        raise ResearchError(f"own has several rows for {', '.join(map(str, row))}: give one for each {' and '.join(_keys(own))}")
+    return names
+
+
+def _refuse_strangers(own: pl.DataFrame, table: pl.DataFrame) -> None:
+    """Raise ResearchError where no row of a researcher's table is of a statement of the panel."""
+    keys = _keys(own)
+    if own.join(table.select(keys), on=keys, how="semi").is_empty():
+        example = "it has no row" if own.is_empty() else f"its first row is of {', '.join(map(str, own.select(keys).row(0)))}"
+        first = ", ".join(map(str, table.select(keys).row(0))) if table.height else "none"
         raise ResearchError(
-            f"own matches no statement of the panel: its first row is {example}, the panel's {table.select(keys).row(0)}"
+            f"own matches no statement of the panel by {', '.join(keys)}: {example}; the panel's first is {first}"
         )
-    return joined, names
+
+
+def _join(table: pl.DataFrame, own: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    values = own.select(*_keys(own), pl.col(names).cast(pl.Float64))
+    finite = values.with_columns(pl.when(pl.col(names).is_finite()).then(pl.col(names)))
+    return table.join(finite, on=_keys(own), how="left", maintain_order="left")
+
+
+def _refuse_rows_of_later(then: pl.DataFrame, published: pl.DataFrame, date: dt.date) -> None:
+    keys = _keys(then)
+    later = then.join(published.select(keys), on=keys, how="anti")
+    if later.height:
+        row = ", ".join(map(str, later.select(keys).row(0)))
+        raise LeakageError(
+            f"the function gives rows of statements that it was not given, such as {row} from those published by {date}: it uses "
+            "something else than its argument. Make every row from the statements that are passed."
+        )
 
 
 def _refuse_look_ahead(now: pl.DataFrame, then: pl.DataFrame, names: list[str], date: dt.date) -> None:

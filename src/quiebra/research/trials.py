@@ -54,7 +54,7 @@ def log_verdict(workspace: Workspace, entry: dict[str, Any]) -> int:
     with _lock(workspace):
         if entry["opened"] is not None:
             refuse_second_opening(workspace, entry["source"], entry["opened"], entry["idea"])
-        append_line(_path(workspace), json.dumps(entry, ensure_ascii=False))
+        append_line(_path(workspace), json.dumps(entry))
         return len({other["idea"] for other in _on(_read(workspace), entry["source"], entry["years"])})
 
 
@@ -89,8 +89,8 @@ def _read(workspace: Workspace) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().split(b"\n"):
         with contextlib.suppress(ValueError, KeyError, TypeError):  # cut short by a kill: that verdict was never told
             entry = json.loads(line)
-            entries.append({name: entry[name] for name in LOG_SCHEMA})
+            entries.append({name: entry[name] for name in LOG_SCHEMA if iter(entry["years"])})
     return entries

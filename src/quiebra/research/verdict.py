@@ -29,6 +29,8 @@ SHOWN_FIGURES = {
 }
 """Figure → what it is called, and its decimals."""
 WORDS = Words()
+WELL_COVERED = 0.8
+"""Below this share of statements with a value of one's own features the verdict says so."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,6 +136,7 @@ class Verdict(Comparison):
     sealed: the last year, which was not judged; None: it was opened for this idea.
     ideas: how many ideas have been judged on these years, this one among them.
     unchecked: features of one's own came as a table, which is not checked for looking ahead.
+    covered: share of the statements that have one of them.
     """
 
     features: tuple[str, ...] = ()
@@ -141,6 +144,7 @@ class Verdict(Comparison):
     ideas: int = 1
     simulated: bool = False
     unchecked: bool = False
+    covered: float = 1.0
 
     @classmethod
     def of(cls, found: Comparison, **more: Any) -> Self:
@@ -161,6 +165,8 @@ class Verdict(Comparison):
             f"Ideas judged on these years so far: {self.ideas}. Were none of them better than the champion, at least one would "
             f"still seem so with a chance of up to {by_chance}."
         )
+        if self.covered < WELL_COVERED:
+            said.append(f"Only {WORDS.percent(self.covered, 0)} of the statements have a value of your own features.")
         if self.unchecked:
             said.append(
                 "Your own features came as a table, which is not checked for looking ahead: give the function that makes them "

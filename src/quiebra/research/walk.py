@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from quiebra.errors import ResearchError
@@ -19,22 +19,23 @@ from quiebra.research.estimation import (
     estimator_name,
     feature_names,
     fit_estimator,
-    idea_parts,
+    identify_estimator,
     input_frame,
     predict_pds,
     refuse_unusable,
 )
-from quiebra.research.frames import FrameKind
-from quiebra.research.own_features import OwnFeatures, add_own_features, kind_of, refuse_outcomes
+from quiebra.research.frames import FrameKind, refuse_kind
+from quiebra.research.own_features import OwnFeatures, add_own_features, coverage, kind_of, refuse_outcomes
 from quiebra.research.run import ResearchRun, open_run
 from quiebra.research.trials import log_verdict, refuse_second_opening
 from quiebra.research.verdict import Verdict, compare_scores
 from quiebra.validation.challengers import SIX_RATIOS, rows_that_all_score
-from quiebra.validation.folds import yearly_folds
+from quiebra.validation.folds import YearFold, yearly_folds
 
 CHAMPION = "champion"
 """The champion's name in verdicts."""
-RESERVED_NAMES = (CHAMPION, *FIRM_YEAR_KEYS, "failed", "difference")
+RESERVED_NAMES = (CHAMPION, *FIRM_YEAR_KEYS, "failed", "figure", "difference")
+LONGEST_NAME = 80
 
 
 def walk_forward(
@@ -67,23 +68,23 @@ def walk_forward(
     Raise ResearchError where estimator or features cannot be used; LeakageError where the estimator uses more than its training
     rows and each row's own values, or a feature looks ahead. What an estimator reads from files by itself is not seen.
     """
+    if frame is not None:
+        refuse_kind(frame)
     run = open_run(workspace)
     refuse_unusable(estimator)
     names = feature_names(features)
+    refuse_name(name)
     years, sealed = run.test_years[:-1], run.test_years[-1]
     if open_last_year:
         if not name:
             raise ResearchError(f"say name='…': fiscal year {sealed} is opened for one idea, by its name")
         years = [*years, sealed]
-    if name in RESERVED_NAMES:
-        raise ResearchError(f"call the idea something else: '{name}' is a column of its verdict")
     if not years:
         raise ResearchError(f"the champion is judged on {sealed} alone, which is sealed: set validate.first_test_year earlier")
     kind = frame or kind_of(own)
-    table = run.features
+    table, added = run.features, list[str]()
     if own is not None:
-        ends = [dt.date(year, 12, 31) for year in run.test_years]
-        table, added = add_own_features(table, own, run.statements, kind, ends)
+        table, added = add_own_features(table, own, run.statements, kind)
         names = [*names, *added]
         refuse_outcomes(table, run.outcomes, added, run.params.validate_.accept_features)
     said = name or f"{estimator_name(estimator)}, {len(names)} features"
@@ -119,36 +120,50 @@ def walk_forward(
         ideas=ideas,
         simulated=run.simulated,
         unchecked=own is not None and not callable(own),
+        covered=1.0 if own is None else coverage(table, added),
     )
+
+
+def refuse_name(name: str | None) -> None:
+    """Raise ResearchError where an idea's name cannot be a column beside those of its verdict, or a line of the log."""
+    if name is None:
+        return
+    if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise ResearchError(f"name must be a text of 1 to {LONGEST_NAME} printable characters, not {name!r:.100}")
+    if name in RESERVED_NAMES or name.endswith((" low", " high")) or name.startswith("_"):
+        raise ResearchError(f"call the idea something else: '{name}' would be taken for a column of its verdict")
 
 
 def _idea(estimator: Any, names: Sequence[str], own: pl.DataFrame | None) -> str:
     """Return a short hash that is the same for the same estimator, features and values of one's own."""
-    values = None if own is None else own.select(*VERSION_KEYS, *names).hash_rows(seed=1).sum()
-    return json_sha256([idea_parts(estimator), list(names), values])[:12]
+    values = None if own is None else own.select(*VERSION_KEYS, *sorted(names)).hash_rows(seed=1).sum()
+    return json_sha256([identify_estimator(estimator), sorted(names), values])[:12]
 
 
 def walk_estimator(
     run: ResearchRun, estimator: Any, table: pl.DataFrame, names: Sequence[str], years: Sequence[int], said: str
 ) -> pl.DataFrame:
     """Return company_id, fiscal_year and pd of the years' statements, after the checks of the estimator."""
-    folds = yearly_folds(
-        table, run.statements, run.events, years=years, first_year=run.first_year, embargo=run.embargo, labels=run.labels
+    folds = list(
+        yearly_folds(
+            table, run.statements, run.events, years=years, first_year=run.first_year, embargo=run.embargo, labels=run.labels
+        )
     )
-    found: list[pl.DataFrame] = []
-    first: tuple[Any, ...] | None = None
-    for fold in folds:
+    if not folds:
+        raise ResearchError(f"the fiscal years {years[0]} to {years[-1]} have no statement")
+
+    def walked(fold: YearFold) -> tuple[pl.DataFrame, np.ndarray]:
         test = fold.test.sort("available_at", "company_id", maintain_order=True)
         rows, fitted = input_frame(test, names), fit_estimator(estimator, fold.train, names)
         pds = predict_pds(fitted, rows, said)
         refuse_other_rows(partial(predict_pds, fitted, name=said), rows, pds, said)
-        first = first or (fold, rows, pds)
-        found.append(test.select(FIRM_YEAR_KEYS).with_columns(pl.Series("pd", pds)))
-    if first is None:
-        raise ResearchError(f"the fiscal years {years[0]} to {years[-1]} have no statement")
-    fold, rows, pds = first
-    refuse_memory(pds, predict_pds(fit_estimator(estimator, fold.train, names), rows, said), fold.year, said)
-    return pl.concat(found).sort(FIRM_YEAR_KEYS)
+        return test.select(FIRM_YEAR_KEYS).with_columns(pl.Series("pd", pds)), pds
+
+    _, last_before = walked(folds[-1])
+    found = [walked(fold) for fold in folds]
+    refuse_memory(last_before, found[-1][1], folds[-1].year, said)
+    refuse_memory(found[0][1], walked(folds[0])[1], folds[0].year, said)
+    return pl.concat([scores for scores, _ in found]).sort(FIRM_YEAR_KEYS)
 
 
 def _judged_rows(run: ResearchRun, years: Sequence[int], pds: pl.DataFrame, said: str) -> pl.DataFrame:
