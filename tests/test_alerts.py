@@ -521,7 +521,7 @@ def test_an_override_needs_another_person_and_counts_until_it_ends(engine: Engin
 def test_an_override_that_cannot_be_is_refused(engine: Engine, some: str, params: Params) -> None:
     grades = params.score.grades
     for company, grade, days, words in [
-        (some, "BBBB", 180, "did you mean 'BBB'"),
+        (some, "BBBB", 180, "'BBBB' is not a grade: there are AAA, AA, A, BBB"),
         (some, "B", 180, "already"),
         ("nobody", "BB", 180, "not among"),
         (some, "BB", 400, "days"),

@@ -28,10 +28,10 @@ def score(
     from quiebra.io.files import write_atomically
     from quiebra.services.scoring import score_file
 
+    written = None if out is None else encoder_for(out)  # checks the ending before scoring
     if not file.is_file():
         near = closest_name(file.name, [path.name for path in file.parent.iterdir()] if file.parent.is_dir() else [])
         raise SourceError(f"no file at '{file}', as you typed it" + (f"; there is '{file.with_name(near)}'" if near else ""))
-    written = None if out is None else encoder_for(out)  # checks the ending before scoring
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         echo(line, err=True)
