@@ -80,9 +80,9 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
 
 
 def _names(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Return company_id and name: from the file's last row with a name, else from the panel; null where neither has one."""
+    """Return company_id and name: of the file's latest version that has one, else of the panel; null where neither has one."""
     given = pl.col("name").drop_nulls().last() if "name" in rows.columns else pl.lit(None, pl.String)
-    own = rows.group_by("company_id").agg(given.alias("own"))
+    own = rows.sort("fiscal_year", "available_at", nulls_last=False).group_by("company_id").agg(given.alias("own"))
     return own.join(known.select("company_id", "name"), on="company_id", how="left").select(
         "company_id", name=pl.coalesce("own", "name")
     )
