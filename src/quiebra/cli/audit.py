@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.cli.context import ReasonOption, WhoOption, acting_person, company_names, current_params, open_database
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.errors import AlertError
@@ -29,8 +30,18 @@ def audit_list(
     """
     from quiebra.store import audit_entries
 
-    columns = {"entry": "entry_id", "at": "at", "who": "who", "action": "action", "of": "subject", "why": "reason"}
-    print_list(audit_entries(open_database(), count), columns, empty="the audit table is empty", as_json=as_json)
+    names = company_names()
+    rows = [{**row, "of": _subject(row, names)} for row in audit_entries(open_database(), count)]
+    columns = {"entry": "entry_id", "at": "at", "who": "who", "action": "action", "of": "of", "why": "reason"}
+    print_list(rows, columns, empty="the audit table is empty", as_json=as_json)
+
+
+def _subject(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Return what an entry is about in words: company, its name and the alert's rule, where it says them; else its subject."""
+    after = row["after"] if isinstance(row["after"], dict) else {}
+    company = after.get("company_id") or after.get("subject")
+    parts = (company, names.get(str(company)), after.get("rule"))
+    return " · ".join(str(part) for part in parts if part) or str(row["subject"])
 
 
 @app.command("verify")
