@@ -88,7 +88,15 @@ def new_workspace(folder: Path, changes: dict) -> Path:
     """Make a workspace as cloned, with some params changed."""
     for name in ("notebooks", "reports", "dashboards", "src"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("build", ".ipynb_checkpoints"))
-    for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/.gitignore", ".dvc/plots/page.html", "data/raw/README.md"):
+    for name in (
+        "dvc.yaml",
+        ".dvcignore",
+        ".dvc/config",
+        ".dvc/.gitignore",
+        ".dvc/plots/page.html",
+        ".dvc/plots/by_year.json",
+        "data/raw/README.md",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(yaml.safe_dump(default_params(**changes), sort_keys=False, allow_unicode=True))
