@@ -23,7 +23,7 @@ def private_folder_path(name: str) -> Path:
     return base / f"quiebra-{USER_ID}-{name}"
 
 
-def make_private_folder(name: str) -> Path:
+def make_temporary_folder(name: str) -> Path:
     """Create the folder ``name``, empty, and return its path; another one if it cannot be had."""
     folder = private_folder_path(name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -37,7 +37,7 @@ def make_private_folder(name: str) -> Path:
 @contextlib.contextmanager
 def private_folder(name: str) -> Iterator[Path]:
     """Yield the folder ``name``, empty, and remove it at the end; what a killed process left in it is removed at the start."""
-    folder = make_private_folder(name)
+    folder = make_temporary_folder(name)
     try:
         yield folder
     finally:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from quiebra.errors import WorkspaceError
 from quiebra.io.files import write_text
-from quiebra.io.private_folders import make_private_folder
+from quiebra.io.private_folders import make_temporary_folder
 from quiebra.io.processes import process_start
 from quiebra.workspace import Workspace
 
@@ -43,7 +43,7 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
     uses them.
     """
     unfinished, before = workspace.root / "data" / "running", (os.environ.get("TMPDIR"), tempfile.tempdir)
-    temporary = make_private_folder(workspace.id)
+    temporary = make_temporary_folder(workspace.id)
     for socket in workspace.root.glob("kernel-ipc-*"):  # location of kernel sockets in earlier versions
         socket.unlink(missing_ok=True)
     shutil.rmtree(unfinished, ignore_errors=True)
