@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,7 +66,3 @@ class ResearchRun(FinishedRun):
     def outcomes(self) -> pl.DataFrame:
         """Outcomes of all firm-years, as known today."""
         return label_outcomes(self.statements, self.events, window_months=self.labels.window_months)
-
-    @cached_property
-    def today(self) -> dt.date:
-        return dt.date.fromisoformat(self.source["as_of"])

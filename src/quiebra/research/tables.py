@@ -9,10 +9,8 @@ import polars as pl
 
 from quiebra.io.files import read_json
 from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
-from quiebra.panel import label_outcomes
-from quiebra.params import Labels
 from quiebra.research.frames import FrameKind, to_frame
-from quiebra.research.run import open_run
+from quiebra.research.run import ResearchRun, open_run
 
 Place = str | Path | None
 """A workspace's folder, or one in it; None: the current folder."""
@@ -26,7 +24,7 @@ def panel(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
     outcome: as in `labels`.
     """
     run = open_run(workspace)
-    known = _outcomes(run.statements, run.panel("events"), run.params.labels, run.source["outcomes_through"])
+    known = _known_outcomes(run)
     first = run.statements.sort("company_id", "fiscal_year", "available_at").unique(
         FIRM_YEAR_KEYS, keep="first", maintain_order=True
     )
@@ -53,7 +51,7 @@ def labels(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
     """Return the outcome of each firm-year as known today: failed (1 within a year, 0 otherwise, missing where open) and outcome
     (failed, survived, exited alive, open); see `quiebra.panel.label_outcomes`."""
     run = open_run(workspace)
-    return to_frame(_outcomes(run.statements, run.panel("events"), run.params.labels, run.source["outcomes_through"]), frame)
+    return to_frame(_known_outcomes(run), frame)
 
 
 def scores(frame: FrameKind = "pandas", workspace: Place = None, *, history: bool = False) -> Any:
@@ -92,11 +90,10 @@ def _bounds(figures: dict[str, Any], name: str) -> dict[str, Any]:
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _outcomes(statements: pl.DataFrame, events: pl.DataFrame, options: Labels, outcomes_through: int) -> pl.DataFrame:
-    """Return the labels; failed is null after the last year whose outcome is known."""
-    found = label_outcomes(statements, events, window_months=options.window_months)
-    after = pl.col("fiscal_year") > outcomes_through
-    return found.with_columns(
+def _known_outcomes(run: ResearchRun) -> pl.DataFrame:
+    """Return the outcomes; failed is null, and outcome open, after the last year whose outcome is known."""
+    after = pl.col("fiscal_year") > run.source["outcomes_through"]
+    return run.outcomes.with_columns(
         failed=pl.when(after & (pl.col("outcome") != "failed")).then(None).otherwise("failed"),
         outcome=pl.when(after & (pl.col("outcome") == "exited")).then(pl.lit("open")).otherwise("outcome"),
     )
