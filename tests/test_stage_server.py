@@ -214,12 +214,16 @@ def dvc_servers(pid: int) -> list[psutil.Process]:
     return [one for one in psutil.process_iter() if one.status() != psutil.STATUS_ZOMBIE and one.cmdline()[-2:] == words]
 
 
-def test_stages_of_a_dvc_command_share_a_server_that_ends_with_it(workspace: Path) -> None:
+@pytest.mark.parametrize(
+    "shell", ["/bin/sh", "/bin/bash"]
+)  # DVC runs a stage in $SHELL; not each replaces itself with its command
+def test_stages_of_a_dvc_command_share_a_server_that_ends_with_it(workspace: Path, shell: str) -> None:
     content = (workspace / "params.yaml").read_text()
     changed = content.replace("miss_cost: 35.0", "miss_cost: 36.0").replace("watch_list: 12", "watch_list: 5")
     (workspace / "params.yaml").write_text(changed)
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(["dvc", "repro", "alerts", "report"], cwd=workspace, env=environment(), text=True, **pipes)
+    words = ["dvc", "repro", "alerts", "report"]
+    process = subprocess.Popen(words, cwd=workspace, env=environment(SHELL=shell), text=True, **pipes)
     wait_for_stage(process, "alerts")
     (server,) = dvc_servers(process.pid)
     wait_for_stage(process, "report")

@@ -11,6 +11,8 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from quiebra.io.private_folders import is_private, private_folder_path
 
@@ -57,12 +59,26 @@ def dvc_folder(pid: int) -> str:
     return f"dvc-{pid}"
 
 
+def _dvc_process() -> int:
+    """Return the id of the ``dvc`` process that started this command: the nearest ancestor that is not part of the stage.
+
+    Between the two stands a shell, unless it replaces itself with its last command (bash does, dash does not). A process whose
+    variables cannot be read counts as ``dvc``.
+    """
+    pid = os.getppid()
+    variable = f"DVC_STAGE={os.environ['DVC_STAGE']}".encode()
+    with suppress(OSError):
+        while variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid
+
+
 def _dvc_server_address() -> str | None:
     """Return the address of the server of the ``dvc`` command that started this command, after starting it if this is the first
     stage; None if DVC did not start this command, or no server can be started."""
     if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open"):
         return None
-    dvc = os.getppid()  # shells replace themselves with the command; one that does not gets a server for this stage alone
+    dvc = _dvc_process()
     folder = private_folder_path(dvc_folder(dvc))
     if is_private(folder) and (folder / SOCKET_NAME).is_socket():
         return str(folder / SOCKET_NAME)
