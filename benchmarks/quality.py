@@ -9,7 +9,7 @@ import lightgbm
 import polars as pl
 
 from quiebra.models import ModelChain, PdModel, walk_forward
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import Params
 from quiebra.risk import add_grades
 from quiebra.validation.calibration import calibration_by_grade, interval_coverage

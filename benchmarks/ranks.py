@@ -26,10 +26,10 @@ import numpy as np
 import polars as pl
 import psutil
 
-from quiebra.features import feature_table, peers
-from quiebra.features.fenwick import compiled_pass
+from quiebra.feature_engineering import feature_table, peers
+from quiebra.feature_engineering.fenwick import compiled_pass
 from quiebra.io.files import write_json
-from quiebra.panel import build_panel
+from quiebra.panels import build_panel
 from quiebra.params import load_params
 from quiebra.sources import demo
 from quiebra.workspace import Workspace

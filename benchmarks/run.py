@@ -17,10 +17,10 @@ import polars as pl
 from quality import benchmark_table, other_ways, walked
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from quiebra.features import PeerRanks, feature_table
+from quiebra.feature_engineering import PeerRanks, feature_table
 from quiebra.io.files import read_json, write_json
 from quiebra.models import reasons
-from quiebra.panel import Panel, build_panel, label_outcomes
+from quiebra.panels import Panel, build_panel, label_outcomes
 from quiebra.params import Params, load_params
 from quiebra.sources import american, demo
 from quiebra.validation.figures import validation_report, years_to_judge

@@ -26,7 +26,7 @@ ROWS = {
     "Entry points": ("cli", "dashboards", "research", "schedule", "delivery", "doctor"),
     "Services, execution, presentation": ("services", "pipeline", "reports", "plots"),
     "From a score to a decision": ("registry", "risk", "store", "alerts"),
-    "From raw statements to a score": ("validation", "models", "features", "panel", "sources"),
+    "From raw statements to a score": ("validation", "models", "feature_engineering", "panels", "sources"),
 }
 """Row → its packages, laid out so that few arrows cross."""
 

@@ -23,9 +23,9 @@ import yaml
 from filelock import FileLock
 from hypothesis import settings
 
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.models import ModelChain, walk_forward
-from quiebra.panel import Panel, build_panel
+from quiebra.panels import Panel, build_panel
 from quiebra.params import Demo, Params, validate_params
 from quiebra.services.finished_run import FinishedRunView
 from quiebra.sources.demo import Simulation, simulate

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from quiebra.items import ITEMS
-from quiebra.panel.quarantine import QUARANTINE_RULES
+from quiebra.panels.quarantine import QUARANTINE_RULES
 from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED_OPTIONS, cell_options
 from quiebra.sources import american, demo
@@ -33,7 +33,7 @@ SAYING = [
         "sources/table.py",
         "sources/currency.py",
         "sources/events.py",
-        "panel/doubts.py",
+        "panels/doubts.py",
         "services/scoring.py",
         "risk/finished_run.py",
         "risk/scored_company.py",

@@ -6,10 +6,10 @@ import pytest
 from conftest import AMERICAN, made_once, walk_on
 
 from quiebra.alerts.backtest import ReplayData, back_test_rules
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.items import VERSION_KEYS
 from quiebra.models import ModelChain
-from quiebra.panel import Panel, build_panel, label_outcomes
+from quiebra.panels import Panel, build_panel, label_outcomes
 from quiebra.params import Params
 from quiebra.risk import add_grades
 from quiebra.sources import american

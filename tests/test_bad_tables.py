@@ -13,7 +13,7 @@ from conftest import default_params
 from peak_memory import peak_memory
 
 from quiebra.errors import ParamsError, QuiebraError, SourceError
-from quiebra.panel import build_panel
+from quiebra.panels import build_panel
 from quiebra.params import load_params, validate_params
 from quiebra.sources import table
 from quiebra.workspace import Workspace

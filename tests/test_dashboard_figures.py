@@ -12,7 +12,7 @@ from quiebra import store
 from quiebra.dashboards.pages.company_sheet import company_page_html
 from quiebra.environment import database_url
 from quiebra.errors import PanelError, WorkspaceError
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.items import VERSION_KEYS
 from quiebra.models.term import PD_COLUMNS
 from quiebra.params import validate_params

@@ -47,7 +47,7 @@ def committed(workspace: Path) -> Path:
 
 def edit_feature(folder: Path) -> None:
     """Have the ratio of cash to assets take inventory instead."""
-    path = folder / "src/quiebra/features/ratios.py"
+    path = folder / "src/quiebra/feature_engineering/ratios.py"
     before = path.read_text()
     after = before.replace(CASH, STOCK)
     assert after != before

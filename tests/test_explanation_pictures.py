@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.models import ModelChain, feature_importance
-from quiebra.panel import Panel
+from quiebra.panels import Panel
 from quiebra.plots import beeswarm, dependence, to_svg, waterfall
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_panel import frame, statement
 
-from quiebra.features import FEATURES, FEATURES_BY_NAME, altman_scores, altman_zone, feature_table, market_features
-from quiebra.features.altman import altman_score_used
-from quiebra.features.dictionary import data_dictionary
-from quiebra.features.labels_es import CONCEPT_LABELS, spanish_label
-from quiebra.panel import Panel
+from quiebra.feature_engineering import FEATURES, FEATURES_BY_NAME, altman_scores, altman_zone, feature_table, market_features
+from quiebra.feature_engineering.altman import altman_score_used
+from quiebra.feature_engineering.dictionary import data_dictionary
+from quiebra.feature_engineering.labels_es import CONCEPT_LABELS, spanish_label
+from quiebra.panels import Panel
 
 FIRM = {
     "current_assets": 50.0,

@@ -7,7 +7,7 @@ from conftest import SMALL, default_params, merged, walk_on
 from scipy.special import expit
 
 from quiebra.models.interval import FEW_FAILURES, assumed_uncertainty, fit_uncertainty
-from quiebra.panel import build_panel
+from quiebra.panels import build_panel
 from quiebra.params import Demo, validate_params
 from quiebra.risk.scored_company import few_failures_sentence
 from quiebra.services.finished_run import FinishedRunView

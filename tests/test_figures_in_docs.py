@@ -5,7 +5,7 @@ import re
 
 from conftest import ROOT
 
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 
 PAGES = ("real-companies", "times", "daily-use")
 DOCUMENTS = "\n".join((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in PAGES).replace("−", "-")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from conftest import ROOT, default_params
 
-from quiebra.panel import Panel, build_panel, label_outcomes
+from quiebra.panels import Panel, build_panel, label_outcomes
 from quiebra.params import validate_params
 from quiebra.services import portfolio
 from quiebra.services.finished_run import FinishedRunView

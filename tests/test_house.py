@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from quiebra.cli.app import app
 from quiebra.pipeline.stages import CHAMPION_STAGE, PUBLISHER_STAGE, STAGES
+from quiebra.provenance import RESULT_PACKAGES
+from quiebra.registry.reference_set import SCORING_PACKAGES
 
 STAGES_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 BASE = {
@@ -90,6 +92,12 @@ def test_deps_name_every_package_that_the_notebook_uses(name: str) -> None:
     declared = {Path(dep).with_suffix("").parts[2] for dep in STAGES_YAML[name]["deps"] if dep.startswith("src/quiebra/")}
     assert packages
     assert packages <= declared, f"{name}: dvc.yaml lacks deps on {sorted(packages - declared)}"
+
+
+def test_packages_that_records_hash_are_there() -> None:
+    package = ROOT / "src/quiebra"
+    for name in {*RESULT_PACKAGES, *SCORING_PACKAGES}:
+        assert (package / name / "__init__.py").is_file(), name
 
 
 def test_every_command_is_documented_and_has_an_example() -> None:

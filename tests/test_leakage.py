@@ -9,7 +9,7 @@ from conftest import SMALL, default_params, merged, walk_on
 from scipy.stats import norm
 
 from quiebra.errors import LeakageError, ParamsError
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import validate_params
 from quiebra.validation.leakage import auc_interval, check_feature_names, refuse_leaks
 from quiebra.validation.metrics import score_figures

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import yaml
 from conftest import command
+from rich.cells import cell_len
 from sqlalchemy import text
 from typer.main import get_command
 
@@ -35,6 +36,8 @@ def test_columns_are_as_wide_as_their_cells(capsys: pytest.CaptureFixture[str]) 
         "A         1.000   2026-01-02 03:04",
         "long one",
     ]
+    print_list([{"id": "日本", "n": 1}, {"id": "e\u0301x", "n": 2}], {"company": "id", "n": "n"}, empty="none")
+    assert [cell_len(line.rpartition("  ")[0]) for line in capsys.readouterr().out.splitlines()] == [7, 7, 7]
     print_list([], {"company": "id"}, empty="nothing here")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "nothing here\n")

@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from quiebra.errors import TrainingError, WorkspaceError
-from quiebra.features import PeerRanks, feature_table
+from quiebra.feature_engineering import PeerRanks, feature_table
 from quiebra.models import ModelChain, PdModel, feature_importance, model_hash, reasons
 from quiebra.models.blend import fit_blend, fit_logistic
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import Params, validate_params
 from quiebra.sources.demo import Simulation
 from quiebra.validation.figures import years_to_judge

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quiebra.canonical import EVENT_SCHEMA, STATEMENT_SCHEMA, conform_to_schema
 from quiebra.errors import PanelError
 from quiebra.items import ITEM_NAMES
-from quiebra.panel import Panel, build_panel, label_outcomes, validate_panel
+from quiebra.panels import Panel, build_panel, label_outcomes, validate_panel
 from quiebra.sources.demo import Simulation
 
 

@@ -16,10 +16,10 @@ from quiebra.canonical import EVENT_SCHEMA, STATEMENT_SCHEMA, conform_to_schema
 from quiebra.cli.app import app
 from quiebra.errors import LocalisedMessage, PanelError, SourceError
 from quiebra.items import ITEM_NAMES, VERSION_KEYS
-from quiebra.panel import Panel, build_panel
-from quiebra.panel.periods import misplaced_periods
-from quiebra.panel.quality import quality_summary, quality_warnings
-from quiebra.panel.quarantine import QUARANTINE_RULES, split_quarantine
+from quiebra.panels import Panel, build_panel
+from quiebra.panels.periods import misplaced_periods
+from quiebra.panels.quality import quality_summary, quality_warnings
+from quiebra.panels.quarantine import QUARANTINE_RULES, split_quarantine
 from quiebra.params import validate_params
 from quiebra.services import portfolio
 from quiebra.services.finished_run import FinishedRunView
@@ -548,7 +548,7 @@ def test_no_row_of_any_file_is_lost(tmp_path_factory: pytest.TempPathFactory, ro
 
 
 def test_the_documentation_names_every_rule_identity_and_share() -> None:
-    from quiebra.panel import identities, periods
+    from quiebra.panels import identities, periods
     from quiebra.sources import currency as amounts
 
     page = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")

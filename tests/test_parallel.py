@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quiebra.models.parallel import map_in_threads
-from quiebra.panel import Panel
+from quiebra.panels import Panel
 from quiebra.params import Params
 from quiebra.progress import PROGRESS_FILE, report_progress, show_progress
 

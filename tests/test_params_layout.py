@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from quiebra.errors import InvalidYamlError
+from quiebra.errors import InvalidYamlError, ParamsError
 from quiebra.io.safe_yaml import read_yaml
 from quiebra.params import validate_params
 from quiebra.services.settings import edit_params
@@ -70,6 +70,11 @@ def test_what_the_settings_page_writes_is_left_alone_by_dvc_and_read_as_it_was_m
     for name, value in edits.items():
         section, key = name.split(".")
         assert read_yaml(after)[section][key] == value
+
+
+def test_a_text_that_yaml_does_not_keep_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"report\.title cannot be kept as it is typed"):
+        edit_params(PARAMS, {"report.title": "one\x85two"})
 
 
 def test_dvc_reads_what_we_read() -> None:

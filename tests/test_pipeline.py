@@ -109,7 +109,7 @@ def test_only_what_depends_on_a_change_runs_again(workspace: Path) -> None:
     assert "train:" in status
     assert "ingest:" not in status
     assert "features:" not in status
-    (workspace / "src/quiebra/panel/labels.py").open("a").write("\n# changed\n")
+    (workspace / "src/quiebra/panels/labels.py").open("a").write("\n# changed\n")
     assert "ingest:" in command(workspace, "dvc", "status").stdout
 
 

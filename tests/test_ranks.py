@@ -13,9 +13,9 @@ from conftest import ROOT, command
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quiebra.features import peers as ranking
-from quiebra.features.fenwick import compiled_pass, mid_rank_shares
-from quiebra.features.peers import RANKED, Peers, add_ranks
+from quiebra.feature_engineering import peers as ranking
+from quiebra.feature_engineering.fenwick import compiled_pass, mid_rank_shares
+from quiebra.feature_engineering.peers import RANKED, Peers, add_ranks
 
 FIRST_DAY = dt.date(2019, 1, 1)
 USUAL = (*np.linspace(-2, 2, 9), math.nan)
@@ -122,8 +122,8 @@ import hashlib, math, sys
 sys.path.insert(0, "tests")
 import numpy as np
 from test_ranks import USUAL, as_bytes, ranking, statements
-from quiebra.features.fenwick import compiled_pass
-from quiebra.features.peers import Peers, add_ranks
+from quiebra.feature_engineering.fenwick import compiled_pass
+from quiebra.feature_engineering.peers import Peers, add_ranks
 """
 
 

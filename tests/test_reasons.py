@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from faults_in_words import faults
 
-from quiebra.features import FEATURES, FEATURES_BY_NAME, PeerRanks, feature_inputs, feature_table
-from quiebra.features.altman import ALTMAN_SCORES
-from quiebra.features.peer_rank import (
+from quiebra.feature_engineering import FEATURES, FEATURES_BY_NAME, PeerRanks, feature_inputs, feature_table
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.peer_rank import (
     IN_THE_MIDDLE,
     LESS_THAN,
     MORE_THAN,
@@ -19,11 +19,11 @@ from quiebra.features.peer_rank import (
     PeerPlace,
     latest_rows,
 )
-from quiebra.features.sentences import denominator_sentence, feature_sentence, missing_sentence, rounded_values
+from quiebra.feature_engineering.sentences import denominator_sentence, feature_sentence, missing_sentence, rounded_values
 from quiebra.items import ITEM_NAMES
 from quiebra.models import ModelChain
 from quiebra.models.reasons import MIN_EFFECT, reasons
-from quiebra.panel import Panel
+from quiebra.panels import Panel
 from quiebra.risk import reasons_in_words
 
 NAMES = [*FEATURES_BY_NAME, *ALTMAN_SCORES]

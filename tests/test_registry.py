@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import quiebra.features.build as build
+import quiebra.feature_engineering.build as build
 from quiebra.errors import WorkspaceError
-from quiebra.features import altman
+from quiebra.feature_engineering import altman
 from quiebra.io.files import read_json, read_table, write_json, write_table
 from quiebra.models import extend_history
 from quiebra.params import Registry
@@ -102,7 +102,7 @@ def test_a_model_whose_features_are_made_otherwise_is_refused_by_the_feature(
     champion.load()
     table = build.finish_features
     monkeypatch.setattr(
-        "quiebra.features.build.finish_features",
+        "quiebra.feature_engineering.build.finish_features",
         lambda *a, **k: table(*a, **k).with_columns(pl.col("liabilities_to_assets") * 1.01),
     )
     with pytest.raises(WorkspaceError, match=r"These differ: liabilities_to_assets\."):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import pickle
+import pkgutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from conftest import copy_workspace
+from lifelines import WeibullAFTFitter
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -90,7 +91,8 @@ def test_the_interface_is_listed_and_costs_commands_nothing() -> None:
     assert sorted(research.__all__) == sorted(qb.__all__) and set(qb.__all__) <= set(dir(qb))
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         qb.walk  # noqa: B018
-    assert qb.features.FEATURES and callable(qb.features) and callable(qb.panel), "both a package and a function"
+    modules = {module.name for module in pkgutil.iter_modules(qb.__path__)}
+    assert not modules & set(qb.__all__), "a module would take the place of a function once it is imported"
     words = "import sys, quiebra.cli.app; sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
 
@@ -230,6 +232,23 @@ def in_place(X: pd.DataFrame) -> pd.DataFrame:
     return X
 
 
+class Careless(LogisticRegression):
+    """Cannot be cloned: it changes what it is given."""
+
+    def __init__(self, names: list[str] | None = None) -> None:
+        super().__init__()
+        self.names = list(names or ("a",))
+
+
+class InWords(ClassifierMixin, BaseEstimator):
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> InWords:
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        return np.array([["unlikely", "likely"]] * len(X))
+
+
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -238,8 +257,12 @@ def in_place(X: pd.DataFrame) -> pd.DataFrame:
             SimpleImputer(), FunctionTransformer(np.abs), FunctionTransformer(np.log1p), LogisticRegression(max_iter=500)
         ),
         GridSearchCV(make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)), {"logisticregression__C": [0.1, 1]}, cv=3),
+        make_pipeline(SimpleImputer(), qb.BoostedTrees(trees=10)),
+        make_pipeline(
+            qb.Winsorizer(), SimpleImputer(), StandardScaler(), qb.SurvivalClassifier(WeibullAFTFitter(penalizer=0.05))
+        ),
     ],
-    ids=["in place", "logarithms", "grid"],
+    ids=["in place", "logarithms", "grid", "trees in a pipeline", "survival in a pipeline"],
 )
 def test_honest_estimators_are_judged(workspace: Path, estimator: object) -> None:
     assert qb.walk_forward(estimator, workspace=workspace).ideas == 1
@@ -252,6 +275,8 @@ def test_honest_estimators_are_judged(workspace: Path, estimator: object) -> Non
         (Perceptron(), qb.SIX_RATIOS, "no predict_proba.*CalibratedClassifierCV"),
         ("logit", qb.SIX_RATIOS, "str has no get_params"),
         (LogisticRegression(), qb.SIX_RATIOS, "takes no missing value.*SimpleImputer"),
+        (Careless(), qb.SIX_RATIOS, "Careless cannot be copied by sklearn.base.clone"),
+        (InWords(), qb.SIX_RATIOS, "predict_proba gives something that is no number"),
         (LOGIT, [], "name at least one feature"),
         (LOGIT, ["market_leverag"], "no feature 'market_leverag' .*did you mean 'market_leverage'"),
     ],
@@ -261,6 +286,12 @@ def test_what_cannot_be_judged_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(ResearchError, match=words):
         qb.walk_forward(estimator, features, workspace=finished)
+
+
+def test_a_log_that_cannot_be_written_is_told_before_the_work(workspace: Path) -> None:
+    (workspace / "data/research/verdicts.jsonl").mkdir(parents=True)
+    with pytest.raises(ResearchError, match=r"the log of verdicts cannot be written: .*verdicts\.jsonl"):
+        qb.walk_forward(LOGIT, own=lambda _: pytest.fail("the work had begun"), workspace=workspace)
 
 
 # --- features of one's own
@@ -420,11 +451,6 @@ def test_other_code_is_another_idea_and_the_log_keeps_any_text(workspace: Path) 
     assert len(qb.verdicts(workspace=workspace)) == 4
 
 
-def test_the_interface_can_be_pickled() -> None:
-    for part in (qb, qb.panel, qb.features):
-        assert pickle.loads(pickle.dumps(part)) is part  # noqa: S301  made here
-
-
 def test_the_last_year_is_opened_for_one_idea_alone(workspace: Path) -> None:
     with pytest.raises(ResearchError, match="say name="):
         qb.walk_forward(qb.ratio_logit(), open_last_year=True, workspace=workspace)
@@ -490,6 +516,10 @@ def test_a_fit_predicts_and_its_explanation_adds_up(finished: Path) -> None:
     assert set(qb.explain(fitted)["feature"]) == set(qb.SIX_RATIOS)
     with pytest.raises(ResearchError, match="no statement of fiscal year 1990"):
         fitted.predict(1990)
+    with pytest.raises(ResearchError, match="year is a fiscal year, such as 2015, not '2015'"):
+        fitted.predict("2015")
+    with pytest.raises(ResearchError, match="no company with the id '885' was scored"):
+        qb.explain(fitted, 885)
     for years in (2015, (2012,), (2020, 2012), ("2012", "2020")):
         with pytest.raises(ResearchError, match=r"years is \(first, last\)"):
             qb.fit(qb.ratio_logit(), years=years, workspace=finished)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quiebra import risk
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.models import ModelChain
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import validate_params
 
 SCORE = validate_params(default_params()).score

@@ -14,9 +14,9 @@ import pytest
 from conftest import SMALL, default_params, environment
 
 from quiebra.errors import TrainingError
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.models.search import SearchFolds, best_training_params, finished_trials, run_search, search_importance, search_until
-from quiebra.panel import Panel
+from quiebra.panels import Panel
 from quiebra.params import Params, validate_params
 from quiebra.store.studies import study_storage
 
@@ -96,7 +96,7 @@ sys.path.insert(0, {tests!r})
 from test_search import folds_of, params_for
 from conftest import *
 from quiebra.models.search import run_search
-from quiebra.panel import build_panel
+from quiebra.panels import build_panel
 from quiebra.params import Demo
 from quiebra.sources.demo import simulate
 panel = build_panel(simulate(Demo(companies=400, first_year=2012, years=10, seed=3)).source)

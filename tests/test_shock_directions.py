@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from quiebra.features import FEATURES, FEATURES_BY_NAME, feature_table
+from quiebra.feature_engineering import FEATURES, FEATURES_BY_NAME, feature_table
 from quiebra.models import ModelChain
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panel import Panel, build_panel
+from quiebra.panels import Panel, build_panel
 from quiebra.params import validate_params
 from quiebra.risk import current_statements
 from quiebra.risk.directions import RISK_SIGNS

@@ -14,8 +14,8 @@ import pytest
 from conftest import default_params
 
 from quiebra.errors import ParamsError, SourceError
-from quiebra.features.altman import ALTMAN_SCORES, ALTMAN_ZONES, altman_zone
-from quiebra.panel import Panel, build_panel
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, ALTMAN_ZONES, altman_zone
+from quiebra.panels import Panel, build_panel
 from quiebra.params import MacroSeries, Portfolio, Table, validate_params
 from quiebra.risk.exposures import portfolio_exposures
 from quiebra.sources import table

@@ -8,7 +8,7 @@ import pytest
 from conftest import AMERICAN, default_params
 
 from quiebra.errors import SourceError
-from quiebra.panel import label_outcomes
+from quiebra.panels import label_outcomes
 from quiebra.params import Demo, validate_params
 from quiebra.sources import american, table
 from quiebra.sources.demo import Simulation, simulate

@@ -120,7 +120,7 @@ def test_code_that_is_changed_during_a_run_is_run_as_it_is_then(workspace: Path)
     ingested = workspace / "data/panel/quality.json"
     before = ingested.stat().st_mtime_ns
     eventually(lambda: ingested.exists() and ingested.stat().st_mtime_ns != before, 120)
-    module = workspace / "src/quiebra/features/build.py"
+    module = workspace / "src/quiebra/feature_engineering/build.py"
     module.write_text(module.read_text() + "\nraise ImportError('changed meanwhile')\n")
     _, errors = process.communicate("\n", timeout=120)
     assert process.returncode == 1

@@ -12,10 +12,10 @@ from polars.testing import assert_frame_equal
 from test_panel import frame, statement
 
 from quiebra.errors import TrainingError
-from quiebra.features import FEATURES, feature_table
+from quiebra.feature_engineering import FEATURES, feature_table
 from quiebra.models import ModelChain
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panel import Panel
+from quiebra.panels import Panel
 from quiebra.params import validate_params
 from quiebra.risk import current_statements
 from quiebra.risk.macro import Satellite, fit_satellite, macro_state, shift_pds

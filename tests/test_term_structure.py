@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from test_panel import frame, statement
 
-from quiebra.features import feature_table, market_features
+from quiebra.feature_engineering import feature_table, market_features
 from quiebra.models import ModelChain
 from quiebra.models.fit import later_years_target
 from quiebra.models.interval import fit_uncertainty, pd_interval
 from quiebra.models.term import PD_COLUMNS, cumulative_pds, fit_term_structure
-from quiebra.panel import Panel, label_outcomes, outcome_horizons
+from quiebra.panels import Panel, label_outcomes, outcome_horizons
 from quiebra.params import validate_params
 
 

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from quiebra.errors import TrainingError
 from quiebra.models import ModelChain
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import validate_params
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.figures import validation_report, years_to_judge

@@ -10,10 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from quiebra.features import FEATURES_BY_NAME, feature_table
+from quiebra.feature_engineering import FEATURES_BY_NAME, feature_table
 from quiebra.models import ModelChain
 from quiebra.models.importance import concept_shares, importance_shift
-from quiebra.panel import Panel, label_outcomes
+from quiebra.panels import Panel, label_outcomes
 from quiebra.params import validate_params
 from quiebra.risk import add_grades, yearly_migration
 from quiebra.validation.challengers import compare_challengers, walk_challengers

@@ -50,7 +50,7 @@ def test_the_page_links_nothing_outside_and_no_machine_path(page: str, finished:
 
 
 def test_every_feature_has_its_index(page: str) -> None:
-    from quiebra.features import FEATURES
+    from quiebra.feature_engineering import FEATURES
 
     shown = words(page)
     missing = [f.label for f in FEATURES if f.label not in shown]

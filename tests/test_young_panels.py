@@ -10,8 +10,8 @@ from conftest import default_params
 
 from quiebra.alerts.measures import model_measures
 from quiebra.dashboards.pages.executive import ExecutivePage
-from quiebra.features import FEATURES_BY_NAME, feature_lookback, feature_table
-from quiebra.panel import Panel
+from quiebra.feature_engineering import FEATURES_BY_NAME, feature_lookback, feature_table
+from quiebra.panels import Panel
 from quiebra.params import validate_params
 from quiebra.params.operations import STATUSES
 from quiebra.pipeline.reproduce import result_summary

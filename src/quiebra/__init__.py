@@ -6,9 +6,7 @@ and features of your own against the champion, fits and explanations. Everything
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,38 +66,12 @@ __all__ = [
 ]
 
 
-class _Module(ModuleType):
-    """A module that pickles as an import, so that functions of a notebook that use it can be sent to other processes."""
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return import_module, (self.__name__,)
-
-
-class _CallableModule(_Module):
-    """A package that shares its name with a function of the research interface: called, it is that function."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function of that name; `quiebra.research` documents it."""
-        return getattr(import_module("quiebra.research"), self.__name__.rpartition(".")[2])(*args, **kwargs)
+def __getattr__(name: str) -> Any:
+    """Import the research interface when one of its names is asked for: commands and stages do without it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'quiebra' has no attribute '{name}'")
+    return getattr(import_module("quiebra.research"), name)
 
 
-class _Interface(_Module):
-    """This package: ``quiebra.panel`` and ``quiebra.features`` are packages of it, and functions of the research interface."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in __all__ and isinstance(value, ModuleType):
-            value.__class__ = _CallableModule
-        super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        """Import the research interface when one of its names is asked for: commands and stages do without it."""
-        if name not in __all__:
-            raise AttributeError(f"module 'quiebra' has no attribute '{name}'")
-        research = import_module("quiebra.research")
-        return vars(self).get(name, getattr(research, name))
-
-    def __dir__(self) -> list[str]:
-        return ["__version__", *__all__]
-
-
-sys.modules[__name__].__class__ = _Interface
+def __dir__() -> list[str]:
+    return ["__version__", *__all__]

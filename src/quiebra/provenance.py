@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-RESULT_PACKAGES = ("sources", "panel", "features", "models", "validation", "risk")
+RESULT_PACKAGES = ("sources", "panels", "feature_engineering", "models", "validation", "risk")
 """Packages whose code affects results; plots, reports, pages and the store do not."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.models.term import PD_COLUMNS
 from quiebra.params.operations import MEASURE_FLOORS, STATUSES
 from quiebra.validation.monitoring import monitoring_lights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quiebra.alerts.measures import earlier_scores
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.params.operations import STATUSES
 from quiebra.risk.finished_run import FinishedRun
 from quiebra.text.words import Words, translatable

@@ -9,27 +9,28 @@ from quiebra.alerts.cases import group_into_cases
 from quiebra.alerts.descriptions import alert_in_figures
 from quiebra.alerts.sentences import alert_sentence, company_facts
 from quiebra.cli.context import review_status
+from quiebra.cli.listing import Field
 from quiebra.errors import WorkspaceError
 from quiebra.risk import FinishedRun
 from quiebra.text.words import Words
 from quiebra.workspace import Workspace
 
 WORDS = Words()
-COMPANY_COLUMNS = {
+COMPANY_COLUMNS: dict[str, Field] = {
     "severity": "severity",
     "id": "subject",
     "name": "name",
     "owner": "owner",
     "what, and what to do first": "says",
 }
-ALERT_COLUMNS = {
+ALERT_COLUMNS: dict[str, Field] = {
     "alert": "alert_id",
     "severity": "severity",
     "state": "state",
     "raised": "raised_on",
     "id": "subject",
     "owner": "owner",
-    "look again": "review",
+    "look again": review_status,
     "what": "says",
 }
 
@@ -59,7 +60,6 @@ def alert_rows(rows: Iterable[Mapping[str, Any]], grades: Sequence[str]) -> list
     return [
         {
             **row,
-            "review": review_status(row["review_on"]),
             "says": f"{alert_sentence(row, WORDS, grades)}; {alert_in_figures(row, WORDS, grades)}",
         }
         for row in rows

@@ -6,7 +6,8 @@ Libraries are imported inside functions, here and in every command, so that `qui
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 WhoOption = Annotated[
     str | None, typer.Option("--who", help="the person who decides; default: QUIEBRA_USER, or who is logged in")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="why, in a few words; it is kept")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="why, in five characters or more; it is kept")]
 ReviewOption = Annotated[str | None, typer.Option("--review", help="when to look again, YYYY-MM-DD")]
 
 
@@ -55,8 +56,9 @@ def parse_day(text: str | None) -> dt.date | None:
         raise AlertError(f"'{text}' is not a date: write it as 2026-12-31") from None
 
 
-def review_status(review_on: dt.date | None) -> str:
-    """Return a review date with a mark if it has passed; empty for None."""
+def review_status(row: Mapping[str, Any]) -> str:
+    """Return the review date of a row with a mark if it has passed; empty without one."""
+    review_on = row["review_on"]
     if review_on is None:
         return ""
     return f"{review_on}{' OVERDUE' if review_on < dt.date.today() else ''}"

@@ -49,6 +49,6 @@ def dictionary() -> None:
 
     Example: quiebra dictionary > docs/data-dictionary.md
     """
-    from quiebra.features.dictionary import data_dictionary as words
+    from quiebra.feature_engineering.dictionary import data_dictionary as words
 
     typer.echo(words(), nl=False)

@@ -17,7 +17,7 @@ from quiebra.cli.context import (
     review_status,
 )
 from quiebra.cli.help import WholeSentences
-from quiebra.cli.listing import JsonOption, print_list
+from quiebra.cli.listing import Field, JsonOption, print_list
 from quiebra.terminal import echo
 
 app = typer.Typer(
@@ -37,19 +37,14 @@ def watch_list(as_json: JsonOption = False) -> None:
 
     engine, names = open_database(), company_names()
     rows = [
-        {
-            **row,
-            "name": names.get(row["company_id"]),
-            "level_name": WATCH_LEVELS[row["level"]],
-            "review": review_status(row["review_on"]),
-        }
+        {**row, "name": names.get(row["company_id"]), "level_name": WATCH_LEVELS[row["level"]]}
         for row in watch_list_entries(engine, current_source(engine)).to_dicts()
     ]
-    columns = {
+    columns: dict[str, Field] = {
         "company": "company_id",
         "name": "name",
         "level": "level_name",
-        "look again": "review",
+        "look again": review_status,
         "who": "who",
         "why": "reason",
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from quiebra.features.altman import ALTMAN_SCORES, altman_score_used
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_score_used
 from quiebra.models.blend import fit_logistic
 
 
@@ -28,7 +28,8 @@ class AltmanLink:
 def fit_altman_links(table: pl.DataFrame, failed: np.ndarray, *, market: bool) -> dict[str, AltmanLink]:
     """Fit a link for each Altman score on the companies that it is used for; a score without failures there gets none.
 
-    failed: 0/1 outcomes. market: whether the companies have market values; see `quiebra.features.altman.altman_score_used`.
+    failed: 0/1 outcomes. market: whether the companies have market values; see
+        `quiebra.feature_engineering.altman.altman_score_used`.
     """
     used = table.select(altman_score_used(market=market)).to_series().to_numpy()
     lines = {}

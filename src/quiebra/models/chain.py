@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from quiebra.canonical import earliest_day, latest_year
 from quiebra.errors import TrainingError
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.items import VERSION_KEYS
 from quiebra.models.fit import calibrate_scorer, fit_scorer, rows_of_kind, typical_values
 from quiebra.models.importance import feature_importance
@@ -20,7 +20,7 @@ from quiebra.models.parallel import map_in_threads
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import SCORER_KINDS, Scorer
 from quiebra.models.trees import MIN_FAILURES_TO_TRAIN
-from quiebra.panel.horizons import known_outcomes
+from quiebra.panels.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.progress import report_progress
 

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from quiebra.features import FEATURES_BY_NAME
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.models.altman_link import altman_log_odds, fit_altman_links
 from quiebra.models.blend import MIN_FAILURES_TO_CALIBRATE, Blend, fit_blend
 from quiebra.models.interval import assumed_uncertainty, fit_uncertainty, level_shrinkage
@@ -50,7 +50,7 @@ def training_features(kind: str, rows: pl.DataFrame, train: Train) -> tuple[str,
 
 
 def fit_scorer(kind: str, rows: pl.DataFrame, train: Train, run: Run) -> Scorer | None:
-    """Fit a kind's trees and Altman links, uncalibrated. rows: features with outcomes (see `quiebra.panel.outcome_horizons`).
+    """Fit a kind's trees and Altman links, uncalibrated. rows: features with outcomes (see `quiebra.panels.outcome_horizons`).
 
     None where there are too few failures to train on. With too few failures in later years, the first year's trees are used for
     them.

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.models.pd_model import PdModel
 
 

@@ -8,10 +8,17 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME, PeerRanks, feature_inputs
-from quiebra.features.altman import ALTMAN_SCORES, altman_score_used
-from quiebra.features.peer_rank import PEER_PLACES
-from quiebra.features.sentences import History, denominator_sentence, missing_sentence, rank_clause, rounded_values, value_clause
+from quiebra.feature_engineering import FEATURES_BY_NAME, PeerRanks, feature_inputs
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_score_used
+from quiebra.feature_engineering.peer_rank import PEER_PLACES
+from quiebra.feature_engineering.sentences import (
+    History,
+    denominator_sentence,
+    missing_sentence,
+    rank_clause,
+    rounded_values,
+    value_clause,
+)
 from quiebra.items import ITEM_NAMES, VERSION_KEYS
 from quiebra.models.pd_model import PdModel
 

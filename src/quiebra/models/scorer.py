@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME, market_features
+from quiebra.feature_engineering import FEATURES_BY_NAME, market_features
 from quiebra.models.altman_link import AltmanLink, altman_log_odds
 from quiebra.models.blend import Blend
 from quiebra.models.interval import PdUncertainty, assumed_uncertainty, pd_interval

@@ -13,7 +13,7 @@ from quiebra.errors import TrainingError
 from quiebra.items import VERSION_KEYS
 from quiebra.models.fit import first_year_target, training_features
 from quiebra.models.trees import MIN_FAILURES_TO_TRAIN, TreeTarget, design_matrix, fit_trees, log_odds
-from quiebra.panel.horizons import known_outcomes
+from quiebra.panels.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.progress import report_progress
 from quiebra.provenance import json_sha256

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from quiebra.errors import TrainingError
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.params import Train
 
 if TYPE_CHECKING:  # XGBoost takes two seconds to import, and most commands do not need it

@@ -27,7 +27,19 @@ MODULES = (
 )
 OPTIONAL_MODULES = ("hypothesis", "pandera.strategies.base_strategies")
 """Imported by pandera at its first check, if installed."""
-PACKAGES = ("sources", "panel", "features", "models", "validation", "registry", "risk", "store", "alerts", "plots", "reports")
+PACKAGES = (
+    "sources",
+    "panels",
+    "feature_engineering",
+    "models",
+    "validation",
+    "registry",
+    "risk",
+    "store",
+    "alerts",
+    "plots",
+    "reports",
+)
 """Packages of quiebra that the stages' notebooks use; all of their modules are imported."""
 
 gc.disable()  # collecting again and again takes a fifth of the time of importing

@@ -179,12 +179,12 @@ def result_summary(workspace: Workspace) -> list[str]:
     status = [light.status for light in monitoring_lights(read_table(workspace.monitoring / "findings.parquet"))]
     page = workspace.build / "risk_report.html"
     newer = waiting_challenger(workspace, run["data"]["source"])
-    mean = mean_value(scores["pd_12m"])
+    mean, worst, from_grade = mean_value(scores["pd_12m"]), scores["watch"].sum(), load_params(workspace).score.watch_from
     return [
         *(f"{heading}: {said}" for heading, said in run_banners(run)),
         f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         *ingest_summary(workspace),
-        f"companies   {scores.height:,} scored, mean one-year PD {mean:.2%}, {scores['watch'].sum()} on watch",
+        f"companies   {scores.height:,} scored, mean one-year PD {mean:.2%}, {worst} of grade {from_grade} or worse",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",

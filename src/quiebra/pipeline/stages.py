@@ -124,7 +124,7 @@ def run_stage_command(workspace: Workspace, name: str) -> None:
 
 def ingest_summary(workspace: Workspace) -> list[str]:
     """Return the number of rows read, kept and quarantined by rule, and a line for each doubt about the data."""
-    from quiebra.panel.quality import quality_summary
+    from quiebra.panels.quality import quality_summary
 
     return quality_summary(read_json(workspace.panel / "quality.json"))
 

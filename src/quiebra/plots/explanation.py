@@ -12,8 +12,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from quiebra.features import FEATURES_BY_NAME
-from quiebra.features.altman import ALTMAN_SCORES, altman_score_used
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_score_used
 from quiebra.plots.theme import chart
 
 WIDTH, ROW, FONT = 8.6, 0.32, 9.0

@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from quiebra.brand import brand_colours
-from quiebra.features.labels_es import CONCEPT_LABELS
+from quiebra.feature_engineering.labels_es import CONCEPT_LABELS
 from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair, percent_axis, write_shares
 from quiebra.text.words import Words, wrap_label
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError, single_match
 from quiebra.io.files import read_json, write_json
-from quiebra.panel import label_outcomes, read_panel_table
+from quiebra.panels import label_outcomes, read_panel_table
 from quiebra.params import Registry
 from quiebra.registry.comparison import compare_with_champion, comparison_in_words, ranks_worse
 from quiebra.registry.model_files import RegisteredModel, register_model, registered_model

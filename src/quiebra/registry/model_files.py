@@ -11,7 +11,7 @@ from typing import Any
 from quiebra.errors import WorkspaceError
 from quiebra.io.files import read_json, write_atomically, write_json
 from quiebra.models import PdModel, model_hash
-from quiebra.panel import read_panel_table
+from quiebra.panels import read_panel_table
 from quiebra.provenance import file_sha256
 from quiebra.registry import reference_set as reference
 from quiebra.registry.comparison import write_row_values

@@ -10,9 +10,9 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.errors import WorkspaceError
-from quiebra.features import FEATURES_BY_NAME, feature_table
-from quiebra.features.altman import ALTMAN_SCORES
-from quiebra.features.dictionary import data_dictionary
+from quiebra.feature_engineering import FEATURES_BY_NAME, feature_table
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.dictionary import data_dictionary
 from quiebra.io.files import read_table, write_table
 from quiebra.items import VERSION_KEYS
 from quiebra.models import PdModel
@@ -23,7 +23,7 @@ MAX_REFERENCE_COMPANIES = 40
 """Most companies whose statements are kept, evenly spread over the panel's ids."""
 TOLERANCE = 1e-9
 """Largest difference allowed: relative, and absolute for numbers below one."""
-SCORING_PACKAGES = ("features", "models")
+SCORING_PACKAGES = ("feature_engineering", "models")
 """Packages that turn a statement into a score."""
 
 
@@ -77,8 +77,8 @@ def refuse_other_features(model_id: str, folder: Path, model: PdModel, learnt_fr
         ]  # the other differences follow from these
         raise WorkspaceError(
             "model {model} is not used: of its reference set this code makes other figures than it was kept with. These differ: "
-            "{figures}. Take the change of src/quiebra/features or src/quiebra/models back, or put a model in charge that was "
-            "trained after it (`quiebra models` lists them)",
+            "{figures}. Take the change of src/quiebra/feature_engineering or src/quiebra/models back, or put a model in charge "
+            "that was trained after it (`quiebra models` lists them)",
             model=model_id,
             figures=", ".join(causes or other),
         )

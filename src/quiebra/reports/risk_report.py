@@ -16,7 +16,7 @@ from quiebra.alerts.sentences import company_facts
 from quiebra.canonical import mean_value, median_value
 from quiebra.errors import LocalisedMessage
 from quiebra.io.files import read_json
-from quiebra.panel.quality import quality_warnings
+from quiebra.panels.quality import quality_warnings
 from quiebra.params import stage_params
 from quiebra.reports.alert_tables import open_alerts_table
 from quiebra.reports.base import Report

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.features import FEATURES_BY_NAME
-from quiebra.features.labels_es import spanish_label
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.labels_es import spanish_label
 from quiebra.io.files import read_json
 from quiebra.params import stage_params
 from quiebra.registry import challenger_in_words, comparison_in_words, waiting_challenger

@@ -15,8 +15,8 @@ import polars as pl
 from sklearn.base import clone
 
 from quiebra.errors import ResearchError, suggestion
-from quiebra.features import FEATURES_BY_NAME
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 
 OUTCOME_COLUMNS = ("company_id", "fiscal_year", "years_to_failure", "years_known")
 """Columns of ``outcomes``, which an estimator's fit gets if it has a parameter of that name."""
@@ -44,6 +44,13 @@ def refuse_unusable(estimator: Any) -> None:
             f"{type(estimator).__name__} has no {' and no '.join(lacking)}: give a scikit-learn classifier; one that only ranks "
             "can be wrapped in sklearn.calibration.CalibratedClassifierCV"
         )
+    try:
+        clone(estimator)
+    except Exception as error:
+        raise ResearchError(
+            f"{estimator_name(estimator)} cannot be copied by sklearn.base.clone, so that each year cannot have a fresh one: its "
+            f"__init__ must keep each parameter as it is given ({_first_line(error)})"
+        ) from error
 
 
 def input_frame(rows: pl.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -61,9 +68,8 @@ def fit_estimator(estimator: Any, train: pl.DataFrame, names: Sequence[str]) -> 
     if not 0 < failed.sum() < len(failed):
         raise ResearchError(f"{failed.sum()} of {len(failed)} training rows failed: an estimator needs failures and survivors")
     fresh = clone(estimator)
-    extra = {}
-    if "outcomes" in inspect.signature(fresh.fit).parameters:
-        extra["outcomes"] = train.select(OUTCOME_COLUMNS).to_pandas()
+    wanted = _outcomes_parameter(fresh)
+    extra = {wanted: train.select(OUTCOME_COLUMNS).to_pandas()} if wanted else {}
     try:
         fitted = fresh.fit(input_frame(train, names), failed, **extra)
     except ValueError as error:
@@ -76,12 +82,28 @@ def fit_estimator(estimator: Any, train: pl.DataFrame, names: Sequence[str]) -> 
     return fresh if fitted is None else fitted
 
 
+def _outcomes_parameter(estimator: Any) -> str | None:
+    """Return the name under which an estimator's fit takes ``outcomes``: ``STEP__outcomes`` of a pipeline's last step; None: it
+    takes none."""
+    if "outcomes" in inspect.signature(estimator.fit).parameters:
+        return "outcomes"
+    if steps := getattr(estimator, "steps", None):
+        name, last = steps[-1]
+        inner = _outcomes_parameter(last) if hasattr(last, "fit") else None
+        return f"{name}__{inner}" if inner else None
+    return None
+
+
 def predict_pds(fitted: Any, rows: pd.DataFrame, name: str) -> np.ndarray:
     """Return the PD of each row. ResearchError where the estimator gives none, or something that is no probability."""
     classes = list(getattr(fitted, "classes_", (0, 1)))
     if 1 not in classes:
         raise ResearchError(f"{name} knows the classes {classes} and no 1: it must be fitted on 0 (survived) and 1 (failed)")
-    found = np.asarray(fitted.predict_proba(rows.copy()), dtype=float)  # a copy, as some estimators change what they get
+    given = fitted.predict_proba(rows.copy())  # a copy, as some estimators change what they get
+    try:
+        found = np.asarray(given, dtype=float)
+    except (ValueError, TypeError) as error:
+        raise ResearchError(f"{name}: predict_proba gives something that is no number ({_first_line(error)})") from error
     pds = found[:, classes.index(1)] if found.ndim == 2 and found.shape[1] == len(classes) else found
     if pds.shape != (len(rows),) or not np.isfinite(pds).all() or pds.min(initial=0) < 0 or pds.max(initial=0) > 1:
         raise ResearchError(f"{name}: predict_proba must give each row a probability between 0 and 1, and no NaN")
@@ -106,6 +128,9 @@ def identify_estimator(estimator: Any) -> str:
         return hashlib.sha256(cloudpickle.dumps(clone(estimator))).hexdigest()
     except Exception as error:
         raise ResearchError(
-            f"{estimator_name(estimator)} cannot be told from other ideas, as it cannot be pickled: "
-            f"{str(error).splitlines()[0]:.200}"
+            f"{estimator_name(estimator)} cannot be told from other ideas, as it cannot be pickled: {_first_line(error)}"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{(str(error).splitlines() or [type(error).__name__])[0]:.200}"

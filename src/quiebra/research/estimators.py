@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.models.trees import TreeTarget, fit_trees, log_odds
 from quiebra.params import Train, load_params
 from quiebra.workspace import Workspace
@@ -52,8 +52,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.signs = signs
         self.seed = seed
 
-    def fit(self, X: pd.DataFrame, y: Any) -> Self:
-        names = tuple(X.columns)
+    def fit(self, X: Any, y: Any) -> Self:
+        names = tuple(_columns(X))
         known = {name: FEATURES_BY_NAME[name].sign for name in names if name in FEATURES_BY_NAME}
         signs = {**dict.fromkeys(names, 0), **known, **(self.signs or {})}
         train = Train.model_construct(**{name: value for name, value in self.get_params().items() if name in Train.model_fields})
@@ -108,7 +108,12 @@ class SurvivalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] 
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
         values = X if self.prepare_ is None else self.prepare_.transform(X)
-        return pd.DataFrame(np.asarray(values, dtype=float), columns=list(X.columns))
+        return pd.DataFrame(np.asarray(values, dtype=float), columns=_columns(X))
+
+
+def _columns(X: Any) -> list[str]:
+    """Return the names of the inputs; of an array, as a pipeline's steps give, those of scikit-learn: x0, x1, ..."""
+    return list(X.columns) if isinstance(X, pd.DataFrame) else [f"x{place}" for place in range(np.shape(X)[1])]
 
 
 def _matrix(X: pd.DataFrame) -> np.ndarray:

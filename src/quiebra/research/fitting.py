@@ -14,10 +14,10 @@ from scipy.special import logit
 
 from quiebra.canonical import earliest_year, latest_year, mean_value
 from quiebra.errors import ResearchError, suggestion
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.items import FIRM_YEAR_KEYS, VERSION_KEYS
 from quiebra.models.reasons import ALTMAN_LABELS
-from quiebra.panel.horizons import outcome_horizons
+from quiebra.panels.horizons import outcome_horizons
 from quiebra.research.estimation import estimator_name, feature_names, fit_estimator, input_frame, predict_pds, refuse_unusable
 from quiebra.research.frames import FrameKind, to_frame
 from quiebra.research.own_features import OwnFeatures, add_own_features, kind_of
@@ -62,7 +62,9 @@ class FittedEstimator:
         """Return the feature rows of a year, or of today."""
         if year is None:
             return self.table.join(self.run.scores.select(VERSION_KEYS), on=VERSION_KEYS, how="semi").sort("company_id")
-        rows = self.table.filter(pl.col("fiscal_year") == year).sort(VERSION_KEYS)
+        if isinstance(year, bool) or not isinstance(year, (int, np.integer)):
+            raise ResearchError(f"year is a fiscal year, such as 2015, not {year!r:.100}")
+        rows = self.table.filter(pl.col("fiscal_year") == int(year)).sort(VERSION_KEYS)
         if rows.is_empty():
             known = self.table["fiscal_year"]
             raise ResearchError(f"no statement of fiscal year {year}: there are {earliest_year(known)} to {latest_year(known)}")
@@ -156,9 +158,10 @@ def explain(
 def _todays_rows(run: ResearchRun, what: FittedEstimator | None, company: str | None) -> pl.DataFrame:
     rows = what.rows_of(None) if what else run.features.join(run.scores.select(VERSION_KEYS), on=VERSION_KEYS, how="semi")
     if company is not None:
-        rows = rows.filter(pl.col("company_id") == company)
+        rows = rows.filter(pl.col("company_id") == str(company))
         if rows.is_empty():
-            raise ResearchError(f"no company with the id '{company}' was scored{suggestion(company, run.scores['company_id'])}")
+            near = suggestion(str(company), run.scores["company_id"])
+            raise ResearchError(f"no company with the id '{company}' was scored{near}")
     elif what is not None:
         rows = rows.gather_every(max(1, rows.height // BACKGROUND_ROWS)).head(BACKGROUND_ROWS)
     return rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.panel import label_outcomes
+from quiebra.panels import label_outcomes
 from quiebra.params import Labels, Params, load_params
 from quiebra.risk import FinishedRun
 from quiebra.validation.comparison import Bootstrap

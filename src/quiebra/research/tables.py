@@ -49,7 +49,7 @@ def features(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
 
 def labels(frame: FrameKind = "pandas", workspace: Place = None) -> Any:
     """Return the outcome of each firm-year as known today: failed (1 within a year, 0 otherwise, missing where open) and outcome
-    (failed, survived, exited alive, open); see `quiebra.panel.label_outcomes`."""
+    (failed, survived, exited alive, open); see `quiebra.panels.label_outcomes`."""
     run = open_run(workspace)
     return to_frame(_known_outcomes(run), frame)
 

@@ -58,6 +58,18 @@ def log_verdict(workspace: Workspace, entry: dict[str, Any]) -> int:
         return len({other["idea"] for other in _on(_read(workspace), entry["source"], entry["years"])})
 
 
+def refuse_unwritable_log(workspace: Workspace) -> None:
+    """Raise ResearchError where a verdict could not be logged: before it is worked out."""
+    try:
+        with _lock(workspace):
+            _path(workspace).open("a").close()
+    except OSError as error:
+        raise ResearchError(
+            f"the log of verdicts cannot be written: {_path(workspace)} ({error.strerror or error}). Make it writable, or work "
+            "in a copy of the workspace."
+        ) from error
+
+
 def refuse_second_opening(workspace: Workspace, source: str, year: int, idea: str) -> None:
     """Raise ResearchError where the sealed year was opened for another idea before."""
     for entry in _read(workspace):

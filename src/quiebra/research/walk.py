@@ -27,7 +27,7 @@ from quiebra.research.estimation import (
 from quiebra.research.frames import FrameKind, refuse_kind
 from quiebra.research.own_features import OwnFeatures, add_own_features, coverage, kind_of, refuse_outcomes
 from quiebra.research.run import ResearchRun, open_run
-from quiebra.research.trials import log_verdict, refuse_second_opening
+from quiebra.research.trials import log_verdict, refuse_second_opening, refuse_unwritable_log
 from quiebra.research.verdict import Verdict, compare_scores
 from quiebra.validation.challengers import SIX_RATIOS, rows_that_all_score
 from quiebra.validation.folds import YearFold, yearly_folds
@@ -72,6 +72,7 @@ def walk_forward(
         refuse_kind(frame)
     run = open_run(workspace)
     refuse_unusable(estimator)
+    refuse_unwritable_log(run.workspace)
     names = feature_names(features)
     refuse_name(name)
     years, sealed = run.test_years[:-1], run.test_years[-1]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from quiebra.features import FEATURES
-from quiebra.features.altman import ALTMAN_SCORES, altman_zone
+from quiebra.feature_engineering import FEATURES
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_zone
 from quiebra.text.words import translatable
 
 SHOCK_NOTE = translatable(

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import polars as pl
 
 from quiebra.errors import WorkspaceError
-from quiebra.features import PeerRanks
+from quiebra.feature_engineering import PeerRanks
 from quiebra.io.files import read_json, read_table, write_json
 from quiebra.items import VERSION_KEYS
 from quiebra.models import PdModel
-from quiebra.panel import label_outcomes, read_panel_table
+from quiebra.panels import label_outcomes, read_panel_table
 from quiebra.provenance import file_sha256, hash_files
 from quiebra.registry import RegisteredModel, registered_model
 from quiebra.risk.portfolio import pds_by_year, reasons_in_words, scores_in_force

@@ -10,14 +10,14 @@ from typing import Any, cast
 import polars as pl
 
 from quiebra.errors import PanelError
-from quiebra.features import FEATURES_BY_NAME
-from quiebra.features.altman import ALTMAN_SCORES, ALTMAN_ZONES
-from quiebra.features.labels_es import CONCEPT_LABELS, spanish_label
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, ALTMAN_ZONES
+from quiebra.feature_engineering.labels_es import CONCEPT_LABELS, spanish_label
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models.interval import FEW_FAILURES
 from quiebra.models.reasons import ALTMAN_LABELS, LOWERS, MISSING_VALUE, RAISES, features_by_concept
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panel.identities import IDENTITIES
+from quiebra.panels.identities import IDENTITIES
 from quiebra.risk.finished_run import FinishedRun
 from quiebra.risk.shocks import ShockEngine
 from quiebra.text.words import Words, translatable, with_full_stop

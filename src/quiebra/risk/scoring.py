@@ -7,7 +7,7 @@ import datetime as dt
 import polars as pl
 
 from quiebra.errors import PanelError
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.models import PdModel
 from quiebra.params import Score
 from quiebra.risk.rating import grade_of_pd, is_on_watch

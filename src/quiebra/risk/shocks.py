@@ -8,9 +8,9 @@ from functools import cached_property
 
 import polars as pl
 
-from quiebra.features import add_history, add_ratios, finish_features
-from quiebra.features.peers import Peers
-from quiebra.features.ratios import LIABILITIES_ABOVE_ASSETS
+from quiebra.feature_engineering import add_history, add_ratios, finish_features
+from quiebra.feature_engineering.peers import Peers
+from quiebra.feature_engineering.ratios import LIABILITIES_ABOVE_ASSETS
 from quiebra.items import VERSION_KEYS
 from quiebra.models import PdModel
 from quiebra.models.term import PD_COLUMNS

@@ -14,7 +14,7 @@ from quiebra.alerts.cases import group_into_cases
 from quiebra.alerts.sentences import alert_sentence
 from quiebra.canonical import STATEMENT_SCHEMA, conform_to_schema, latest_year
 from quiebra.errors import LocalisedMessage, PanelError
-from quiebra.features import feature_table
+from quiebra.feature_engineering import feature_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import reasons
 from quiebra.risk import score_statements, scored_company

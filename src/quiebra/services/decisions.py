@@ -228,7 +228,7 @@ def _scored_company(connection: Connection, company_id: str) -> tuple[Any, Any]:
 def _require_reason(text: str) -> str:
     kept = clean_comment(text, "the reason")
     if len(kept) < 5:
-        raise AlertError("say why, in a few words: the reason is kept with the decision")
+        raise AlertError("say why, in five characters or more: the reason is kept with the decision")
     return kept
 
 

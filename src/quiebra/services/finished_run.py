@@ -15,7 +15,7 @@ from quiebra.alerts.lifecycle import ALERT_SCHEMA, list_alerts
 from quiebra.alerts.sentences import CompanyFacts, company_facts
 from quiebra.environment import database_url
 from quiebra.errors import StoreError, WorkspaceError
-from quiebra.features.peers import Peers
+from quiebra.feature_engineering.peers import Peers
 from quiebra.io.files import read_table
 from quiebra.params import Labels, Params, Portfolio, Score, load_params
 from quiebra.params.stress import Stress

@@ -11,7 +11,7 @@ from quiebra import store
 from quiebra.alerts.descriptions import MONITORED_LABELS
 from quiebra.environment import database_url
 from quiebra.errors import StoreError
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.registry import (
     CHAMPION,
     challenger_in_words,

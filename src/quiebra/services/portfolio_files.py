@@ -7,7 +7,7 @@ from collections.abc import Callable
 import polars as pl
 
 from quiebra.errors import LocalisedMessage, SourceError
-from quiebra.panel.quarantine import QUARANTINE_RULES
+from quiebra.panels.quarantine import QUARANTINE_RULES
 from quiebra.services.finished_run import FinishedRunView
 from quiebra.services.scoring import ScoredFile, score_rows
 from quiebra.sources.cells import ROW_COLUMN, RawTable, cast_with_faults, require_columns, text_column

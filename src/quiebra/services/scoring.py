@@ -12,15 +12,15 @@ import polars as pl
 from quiebra.banners import run_banners
 from quiebra.canonical import EVENT_SCHEMA, STATEMENT_SCHEMA, conform_to_schema
 from quiebra.errors import LocalisedMessage, PanelError
-from quiebra.features import PeerRanks, feature_table
-from quiebra.features.altman import ALTMAN_SCORES
+from quiebra.feature_engineering import PeerRanks, feature_table
+from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.io.files import read_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import PdModel, reasons
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panel import read_panel_table, read_source
-from quiebra.panel.doubts import RULE_MEANINGS, company_doubts, date_doubts, item_doubts, period_doubts, version_doubts
-from quiebra.panel.quarantine import blank_negatives, split_quarantine
+from quiebra.panels import read_panel_table, read_source
+from quiebra.panels.doubts import RULE_MEANINGS, company_doubts, date_doubts, item_doubts, period_doubts, version_doubts
+from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.params import Score, load_params
 from quiebra.registry import read_scoring_model, registered_model
 from quiebra.risk import current_statements, reasons_in_words, score_statements

@@ -169,8 +169,17 @@ def edit_params(text: str, edits: dict[str, Any]) -> str:
     buffer = io.StringIO()
     yaml_.dump(content, buffer)
     after = buffer.getvalue()
-    validate_params(_content(after))
+    written = _content(after)
+    validate_params(written)
+    if changed := [name for name, value in edits.items() if _value_of(written, name) != _value_of(content, name)]:
+        raise ParamsError("{name} cannot be kept as it is typed: it has a sign that YAML does not keep", name=changed[0])
     return after
+
+
+def _value_of(content: Any, name: str) -> Any:
+    for part in name.split("."):
+        content = content[part]
+    return content
 
 
 def _section_of(content: Any, name: str) -> tuple[dict[str, Any], str]:
@@ -216,7 +225,7 @@ def save_settings(workspace: Workspace, version: str, edits: dict[str, Any], *, 
         raise WorkspaceError("only editors may change settings: start the dashboards with --editor NAME")
     reason = parse_line("reason", reason)
     if len(reason) < 5:
-        raise ParamsError("say why, in a few words: the reason is kept with the change")
+        raise ParamsError("say why, in five characters or more: the reason is kept with the change")
     if is_running(workspace) or is_running(workspace, "stage"):
         raise WorkspaceError("a run is under way and reads the settings: save when it has finished")
     with hold_run_lock(workspace, "settings"):

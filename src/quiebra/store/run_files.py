@@ -7,7 +7,7 @@ import polars as pl
 from quiebra.errors import WorkspaceError
 from quiebra.io.files import read_table
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panel import read_panel_table, read_source
+from quiebra.panels import read_panel_table, read_source
 from quiebra.provenance import git_revision
 from quiebra.registry import read_scoring_model
 from quiebra.risk import read_run_record, reasons_in_words

@@ -11,7 +11,7 @@ from quiebra.items import VERSION_KEYS
 from quiebra.models.blend import fit_blend
 from quiebra.models.importance import concept_shares, importance_shift
 from quiebra.models.term import HORIZON_YEARS, PD_COLUMNS
-from quiebra.panel.horizons import outcome_horizons
+from quiebra.panels.horizons import outcome_horizons
 from quiebra.validation.bootstrap import firm_bootstrap
 from quiebra.validation.comparison import Bootstrap, add_year_rank, judge_score, round_figure
 from quiebra.validation.discrimination import cap_curve, figures_by_group, size_group

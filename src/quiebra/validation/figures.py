@@ -44,7 +44,7 @@ def validation_report(
     """Return all quality figures, as plain JSON values, with intervals.
 
     history: out-of-time scores (see `quiebra.models.ModelChain`). labels: all outcomes known by now
-    (`quiebra.panel.label_outcomes`).
+    (`quiebra.panels.label_outcomes`).
     walk_forward pools the years; ``interval`` in each set of figures holds [low, high] of each figure.
     """
     judged = (

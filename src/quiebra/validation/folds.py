@@ -11,7 +11,7 @@ import polars as pl
 
 from quiebra.canonical import earliest_day
 from quiebra.items import FIRM_YEAR_KEYS, VERSION_KEYS
-from quiebra.panel.horizons import known_outcomes
+from quiebra.panels.horizons import known_outcomes
 from quiebra.params import Labels
 
 
@@ -20,7 +20,7 @@ class YearFold:
     """A fiscal year and what could be learnt before it.
 
     known_at: the end of the year, or when its first statement was published. train: the firm-years whose outcome was known then:
-        `VERSION_KEYS`, years_to_failure, years_known (see `quiebra.panel.horizons`) and the columns of the features. test: the
+        `VERSION_KEYS`, years_to_failure, years_known (see `quiebra.panels.horizons`) and the columns of the features. test: the
         year's statements as first published.
     """
 

@@ -11,7 +11,7 @@ import polars as pl
 from scipy.special import ndtr, ndtri, stdtrit
 
 from quiebra.errors import LeakageError, LocalisedMessage, ParamsError, suggestion_message
-from quiebra.features import FEATURES_BY_NAME
+from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.items import VERSION_KEYS
 from quiebra.validation.metrics import RankedOutcomes
 

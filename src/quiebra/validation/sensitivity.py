@@ -15,8 +15,8 @@ from quiebra.models.fit import fit_scorer, rows_of_kind, typical_values
 from quiebra.models.parallel import map_in_threads
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import SCORER_KINDS
-from quiebra.panel.horizons import known_outcomes
-from quiebra.panel.labels import label_outcomes
+from quiebra.panels.horizons import known_outcomes
+from quiebra.panels.labels import label_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.progress import report_progress
 from quiebra.validation.comparison import Bootstrap, ResampledScore

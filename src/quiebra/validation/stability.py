@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from quiebra.features import AGE_FEATURES, feature_lookback
+from quiebra.feature_engineering import AGE_FEATURES, feature_lookback
 
 MIN_BIN_SHARE = 1e-4
 """Least share of a bin, so that an empty one does not make the index infinite."""

@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.canonical import FIRST_DAY, LAST_DAY
 from quiebra.items import ITEM_NAMES, ITEMS, VERSION_KEYS
-from quiebra.panel.periods import misplaced_periods
+from quiebra.panels.periods import misplaced_periods
 
 MAX_AMOUNT_MILLIONS = 1e9
 """Amounts above this many millions (10^15 currency units) are quarantined."""

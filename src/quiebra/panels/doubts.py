@@ -8,10 +8,10 @@ import polars as pl
 
 from quiebra.errors import LocalisedMessage, PanelError
 from quiebra.items import ITEM_NAMES
-from quiebra.panel.identities import MIN_ROWS_TO_REFUSE, STOP_SHARE, WARN_SHARE, count_broken
-from quiebra.panel.labels import label_outcomes
-from quiebra.panel.periods import SHORT_PERIOD_DAYS
-from quiebra.panel.quarantine import QUARANTINE_RULES, count_conflicts
+from quiebra.panels.identities import MIN_ROWS_TO_REFUSE, STOP_SHARE, WARN_SHARE, count_broken
+from quiebra.panels.labels import label_outcomes
+from quiebra.panels.periods import SHORT_PERIOD_DAYS
+from quiebra.panels.quarantine import QUARANTINE_RULES, count_conflicts
 
 NEGATIVE_SHARE = 0.02
 """Share of negative amounts above which an item that cannot be negative gets a warning."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from quiebra.features.feature import Feature, log_million, ratio
-from quiebra.features.ratios import ALTMAN, CHS, LIQUID_ASSETS, TEXTBOOK, formula_feature, item_ratio
+from quiebra.feature_engineering.feature import Feature, log_million, ratio
+from quiebra.feature_engineering.ratios import ALTMAN, CHS, LIQUID_ASSETS, TEXTBOOK, formula_feature, item_ratio
 
 SHUMWAY, MERTON = "Shumway (2001)", "Bharath and Shumway (2008), naive DD"
 

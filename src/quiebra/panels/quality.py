@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.errors import LocalisedMessage
 from quiebra.items import ITEM_NAMES
-from quiebra.panel.identities import any_broken, count_broken
+from quiebra.panels.identities import any_broken, count_broken
 
 
 def quality_report(

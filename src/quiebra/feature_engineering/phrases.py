@@ -1,7 +1,7 @@
 """Words for each feature in English and Spanish: nouns, sentences, and what a missing denominator means.
 
 The sentences of a ratio, of its change and of its rank are composed from two `Noun`; other features have their own `Phrase`.
-`quiebra.features.sentences` fills in values and ranks.
+`quiebra.feature_engineering.sentences` fills in values and ranks.
 """
 
 from __future__ import annotations

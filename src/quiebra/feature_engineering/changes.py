@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from quiebra.features.feature import Feature, log_million, mean_known, ratio
-from quiebra.features.ratios import CHS, FUNDS_FROM_OPERATIONS, OHLSON, TEXTBOOK, formula_feature
+from quiebra.feature_engineering.feature import Feature, log_million, mean_known, ratio
+from quiebra.feature_engineering.ratios import CHS, FUNDS_FROM_OPERATIONS, OHLSON, TEXTBOOK, formula_feature
 
 SHUMWAY = "Change of the ratio; Shumway (2001), Ohlson (1980)"
 SLOAN = "Sloan (1996)"

@@ -1,4 +1,4 @@
-"""A feature's value and its peer rank as a sentence in English or Spanish; see `quiebra.features.phrases`."""
+"""A feature's value and its peer rank as a sentence in English or Spanish; see `quiebra.feature_engineering.phrases`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Literal
 
 import numpy as np
 
-from quiebra.features.build import FEATURES_BY_NAME
-from quiebra.features.peer_rank import LESS_THAN, MORE_THAN, PEER_SHARES, SAME_AS_MOST, PeerPlace
-from quiebra.features.phrases import AMOUNT_NOUNS, FEATURE_PHRASES, LOG_AMOUNTS, RATIO_PARTS, WITHOUT_DENOMINATOR, Noun, Phrase
+from quiebra.feature_engineering.build import FEATURES_BY_NAME
+from quiebra.feature_engineering.peer_rank import LESS_THAN, MORE_THAN, PEER_SHARES, SAME_AS_MOST, PeerPlace
+from quiebra.feature_engineering.phrases import (
+    AMOUNT_NOUNS,
+    FEATURE_PHRASES,
+    LOG_AMOUNTS,
+    RATIO_PARTS,
+    WITHOUT_DENOMINATOR,
+    Noun,
+    Phrase,
+)
 from quiebra.text.words import Words
 
 LANGUAGES = ("en", "es")

@@ -1,7 +1,7 @@
 """Features of each statement: ratios, changes, peer ranks and Altman scores, from data known by then."""
 
-from quiebra.features.altman import altman_scores, altman_zone
-from quiebra.features.build import (
+from quiebra.feature_engineering.altman import altman_scores, altman_zone
+from quiebra.feature_engineering.build import (
     AGE_FEATURES,
     FEATURES,
     FEATURES_BY_NAME,
@@ -13,8 +13,8 @@ from quiebra.features.build import (
     finish_features,
     market_features,
 )
-from quiebra.features.feature import Feature
-from quiebra.features.peer_rank import PeerRanks, latest_rows
+from quiebra.feature_engineering.feature import Feature
+from quiebra.feature_engineering.peer_rank import PeerRanks, latest_rows
 
 __all__ = [
     "AGE_FEATURES",

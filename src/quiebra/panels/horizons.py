@@ -6,7 +6,7 @@ import datetime as dt
 
 import polars as pl
 
-from quiebra.panel.labels import label_outcomes
+from quiebra.panels.labels import label_outcomes
 from quiebra.params import Labels
 
 
@@ -21,7 +21,7 @@ def known_outcomes(
 def outcome_horizons(labels: pl.DataFrame, last_year: int, *, exits_survive: bool) -> pl.DataFrame:
     """Return the labels up to ``last_year`` with years_to_failure and years_known, both counted in one-year periods.
 
-    labels: from `quiebra.panel.label_outcomes`, as known on a date.
+    labels: from `quiebra.panels.label_outcomes`, as known on a date.
     years_to_failure: 1 where the row itself is labelled as failed, 2 a fiscal year before it, and so on; null where no failure of
         the company is known by ``last_year``.
     years_known: periods whose outcome is known; 0 where not even the first is.

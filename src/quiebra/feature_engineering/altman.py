@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quiebra.features.feature import ratio
+from quiebra.feature_engineering.feature import ratio
 
 _c = pl.col
 X1 = ratio(_c("current_assets") - _c("current_liabilities"), _c("total_assets"))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from quiebra.features.peers import MIN_PEERS
+from quiebra.feature_engineering.peers import MIN_PEERS
 
 MORE_THAN, LESS_THAN, SAME_AS_MOST, IN_THE_MIDDLE = "more", "less", "as most", "middle"
 PEER_SHARES = (0.99, 0.95, 0.9, 0.8, 0.75, 2 / 3, 0.5)

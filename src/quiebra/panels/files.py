@@ -10,8 +10,8 @@ import polars as pl
 
 from quiebra.canonical import SourceInfo
 from quiebra.io.files import read_json, read_table, write_json, write_table
-from quiebra.panel.contract import Panel
-from quiebra.panel.schemas import validate_panel
+from quiebra.panels.contract import Panel
+from quiebra.panels.schemas import validate_panel
 
 TABLES = ("companies", "statements", "events", "macro")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from quiebra.features.feature import Feature, log_million, ratio
+from quiebra.feature_engineering.feature import Feature, log_million, ratio
 
 BEAVER, ALTMAN, OHLSON, TEXTBOOK = "Beaver (1966)", "Altman (1968)", "Ohlson (1980)", "Standard ratio"
 ZMIJEWSKI, CHS = "Zmijewski (1984)", "Campbell, Hilscher and Szilagyi (2008)"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from quiebra.features.feature import Feature
-from quiebra.features.fenwick import RankingPass, compiled_pass, mid_rank_shares
+from quiebra.feature_engineering.feature import Feature
+from quiebra.feature_engineering.fenwick import RankingPass, compiled_pass, mid_rank_shares
 
 RANKED = (
     "log_assets",

@@ -6,12 +6,12 @@ from functools import cache
 
 import polars as pl
 
-from quiebra.features.altman import ALTMAN_SCORES, altman_scores, altman_zone
-from quiebra.features.changes import HELPER_AMOUNTS, add_lags, change_features, years_published
-from quiebra.features.feature import Feature
-from quiebra.features.market import MARKET_FEATURES, distance_to_default
-from quiebra.features.peers import Peers, add_ranks, rank_features
-from quiebra.features.ratios import RATIO_FEATURES
+from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_scores, altman_zone
+from quiebra.feature_engineering.changes import HELPER_AMOUNTS, add_lags, change_features, years_published
+from quiebra.feature_engineering.feature import Feature
+from quiebra.feature_engineering.market import MARKET_FEATURES, distance_to_default
+from quiebra.feature_engineering.peers import Peers, add_ranks, rank_features
+from quiebra.feature_engineering.ratios import RATIO_FEATURES
 from quiebra.items import ITEM_NAMES
 
 

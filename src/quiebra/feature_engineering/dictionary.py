@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quiebra.features.altman import ALTMAN_ZONES
-from quiebra.features.build import FEATURES
+from quiebra.feature_engineering.altman import ALTMAN_ZONES
+from quiebra.feature_engineering.build import FEATURES
 from quiebra.items import ITEMS
 
 ALTMAN_ROWS = {

@@ -9,7 +9,7 @@ import polars as pl
 
 from quiebra.canonical import Source, SourceInfo
 from quiebra.errors import LocalisedMessage, PanelError
-from quiebra.panel.doubts import (
+from quiebra.panels.doubts import (
     MAX_DAYS_AFTER_SOURCE,
     RULE_MEANINGS,
     company_doubts,
@@ -25,9 +25,9 @@ from quiebra.panel.doubts import (
     unlabelled_failures,
     version_doubts,
 )
-from quiebra.panel.quality import quality_report
-from quiebra.panel.quarantine import blank_negatives, split_quarantine
-from quiebra.panel.schemas import validate_panel
+from quiebra.panels.quality import quality_report
+from quiebra.panels.quarantine import blank_negatives, split_quarantine
+from quiebra.panels.schemas import validate_panel
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
     window_months: how long after the last statement's period_end a failure still counts (params ``labels.window_months``).
 
     Raise PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that
-    columns must be mislabelled (see `quiebra.panel.identities`).
+    columns must be mislabelled (see `quiebra.panels.identities`).
     """
     first = pl.all().sort_by("event_date", "kind").first()
     happened = source.events.group_by("company_id").agg(first).select(source.events.columns)
