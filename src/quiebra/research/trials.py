@@ -62,7 +62,8 @@ def refuse_unwritable_log(workspace: Workspace) -> None:
     """Raise ResearchError where a verdict could not be logged: before it is worked out."""
     try:
         with _lock(workspace):
-            _path(workspace).open("a").close()
+            if _path(workspace).exists():
+                _path(workspace).open("a").close()
     except OSError as error:
         raise ResearchError(
             f"the log of verdicts cannot be written: {_path(workspace)} ({error.strerror or error}). Make it writable, or work "
