@@ -33,6 +33,7 @@ SAYING = [
         "sources/table.py",
         "sources/currency.py",
         "sources/events.py",
+        "sources/edgar/panel.py",
         "panels/doubts.py",
         "services/scoring.py",
         "risk/finished_run.py",

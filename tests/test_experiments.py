@@ -18,7 +18,7 @@ from quiebra.provenance import file_sha256
 from quiebra.store.ownership import belongs_to_another, claim_database
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import declare_publisher, is_experiment, is_publisher, why_not_published
-from quiebra.workspace.raw_files import RAW_FOLDER, folder_hash
+from quiebra.workspace.raw_files import LIST_OF_FILES
 
 CASH = '"cash_to_assets", "Cash / assets", "liquidity", "cash"'
 STOCK = '"cash_to_assets", "Cash as stock / assets", "liquidity", "inventory"'
@@ -132,13 +132,14 @@ def test_an_experiment_takes_raw_files_by_their_recorded_hash(committed: Path) -
         pytest.skip(f"no American panel at {AMERICAN}")
     with gzip.open(AMERICAN, "rt") as panel:
         lines = panel.read().splitlines()
-    raw = committed / RAW_FOLDER / "american_bankruptcy.csv"
+    raw = committed / "data/raw/american_bankruptcy.csv"
     raw.write_text("\n".join([lines[0], *lines[1:4000]]) + "\n")
     content = yaml.safe_load((committed / "params.yaml").read_text())
     (committed / "params.yaml").write_text(yaml.safe_dump(merged(content, {"ingest": {"source": "american"}}), sort_keys=False))
     ran(committed, "dvc", "repro", "ingest")
     lock = (committed / "dvc.lock").read_text()
-    assert locked(lock, "ingest", RAW_FOLDER) == folder_hash(committed / RAW_FOLDER)
+    (listed,) = json.loads((committed / LIST_OF_FILES).read_text())["files"].items()
+    assert listed == ("data/raw/american_bankruptcy.csv", {"size": raw.stat().st_size, "sha256": file_sha256(raw)})
     git(committed, "commit", "-qam", "american")
     ran(committed, "dvc", "exp", "run", "--temp", "--name", "raw", "-S", "run.seed=5", "ingest")
     refs = subprocess.run(["git", "for-each-ref", "--format=%(refname)"], cwd=committed, capture_output=True, text=True).stdout
@@ -149,7 +150,7 @@ def test_an_experiment_takes_raw_files_by_their_recorded_hash(committed: Path) -
         text=True,
         check=True,
     ).stdout
-    for path in (RAW_FOLDER, "data/panel/statements.parquet"):
+    for path in (LIST_OF_FILES, "data/panel/statements.parquet"):
         assert locked(made, "ingest", path) == locked(lock, "ingest", path)
     raw.write_text("\n".join([lines[0], *lines[1:3000]]) + "\n")
     refused = command(committed, "dvc", "exp", "run", "--temp", "-S", "run.seed=6", "ingest")

@@ -12,7 +12,7 @@ from conftest import ROOT, command
 from typer.testing import CliRunner
 
 from quiebra.cli.app import app
-from quiebra.pipeline.stages import CHAMPION_STAGE, PUBLISHER_STAGE, STAGES
+from quiebra.pipeline.stages import CHAMPION_STAGE, INPUTS_STAGE, PUBLISHER_STAGE, STAGES
 from quiebra.provenance import RESULT_PACKAGES
 from quiebra.registry.reference_set import SCORING_PACKAGES
 
@@ -66,7 +66,7 @@ def test_the_picture_of_the_packages_shows_the_imports_as_they_are() -> None:
 
 
 def test_every_stage_has_its_notebook_and_evidence() -> None:
-    assert {*STAGES, CHAMPION_STAGE, PUBLISHER_STAGE} == set(STAGES_YAML)
+    assert {*STAGES, INPUTS_STAGE, CHAMPION_STAGE, PUBLISHER_STAGE} == set(STAGES_YAML)
     for name, stage in STAGES.items():
         assert (ROOT / stage.notebook).is_file()
         assert stage.evidence in {next(iter(out)) if isinstance(out, dict) else out for out in STAGES_YAML[name]["outs"]}
@@ -110,6 +110,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
     assert set(names) == {
         "doctor",
+        "fetch",
         "run",
         "publish",
         "report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import polars as pl
@@ -47,7 +47,8 @@ class SourceInfo:
 class Source:
     """Companies, statements, events and macro series of one source, in canonical columns; amounts in millions.
 
-    warnings: notes for the reader on how the source was read.
+    warnings: notes for the reader on how the source was read. set_aside: statements that the source itself found wrong, with
+    ``rule``. lineage, filings: where the source keeps them; see `LINEAGE_SCHEMA` and `FILING_SCHEMA`.
     """
 
     info: SourceInfo
@@ -56,15 +57,55 @@ class Source:
     events: pl.DataFrame
     macro: pl.DataFrame
     warnings: tuple[LocalisedMessage, ...] = ()
+    set_aside: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={**STATEMENT_SCHEMA, "rule": pl.String}))
+    lineage: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINEAGE_SCHEMA))
+    filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FILING_SCHEMA))
 
 
-COMPANY_SCHEMA = {"company_id": pl.String, "name": pl.String, "country": pl.String, "region": pl.String, "sector": pl.String}
-EVENT_SCHEMA = {"company_id": pl.String, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
-MACRO_SCHEMA = {"series": pl.String, "date": pl.Date, "value": pl.Float64, "available_at": pl.Date}
-STATEMENT_SCHEMA = {
+COMPANY_SCHEMA: dict[str, Any] = {
+    "company_id": pl.String,
+    "name": pl.String,
+    "country": pl.String,
+    "region": pl.String,
+    "sector": pl.String,
+}
+EVENT_SCHEMA: dict[str, Any] = {"company_id": pl.String, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
+MACRO_SCHEMA: dict[str, Any] = {"series": pl.String, "date": pl.Date, "value": pl.Float64, "available_at": pl.Date}
+STATEMENT_SCHEMA: dict[str, Any] = {
     **dict(zip(STATEMENT_KEYS, (pl.String, pl.Int32, pl.Date, pl.Date, pl.String, pl.String), strict=True)),
+    "accepted_at": pl.Datetime("us"),
+    "accession": pl.String,
+    "market_value_date": pl.Date,
     **dict.fromkeys(ITEM_NAMES, pl.Float64),
 }
+"""accepted_at, accession: time (of the source's own zone) and number of the latest filing that a version is made of, where the
+source has filings. market_value_date: day of the market value, where it is not that of publication."""
+FILING_COLUMNS = ("accepted_at", "accession", "market_value_date")
+"""Columns of statements that only sources with filings have; in a person's file they mean nothing."""
+LINEAGE_SCHEMA: dict[str, Any] = {
+    "company_id": pl.String,
+    "fiscal_year": pl.Int32,
+    "period_end": pl.Date,
+    "available_at": pl.Date,
+    "item": pl.String,
+    "value": pl.Float64,
+    "rule": pl.String,
+    "accession": pl.String,
+}
+"""How an amount of a version was had. rule: the source's fields that it was made of. accession: of the filing that says so."""
+FILING_SCHEMA: dict[str, Any] = {
+    "accession": pl.String,
+    "company_id": pl.String,
+    "name": pl.String,
+    "form": pl.String,
+    "sic": pl.Int32,
+    "state": pl.String,
+    "period": pl.Date,
+    "filed": pl.Date,
+    "accepted_at": pl.Datetime("us"),
+    "available_at": pl.Date,
+}
+"""The filings of a source that has them, with the company's name, industry and state as of each."""
 
 
 def conform_to_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:

@@ -22,6 +22,9 @@ RESULTS_FOLDER = "QUIEBRA_RESULTS"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL_PREFIX = "QUIEBRA_CHANNEL_"
 AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
+SEC_CONTACT = "QUIEBRA_SEC_CONTACT"
+SERVICE_KEYS = ("QUIEBRA_FRED_KEY", "QUIEBRA_ALPHA_VANTAGE_KEY", "QUIEBRA_NASDAQ_KEY")
+"""Keys of data services."""
 MIN_SECRET_LENGTH = 4
 """Characters; shorter passwords are not redacted, as they would match parts of any text."""
 MIN_SECRET_PART_LENGTH = 12
@@ -82,6 +85,8 @@ def _secrets() -> set[str]:
     for name, address in os.environ.items():
         if name in (DATABASE_URL, SMTP_URL) or name.startswith(CHANNEL_PREFIX):
             found |= _secrets_of(name, address.strip())
+        elif name in SERVICE_KEYS:
+            found |= {address.strip(), quote(address.strip(), safe="")}
     return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}
 
 

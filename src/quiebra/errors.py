@@ -3,6 +3,8 @@
 QuiebraError
 ├── ParamsError         params.yaml: unknown key, wrong type, value out of range
 ├── SourceError         a source file: missing, unreadable, empty, wrong columns or values
+│   └── FetchError      a data service cannot be reached, refuses, or answers something else
+│       └── FetchStoppedError  it refuses until a time that is known
 ├── PanelError          the canonical tables break the contract, or no rows are left
 ├── LeakageError        a feature is suspected of containing the outcome
 ├── TrainingError       a model cannot be fitted on the given rows
@@ -95,6 +97,14 @@ class ParamsError(QuiebraError):
 
 class SourceError(QuiebraError):
     """A source file cannot be used."""
+
+
+class FetchError(SourceError):
+    """A data service cannot be reached, refuses, or answers something that is no answer."""
+
+
+class FetchStoppedError(FetchError):
+    """A data service takes no more requests until a time that is known; what was fetched is kept."""
 
 
 class PanelError(QuiebraError):

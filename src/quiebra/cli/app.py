@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quiebra import __version__
-from quiebra.cli import alerts, audit, dashboards, models, outbox, overrides, pipeline, scoring, watch_list
+from quiebra.cli import alerts, audit, dashboards, fetching, models, outbox, overrides, pipeline, scoring, watch_list
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.own_code import run_own_code
 from quiebra.terminal import echo
@@ -41,6 +41,7 @@ def options(
 
 for _command in (
     pipeline.doctor,
+    fetching.fetch,
     pipeline.run,
     pipeline.publish,
     pipeline.report,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from quiebra.canonical import Source, SourceInfo
+from quiebra.canonical import FILING_SCHEMA, LINEAGE_SCHEMA, Source, SourceInfo
 from quiebra.errors import LocalisedMessage, PanelError
 from quiebra.panels.doubts import (
     MAX_DAYS_AFTER_SOURCE,
@@ -32,7 +32,8 @@ from quiebra.panels.schemas import validate_panel
 
 @dataclass(frozen=True)
 class Panel:
-    """The canonical tables, sorted and checked, the quarantined rows with the rule each broke, and the quality report."""
+    """The canonical tables, sorted and checked, the quarantined rows with the rule each broke, the quality report, and where the
+    amounts come from (see `quiebra.canonical.LINEAGE_SCHEMA` and ``FILING_SCHEMA``)."""
 
     info: SourceInfo
     companies: pl.DataFrame
@@ -41,6 +42,8 @@ class Panel:
     macro: pl.DataFrame
     quarantined: pl.DataFrame
     quality: dict[str, Any]
+    lineage: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LINEAGE_SCHEMA))
+    filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FILING_SCHEMA))
 
 
 def build_panel(source: Source, *, window_months: int = 24) -> Panel:
@@ -54,6 +57,8 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
     first = pl.all().sort_by("event_date", "kind").first()
     happened = source.events.group_by("company_id").agg(first).select(source.events.columns)
     kept, set_aside = split_quarantine(source.statements, happened, source.info.currency)
+    set_aside = pl.concat([set_aside, source.set_aside.select(set_aside.columns)]) if source.set_aside.height else set_aside
+    rows_in = source.statements.height + source.set_aside.height
     if kept.is_empty():
         counts = set_aside["rule"].value_counts().sort("rule").iter_rows()
         why = [*(f"{count} rows: {RULE_MEANINGS[name]}" for name, count in counts), *map(str, source.warnings)]
@@ -66,13 +71,13 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
     lost = lost_failures(kept, set_aside, happened)
     late = unlabelled_failures(statements, events, window_months)
     doubts = [
-        *_doubts(source, statements, set_aside, blanked),
+        *_doubts(source, rows_in, statements, set_aside, blanked),
         *version_doubts(kept, set_aside),
         *failure_doubts(lost, happened.height, source.info.assumed_lag_days),
         *late_failure_doubts(late, happened.height, window_months),
     ]
     quality = {
-        **quality_report(source.statements.height, statements, set_aside, blanked, doubts),
+        **quality_report(rows_in, statements, set_aside, blanked, doubts),
         "as_of": str(source.info.as_of),
         "dated_after_as_of": statements_after(statements, source.info.as_of).height,
         "failed_companies": happened.height,
@@ -89,16 +94,20 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
         macro=validate_panel("macro", source.macro.sort("series", "date", "available_at")),
         quarantined=set_aside.sort(order),
         quality=quality,
+        lineage=source.lineage,
+        filings=source.filings,
     )
 
 
-def _doubts(source: Source, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]) -> list[LocalisedMessage]:
+def _doubts(
+    source: Source, rows_in: int, statements: pl.DataFrame, set_aside: pl.DataFrame, blanked: dict[str, int]
+) -> list[LocalisedMessage]:
     """Return warnings on the source as a whole; statements published shortly after the source's own date are accepted."""
     as_of = source.info.as_of
     later = (pl.col("period_end") > as_of) | (pl.col("available_at") > as_of + MAX_DAYS_AFTER_SOURCE)
     return [
         *source.warnings,
-        *row_doubts(source.statements.height, set_aside),
+        *row_doubts(rows_in, set_aside),
         *item_doubts(statements, blanked),
         *company_doubts(statements.join(source.companies.select("company_id", "sector"), on="company_id", how="left")),
         *period_doubts(statements),

@@ -17,10 +17,12 @@ TABLES = ("companies", "statements", "events", "macro")
 
 
 def write_panel(panel: Panel, folder: Path, params: dict[str, Any]) -> None:
-    """Write the tables, the quarantine, the quality report, and the source's metadata with its params."""
+    """Write the tables, the quarantine, the lineage, the quality report, and the source's metadata with its params."""
     for name in TABLES:
         write_table(folder / f"{name}.parquet", getattr(panel, name))
     write_table(folder / "quarantine.parquet", panel.quarantined)
+    write_table(folder / "lineage.parquet", panel.lineage)
+    write_table(folder / "filings.parquet", panel.filings)
     write_json(folder / "quality.json", panel.quality)
     write_json(folder / "source.json", {**panel.info.as_record(), "params": params})
 

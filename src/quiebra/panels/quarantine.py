@@ -18,7 +18,8 @@ MIN_ASSETS_MILLIONS = 1e-6
 
 @dataclass(frozen=True)
 class QuarantineRule:
-    """A fault of a row. ``broken``: true where the row is quarantined; None: the rule compares the company's rows."""
+    """A fault of a row. ``broken``: true where the row is quarantined; None: the rule compares the company's rows, or is the
+    source's own."""
 
     name: str
     meaning: str
@@ -60,6 +61,8 @@ QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
     QuarantineRule("after_event", "published only after the company had failed", pl.col("available_at") > pl.col("event_date")),
     QuarantineRule("other_period", "a second period end under one fiscal year of the company (a comparative, or a short period)"),
     QuarantineRule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),
+    QuarantineRule("unbalanced", "the balance sheet does not balance, as the source says"),
+    QuarantineRule("scale_slip", "total assets are a thousand or a million times off the company's other years"),
     QuarantineRule("duplicate", "same company, fiscal year and publication date as a row that is kept"),
 )
 """Rules in order; a row gets the name of the first one that it breaks."""

@@ -59,6 +59,41 @@ class American(Section):
     path: str
 
 
+class Edgar(Section):
+    """Which annual reports of the SEC's EDGAR are read. leave_out_sic: ranges of SIC codes. failures: file of corrections."""
+
+    folder: str
+    first_year: Year
+    last_year: Year | None
+    forms: list[Literal["10-K", "10-KT"]]
+    min_assets: Annotated[float, Field(ge=0)]
+    leave_out_sic: list[str]
+    failures: str | None
+
+    @field_validator("forms")
+    @classmethod
+    def _some(cls, forms: list[str]) -> list[str]:
+        if not forms:
+            raise InvalidValue("name at least one form")
+        return forms
+
+    @field_validator("leave_out_sic")
+    @classmethod
+    def _ranges(cls, ranges: list[str]) -> list[str]:
+        for each in ranges:
+            if not re.fullmatch(r"\d{3,4}(-\d{3,4})?", each):
+                raise InvalidValue("write industry codes as 6021, or a range as 6000-6799, not '{value}'", value=each)
+        return ranges
+
+    def covers(self, year: int) -> bool:
+        """Return whether a year's data sets are read."""
+        return self.first_year <= year and (self.last_year is None or year <= self.last_year)
+
+    def sic_ranges(self) -> list[tuple[int, int]]:
+        """Return first and last code of each range that is left out."""
+        return [(int(each.partition("-")[0]), int(each.rpartition("-")[2])) for each in self.leave_out_sic]
+
+
 class Table(FileFormat):
     """Format of a user's own firm-years. columns: canonical name → name in the file."""
 
@@ -85,10 +120,11 @@ class MacroSeries(FileFormat):
 
 
 class Ingest(Section):
-    source: Literal["demo", "american", "table"]
+    source: Literal["demo", "american", "edgar", "table"]
     macro: dict[str, MacroSeries]
     demo: Demo
     american: American
+    edgar: Edgar
     table: Table
 
 

@@ -15,15 +15,13 @@ from quiebra.banners import run_banners
 from quiebra.canonical import mean_value
 from quiebra.errors import LocalisedMessage, RunStoppedError, StageError, WorkspaceError
 from quiebra.io.files import read_json, read_table
-from quiebra.params import Params, load_params
+from quiebra.params import load_params
 from quiebra.pipeline.stage_server import serve_stages
 from quiebra.pipeline.stages import hold_run_lock, ingest_summary
-from quiebra.provenance import file_sha256
 from quiebra.registry import challenger_in_words, read_scoring_model, registered_model, waiting_challenger
 from quiebra.registry.champion import EXPERIMENT_MODEL, champion_path
 from quiebra.reports.publisher import record_publisher
 from quiebra.risk import FinishedRun
-from quiebra.sources.macro_files import macro_hash
 from quiebra.text.words import Words
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import declare_publisher, why_not_published
@@ -35,7 +33,7 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
 
     log: file for DVC's output; None: standard output. ParamsError before anything runs; StageError if a stage fails.
     """
-    params = load_params(workspace)
+    load_params(workspace)  # wrong ones are told before anything runs
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
     with hold_run_lock(workspace, "run") as held, serve_stages(workspace) as server:
@@ -48,8 +46,6 @@ def reproduce(workspace: Workspace, target: str | None = None, *, log: IO[str] |
             _run(command, cwd=workspace.root, env={**os.environ, "PATH": path, **server}, log=log, held=held)
 
         record_publisher(workspace)
-        if _source_changed_outside_dvc(workspace, params):
-            repro("--single-item", "--force", "ingest")
         every = target or "dvc.yaml"
         repro(every)
         if target not in (None, "publish", "alerts"):  # the database is written by later stages
@@ -118,22 +114,6 @@ def _unpublished(workspace: Workspace) -> LocalisedMessage | None:
 
     engine = store.open_database(workspace)
     return belongs_to_another(engine, workspace)
-
-
-def _source_changed_outside_dvc(workspace: Workspace, params: Params) -> bool:
-    """Return whether a source's file outside data/raw, which DVC does not track, or the macro data differ from those last
-    ingested."""
-    record = workspace.panel / "source.json"
-    if not record.is_file():
-        return False
-    before = read_json(record)
-    if before["source"] != params.ingest.source:
-        return False
-    if before.get("macro_sha256") != macro_hash(params.ingest.macro, workspace.root):
-        return True
-    path = workspace.root / getattr(getattr(params.ingest, params.ingest.source), "path", "")
-    unseen = path.is_file() and not path.is_relative_to(workspace.root / "data" / "raw")
-    return unseen and before["sha256"] != file_sha256(path)
 
 
 def _decided_since(workspace: Workspace) -> bool:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from quiebra.environment import RESULTS_FOLDER
 from quiebra.errors import QuiebraError, StageError, WorkspaceError, suggestion
 from quiebra.io.files import name_path_in_errors, read_json, write_text
-from quiebra.params import StageParams, stage_params, to_plain
+from quiebra.params import StageParams, load_params, stage_params, to_plain
 from quiebra.progress import show_progress
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
@@ -62,8 +62,9 @@ STAGES: dict[str, Stage] = {
 
 
 REPORTS = ("report", "validation_report")
-CHAMPION_STAGE, PUBLISHER_STAGE = "champion", "publisher"
-"""Stages without a notebook: one chooses the scoring model, the other records the program that renders the reports."""
+INPUTS_STAGE, CHAMPION_STAGE, PUBLISHER_STAGE = "inputs", "champion", "publisher"
+"""Stages without a notebook: one lists the files that a run reads, one chooses the scoring model, one records the program that
+renders the reports."""
 
 
 def run_stage(workspace: Workspace, name: str, *, lang: str | None = None) -> Path:
@@ -71,19 +72,21 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None) -> Pa
 
     Parameters are validated before the kernel starts. If a stage is running in this workspace, this call waits for it. The
     executed notebook is normalised (no timings, no machine paths), so that the same inputs give the same bytes; that of a failed
-    stage is kept in ``data/failed``. lang: language of a report; one other than that of params goes to a folder of that name. The
-    stages `CHAMPION_STAGE` and `PUBLISHER_STAGE` have no notebook. Raises ParamsError, and StageError with the failed cell's
-    message.
+    stage is kept in ``data/failed``. lang: language of a report; one other than that of params goes to a folder of that name.
+    `INPUTS_STAGE`, `CHAMPION_STAGE` and `PUBLISHER_STAGE` have no notebook. Raises ParamsError, and StageError with the failed
+    cell's message.
     """
     if name == PUBLISHER_STAGE:
         from quiebra.reports.publisher import record_publisher
 
         record_publisher(workspace)
         return workspace.build / "publisher.json"
+    if name == INPUTS_STAGE:
+        return _list_inputs(workspace)
     if name == CHAMPION_STAGE:
         return _choose_scoring_model(workspace)
     if name not in STAGES:
-        every = (*STAGES, CHAMPION_STAGE, PUBLISHER_STAGE)
+        every = (*STAGES, INPUTS_STAGE, CHAMPION_STAGE, PUBLISHER_STAGE)
         raise StageError(f"no stage '{name}'{suggestion(name, every)}; there are {', '.join(every)}")
     stage = STAGES[name]
     other = {} if lang is None else {"report": {"lang": lang}}
@@ -95,7 +98,7 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None) -> Pa
     in_run = "DVC_STAGE" in os.environ
     with hold_run_lock(workspace, "stage"), scratch_folder(workspace) as scratch:
         if name == "ingest":
-            bring_raw_files(workspace)
+            _bring_inputs(workspace)
         partial = scratch / evidence.name
         with name_path_in_errors(evidence):
             evidence.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +112,23 @@ def run_stage(workspace: Workspace, name: str, *, lang: str | None = None) -> Pa
             partial.replace(evidence)
         _failed(workspace, stage).unlink(missing_ok=True)
     return evidence
+
+
+def _list_inputs(workspace: Workspace) -> Path:
+    from quiebra.sources.input_files import INGEST, list_path, write_input_lists
+
+    _bring_inputs(workspace)
+    write_input_lists(workspace, load_params(workspace))
+    return list_path(workspace.root, INGEST)
+
+
+def _bring_inputs(workspace: Workspace) -> None:
+    """Have the files that a run reads, and a portfolio's, in an experiment, worktree or clone."""
+    from quiebra.sources.input_files import ingest_files
+
+    params = load_params(workspace)
+    portfolio = params.portfolio.file
+    bring_raw_files(workspace, lambda root: [*ingest_files(params.ingest, root), *([root / portfolio] if portfolio else [])])
 
 
 def run_stage_command(workspace: Workspace, name: str) -> None:

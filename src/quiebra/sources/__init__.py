@@ -1,4 +1,4 @@
-"""Readers of raw statements (simulated demo, American panel, user's file) into canonical tables."""
+"""Readers of raw statements (simulated demo, American panel, SEC's EDGAR, user's file) into canonical tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.canonical import Source
 from quiebra.params import Ingest
-from quiebra.sources import american, demo, table
+from quiebra.sources import american, demo, edgar, table
 from quiebra.sources.cells import without_folder
 from quiebra.sources.macro_files import macro_hash, read_macro
 from quiebra.workspace import Workspace
@@ -34,4 +34,7 @@ def _tables(ingest: Ingest, workspace: Workspace) -> Source:
         return demo.load(ingest.demo)
     if ingest.source == "american":
         return american.load(workspace.root / ingest.american.path)
+    if ingest.source == "edgar":
+        failures = ingest.edgar.failures
+        return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, workspace.root / failures if failures else None)
     return table.load(workspace.root / ingest.table.path, ingest.table)

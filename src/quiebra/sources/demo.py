@@ -161,7 +161,7 @@ def _lives(rng: np.random.Generator, firms: pl.DataFrame, macro: np.ndarray, opt
     filing = firms["filing_days"].to_numpy()
     events = pl.concat(
         pl.DataFrame({"company_id": who, "fiscal_year": year, "wait": filing[index] + day}) for who, year, day, index in failures
-    ).select("company_id", event_date=pl.date("fiscal_year", 12, 31) + pl.duration(days="wait"))
+    ).select("company_id", event_date=pl.date("fiscal_year", 12, 31) + pl.duration(days=pl.col("wait").cast(pl.Int64)))
     return pl.concat(years), events.with_columns(kind=pl.lit("bankruptcy"), source=pl.lit("demo"))
 
 

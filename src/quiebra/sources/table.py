@@ -13,6 +13,7 @@ import polars as pl
 from quiebra.canonical import (
     COMPANY_SCHEMA,
     EVENT_SCHEMA,
+    FILING_COLUMNS,
     FIRST_DAY,
     LAST_DAY,
     MACRO_SCHEMA,
@@ -139,7 +140,7 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
             {"path": table.path, "columns": ", ".join(absent)},
         )
         table.notes.append(note)
-    theirs = set(mapped.values())
+    theirs = {*mapped.values(), *FILING_COLUMNS}
     frame = table.frame.select(
         *(pl.col(their).alias(our) for our, their in mapped.items()),
         *(name for name in table.frame.columns if name not in theirs and name not in mapped),

@@ -51,7 +51,7 @@ def publish_run(engine: Engine, what: Publication) -> dict[str, int]:
         before = connection.scalar(select(Run.run_id).where(Run.is_current))
         counts = {
             "empresas": upsert(connection, _table(Company), _marked(what.companies, what.info)),
-            "datos_financieros": upsert(connection, _table(Statement), what.statements),
+            "datos_financieros": upsert(connection, _table(Statement), what.statements.select(_table(Statement).columns.keys())),
             "datos_macroeconomicos": upsert(
                 connection, _table(MacroObservation), what.macro.with_columns(source=pl.lit(what.info.source))
             ),

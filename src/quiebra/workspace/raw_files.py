@@ -1,75 +1,76 @@
-"""Copy raw files, which neither git nor DVC checks out, into an experiment, worktree or clone from the checkout it was made from,
-if they match the hash in dvc.lock."""
+"""Bring raw files, which neither git nor DVC checks out, into an experiment, worktree or clone, if they are those of dvc.lock."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from quiebra.provenance import file_sha256
 from quiebra.workspace import Workspace
 from quiebra.workspace.checkouts import origin_checkouts
 
-RAW_FOLDER = "data/raw"
+LIST_OF_FILES = "data/inputs/ingest.json"
+"""List of the files that ingest reads, with their hashes; see `quiebra.sources.input_files`."""
 
 
-def bring_raw_files(workspace: Workspace) -> list[str]:
-    """Copy the files missing in data/raw from the checkout that this one was made from; return their names.
+def bring_raw_files(workspace: Workspace, files_of: Callable[[Path], Iterable[Path]]) -> list[str]:
+    """Link or copy the files that are missing here from the checkout that this one was made from; return their names.
 
-    Only if the other folder has the hash recorded in dvc.lock, so that an experiment never runs on other data than its baseline;
-    otherwise a warning is printed and nothing is copied.
+    files_of: gives the files that a run in a checkout reads. A file that the baseline read too must have the hash that it had
+    then, so that an experiment never runs on other data than its baseline; otherwise a warning is printed, and none is taken.
     """
-    here, wanted = {*_files(workspace.root / RAW_FOLDER)}, _recorded(workspace.root)
-    came_from = [home for home in origin_checkouts(workspace.root) if {*_files(home / RAW_FOLDER)} - here]
-    if not came_from or folder_hash(workspace.root / RAW_FOLDER) == wanted:
-        return []
-    for home in came_from:
-        if folder_hash(home / RAW_FOLDER) == (wanted or _recorded(home)):
-            return _copy_missing(home / RAW_FOLDER, workspace.root / RAW_FOLDER)
-    places = ", ".join(str(home / RAW_FOLDER) for home in came_from)
-    print(f"{places} is not what dvc.lock records: no raw file was taken from there", file=sys.stderr)
-    return []
+    root, brought = workspace.root, list[str]()
+    for home in origin_checkouts(root):
+        names = [path.relative_to(home) for path in files_of(home) if path.is_file() and path.is_relative_to(home)]
+        missing = [name for name in names if not (root / name).exists()]
+        if not missing:
+            continue
+        recorded = _recorded(root, home)
+        if recorded is None or any(_differs(home / name, recorded.get(name.as_posix())) for name in missing):
+            print(f"{home / missing[0].parent} is not what dvc.lock records: no raw file was taken from there", file=sys.stderr)
+            continue
+        for name in missing:
+            _bring(home / name, root / name)
+            brought.append(name.as_posix())
+    return brought
 
 
-def _copy_missing(source: Path, target: Path) -> list[str]:
-    copied = []
-    for name in sorted(_files(source)):
-        if not (target / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, target / name)
-            copied.append(name)
-    return copied
+def _bring(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # another file system
+        os.link(source, target)
+        return
+    shutil.copyfile(source, target)
 
 
-def _recorded(root: Path) -> str | None:
-    """Return the hash of data/raw in dvc.lock; None if ingest was never run."""
+def _recorded(root: Path, home: Path) -> dict[str, dict[str, Any]] | None:
+    """Return the files that the recorded run read, by path: none where ingest was never run; None where they cannot be had."""
     try:
         deps = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]["ingest"]["deps"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError):
-        return None
-    return next((dep.get("md5") for dep in deps if dep["path"] == RAW_FOLDER), None)
+        md5 = next(dep["md5"] for dep in deps if dep["path"] == LIST_OF_FILES)
+    except (OSError, KeyError, TypeError, StopIteration, yaml.YAMLError):
+        return {}
+    kept = [place / ".dvc/cache/files/md5" / md5[:2] / md5[2:] for place in (root, home)]
+    for path in (*kept, home / LIST_OF_FILES):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            content = path.read_bytes()
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+                files: dict[str, dict[str, Any]] = json.loads(content)["files"]
+                return files
+    return None
 
 
-def folder_hash(folder: Path) -> str:
-    """Return a folder's hash as DVC writes it to dvc.lock."""
-    entries = [{"md5": _md5(folder / name), "relpath": name} for name in sorted(_files(folder))]
-    return hashlib.md5(json.dumps(entries, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _files(folder: Path) -> list[str]:
-    """Return the relative paths of the files that DVC hashes in a folder: all but those in .dvcignore."""
-    ignored = (".partial", ".partial.ipynb")
-    return [
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.endswith(ignored) and ".ipynb_checkpoints" not in path.parts
-    ]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _differs(path: Path, recorded: dict[str, Any] | None) -> bool:
+    """Return whether a file is another one than was recorded; one that was not recorded was not read."""
+    if not recorded:
+        return False
+    return bool(path.stat().st_size != recorded["size"] or file_sha256(path) != recorded["sha256"])

@@ -1,0 +1,63 @@
+"""Command that fetches data from services into data/raw; runs read what it has kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quiebra.terminal import echo
+from quiebra.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quiebra.sources.http import Progress
+
+
+class Fetched(StrEnum):
+    """The services."""
+
+    edgar = "edgar"
+
+
+def fetch(
+    source: Annotated[Fetched, typer.Argument(help="the service")],
+    refresh: Annotated[bool, typer.Option("--refresh", help="also ask whether files that are there have changed")] = False,
+) -> None:
+    """Fetch a service's data into data/raw. It asks politely, keeps every answer, and goes on where it stopped.
+
+    Example: QUIEBRA_SEC_CONTACT="Ana Ruiz ana@example.com" quiebra fetch edgar
+    """
+    from quiebra.params import load_params
+    from quiebra.sources.edgar import fetching
+    from quiebra.sources.http import Client
+    from quiebra.sources.raw_store import RawStore
+
+    workspace = Workspace.find()
+    options = load_params(workspace).ingest.edgar
+    service = fetching.service()
+    begun = dt.datetime.now(dt.UTC)
+    with Client(service, RawStore(workspace.root / options.folder)) as client, _progress() as progress:
+        for line in fetching.fetch(client, options, refresh=refresh, progress=progress):
+            echo(line)
+        size = sum(path.stat().st_size for path in client.store.folder.rglob("*") if path.is_file())
+    minutes = (dt.datetime.now(dt.UTC) - begun).total_seconds() / 60
+    echo(f"{size / 1e6:,.0f} MB in {client.store.folder}, {minutes:.1f} min. `ingest.source: {source}` and `quiebra run` use it.")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Show the progress of a download on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda have, whole: bar.update(task, completed=have, total=whole)

@@ -1,0 +1,272 @@
+"""Canonical tables of US companies, from the files that `quiebra fetch edgar` has kept; the network is not asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from quiebra import canonical
+from quiebra.canonical import (
+    COMPANY_SCHEMA,
+    EVENT_SCHEMA,
+    MACRO_SCHEMA,
+    STATEMENT_SCHEMA,
+    Source,
+    SourceInfo,
+    conform_to_schema,
+    earliest_year,
+    latest_day,
+)
+from quiebra.errors import LocalisedMessage, SourceError
+from quiebra.params import Edgar
+from quiebra.progress import report_progress
+from quiebra.sources.edgar.company_facts import cover_facts, float_rows, floats_table, public_floats, read_company_facts
+from quiebra.sources.edgar.data_sets import read_data_set, read_filings
+from quiebra.sources.edgar.failures import as_events, corrected, first_cases, read_corrections
+from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, acceptance
+from quiebra.sources.edgar.reported_items import reported_items
+from quiebra.sources.edgar.sectors import region, sector
+from quiebra.sources.edgar.submissions import member_cik, members, read_submissions
+from quiebra.sources.edgar.versions import company_id, versions
+from quiebra.sources.raw_store import RawStore
+
+DATA_SETS, FILED, FACTS = "data_sets/", "submissions/", "company_facts/"
+"""Folders of the store."""
+FILED_ARCHIVE, FACTS_ARCHIVE = "submissions.zip", "companyfacts.zip"
+FIRST_DATA_SET = 2009
+TITLE = "US companies, SEC EDGAR"
+NOTES = (
+    "Annual reports (10-K) as filed with the SEC: each figure from the tags of the filing itself, each version dated by its "
+    "acceptance. Failure is the first 8-K with item 1.03 (bankruptcy or receivership) since 23 August 2004."
+)
+SCALES = (1e3, 1e6)
+SCALE_TOLERANCE = 3.0
+"""Factor about a thousand or a million within which a company's total assets are off its usual ones by a slip of scale."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the files say: filings (`FILING_SCHEMA`), items (`reported_items`), those that do not balance, list of filings."""
+
+    filings: pl.DataFrame
+    items: pl.DataFrame
+    unbalanced: pl.DataFrame
+    listed: pl.DataFrame
+    floats: pl.DataFrame
+
+
+def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
+    """Return the tables of the companies and years that ``options`` name.
+
+    folder: of the raw answers. corrections: file of failures; see `quiebra.sources.edgar.failures`. SourceError where nothing was
+    fetched, or a file is damaged.
+    """
+    store = RawStore(folder)
+    sets = [name for name in store.names(DATA_SETS) if options.covers(_year_of(name))]
+    if not sets:
+        raise SourceError(
+            f"no data set of {options.first_year} or later in {folder}: `quiebra fetch edgar` gets them from the SEC (a gigabyte "
+            "and a half; QUIEBRA_SEC_CONTACT must say who asks)"
+        )
+    read = _read(store, sets, options)
+    statements, lineage = versions(read.filings, read.items)
+    statements, lineage = _with_market_value(statements, lineage, read.floats)
+    small = statements["total_assets"] < options.min_assets
+    statements = statements.filter(~small.fill_null(False))
+    statements = statements.with_columns(currency=pl.lit("USD"), source=pl.lit("edgar"))
+    faults = _faults(statements, read)
+    cases = first_cases(read.listed)
+    if corrections is not None:
+        cases = corrected(cases, read_corrections(corrections))
+    as_of = latest_day(pl.concat([read.filings["filed"], read.listed["filed"]]))
+    info = SourceInfo(
+        source="edgar",
+        title=TITLE,
+        simulated=False,
+        currency="USD",
+        first_label_year=earliest_year(statements["fiscal_year"]) if statements.height else options.first_year,
+        outcomes_through=_outcomes_through(as_of),
+        as_of=as_of,
+        sha256=_hash(store, corrections),
+        notes=NOTES,
+    )
+    return Source(
+        info,
+        conform_to_schema(_companies(read, cases), COMPANY_SCHEMA),
+        conform_to_schema(statements.filter(faults.is_null()), STATEMENT_SCHEMA),
+        conform_to_schema(as_events(cases), EVENT_SCHEMA),
+        pl.DataFrame(schema=MACRO_SCHEMA),
+        tuple(_notes(read, cases, int(small.sum()))),
+        set_aside=conform_to_schema(
+            statements.with_columns(rule=faults).filter(faults.is_not_null()), {**STATEMENT_SCHEMA, "rule": pl.String}
+        ),
+        lineage=lineage.join(
+            statements.select("company_id", "fiscal_year", "available_at"),
+            on=["company_id", "fiscal_year", "available_at"],
+            how="semi",
+        ),
+        filings=conform_to_schema(read.filings.with_columns(company_id=company_id(pl.col("cik"))), canonical.FILING_SCHEMA),
+    )
+
+
+def _year_of(name: str) -> int:
+    return int(name.removeprefix(DATA_SETS)[:4])
+
+
+def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
+    filings, items, unbalanced = [], [], []
+    for number, name in enumerate(sets, start=1):
+        report_progress(f"data set {number} of {len(sets)}")
+        filed, facts = read_data_set(store.path(name), options.forms)
+        filed = filed.filter(_wanted(options))
+        said, wrong = reported_items(facts.join(filed, on="accession", how="semi"))
+        filings.append(filed)
+        items.append(said)
+        unbalanced.append(wrong)
+    known = pl.concat(filings).unique("accession", keep="first", maintain_order=True)
+    report_progress("lists of filings")
+    listed, companies = read_submissions(_submissions(store, set(known["cik"])), _of_interest(options))
+    known = _with_listed(known, listed)
+    newer = _newer(listed, companies, known).filter(_wanted(options))
+    floats = [_archived_floats(store, set(known["cik"]))]
+    for name in store.names(FACTS):
+        body = store.read(name)
+        said, wrong = reported_items(read_company_facts(body, name).join(newer, on="accession", how="semi"))
+        items.append(said)
+        unbalanced.append(wrong)
+        floats.append(floats_table(float_rows(cover_facts(body, name))))
+    latest_floats = pl.concat(floats).unique("accession", keep="last", maintain_order=True)
+    return _Read(pl.concat([known, newer]), pl.concat(items), pl.concat(unbalanced), listed, latest_floats)
+
+
+def _wanted(options: Edgar) -> pl.Expr:
+    left_out = [pl.col("sic").is_between(first, last) for first, last in options.sic_ranges()]
+    return ~pl.any_horizontal(pl.lit(False), *left_out).fill_null(False)
+
+
+def _of_interest(options: Edgar) -> Callable[[str], bool]:
+    forms = {*options.forms, *(f"{form}{AMENDED}" for form in options.forms), "8-K", "8-K/A"}
+    return forms.__contains__
+
+
+def _submissions(store: RawStore, ciks: set[int]) -> Iterator[tuple[str, bytes]]:
+    """Yield the lists of filings that were fetched one by one, which are newer, then those of the archive."""
+    for name in store.names(FILED):
+        if member_cik(name) in ciks:
+            yield name, store.read(name)
+    if FILED_ARCHIVE in store:
+        yield from members(store.path(FILED_ARCHIVE), ciks)
+
+
+def _archived_floats(store: RawStore, ciks: set[int]) -> pl.DataFrame:
+    return public_floats(store.path(FACTS_ARCHIVE), ciks) if FACTS_ARCHIVE in store else floats_table([])
+
+
+def _with_listed(filings: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return filings with the exact end of the period and time of acceptance where the list of filings has them.
+
+    The data sets round the end of a period to a month's end; the list's is taken where it is within half a month of it.
+    """
+    told = listed.select("accession", listed_period="period", listed_at="accepted_at").unique("accession", keep="first")
+    both = filings.join(told, on="accession", how="left", maintain_order="left")
+    near = (pl.col("listed_period") - pl.col("period")).dt.total_days().abs() <= 16
+    exact = both.with_columns(
+        period=pl.when(near | pl.col("period").is_null()).then("listed_period").otherwise("period"),
+        accepted_at=pl.coalesce("accepted_at", "listed_at"),
+    )
+    return acceptance(exact.with_columns(pl.col("period").fill_null(filings["period"]))).select(list(FILING_SCHEMA))
+
+
+def _newer(listed: pl.DataFrame, companies: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return the annual reports of the list that no data set has; their sector is the company's of today."""
+    annual = listed.filter(~pl.col("form").str.starts_with("8-K")).join(known, on="accession", how="anti")
+    latest = known["filed"].max()
+    newer = annual.filter(pl.col("filed") > latest) if isinstance(latest, dt.date) else annual
+    return conform_to_schema(newer.join(companies.select("cik", "name", "sic", "state"), on="cik", how="left"), FILING_SCHEMA)
+
+
+def _with_market_value(
+    statements: pl.DataFrame, lineage: pl.DataFrame, floats: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return statements with the market value on the filing's cover, and its date; a version without one has that of before."""
+    year = ["company_id", "period_end"]
+    valued = statements.join(floats, on="accession", how="left", maintain_order="left")
+    own = valued.filter(pl.col("market_value").is_not_null()).with_columns(
+        item=pl.lit("market_value"), value=pl.col("market_value"), rule=pl.lit("EntityPublicFloat")
+    )
+    filled = valued.with_columns(pl.col("market_value", "market_value_date").forward_fill().over(year))
+    return filled, pl.concat([lineage, conform_to_schema(own, canonical.LINEAGE_SCHEMA)])
+
+
+def _faults(statements: pl.DataFrame, read: _Read) -> pl.Series:
+    """Return, for each version, the rule that it breaks: the balance sheet does not balance, or the scale slipped; or null."""
+    wrong = read.unbalanced.join(read.filings.select("accession", "period"), on="accession").select("accession").unique()
+    unbalanced = statements["accession"].is_in(wrong["accession"].implode())
+    usual = pl.col("total_assets").quantile(0.5, "higher").over("company_id")  # of two, the smaller one is in doubt
+    ratio = pl.max_horizontal(pl.col("total_assets") / usual, usual / pl.col("total_assets"))
+    slipped = statements.select(
+        pl.any_horizontal(ratio.is_between(scale / SCALE_TOLERANCE, scale * SCALE_TOLERANCE) for scale in SCALES)
+    ).to_series()
+    return statements.select(
+        pl.when(unbalanced).then(pl.lit("unbalanced")).when(slipped.fill_null(False)).then(pl.lit("scale_slip"))
+    ).to_series()
+
+
+def _companies(read: _Read, cases: pl.DataFrame) -> pl.DataFrame:
+    """Return companies by their latest annual report, or the latest before they failed: shells change their sector after it."""
+    failed = cases.group_by("cik").agg(event_date=pl.col("event_date").min())
+    dated = read.filings.join(failed, on="cik", how="left")
+    alive = (pl.col("filed") <= pl.col("event_date")).fill_null(True)
+    latest = (
+        dated.with_columns(alive=alive).sort("cik", "alive", "filed", "accession").unique("cik", keep="last", maintain_order=True)
+    )
+    state = pl.col("state")
+    return latest.select(
+        company_id=company_id(pl.col("cik")),
+        name="name",
+        country=pl.coalesce("country", pl.when(region(state) != "Abroad").then(pl.lit("US"))),
+        region=region(state),
+        sector=sector(pl.col("sic")),
+    )
+
+
+def _outcomes_through(as_of: dt.date) -> int:
+    """Return the last fiscal year whose next accounts, or failure, must be known: those of its year after are due in April."""
+    return as_of.year - (2 if as_of.month > 4 else 3)
+
+
+def _notes(read: _Read, cases: pl.DataFrame, small: int) -> Iterator[LocalisedMessage]:
+    without = read.filings.filter(~pl.col("accession").is_in(read.items["accession"].implode())).height
+    if without:
+        yield LocalisedMessage("annual reports without a figure in dollars that could be read: {n}", {"n": without})
+    if small:
+        yield LocalisedMessage("versions of firm-years left out for their size (ingest.edgar.min_assets): {n}", {"n": small})
+    if read.listed.is_empty():
+        yield LocalisedMessage("no list of filings was fetched, so that no failure is known: `quiebra fetch edgar` gets it")
+    elif cases.is_empty():
+        yield LocalisedMessage("no failure is in the lists of filings that were fetched")
+
+
+def _hash(store: RawStore, corrections: Path | None) -> str:
+    """Return a hash over what was read: the hashes of the store's files."""
+    told = hashlib.sha256()
+    for name in store.names():
+        answer = store.answer(name)
+        told.update(f"{name} {answer.sha256 if answer else ''}\n".encode())
+    if corrections is not None:
+        told.update(corrections.read_bytes())
+    return told.hexdigest()
+
+
+def filers(store: RawStore, options: Edgar) -> set[int]:
+    """Return the companies (CIK) with an annual report in the data sets."""
+    found: set[int] = set()
+    for name in store.names(DATA_SETS):
+        if options.covers(_year_of(name)):
+            found |= set(read_filings(store.path(name), options.forms).filter(_wanted(options))["cik"])
+    return found

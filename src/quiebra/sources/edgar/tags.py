@@ -1,0 +1,256 @@
+"""From us-gaap tags to the canonical items: for each item a ladder of rules, of which the first that gives a value counts.
+
+Rules look at the values of one filing for one period end. Sources: coverage of tags in 10-Ks of 2010; the SEC's taxonomies.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import polars as pl
+
+INSTANT, ANNUAL = "instant", "annual"
+"""Kinds of facts: on a date, and over a year that ends on it."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way to an item. name: as the lineage table has it. tags: that it reads. value: null where it cannot be had."""
+
+    name: str
+    tags: tuple[str, ...]
+    value: pl.Expr
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rules of an item, best first. kind: of the facts that they read."""
+
+    item: str
+    kind: str
+    rules: tuple[Rule, ...]
+
+    @property
+    def tags(self) -> set[str]:
+        return {tag for rule in self.rules for tag in rule.tags}
+
+
+def _tags(*names: str) -> tuple[Rule, ...]:
+    return tuple(Rule(name, (name,), pl.col(name)) for name in names)
+
+
+def _sum(*names: str) -> Rule:
+    return Rule(" + ".join(names), names, reduce(operator.add, (pl.col(name) for name in names)))
+
+
+def _less(total: str, *parts: str, required: str | None = None) -> Rule:
+    """Return the rule ``total`` less the parts that there are; null without ``required``, the first part if not said."""
+    needed = required or parts[0]
+    value = pl.col(total) - pl.sum_horizontal(pl.col(part) for part in parts) + 0 * pl.col(needed)
+    return Rule(" - ".join((total, *parts)), (total, *parts), value)
+
+
+def _largest(*names: str) -> tuple[Rule, ...]:
+    """Return a rule for each tag, which counts where it has the largest value: a total rather than one of its parts."""
+    largest = pl.max_horizontal(pl.col(name) for name in names)
+    return tuple(Rule(name, names, pl.when(pl.col(name) == largest).then(pl.col(name))) for name in names)
+
+
+TEMPORARY_EQUITY = (
+    "TemporaryEquityCarryingAmountAttributableToParent",
+    "TemporaryEquityCarryingAmount",
+    "TemporaryEquityCarryingAmountIncludingPortionAttributableToNoncontrollingInterests",
+    "RedeemableNoncontrollingInterestEquityCarryingAmount",
+)
+TOTAL = "LiabilitiesAndStockholdersEquity"
+EQUITY_WITH_MINORITIES = "StockholdersEquityIncludingPortionAttributableToNoncontrollingInterest"
+PRE_TAX = (
+    "IncomeLossFromContinuingOperationsBeforeIncomeTaxesExtraordinaryItemsNoncontrollingInterest",
+    "IncomeLossFromContinuingOperationsBeforeIncomeTaxesMinorityInterestAndIncomeLossFromEquityMethodInvestments",
+    "IncomeLossFromContinuingOperationsBeforeIncomeTaxes",
+    "IncomeLossFromContinuingOperationsBeforeIncomeTaxesDomestic",
+)
+INTEREST = (
+    "InterestExpense",
+    "InterestAndDebtExpense",
+    "InterestExpenseDebt",
+    "InterestExpenseNonoperating",
+    "InterestPaidNet",
+    "InterestPaid",
+)
+
+
+def _pre_tax_with_interest() -> tuple[Rule, ...]:
+    interest = pl.coalesce(INTEREST)
+    return tuple(Rule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
+
+
+LADDERS: tuple[Ladder, ...] = (
+    Ladder("total_assets", INSTANT, _tags("Assets", "AssetsNet", TOTAL)),
+    Ladder("current_assets", INSTANT, _tags("AssetsCurrent")),
+    Ladder(
+        "cash",
+        INSTANT,
+        _tags(
+            "CashAndCashEquivalentsAtCarryingValue",
+            "CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalents",
+            "CashCashEquivalentsAndShortTermInvestments",
+            "Cash",
+            "CashAndDueFromBanks",
+        ),
+    ),
+    Ladder(
+        "receivables",
+        INSTANT,
+        _tags(
+            "AccountsReceivableNetCurrent",
+            "ReceivablesNetCurrent",
+            "AccountsNotesAndLoansReceivableNetCurrent",
+            "AccountsAndOtherReceivablesNetCurrent",
+            "AccountsReceivableNet",
+            "NotesAndLoansReceivableNetCurrent",
+            "AccountsAndNotesReceivableNet",
+        ),
+    ),
+    Ladder(
+        "inventory",
+        INSTANT,
+        (
+            *_tags("InventoryNet", "InventoryGross"),
+            Rule("none reported", ("AssetsCurrent",), pl.when(pl.col("AssetsCurrent").is_not_null()).then(0.0)),
+        ),
+    ),
+    Ladder("current_liabilities", INSTANT, _tags("LiabilitiesCurrent")),
+    Ladder(
+        "long_term_debt",
+        INSTANT,
+        (
+            *_tags("LongTermDebtNoncurrent", "LongTermDebtAndCapitalLeaseObligations"),
+            _less("LongTermDebt", "LongTermDebtCurrent", required="LongTermDebt"),
+            *_tags(
+                "LongTermNotesPayable",
+                "UnsecuredLongTermDebt",
+                "SeniorLongTermNotes",
+                "LongTermNotesAndLoans",
+                "ConvertibleLongTermNotesPayable",
+                "SecuredLongTermDebt",
+                "LongTermLineOfCredit",
+                "OtherLongTermDebtNoncurrent",
+                "ConvertibleDebtNoncurrent",
+            ),
+        ),
+    ),
+    Ladder(
+        "total_liabilities",
+        INSTANT,
+        (
+            *_tags("Liabilities"),
+            _less(TOTAL, EQUITY_WITH_MINORITIES, *TEMPORARY_EQUITY),
+            _less(TOTAL, "StockholdersEquity", "MinorityInterest", *TEMPORARY_EQUITY),
+            _less(TOTAL, "PartnersCapitalIncludingPortionAttributableToNoncontrollingInterest"),
+            _less(TOTAL, "PartnersCapital", "MinorityInterest"),
+            _sum("LiabilitiesCurrent", "LiabilitiesNoncurrent"),
+        ),
+    ),
+    Ladder(
+        "retained_earnings",
+        INSTANT,
+        _tags("RetainedEarningsAccumulatedDeficit", "DevelopmentStageEnterpriseDeficitAccumulatedDuringDevelopmentStage"),
+    ),
+    Ladder(
+        "revenue",
+        ANNUAL,
+        (
+            *_largest(
+                "Revenues",
+                "RevenueFromContractWithCustomerExcludingAssessedTax",
+                "RevenueFromContractWithCustomerIncludingAssessedTax",
+                "SalesRevenueNet",
+            ),
+            _sum("SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
+            *_largest(
+                "RegulatedAndUnregulatedOperatingRevenue",
+                "OilAndGasRevenue",
+                "RealEstateRevenueNet",
+                "HealthCareOrganizationRevenue",
+                "ElectricUtilityRevenue",
+                "UtilityRevenue",
+                "ContractsRevenue",
+            ),
+            *_tags("RevenuesNetOfInterestExpense", "SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
+        ),
+    ),
+    Ladder(
+        "cost_of_goods_sold",
+        ANNUAL,
+        _tags("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold", "CostOfServices"),
+    ),
+    Ladder("gross_profit", ANNUAL, _tags("GrossProfit")),
+    Ladder(
+        "depreciation_amortization",
+        ANNUAL,
+        (
+            *_tags(
+                "DepreciationDepletionAndAmortization",
+                "DepreciationAndAmortization",
+                "DepreciationAmortizationAndAccretionNet",
+            ),
+            _sum("Depreciation", "AmortizationOfIntangibleAssets"),
+            *_tags(
+                "Depreciation",
+                "OtherDepreciationAndAmortization",
+                "DepreciationNonproduction",
+                "CostDepreciationAmortizationAndDepletion",
+            ),
+        ),
+    ),
+    Ladder("ebit", ANNUAL, (*_tags("OperatingIncomeLoss"), *_pre_tax_with_interest())),
+    Ladder("interest_expense", ANNUAL, _tags(*INTEREST)),
+    Ladder(
+        "net_income",
+        ANNUAL,
+        _tags(
+            "NetIncomeLoss",
+            "ProfitLoss",
+            "NetIncomeLossAvailableToCommonStockholdersBasic",
+            "IncomeLossIncludingPortionAttributableToNoncontrollingInterest",
+        ),
+    ),
+    Ladder(
+        "operating_cash_flow",
+        ANNUAL,
+        _tags("NetCashProvidedByUsedInOperatingActivities", "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"),
+    ),
+)
+"""By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.edgar.versions`."""
+
+CHECKED_TAGS = ("StockholdersEquity", EQUITY_WITH_MINORITIES, TOTAL)
+
+
+def tags_of(kind: str) -> list[str]:
+    """Return the tags that ladders read of a kind of facts, in order."""
+    needed: set[str] = set()
+    for ladder in LADDERS:
+        if ladder.kind == kind:
+            needed |= ladder.tags
+    return sorted(needed | (set(CHECKED_TAGS) if kind == INSTANT else set()))
+
+
+def item_values(wide: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each row, the value of each item (column ITEM) and the rule that gave it (column ITEM_rule); others are null.
+
+    wide: a column for each tag, null where the filing has no such fact; further columns are kept, tags are not.
+    """
+    tags: set[str] = set().union(*(ladder.tags for ladder in LADDERS), CHECKED_TAGS)
+    absent = [pl.lit(None, pl.Float64).alias(tag) for tag in sorted(tags - set(wide.columns))]
+    given = wide.with_columns(absent)
+    columns = [name for name in wide.columns if name not in tags]
+    return given.select(*columns, *(expr for ladder in LADDERS for expr in _of(ladder.item, ladder.rules)))
+
+
+def _of(item: str, rules: Sequence[Rule]) -> tuple[pl.Expr, pl.Expr]:
+    named = pl.coalesce(pl.when(rule.value.is_not_null()).then(pl.lit(rule.name)) for rule in rules)
+    return pl.coalesce(rule.value for rule in rules).alias(item), named.alias(f"{item}_rule")
