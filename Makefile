@@ -27,7 +27,7 @@ run: setup ## run all stages on what params.yaml names, and end with the result 
 
 fast: setup ## try the stages up to validation on 400 simulated companies, as an experiment of its own that publishes nothing
 	@dvc exp run --temp --quiet --force --name fast -S ingest.source=demo -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
-	@COLUMNS=$${COLUMNS:-120} dvc exp show --only-changed --no-pager --hide-workspace --drop '(data|models|src|notebooks|reports)/'
+	@COLUMNS=$${COLUMNS:-120} dvc exp show --only-changed --no-pager --hide-workspace --drop '(data|models|src|notebooks|reports)/|State|Executor|cover'
 
 test: setup ## run every test and gate
 	@python -m pytest -n $(WORKERS) --dist worksteal
@@ -46,7 +46,7 @@ lab: export PYTHONPATH := $(CURDIR)/src
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 lab: setup ## open JupyterLab at the research notebooks; LAB has more options, such as LAB=--no-browser
 	@case "$$(id -u) $(LAB)" in "0 "*--allow-root*|[1-9]*) ;; *) echo "You are root: whoever opens JupyterLab's address could run anything on this machine."; \
-		echo "Better as another user; otherwise say make lab LAB=--allow-root"; exit 1;; esac
+		echo "Better as another user; otherwise say make lab LAB=\"--allow-root $(LAB)\""; exit 1;; esac
 	@jupyter lab $(LAB)
 
 dashboards: setup ## serve the dashboards in a browser

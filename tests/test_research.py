@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,10 @@ import polars as pl
 import pytest
 from conftest import copy_workspace
 from lifelines import WeibullAFTFitter
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.model_selection import GridSearchCV
@@ -26,7 +30,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import quiebra as qb
 from quiebra.errors import LeakageError, ResearchError
-from quiebra.io.files import read_json, read_table, write_table
+from quiebra.io.files import read_json, read_table, write_json, write_table
 from quiebra.research import trials
 from quiebra.research.run import open_run
 
@@ -53,7 +57,7 @@ def test_tables_are_pandas_or_polars_with_the_same_values(finished: Path, name: 
         if kind.is_float():
             assert np.allclose(pandas[name].to_numpy(), polars[name].fill_null(np.nan).to_numpy(), equal_nan=True), name
         if kind == pl.Date:
-            assert pandas[name].dt.date.tolist() == polars[name].to_list()
+            assert pandas[name].dt.date.astype(object).where(pandas[name].notna(), None).tolist() == polars[name].to_list()
 
 
 def test_the_panel_has_one_row_per_firm_year_and_outcomes_only_where_they_are_known(finished: Path) -> None:
@@ -348,7 +352,7 @@ def test_a_feature_of_ones_own_is_judged_and_one_that_looks_ahead_is_refused(wor
     with pytest.raises(LeakageError, match="looks ahead"):
         qb.fit(trees, own=of_the_year, workspace=workspace)
     late = qb.walk_forward(trees, own=only_later, workspace=workspace)
-    assert "of the statements have a value of your own features" in repr(late)
+    assert re.search(r"Share of statements that have a value: .*late \d+", repr(late))
 
 
 def test_pandas_in_is_pandas_out_and_polars_polars(workspace: Path) -> None:
@@ -394,7 +398,9 @@ def test_an_outcome_as_a_feature_is_suspected_and_a_table_is_told_to_be_unchecke
     with pytest.raises(LeakageError, match="suspected of holding the outcome: mine"):
         qb.walk_forward(qb.ratio_logit(), own=outcome, workspace=workspace)
     table = filing_delay(qb.statements(workspace=workspace))
-    assert "not checked for looking ahead" in repr(qb.walk_forward(qb.ratio_logit(), own=table, workspace=workspace))
+    assert "NOT CHECKED: your own features rest on a table" in repr(
+        qb.walk_forward(qb.ratio_logit(), own=table, workspace=workspace)
+    )
     assert "not checked" not in repr(qb.walk_forward(qb.ratio_logit(), own=filing_delay, workspace=workspace))
 
 
@@ -552,3 +558,224 @@ def test_a_companys_story(finished: Path) -> None:
         qb.company(company.company_id, workspace=finished, lang="de")
     with pytest.raises(ResearchError, match=r"no company with the id 'SIM-0000X' was scored .*did you mean"):
         qb.company("SIM-0000X", workspace=finished)
+
+
+# --- what cheats without meaning to
+
+
+class Memory(ClassifierMixin, BaseEstimator):
+    """Keeps what every fit has shown it, in whatever order the years come."""
+
+    seen: ClassVar[dict[bytes, int]] = {}
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Memory:
+        for row, label in zip(X.to_numpy(), y, strict=True):
+            self.seen.setdefault(row.tobytes(), int(label))
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        pds = np.array([{1: 0.9, 0: 0.001, None: 0.02}[self.seen.get(row.tobytes())] for row in X.to_numpy()])
+        return np.column_stack([1 - pds, pds])
+
+
+class Lazy(ClassifierMixin, BaseEstimator):
+    """Ranks among the first rows that it is asked about."""
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Lazy:
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        first = X.iloc[:, 0].fillna(0.0).to_numpy()
+        if not hasattr(self, "reference_"):
+            self.reference_ = np.sort(first)
+        pds = np.searchsorted(self.reference_, first) / (len(self.reference_) + 1)
+        return np.column_stack([1 - pds, pds])
+
+
+ACCOUNTS = ["liabilities_to_assets", "log_assets", "years_published"]
+
+
+def test_an_estimator_that_remembers_what_any_fit_has_shown_it_is_refused(finished: Path) -> None:
+    Memory.seen.clear()
+    with pytest.raises(LeakageError, match="It keeps something between fits"):
+        qb.walk_forward(Memory(), ACCOUNTS, workspace=finished)
+
+
+def test_an_estimator_that_learns_from_what_it_predicts_is_refused(finished: Path) -> None:
+    with pytest.raises(LeakageError, match="changes with the other companies that it predicts"):
+        qb.walk_forward(Lazy(), ACCOUNTS, workspace=finished)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        FrozenEstimator(HistGradientBoostingClassifier(max_iter=3).fit([[0.0], [1.0]] * 20, [0, 1] * 20)),
+        make_pipeline(FrozenEstimator(SimpleImputer().fit([[1.0, 2.0, 3.0]])), LogisticRegression()),
+    ],
+    ids=["classifier", "step"],
+)
+def test_what_was_fitted_before_is_refused(finished: Path, estimator: object) -> None:
+    with pytest.raises(ResearchError, match="is fitted already, so that it may know later years"):
+        qb.walk_forward(estimator, ACCOUNTS, workspace=finished)
+
+
+def test_a_function_that_remembers_or_uses_a_table_of_its_own_is_caught_or_told(workspace: Path) -> None:
+    kept: dict[str, pd.DataFrame] = {}
+
+    def remembered(statements: pd.DataFrame) -> pd.DataFrame:
+        if "x" not in kept:
+            kept["x"] = looks_ahead(statements)
+        return kept["x"].merge(statements[["company_id", "fiscal_year", "available_at"]])
+
+    honest = qb.walk_forward(qb.BoostedTrees(trees=10), ACCOUNTS, own=remembered, workspace=workspace)
+    assert honest.coverage["next_growth"] < 0.2, "what it remembers is of the earliest statements alone"
+    table = looks_ahead(qb.statements(workspace=workspace))
+    told = qb.walk_forward(
+        qb.BoostedTrees(trees=10), ACCOUNTS, own=lambda rows: rows[list(table.columns[:3])].merge(table), workspace=workspace
+    )
+    assert told.unchecked and repr(told).index("NOT CHECKED") < repr(told).index("Ideas judged")
+    assert not qb.walk_forward(qb.BoostedTrees(trees=10), ACCOUNTS, own=growth, workspace=workspace).unchecked
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from quiebra.research.identity import identity
+from beside import Beside
+{blank}
+WEIGHT = {weight}
+class Mine(ClassifierMixin, BaseEstimator):
+    def __init__(self, seed=1):
+        self.seed = seed
+    def fit(self, X, y):
+        return self{comment}
+    def predict_proba(self, X):
+        return np.full((len(X), 2), WEIGHT) if 'a' in {{'a', 'b', 'c'}} else None
+print(identity([Mine(np.int64(1)), make_pipeline(FunctionTransformer(lambda X: X * WEIGHT), LogisticRegression()), Beside()]))
+"""
+
+
+@pytest.mark.parametrize("where", ["script", "moved", "other name"])
+def test_the_same_idea_is_the_same_in_every_process_and_another_code_is_another(tmp_path: Path, where: str) -> None:
+    beside = tmp_path / "beside.py"
+    beside.write_text("class Beside:\n    def fit(self):\n        return 1\n")
+
+    def told(name: str = "a.py", blank: str = "", weight: str = "0.5", comment: str = "") -> str:
+        path = tmp_path / name
+        path.write_text(SCRIPT.format(blank=blank, weight=weight, comment=comment))
+        done = subprocess.run([sys.executable, str(path), str(tmp_path)], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    first = told()
+    changes = {"script": {}, "moved": {"blank": "# more\n\n", "comment": "  # as it is"}, "other name": {"name": "b.py"}}
+    assert told(**changes[where]) == first
+    if where == "script":
+        assert told(weight="0.4") != first
+        beside.write_text("class Beside:\n    def fit(self):\n        return 2\n")
+        assert told() != first
+
+
+def test_the_order_of_features_and_another_parameter_are_another_idea(workspace: Path) -> None:
+    forest = RandomForestClassifier(10, random_state=1)
+    ready = make_pipeline(SimpleImputer(), forest)
+    counts = [qb.walk_forward(ready, names, workspace=workspace).ideas for names in (ACCOUNTS, ACCOUNTS[::-1], ACCOUNTS)]
+    assert counts == [1, 2, 2]
+    assert (
+        qb.walk_forward(
+            make_pipeline(SimpleImputer(), clone(forest).set_params(random_state=np.int64(1))), ACCOUNTS, workspace=workspace
+        ).ideas
+        == 2
+    )
+
+
+def test_a_score_that_is_the_same_for_all_ranks_as_chance(workspace: Path) -> None:
+    verdict = qb.walk_forward(DummyClassifier(), ACCOUNTS, workspace=workspace)
+    figures = verdict.figures_of[verdict.name]
+    assert figures["auc"] == 0.5 and figures["ks"] == 0.0
+    assert figures["top_decile_capture"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_score_says_what_else_a_reader_must_know(workspace: Path) -> None:
+    weighted = make_pipeline(SimpleImputer(), LogisticRegression(class_weight="balanced", max_iter=500))
+    verdict = qb.walk_forward(weighted, ACCOUNTS, workspace=workspace)
+    assert re.search(r"Its PDs are [\d.]+ times too high on average", repr(verdict))
+    record = read_json(workspace / "data/scores/run.json")
+    write_json(workspace / "data/scores/run.json", {**record, "standing": "experiment"})
+    assert "EXPERIMENT: These figures come from a model that is not in charge" in repr(
+        qb.walk_forward(weighted, ACCOUNTS, workspace=workspace)
+    )
+    assert "EXPERIMENT" in repr(qb.company(qb.scores(workspace=workspace)["company_id"][0], workspace=workspace))
+
+
+def test_a_verdict_that_cannot_be_logged_whole_is_not_told(workspace: Path) -> None:
+    log = workspace / "data/research/verdicts.jsonl"
+    qb.walk_forward(LOGIT, workspace=workspace)
+    program = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nimport quiebra as qb\n"
+        "from quiebra.research.run import open_run\nfrom quiebra.research.trials import log_verdict\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({log.stat().st_size + 100},) * 2)\n"
+        "from quiebra.workspace import Workspace\nentry = qb.verdicts('polars').row(0, named=True)\n"
+        "log_verdict(Workspace.find(), {**entry, 'idea': 'other', 'opened': 2021})\nprint('told')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=workspace, capture_output=True, text=True, check=False)
+    assert "told" not in done.stdout and done.returncode != 0
+    assert len(qb.verdicts(workspace=workspace)) == 1
+    assert qb.walk_forward(LOGIT, workspace=workspace).ideas == 1, "the log goes on after the half line"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"auc": "x"}',
+        "[1]",
+        "9" * 400,
+        '{"idea": ["a"]}',
+        "[" * 100_000,
+        '{"years": [[1]]}',
+        '{"name": "\\ud800"}',
+        '{"opened": 99999999999999999999}',
+    ],
+)
+def test_a_line_of_the_log_that_is_none_is_passed_over(workspace: Path, line: str) -> None:
+    qb.walk_forward(LOGIT, workspace=workspace)
+    log = workspace / "data/research/verdicts.jsonl"
+    whole = json.loads(log.read_text())
+    changed = json.loads(line) if line.startswith("{") else None
+    with log.open("a") as file:
+        file.write((line if changed is None else json.dumps({**whole, **changed})) + "\n")
+    assert len(qb.verdicts(workspace=workspace)) == 1
+    assert qb.walk_forward(LOGIT, workspace=workspace).ideas == 1
+
+
+@pytest.mark.parametrize("name", ["*", "^.*$", "^failed$"])
+def test_names_that_are_patterns_are_refused(finished: Path, name: str) -> None:
+    with pytest.raises(ResearchError, match="call the idea something else"):
+        qb.walk_forward(LOGIT, name=name, workspace=finished)
+    frame = qb.statements(workspace=finished)[["company_id", "fiscal_year"]].drop_duplicates().assign(**{name: 1.0})
+    with pytest.raises(ResearchError, match="names are patterns"):
+        qb.walk_forward(LOGIT, own=frame, workspace=finished)
+
+
+def test_what_was_refused_though_it_can_be_used_is_judged(workspace: Path) -> None:
+    stacked = StackingClassifier([("a", make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)))])
+    frame = qb.statements(workspace=workspace)[["company_id", "fiscal_year"]].drop_duplicates().assign(empty=None, one=1.0)
+    verdict = qb.walk_forward(stacked, pd.Index(ACCOUNTS), own=frame.rename_axis("row"), workspace=workspace)
+    assert "row" not in verdict.features and "empty" in verdict.features
+    years = (np.int32(2012), np.int64(2018))
+    assert qb.fit(LOGIT, years=years, workspace=workspace).years == (2012, 2018)
+    with pytest.raises(ResearchError, match="years is"):
+        qb.fit(LOGIT, years=(False, True), workspace=workspace)
+    for wrong in (None, float("nan")):
+        with pytest.raises(ResearchError, match="a company's id is a text"):
+            qb.company(wrong, workspace=workspace)
+    for day, words in ((20201231, "available_at must be dates"), ("soon", "available_at must be dates, or text")):
+        with pytest.raises(ResearchError, match=words):
+            qb.walk_forward(LOGIT, own=frame.assign(available_at=day), workspace=workspace)

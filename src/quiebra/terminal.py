@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,9 @@ def echo(text: object = "", *, err: bool = False, lines: bool = False) -> None:
 def run_cli(app: Callable[[], Any]) -> None:
     """Run the command line. Errors that users can fix (QuiebraError, disk, memory, database) print their message alone and exit
     with code 1; bugs keep their traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter shows its number
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except RunStoppedError as error:

@@ -39,7 +39,9 @@ def company_rows(rows: Iterable[Mapping[str, Any]], grades: Sequence[str], works
     """Return a row for each company, the portfolio and each monitoring measure under alert, the one to look at first on top."""
     run = FinishedRun(workspace)
     try:
-        known, run_id, names = company_facts(run), run.run["run_id"], dict(run.companies.select("company_id", "name").iter_rows())
+        names = dict(run.companies.select("company_id", "name").iter_rows())
+        experiment = run.run.get("standing") == "experiment"  # its figures are none of the alerts'
+        known, run_id = ({}, None) if experiment else (company_facts(run), run.run["run_id"])
     except WorkspaceError:  # the database outlives the run's files: then earlier figures are not known
         known, run_id, names = {}, None, {}
     return [

@@ -31,7 +31,13 @@ def score(
     written = None if out is None else encoder_for(out)  # checks the ending before scoring
     if not file.is_file():
         near = closest_name(file.name, [path.name for path in file.parent.iterdir()] if file.parent.is_dir() else [])
-        raise SourceError(f"no file at '{file}', as you typed it" + (f"; there is '{file.with_name(near)}'" if near else ""))
+        what = "is a folder" if file.is_dir() else "is no file" if file.exists() else ""
+        there = f"; there is '{file.with_name(near)}'" if near and not what else ""
+        raise SourceError(
+            f"'{file}' {what}: name a file of statements" if what else f"no file at '{file}', as you typed it{there}"
+        )
+    if out is not None and out.exists() and out.samefile(file):
+        raise SourceError(f"--out '{out}' is the file of statements itself: name another one")
     scored = score_file(Workspace.find(), file)
     for line in (*scored.left_out, *scored.warnings):
         echo(line, err=True)

@@ -100,7 +100,9 @@ def append_line(path: Path, line: str) -> None:
         try:
             size = os.fstat(handle).st_size
             cut = b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""  # the last line is incomplete
-            os.write(handle, cut + f"{line}\n".encode())
+            left = cut + f"{line}\n".encode()
+            while left:  # a write that the disk or a limit cuts short is not told as an error: the next one is
+                left = left[os.write(handle, left) :]
         finally:
             os.close(handle)
     make_private_file(path)

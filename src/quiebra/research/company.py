@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.banners import run_banners
 from quiebra.canonical import median_value
 from quiebra.errors import PanelError, ResearchError, suggestion
 from quiebra.plots import SvgPicture, pd_ahead_and_behind, to_svg
@@ -26,12 +27,14 @@ def company(company_id: str, frame: FrameKind = "pandas", workspace: str | Path 
     """
     if lang not in LANGUAGES:
         raise ResearchError(f"no language '{lang}': there are {', '.join(LANGUAGES)}")
-    run = open_run(workspace)
+    if company_id is None or isinstance(company_id, float):
+        raise ResearchError(f"a company's id is a text, such as quiebra.scores() lists, not {company_id!r}")
+    run, wanted = open_run(workspace), str(company_id)
     try:
-        return Company(load_company(run, company_id), run, frame, Words(lang))
+        return Company(load_company(run, wanted), run, frame, Words(lang))
     except PanelError:
-        near = suggestion(company_id, run.scores["company_id"].to_list())
-        raise ResearchError(f"no company with the id '{company_id}' was scored{near}: quiebra.scores() lists them") from None
+        near = suggestion(wanted, run.scores["company_id"].to_list())
+        raise ResearchError(f"no company with the id '{wanted:.100}' was scored{near}: quiebra.scores() lists them") from None
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Company:
 
     def _summary(self) -> str:
         words, (low, high) = self._words, self.pd_interval
-        return words(
+        said = words(
             "{name}: grade {grade}, one-year PD {pd} ({low} to {high}), statement of fiscal year {year}",
             name=" · ".join(dict.fromkeys(part for part in (self.name, self.company_id, self.sector) if part)),
             grade=self.grade,
@@ -112,6 +115,8 @@ class Company:
             high=words.percent(high),
             year=self._subject.score["fiscal_year"],
         )
+        simulated = [words("Simulated companies: not real ones.")] if self._run.simulated else []
+        return " · ".join([said, *simulated, *(f"{words(head)}: {words.say(what)}" for head, what in run_banners(self._run.run))])
 
     def __repr__(self) -> str:
         return "\n".join([self._summary(), *(f"{head}: {' '.join(said)}" for head, said in self.reasons.items())])

@@ -113,11 +113,11 @@ def _first_and_last(years: tuple[int, int] | None) -> tuple[int, int] | None:
     """Return the years as given. ResearchError where they are not two whole numbers, the first not after the last."""
     if years is None:
         return None
-    if not (
-        isinstance(years, (tuple, list)) and len(years) == 2 and all(isinstance(y, int) for y in years) and years[0] <= years[1]
-    ):
-        raise ResearchError(f"years is (first, last), such as (2003, 2011), not {years!r}")
-    return years[0], years[1]
+    ends = list(years) if isinstance(years, (tuple, list)) else []
+    whole = [isinstance(end, (int, np.integer)) and not isinstance(end, bool) for end in ends]
+    if len(ends) != 2 or not all(whole) or ends[0] > ends[1]:
+        raise ResearchError(f"years is (first, last), such as (2003, 2011), not {years!r:.100}")
+    return int(ends[0]), int(ends[1])
 
 
 def explain(

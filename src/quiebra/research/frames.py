@@ -32,7 +32,7 @@ def to_frame(table: pl.DataFrame, kind: FrameKind) -> Any:
 
 
 def to_polars(table: Any, what: str) -> tuple[pl.DataFrame, FrameKind]:
-    """Return a researcher's table as Polars, and its kind. pandas' index is kept as columns where it has names.
+    """Return a researcher's table as Polars, and its kind. Keys in pandas' index become columns.
 
     Raise ResearchError where it is neither; ``what`` says which table it is.
     """
@@ -41,7 +41,7 @@ def to_polars(table: Any, what: str) -> tuple[pl.DataFrame, FrameKind]:
     if isinstance(table, pl.DataFrame):
         return table, "polars"
     if any(each.__module__.partition(".")[0] == "pandas" and each.__name__ == "DataFrame" for each in type(table).__mro__):
-        named = [name for name in table.index.names if name is not None and name not in table.columns]
+        named = [name for name in table.index.names if name in VERSION_KEYS and name not in table.columns]
         try:
             return pl.from_pandas(table.reset_index(named) if named else table), "pandas"
         except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
@@ -57,15 +57,19 @@ def cast_keys(table: pl.DataFrame, what: str) -> pl.DataFrame:
     missing = [name for name in VERSION_KEYS[:2] if name not in table.columns]
     if missing:
         raise ResearchError(f"{what} has no column {', '.join(missing)}: each row needs company_id and fiscal_year")
-    kinds = {"company_id": pl.String, "fiscal_year": pl.Int32, "available_at": pl.Date}
-    year = table["fiscal_year"]
+    year, day = table["fiscal_year"], table.schema.get("available_at")
     if year.dtype.is_float() and (year != year.floor()).any():
         raise ResearchError(f"{what}: fiscal_year must be whole numbers, and is {year.filter(year != year.floor())[0]}")
-    if isinstance(table.schema.get("available_at"), pl.Datetime):
+    if isinstance(day, pl.Datetime):
         table = table.with_columns(pl.col("available_at").dt.replace_time_zone(None).dt.date())  # the day as it is written
+    elif day == pl.String:
+        table = table.with_columns(pl.col("available_at").str.to_date("%Y-%m-%d", strict=False).alias("available_at"))
+        if table["available_at"].null_count():
+            raise ResearchError(f"{what}: available_at must be dates, or text as 2020-12-31")
+    elif day is not None and day not in (pl.Date, pl.Null):
+        raise ResearchError(f"{what}: available_at must be dates, not {day}")
+    kinds = {"company_id": pl.String, "fiscal_year": pl.Int32, "available_at": pl.Date}
     try:
         return table.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items() if name in table.columns)
-    except pl.exceptions.PolarsError as error:
-        raise ResearchError(
-            f"{what}: company_id must be text, fiscal_year whole numbers, available_at dates ({error})"
-        ) from error
+    except pl.exceptions.PolarsError:
+        raise ResearchError(f"{what}: company_id must be text, fiscal_year whole numbers, available_at dates") from None

@@ -12,6 +12,7 @@ import polars as pl
 from quiebra.errors import LeakageError, ResearchError
 from quiebra.items import FIRM_YEAR_KEYS, VERSION_KEYS
 from quiebra.research.frames import FrameKind, cast_keys, to_frame, to_polars
+from quiebra.research.identity import tables_used
 from quiebra.validation.leakage import single_feature_auc, suspected_leaks
 
 OwnFeatures = Any
@@ -19,7 +20,7 @@ OwnFeatures = Any
 statements."""
 CUTS = 24
 """Dates at which a function is called again, spread over the statements' dates of publication."""
-RESERVED_COLUMNS = ("period_end", "years_to_failure", "years_known", "failed", "outcome")
+RESERVED_COLUMNS = ("base", "period_end", "years_to_failure", "years_known", "failed", "outcome")
 """Names of columns that folds have beside the features."""
 
 
@@ -38,12 +39,12 @@ def add_own_features(
         names = _feature_columns(found, table)
         _refuse_strangers(found, table)
         return _join(table, found, names), names
+    early = [(date, statements.filter(pl.col("available_at") <= date)) for date in cut_dates(statements)]
+    before = [_call(own, published, kind) for _, published in early]  # first, so that nothing of later is remembered
     found = _call(own, statements, kind)
     names = _feature_columns(found, table)
     _refuse_strangers(found, table)
-    for date in cut_dates(statements):
-        published = statements.filter(pl.col("available_at") <= date)
-        then = _call(own, published, kind)
+    for (date, published), then in zip(early, before, strict=True):
         _refuse_rows_of_later(then, published, date)
         if missing := [name for name in names if name not in then.columns]:
             raise LeakageError(
@@ -62,9 +63,15 @@ def cut_dates(statements: pl.DataFrame) -> list[dt.date]:
     return sorted({dates[place] for place in places if place < len(dates)} - {dates[-1]}) if len(dates) else []
 
 
-def coverage(table: pl.DataFrame, names: Sequence[str]) -> float:
-    """Return the share of rows that have a value of at least one of the features."""
-    return float(table.select(pl.any_horizontal(pl.col(names).is_not_null()).mean()).item() or 0.0)
+def coverage(table: pl.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Return the share of rows that have a value of each feature."""
+    shares = table.select(pl.col(name).is_not_null().mean() for name in names).row(0)
+    return {name: float(share or 0.0) for name, share in zip(names, shares, strict=True)}
+
+
+def unchecked(own: OwnFeatures) -> bool:
+    """Return whether features of one's own rest on a table that was made before: they are one, or the function uses one."""
+    return own is not None and (not callable(own) or tables_used(own))
 
 
 def refuse_outcomes(table: pl.DataFrame, outcomes: pl.DataFrame, names: Sequence[str], accepted: Sequence[str]) -> None:
@@ -90,7 +97,12 @@ def _read(own: Any) -> pl.DataFrame:
 
 
 def _call(make: Callable[[Any], Any], statements: pl.DataFrame, kind: FrameKind) -> pl.DataFrame:
-    return _read(make(to_frame(statements, kind)))
+    try:
+        return _read(make(to_frame(statements, kind)))
+    except AttributeError as error:
+        other = "polars" if kind == "pandas" else "pandas"
+        error.add_note(f"The function is given the statements as a {kind} DataFrame; frame='{other}' gives it the other kind.")
+        raise
 
 
 def _keys(own: pl.DataFrame) -> list[str]:
@@ -104,12 +116,18 @@ def _feature_columns(own: pl.DataFrame, table: pl.DataFrame) -> list[str]:
         raise ResearchError(f"own has no column besides {', '.join(own.columns)}: give at least one feature")
     if taken := [name for name in names if name in (*table.columns, *RESERVED_COLUMNS)]:
         raise ResearchError(f"own has columns that there are already: {', '.join(taken)}. Give them names of their own.")
-    if wrong := [name for name in names if not (own[name].dtype.is_numeric() or own[name].dtype == pl.Boolean)]:
+    if patterns := [name for name in names if name == "*" or name.startswith("^")]:
+        raise ResearchError(f"own has columns whose names are patterns: {', '.join(patterns)}. Give them plain names.")
+    if wrong := [name for name in names if not _is_number(own[name])]:
         raise ResearchError(f"own has columns that are not numbers: {', '.join(wrong)}. Encode them, or leave them out.")
     if (doubled := own.select(_keys(own)).is_duplicated()).any():
         row = own.filter(doubled).select(_keys(own)).row(0)
         raise ResearchError(f"own has several rows for {', '.join(map(str, row))}: give one for each {' and '.join(_keys(own))}")
     return names
+
+
+def _is_number(column: pl.Series) -> bool:
+    return column.dtype.is_numeric() or column.dtype == pl.Boolean or column.null_count() == len(column)
 
 
 def _refuse_strangers(own: pl.DataFrame, table: pl.DataFrame) -> None:

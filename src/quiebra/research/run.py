@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from quiebra.banners import run_banners
 from quiebra.panels import label_outcomes
 from quiebra.params import Labels, Params, load_params
 from quiebra.risk import FinishedRun
@@ -39,6 +40,11 @@ class ResearchRun(FinishedRun):
         """The params that the champion was trained with."""
         params: dict[str, Any] = self.model_record["card"]["params"]
         return params
+
+    @property
+    def banners(self) -> list[str]:
+        """What is to be said of the run's scores as a whole, such as that they are an experiment's."""
+        return [f"{heading}: {sentence}" for heading, sentence in run_banners(self.run)]
 
     @property
     def labels(self) -> Labels:

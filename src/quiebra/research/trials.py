@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from quiebra.environment import current_person
 from quiebra.errors import ResearchError
@@ -64,11 +64,18 @@ def refuse_unwritable_log(workspace: Workspace) -> None:
         with _lock(workspace):
             if _path(workspace).exists():
                 _path(workspace).open("a").close()
+    except Timeout:
+        raise ResearchError(f"another session is writing to the log of verdicts ({_path(workspace)}): try again") from None
     except OSError as error:
         raise ResearchError(
             f"the log of verdicts cannot be written: {_path(workspace)} ({error.strerror or error}). Make it writable, or work "
             "in a copy of the workspace."
         ) from error
+
+
+def opening(workspace: Workspace, source: str, year: int) -> str | None:
+    """Return the name of the idea for which the sealed year was opened; None: it was not."""
+    return next((entry["name"] for entry in _read(workspace) if (entry["opened"], entry["source"]) == (year, source)), None)
 
 
 def refuse_second_opening(workspace: Workspace, source: str, year: int, idea: str) -> None:
@@ -103,7 +110,23 @@ def _read(workspace: Workspace) -> list[dict[str, Any]]:
         return []
     entries = []
     for line in path.read_bytes().split(b"\n"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # cut short by a kill: that verdict was never told
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # cut short by a kill: it was never told
             entry = json.loads(line)
-            entries.append({name: entry[name] for name in LOG_SCHEMA if iter(entry["years"])})
+            entries.append({name: _checked(entry[name], kind) for name, kind in LOG_SCHEMA.items()})
     return entries
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    """Return a value of the log. TypeError or ValueError where it is none of its column's type: that line is passed over."""
+    if value is None:
+        return None
+    if isinstance(kind, pl.List):
+        return [_checked(each, kind.inner) for each in value] if isinstance(value, list) else _checked(value, kind.inner)
+    wanted: tuple[type, ...] = (str,) if kind == pl.String else (int,) if kind.is_integer() else (int, float)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"{value!r:.50} is none")
+    if isinstance(value, str):
+        value.encode()  # UnicodeEncodeError, a ValueError, for half a pair of surrogates
+    elif isinstance(value, int) and abs(value) > 2**31 - 1:
+        raise ValueError(f"{value} is too large")
+    return value

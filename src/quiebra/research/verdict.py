@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from html import escape
 from typing import Any, Self
 
@@ -24,13 +24,16 @@ SHOWN_FIGURES = {
     "average_precision": ("average precision", 3),
     "top_decile_capture": ("failures in the riskiest tenth", 3),
     "ks": ("KS", 3),
-    "brier": ("Brier score", 5),
-    "pd_over_observed": ("mean PD over observed rate", 2),
+    "brier": ("Brier score (less is better)", 5),
+    "pd_over_observed": ("mean PD over observed rate (1 is best)", 2),
 }
 """Figure → what it is called, and its decimals."""
 WORDS = Words()
 WELL_COVERED = 0.8
-"""Below this share of statements with a value of one's own features the verdict says so."""
+"""Below this share of statements with a value of a feature the verdict says so."""
+MOST_LISTED = 6
+LEVEL = 1.5
+"""Factor by which mean PD and observed rate may differ before the verdict says so."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,7 +139,9 @@ class Verdict(Comparison):
     sealed: the last year, which was not judged; None: it was opened for this idea.
     ideas: how many ideas have been judged on these years, this one among them.
     unchecked: features of one's own came as a table, which is not checked for looking ahead.
-    covered: share of the statements that have one of them.
+    coverage: each feature → share of the statements that have a value of it.
+    banners: what is to be said of the run that the champion's scores are of, such as that it is an experiment.
+    opened_before: the idea for which the sealed year was opened before, by its name; None: it was not.
     """
 
     features: tuple[str, ...] = ()
@@ -144,7 +149,9 @@ class Verdict(Comparison):
     ideas: int = 1
     simulated: bool = False
     unchecked: bool = False
-    covered: float = 1.0
+    coverage: Mapping[str, float] = field(default_factory=dict)
+    banners: tuple[str, ...] = ()
+    opened_before: str | None = None
 
     @classmethod
     def of(cls, found: Comparison, **more: Any) -> Self:
@@ -161,20 +168,39 @@ class Verdict(Comparison):
         tail = (1 - self.how.confidence) / 2
         by_chance = WORDS.percent(1 - (1 - tail) ** self.ideas, 0)
         said = ["Simulated companies: nothing here says anything about real ones."] if self.simulated else []
+        said += self.banners
+        if self.unchecked:
+            said.append(
+                "NOT CHECKED: your own features rest on a table, which may look ahead. Give a function that makes them from the "
+                "statements that it is passed, and they are checked."
+            )
         said.append(
             f"Ideas judged on these years so far: {self.ideas}. Were none of them better than the champion, at least one would "
             f"still seem so with a chance of up to {by_chance}."
         )
-        if self.covered < WELL_COVERED:
-            said.append(f"Only {WORDS.percent(self.covered, 0)} of the statements have a value of your own features.")
-        if self.unchecked:
-            said.append(
-                "Your own features came as a table, which is not checked for looking ahead: give the function that makes them "
-                "from statements, and it is."
-            )
-        if self.sealed is not None:
+        by_share = sorted(self.coverage.items(), key=lambda pair: pair[1])
+        if sparse := {name: share for name, share in by_share if share < WELL_COVERED}:
+            listed = ", ".join(f"{name} {WORDS.percent(share, 0)}" for name, share in list(sparse.items())[:MOST_LISTED])
+            more = f" and {len(sparse) - MOST_LISTED} more" if len(sparse) > MOST_LISTED else ""
+            said.append(f"Share of statements that have a value: {listed}{more}.")
+        said += self._level()
+        if self.sealed is not None and self.opened_before is None:
             said.append(f"Fiscal year {self.sealed} is sealed: open_last_year=True judges one idea on it, once.")
+        elif self.sealed is not None:
+            said.append(f"Fiscal year {self.sealed} was opened for '{self.opened_before}', and judges no other idea.")
         return said
+
+    def _level(self) -> list[str]:
+        """Return what is to be said of PDs that are all too high or too low: the figures of ranking do not show it."""
+        figures = self.figures_of[self.name]
+        level, (low, high) = figures["pd_over_observed"], figures["interval"]["pd_over_observed"]
+        if level is None or low is None or (low <= LEVEL and high >= 1 / LEVEL):
+            return []
+        much = WORDS.number(level, 1) if level >= 1 else WORDS.number(1 / level, 1)
+        return [
+            f"Its PDs are {much} times too {'high' if level > 1 else 'low'} on average, whatever their ranking: "
+            "sklearn.calibration.CalibratedClassifierCV brings them to the level of the outcomes."
+        ]
 
 
 def compare_scores(

@@ -19,15 +19,15 @@ from quiebra.research.estimation import (
     estimator_name,
     feature_names,
     fit_estimator,
-    identify_estimator,
     input_frame,
     predict_pds,
     refuse_unusable,
 )
 from quiebra.research.frames import FrameKind, refuse_kind
-from quiebra.research.own_features import OwnFeatures, add_own_features, coverage, kind_of, refuse_outcomes
+from quiebra.research.identity import identity
+from quiebra.research.own_features import OwnFeatures, add_own_features, coverage, kind_of, refuse_outcomes, unchecked
 from quiebra.research.run import ResearchRun, open_run
-from quiebra.research.trials import log_verdict, refuse_second_opening, refuse_unwritable_log
+from quiebra.research.trials import log_verdict, opening, refuse_second_opening, refuse_unwritable_log
 from quiebra.research.verdict import Verdict, compare_scores
 from quiebra.validation.challengers import SIX_RATIOS, rows_that_all_score
 from quiebra.validation.folds import YearFold, yearly_folds
@@ -62,7 +62,8 @@ def walk_forward(
         ``frame="polars"``), which is checked for looking ahead; or a DataFrame by company_id and fiscal_year (and available_at,
         for one version alone), which is not.
     name: of the idea, in the log; None: the estimator's and its number of features.
-    open_last_year: also judge the last year. It is opened for one idea, by its name, and never for another.
+    open_last_year: also judge the last year. It is opened for one idea, which must have a name, and never for another; an idea is
+        the estimator with its parameters and your code, and the features, whatever it is called.
     frame: kind of the tables that the verdict gives and that ``own`` gets, pandas or polars; None: that of ``own``, or pandas.
 
     Raise ResearchError where estimator or features cannot be used; LeakageError where the estimator uses more than its training
@@ -118,10 +119,12 @@ def walk_forward(
         found,
         features=tuple(names),
         sealed=None if open_last_year else sealed,
+        opened_before=opening(run.workspace, run.source["source"], sealed),
         ideas=ideas,
         simulated=run.simulated,
-        unchecked=own is not None and not callable(own),
-        covered=1.0 if own is None else coverage(table, added),
+        banners=tuple(run.banners),
+        unchecked=unchecked(own),
+        coverage=coverage(table, names),
     )
 
 
@@ -131,14 +134,14 @@ def refuse_name(name: str | None) -> None:
         return
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise ResearchError(f"name must be a text of 1 to {LONGEST_NAME} printable characters, not {name!r:.100}")
-    if name in RESERVED_NAMES or name.endswith((" low", " high")) or name.startswith("_"):
+    if name in RESERVED_NAMES or name.endswith((" low", " high")) or name.startswith(("_", "^")) or name == "*":
         raise ResearchError(f"call the idea something else: '{name}' would be taken for a column of its verdict")
 
 
 def _idea(estimator: Any, names: Sequence[str], own: pl.DataFrame | None) -> str:
-    """Return a short hash that is the same for the same estimator, features and values of one's own."""
+    """Return a short hash that is the same for the same estimator, features in the same order, and values of one's own."""
     values = None if own is None else own.select(*VERSION_KEYS, *sorted(names)).hash_rows(seed=1).sum()
-    return json_sha256([identify_estimator(estimator), sorted(names), values])[:12]
+    return json_sha256([identity(estimator), list(names), values])[:12]
 
 
 def walk_estimator(
@@ -160,10 +163,11 @@ def walk_estimator(
         refuse_other_rows(partial(predict_pds, fitted, name=said), rows, pds, said)
         return test.select(FIRM_YEAR_KEYS).with_columns(pl.Series("pd", pds)), pds
 
+    _, first_before = walked(folds[0])  # before it has been given anything of later years
     _, last_before = walked(folds[-1])
     found = [walked(fold) for fold in folds]
+    refuse_memory(first_before, found[0][1], folds[0].year, said)
     refuse_memory(last_before, found[-1][1], folds[-1].year, said)
-    refuse_memory(found[0][1], walked(folds[0])[1], folds[0].year, said)
     return pl.concat([scores for scores, _ in found]).sort(FIRM_YEAR_KEYS)
 
 

@@ -17,6 +17,11 @@ def publish_finished_run(workspace: Workspace, *, take_over: bool = False) -> tu
     one publishes.
     """
     run = read_publication(workspace)
+    if run.run.get("standing") == "experiment":
+        raise StoreError(
+            "these results are an experiment's, which no database takes: `quiebra run` makes those of the model in charge; an "
+            "experiment is taken over with `dvc exp apply` and a run"
+        )
     declare_publisher(workspace, asked=True)
     if reason := why_not_published(workspace):
         raise StoreError("{why}", why=reason)

@@ -74,9 +74,25 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
         LocalisedMessage("{heading}: {text}", {"heading": heading, "text": said})
         for heading, said in run_banners(charge.as_record())
     ]
+    if read_source(workspace.panel).simulated:
+        marks.append(
+            LocalisedMessage("SIMULATED: the model has learnt from simulated companies; its PDs say nothing of real ones")
+        )
+    if strange := _unknown_sectors(rows, companies):
+        text = "sectors that the model does not know, so that these companies are compared with all: {list}"
+        marks.append(LocalisedMessage(text, {"list": ", ".join(strange)}))
     named = scored.table.join(_names(rows, companies), on="company_id", how="left", maintain_order="left")
     table = named.select("company_id", "name", pl.exclude("company_id", "name"))
     return replace(scored, table=table, warnings=[*marks, *notes, *scored.warnings])
+
+
+def _unknown_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> list[str]:
+    """Return the first few sectors of a file that no company of the panel has, where the panel has any."""
+    panel = known["sector"].drop_nulls()
+    if panel.is_empty() or "sector" not in rows.columns:
+        return []
+    given = rows["sector"].drop_nulls().unique().sort()
+    return given.filter(~given.is_in(panel.unique().implode())).head(5).to_list()
 
 
 def _names(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

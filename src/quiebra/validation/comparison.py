@@ -93,7 +93,9 @@ def add_year_rank(rows: pl.DataFrame, score: str) -> pl.DataFrame:
     name = f"{score}_place"
     if name in rows.columns or "fiscal_year" not in rows.columns:
         return rows
-    return rows.with_columns(((pl.col(score).rank() - 0.5) / pl.col(score).count()).over("fiscal_year").alias(name))
+    ranks = rows.select(rank=pl.col(score).rank().over("fiscal_year") - 0.5, count=pl.len().over("fiscal_year"))
+    # numpy divides exactly: equal places of two years, such as those of a score that is the same for all, stay equal
+    return rows.with_columns(pl.Series(name, ranks["rank"].to_numpy() / ranks["count"].to_numpy()))
 
 
 def _ranked(rows: pl.DataFrame, score: str) -> RankedOutcomes:

@@ -51,7 +51,7 @@ class RankedOutcomes:
         return {
             "auc": self._auc(w, bad),
             "average_precision": self._average_precision(w, bad),
-            "top_decile_capture": _top_share(w, bad, 0.1),
+            "top_decile_capture": self._top_share(w, bad, 0.1),
             "ks": self._ks(w, bad),
             "brier": brier,
             "pd_over_observed": float(np.sum(w * self.pd) / bad.sum()),
@@ -77,19 +77,24 @@ class RankedOutcomes:
         precision = np.divide(caught, seen, out=np.zeros_like(caught), where=seen > 0)
         return float(np.sum(bad * precision) / bad.sum())
 
+    def _top_share(self, w: np.ndarray, bad: np.ndarray, share: float) -> float:
+        """Return the share of failures in the riskiest ``share`` of rows (by weight), rounded up to whole rows.
+
+        Of rows with the same score that lie across the limit the same part counts, whichever comes first.
+        """
+        limit = np.ceil(share * w.sum() - 1e-9)
+        through = np.cumsum(w)[self.tie_end]
+        before = np.r_[0.0, np.cumsum(w)][_starts(self.tie_end)]
+        inside = np.clip(limit - before, 0, through - before)
+        group = through - before
+        return float(np.sum(np.divide(inside, group, out=np.zeros_like(w), where=group > 0) * bad) / bad.sum())
+
 
 def _starts(tie_end: np.ndarray) -> np.ndarray:
     """Return, for each row, the index (into an array with a leading zero) of the value before its group of ties."""
     first = np.r_[True, tie_end[1:] != tie_end[:-1]]
     starts = np.flatnonzero(first)
     return np.repeat(starts, np.diff(np.r_[starts, len(tie_end)]))
-
-
-def _top_share(w: np.ndarray, bad: np.ndarray, share: float) -> float:
-    """Return the share of failures in the riskiest ``share`` of rows (by weight), rounded up to whole rows."""
-    limit = np.ceil(share * w.sum() - 1e-9)
-    inside = np.clip(limit - (np.cumsum(w) - w), 0, w)
-    return float(np.sum(np.divide(inside, w, out=np.zeros_like(w), where=w > 0) * bad) / bad.sum())
 
 
 def score_figures(failed: np.ndarray, pd: np.ndarray) -> dict[str, float]:

@@ -70,8 +70,10 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
     sets = [name for name in store.names(DATA_SETS) if options.covers(_year_of(name))]
     if not sets:
         raise SourceError(
-            f"no data set of {options.first_year} or later in {folder}: `quiebra fetch edgar` gets them from the SEC (a gigabyte "
-            "and a half; QUIEBRA_SEC_CONTACT must say who asks)"
+            "no data set of {year} or later in {folder}: `quiebra fetch edgar` gets them from the SEC (some gigabytes; "
+            "QUIEBRA_SEC_CONTACT must say who asks)",
+            year=options.first_year,
+            folder=folder,
         )
     read = _read(store, sets, options)
     statements, lineage = versions(read.filings, read.items)
