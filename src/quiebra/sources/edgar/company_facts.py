@@ -92,7 +92,9 @@ def floats_table(rows: Iterable[tuple[str, float, str]]) -> pl.DataFrame:
     if table is None:
         return pl.DataFrame(schema=FLOAT_SCHEMA)
     dated = table.select(
-        "accession", market_value=pl.col("dollars") / 1e6, market_value_date=pl.col("day").str.to_date("%Y-%m-%d", strict=False)
+        "accession",
+        market_value=(pl.col("dollars") / 1e6).round(6),
+        market_value_date=pl.col("day").str.to_date("%Y-%m-%d", strict=False),
     )
     latest = (
         dated.drop_nulls()

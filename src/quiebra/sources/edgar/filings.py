@@ -36,6 +36,8 @@ FACT_SCHEMA: dict[str, Any] = {
 CLOSING = dt.time(17, 30)
 """What is accepted after this counts as filed on the next business day; New York's time."""
 AMENDED = "/A"
+OPEN_UNTIL_NIGHT = ("3", "4", "5", "3/A", "4/A", "5/A", "144", "144/A")
+"""Forms of insiders, which count as filed on the day of acceptance until ten at night."""
 
 
 def is_annual(form: pl.Expr, forms: Sequence[str]) -> pl.Expr:
@@ -68,7 +70,8 @@ def in_new_york(filings: pl.DataFrame, file: str) -> pl.DataFrame:
         acceptance(filings.with_columns(accepted_at=moment, filed=pl.lit(None, pl.Date)))["available_at"] == filings["filed"]
         for moment in (pl.col("accepted_at"), utc)
     ]
-    better = filings.select(file, local=agrees[0], greenwich=agrees[1]).group_by(file).agg(pl.col("local", "greenwich").sum())
+    told = filings.select(file, "form", local=agrees[0], greenwich=agrees[1]).filter(~pl.col("form").is_in(OPEN_UNTIL_NIGHT))
+    better = told.group_by(file).agg(pl.col("local", "greenwich").sum())
     is_utc = (
         filings.select(file)
         .join(better, on=file, how="left", maintain_order="left")

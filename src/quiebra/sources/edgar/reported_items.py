@@ -52,7 +52,7 @@ def reported_items(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
             for item in items
         ]
     ).filter(pl.col("value").is_not_null())
-    long = long.with_columns(pl.col("value", "unit") / MILLION)
+    long = long.with_columns((pl.col("value") / MILLION).round(6), pl.col("unit") / MILLION)
     return conform_to_schema(long, ITEM_SCHEMA), _unbalanced(wide)
 
 

@@ -6,7 +6,6 @@ Rules look at the values of one filing for one period end. Sources: coverage of 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -27,11 +26,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rules of an item, best first. kind: of the facts that they read."""
+    """The rules of an item, best first. kind: of the facts that they read. expense: an amount that is tagged as negative, as
+    early filings do, is taken as positive, and the rule's name says so."""
 
     item: str
     kind: str
     rules: tuple[Rule, ...]
+    expense: bool = False
 
     @property
     def tags(self) -> set[str]:
@@ -84,7 +85,7 @@ INTEREST = (
 
 
 def _pre_tax_with_interest() -> tuple[Rule, ...]:
-    interest = pl.coalesce(INTEREST)
+    interest = pl.coalesce(INTEREST).abs()
     return tuple(Rule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
 
 
@@ -187,6 +188,7 @@ LADDERS: tuple[Ladder, ...] = (
         "cost_of_goods_sold",
         ANNUAL,
         _tags("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold", "CostOfServices"),
+        expense=True,
     ),
     Ladder("gross_profit", ANNUAL, _tags("GrossProfit")),
     Ladder(
@@ -206,9 +208,10 @@ LADDERS: tuple[Ladder, ...] = (
                 "CostDepreciationAmortizationAndDepletion",
             ),
         ),
+        expense=True,
     ),
     Ladder("ebit", ANNUAL, (*_tags("OperatingIncomeLoss"), *_pre_tax_with_interest())),
-    Ladder("interest_expense", ANNUAL, _tags(*INTEREST)),
+    Ladder("interest_expense", ANNUAL, _tags(*INTEREST), expense=True),
     Ladder(
         "net_income",
         ANNUAL,
@@ -248,9 +251,13 @@ def item_values(wide: pl.DataFrame) -> pl.DataFrame:
     absent = [pl.lit(None, pl.Float64).alias(tag) for tag in sorted(tags - set(wide.columns))]
     given = wide.with_columns(absent)
     columns = [name for name in wide.columns if name not in tags]
-    return given.select(*columns, *(expr for ladder in LADDERS for expr in _of(ladder.item, ladder.rules)))
+    return given.select(*columns, *(expr for ladder in LADDERS for expr in _of(ladder)))
 
 
-def _of(item: str, rules: Sequence[Rule]) -> tuple[pl.Expr, pl.Expr]:
-    named = pl.coalesce(pl.when(rule.value.is_not_null()).then(pl.lit(rule.name)) for rule in rules)
-    return pl.coalesce(rule.value for rule in rules).alias(item), named.alias(f"{item}_rule")
+def _of(ladder: Ladder) -> tuple[pl.Expr, pl.Expr]:
+    value = pl.coalesce(rule.value for rule in ladder.rules)
+    named = pl.coalesce(pl.when(rule.value.is_not_null()).then(pl.lit(rule.name)) for rule in ladder.rules)
+    if ladder.expense:
+        named = pl.when(value < 0).then(pl.format("{} (tagged as negative)", named)).otherwise(named)
+        value = value.abs()
+    return value.alias(ladder.item), named.alias(f"{ladder.item}_rule")
