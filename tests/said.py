@@ -35,6 +35,7 @@ SAYING = [
         "sources/events.py",
         "sources/edgar/panel.py",
         "panels/doubts.py",
+        "panels/missing_values.py",
         "services/scoring.py",
         "risk/finished_run.py",
         "risk/scored_company.py",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import SMALL, command, new_workspace
 from edgar_stand_in import TAG_OF_ITEM, Edgar, Filing, generated
 from service_stand_in import Reply, running_service
 
@@ -28,6 +30,7 @@ OPTIONS = Options(
     failures=None,
 )
 TODAY = dt.date(2026, 1, 5)
+SMALL_MODEL = {name: SMALL[name] for name in ("train", "validate")}
 
 
 @pytest.fixture(autouse=True)
@@ -276,3 +279,35 @@ def test_nothing_fetched_and_damaged_files_are_told(tmp_path: Path, monkeypatch:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(SourceError, match=r"2013q1\.zip is damaged .*delete it, and fetch it again"):
         edgar.load(tmp_path / "edgar", OPTIONS, None)
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_a_generated_edgar(tmp_path: Path) -> None:
+    sec, _ = generated(companies=260, years=7, first_year=2012)
+    workspace = new_workspace(
+        tmp_path / "w", {"ingest": {"source": "edgar", "edgar": {"min_assets": 0.0, "leave_out_sic": []}}, **SMALL_MODEL}
+    )
+    with running_service(sec) as service:
+        env = {
+            "QUIEBRA_SEC_MIRROR": service.address,
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "QUIEBRA_SEC_CONTACT": "Test Person t@example.com",
+        }
+        refused = command(workspace, "quiebra", "run", "ingest")
+        assert refused.returncode == 1 and "`quiebra fetch edgar`" in refused.stderr
+        done = command(workspace, "quiebra", "fetch", "edgar", **env)
+        assert done.returncode == 0 and "companyfacts.zip" in done.stdout, done.stderr
+    done = command(workspace, "quiebra", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "US companies, SEC EDGAR" in done.stdout and "SIMULATED" not in done.stdout
+    scores = pl.read_parquet(workspace / "data/scores/scores.parquet")
+    assert scores.height > 100 and scores["pd_12m"].is_between(0, 1).all()
+    lineage = pl.read_parquet(workspace / "data/panel/lineage.parquet")
+    statements = pl.read_parquet(workspace / "data/panel/statements.parquet")
+    assert set(statements["accession"]) <= set(lineage["accession"])
+    assert "GENERATED" in (workspace / "reports/build/risk_report.html").read_text()
+    again = command(workspace, "quiebra", "run")
+    assert re.findall("Running stage '(.*)'", again.stdout) == ["inputs"]
+    assert "Test Person" not in "".join(
+        path.read_text(errors="ignore") for path in (workspace / "data").rglob("*") if path.is_file()
+    )

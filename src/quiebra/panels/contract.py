@@ -25,6 +25,7 @@ from quiebra.panels.doubts import (
     unlabelled_failures,
     version_doubts,
 )
+from quiebra.panels.missing_values import missing_value_auc, missing_value_doubts
 from quiebra.panels.quality import quality_report
 from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.panels.schemas import validate_panel
@@ -70,7 +71,9 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
     events = happened.filter(pl.col("company_id").is_in(known.implode())).sort("company_id")
     lost = lost_failures(kept, set_aside, happened)
     late = unlabelled_failures(statements, events, window_months)
+    missing = missing_value_auc(statements, events, window_months)
     doubts = [
+        *missing_value_doubts(missing),
         *_doubts(source, rows_in, statements, set_aside, blanked),
         *version_doubts(kept, set_aside),
         *failure_doubts(lost, happened.height, source.info.assumed_lag_days),
@@ -84,6 +87,7 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
         "failed_companies_kept": events.height,
         "last_accounts_set_aside": lost.height,
         "failures_too_late_to_count": late.height,
+        "missing_market_value_auc": missing,
     }
     order = ["rule", *(name for name in set_aside.columns if name != "rule")]
     return Panel(
