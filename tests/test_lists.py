@@ -77,6 +77,11 @@ def test_an_empty_list_says_so(finished: Path, words: list[str], empty: str) -> 
     assert done.returncode == 0 and done.stdout == "" and empty in done.stderr
 
 
+def test_a_terminal_without_a_letter_shows_its_number(finished: Path) -> None:
+    done = command(finished, "quiebra", "alerts", "list", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "Traceback" not in done.stderr and "\\x" in done.stdout + done.stderr
+
+
 def test_no_line_of_help_is_cut() -> None:
     groups = [get_command(app)]
     for group in groups:

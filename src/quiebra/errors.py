@@ -4,6 +4,7 @@ QuiebraError
 ├── ParamsError         params.yaml: unknown key, wrong type, value out of range
 ├── SourceError         a source file: missing, unreadable, empty, wrong columns or values
 │   └── FetchError      a data service cannot be reached, refuses, or answers something else
+│       ├── RefusedError       it says that a request is wrong
 │       └── FetchStoppedError  it refuses until a time that is known
 ├── PanelError          the canonical tables break the contract, or no rows are left
 ├── LeakageError        a feature is suspected of containing the outcome
@@ -101,6 +102,10 @@ class SourceError(QuiebraError):
 
 class FetchError(SourceError):
     """A data service cannot be reached, refuses, or answers something that is no answer."""
+
+
+class RefusedError(FetchError):
+    """A data service says that a request is wrong."""
 
 
 class FetchStoppedError(FetchError):

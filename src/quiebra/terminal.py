@@ -24,7 +24,7 @@ def run_cli(app: Callable[[], Any]) -> None:
     """Run the command line. Errors that users can fix (QuiebraError, disk, memory, database) print their message alone and exit
     with code 1; bugs keep their traceback."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter shows its number
-        if isinstance(stream, io.TextIOWrapper):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="backslashreplace")
     try:
         app()

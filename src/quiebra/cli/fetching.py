@@ -21,6 +21,8 @@ class Fetched(StrEnum):
     """The services."""
 
     edgar = "edgar"
+    fred = "fred"
+    nasdaq = "nasdaq"
 
 
 def fetch(
@@ -32,20 +34,32 @@ def fetch(
     Example: QUIEBRA_SEC_CONTACT="Ana Ruiz ana@example.com" quiebra fetch edgar
     """
     from quiebra.params import load_params
-    from quiebra.sources.edgar import fetching
+    from quiebra.sources import fred, nasdaq
+    from quiebra.sources.edgar import fetching as edgar
     from quiebra.sources.http import Client
     from quiebra.sources.raw_store import RawStore
 
     workspace = Workspace.find()
-    options = load_params(workspace).ingest.edgar
-    service = fetching.service()
+    ingest = load_params(workspace).ingest
+    services = {"edgar": edgar.service, "fred": fred.service, "nasdaq": nasdaq.service}
+    folder = {"edgar": ingest.edgar.folder, "fred": fred.FOLDER, "nasdaq": nasdaq.FOLDER}[source]
     begun = dt.datetime.now(dt.UTC)
-    with Client(service, RawStore(workspace.root / options.folder)) as client, _progress() as progress:
-        for line in fetching.fetch(client, options, refresh=refresh, progress=progress):
+    with Client(services[source](), RawStore(workspace.root / folder)) as client, _progress() as progress:
+        lines = {
+            "edgar": lambda: edgar.fetch(client, ingest.edgar, refresh=refresh, progress=progress),
+            "fred": lambda: fred.fetch(client, ingest.macro),
+            "nasdaq": lambda: nasdaq.fetch(client, ingest.macro),
+        }[source]()
+        any_line = False
+        for line in lines:
             echo(line)
+            any_line = True
         size = sum(path.stat().st_size for path in client.store.folder.rglob("*") if path.is_file())
+    if not any_line:
+        echo(f"no series of params.yaml is of {source}: name one under ingest.macro, such as UNRATE: {{{source}: …}}", err=True)
+        return
     minutes = (dt.datetime.now(dt.UTC) - begun).total_seconds() / 60
-    echo(f"{size / 1e6:,.0f} MB in {client.store.folder}, {minutes:.1f} min. `ingest.source: {source}` and `quiebra run` use it.")
+    echo(f"{size / 1e6:,.1f} MB in {client.store.folder}, {minutes:.1f} min; `quiebra run` reads what params.yaml names of it.")
 
 
 @contextmanager

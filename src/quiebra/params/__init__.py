@@ -115,8 +115,26 @@ class Table(FileFormat):
 
 
 class MacroSeries(FileFormat):
-    file: str
-    lag_days: Annotated[int, Field(ge=0, le=1000)]
+    """A macro series: of a file, of FRED, or of Nasdaq Data Link.
+
+    lag_days: how long after its date a value is known; None, with FRED: from the day on which each value was published. table:
+    the set of Nasdaq is a table, not a time series. column: of the values there.
+    """
+
+    file: str | None = None
+    fred: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_]{1,50}$")] = None
+    nasdaq: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_]{1,50}/[A-Za-z0-9_]{1,80}$")] = None
+    table: bool = False
+    column: str | None = None
+    lag_days: Annotated[int | None, Field(ge=0, le=1000)] = None
+
+    @model_validator(mode="after")
+    def _of_one_source(self) -> MacroSeries:
+        if sum(source is not None for source in (self.file, self.fred, self.nasdaq)) != 1:
+            raise InvalidValue("name one of file, fred and nasdaq")
+        if self.fred is None and self.lag_days is None:
+            raise InvalidValue("lag_days: say how many days after its date a value is known")
+        return self
 
 
 class Ingest(Section):

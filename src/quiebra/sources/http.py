@@ -74,6 +74,11 @@ class Service:
     key_help: str = ""
 
 
+def service_address(site: str, mirror: str) -> str:
+    """Return a service's address, or that of a mirror: what the environment variable ``mirror`` names."""
+    return os.environ.get(mirror, "").strip().rstrip("/") or site
+
+
 class _Again(Exception):
     """An answer, or none, for which it is worth asking again. seconds: when the server says to."""
 

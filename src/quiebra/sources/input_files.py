@@ -11,6 +11,7 @@ from quiebra.errors import WorkspaceError
 from quiebra.io.files import write_json, write_text
 from quiebra.params import Ingest, Params
 from quiebra.provenance import file_sha256
+from quiebra.sources.macro_files import macro_input_files
 from quiebra.sources.raw_store import RawStore
 from quiebra.workspace import Workspace
 
@@ -38,8 +39,7 @@ def list_path(root: Path, name: str) -> Path:
 
 def ingest_files(ingest: Ingest, root: Path) -> list[Path]:
     """Return the files that the chosen source reads, those of macro series among them."""
-    macro = [root / series.file for series in ingest.macro.values()]
-    return [*macro, *_source_files(ingest, root)]
+    return [*macro_input_files(ingest.macro, root), *_source_files(ingest, root)]
 
 
 def _source_files(ingest: Ingest, root: Path) -> Iterable[Path]:

@@ -12,7 +12,7 @@ from quiebra.environment import SEC_CONTACT
 from quiebra.errors import FetchError
 from quiebra.params import Edgar
 from quiebra.sources.edgar.panel import DATA_SETS, FACTS, FACTS_ARCHIVE, FILED, FILED_ARCHIVE, filers
-from quiebra.sources.http import Answer, Client, Progress, Service
+from quiebra.sources.http import Answer, Client, Progress, Service, service_address
 from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
 
@@ -122,7 +122,7 @@ def _later_than(store: RawStore, name: str, day: dt.date) -> bool:
 
 
 def _address(site: str, path: str) -> str:
-    return f"{os.environ.get(MIRROR, '').strip().rstrip('/') or site}{path}"
+    return f"{service_address(site, MIRROR)}{path}"
 
 
 def _size(store: RawStore, name: str) -> str:
