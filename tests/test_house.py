@@ -29,6 +29,7 @@ BASE = {
     "pipeline",
     "progress",
     "provenance",
+    "terminal",
     "workspace",
 }
 BASE_MODULES = {"quiebra", "quiebra.text", "quiebra.text.person_input"}
