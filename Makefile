@@ -46,7 +46,7 @@ lab: export PYTHONPATH := $(CURDIR)/src
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/.jupyter
 lab: setup ## open JupyterLab at the research notebooks; LAB has more options, such as LAB=--no-browser
 	@case "$$(id -u) $(LAB)" in "0 "*--allow-root*|[1-9]*) ;; *) echo "You are root: whoever opens JupyterLab's address could run anything on this machine."; \
-		echo "Better as another user; otherwise say make lab LAB=\"--allow-root $(LAB)\""; exit 1;; esac
+		echo "Better as another user; otherwise say make lab LAB=\"--allow-root$(if $(LAB), $(LAB))\""; exit 1;; esac
 	@jupyter lab $(LAB)
 
 dashboards: setup ## serve the dashboards in a browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -124,7 +125,7 @@ def said(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str]:
     out = capsys.readouterr()
     assert "Traceback" not in out.err + out.out
     if code and words != "doctor" and not words.startswith("audit verify") and words != "schedule":
-        assert out.err.startswith("error: "), (words, out.err[:300])
+        assert re.search("^error: ", out.err, flags=re.M), (words, out.err[:300])  # notes may come before it
     assert code in (0, 1), (words, out.err)
     return code, out.out + out.err
 

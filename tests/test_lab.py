@@ -57,4 +57,4 @@ def test_root_is_told_what_to_say(tmp_path: Path) -> None:
     words = ["make", "-f", str(ROOT / "Makefile"), "-o", "setup", "lab", "LAB="]
     done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "make lab LAB=--allow-root" in done.stdout
+    assert 'make lab LAB="--allow-root"' in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Callable
@@ -25,7 +26,8 @@ def run_cli(app: Callable[[], Any]) -> None:
     with code 1; bugs keep their traceback."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a letter shows its number
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # a forked stage's output may not be sought in
+                stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except RunStoppedError as error:
