@@ -110,6 +110,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
     shown = help_of()
     names = re.findall(r"^  ([a-z]+) {2,}", shown.split("Commands:")[1], flags=re.M)
     assert set(names) == {
+        "check",
         "doctor",
         "fetch",
         "run",

@@ -49,6 +49,7 @@ for _command in (
     models.models,
     models.promote,
     models.rollback,
+    scoring.check,
     scoring.score,
     dashboards.dashboards,
     pipeline.schedule,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
 
@@ -48,6 +49,43 @@ def score(
         from quiebra.text.words import Words
 
         echo(Words().count("{n} company scored: {path}", "{n} companies scored: {path}", n=scored.table.height, path=out))
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, as they come")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a file would be read as: columns and items, rows set aside and why, and a section of params.yaml to paste.
+
+    Nothing is written. Example: quiebra check data/raw/balances.xlsx
+    """
+    from dataclasses import asdict
+
+    from quiebra.errors import SourceError
+    from quiebra.params import load_params
+    from quiebra.services.file_check import check_file, required_missing
+
+    workspace = Workspace.find()
+    inside = file.resolve().is_relative_to(workspace.root)
+    shown = file.resolve().relative_to(workspace.root).as_posix() if inside else str(file.resolve())
+    found = check_file(file, shown, load_params(workspace).ingest.table)
+    if as_json:
+        print_json(asdict(found))
+        return
+    rows = [{"column": match.column, "is": match.canonical, "by": match.how} for match in found.matches]
+    print_list(rows, {"column": "column", "is read as": "is", "by": "by"}, empty="no column has a name that is known")
+    if found.unread:
+        echo(f"not read: {', '.join(found.unread)}")
+    echo(f"missing: {', '.join(found.missing) or 'nothing'}")
+    for line in found.lines:
+        echo(line)
+    if absent := required_missing(found.matches):
+        echo(f"needed, and of no column: {', '.join(absent)}. Map them in the section below, under columns.", err=True)
+    echo("")
+    echo("# for params.yaml, in place of the same lines there:")
+    echo(found.section.rstrip(), lines=True)
+    if found.fault is not None and not absent:
+        raise SourceError("{why}", why=found.fault)
 
 
 def dictionary() -> None:

@@ -1,0 +1,85 @@
+"""Which column of a file is which item, by its name, in English and Spanish.
+
+The names, in `column_names.yml`, are those of the Spanish chart of accounts and of known exports, from their documentation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from quiebra.io.safe_yaml import read_yaml
+from quiebra.sources.cells import normalised_name
+
+NAMES: dict[str, list[str]] = read_yaml(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+"""Canonical name → names in files, in lower case and without accents."""
+SIMILAR = 0.86
+"""Least similarity of two names that are not equal."""
+UNITS_IN_NAMES = re.compile(
+    r"\b(mil(es)?( de)?|th|thousands?( of)?|millones( de)?|millions?( of)?|mill?)?\s*(eur(os?)?|usd|gbp|€|\$)\b"
+    r"|\((%|eur|usd|th|miles)\)"
+)
+
+
+THOUSANDS = re.compile(r"\b(miles|mil eur(os?)?|thousands?|th (eur|usd|gbp))\b|\bth\.? ?(eur|usd|gbp)|\((th|miles)\)")
+
+
+@dataclass(frozen=True)
+class ColumnMatch:
+    """A column of a file and the canonical name that it is taken for. how: ``name``, ``known name`` or ``similar name``."""
+
+    column: str
+    canonical: str
+    how: str
+
+
+def match_columns(columns: Sequence[str]) -> list[ColumnMatch]:
+    """Return which columns are which, each at most once, in the file's order; equal names before similar ones."""
+    plain = {column: _plain(column) for column in columns}
+    equal = [
+        (column, canonical, "name")
+        for column in columns
+        for canonical in NAMES
+        if normalised_name(column) == normalised_name(canonical)
+    ]
+    known = [  # the first names are the surest
+        (column, canonical, "known name")
+        for place in range(max(map(len, NAMES.values())))
+        for canonical, names in NAMES.items()
+        for column in columns
+        if plain[column] in names[place : place + 1]
+    ]
+    alike = sorted((pair for pair in _similar(plain) if pair[0] >= SIMILAR), reverse=True)
+    similar = [(column, canonical, "similar name") for _, column, canonical in alike]
+    found: dict[str, ColumnMatch] = {}
+    for column, canonical, how in (*equal, *known, *similar):
+        if column not in found and canonical not in {match.canonical for match in found.values()}:
+            found[column] = ColumnMatch(column, canonical, how)
+    matches = [found[column] for column in columns if column in found]
+    if "company_id" in {match.canonical for match in matches}:
+        return matches
+    return [replace(match, canonical="company_id") if match.canonical == "name" else match for match in matches]  # known by name
+
+
+def in_thousands(columns: Iterable[str]) -> bool:
+    """Return whether names of columns say that amounts are in thousands."""
+    return any(THOUSANDS.search(column.replace("\n", " ").casefold()) for column in columns)
+
+
+def _plain(name: str) -> str:
+    """Return a name without accents, units, years and marks, in lower case."""
+    spelt = unicodedata.normalize("NFKD", name.replace("\n", " "))
+    letters = "".join(sign for sign in spelt if not unicodedata.combining(sign)).casefold()
+    return " ".join(re.sub(r"[^a-z0-9]+", " ", UNITS_IN_NAMES.sub(" ", letters)).split())
+
+
+def _similar(plain: Mapping[str, str]) -> Iterable[tuple[float, str, str]]:
+    for column, said in plain.items():
+        for canonical, names in NAMES.items():
+            for name in names:
+                if len(name) > 4 and len(said) > 4:
+                    yield difflib.SequenceMatcher(None, said, name).ratio(), column, canonical
