@@ -36,6 +36,23 @@ def test_table_reads_units_dates_and_events(tmp_path: Path) -> None:
     assert source.events.select("company_id", pl.col("event_date").cast(pl.String)).rows() == [("A", "2022-08-01")]
 
 
+def test_failures_of_a_file_of_their_own_go_before_those_in_the_rows(tmp_path: Path) -> None:
+    failures = write(tmp_path / "f.csv", "Company ID;Date;Kind\nA;2022-07-01;concurso\nA;2023-01-01;liquidation\nZ;2021-01-01;\n")
+    source = table.load(write(tmp_path / "t.csv", GOOD), options(title="Mine"), failures)
+    assert source.events.select("company_id", pl.col("event_date").cast(pl.String), "kind", "source").rows() == [
+        ("A", "2022-07-01", "concurso", "f.csv"),
+        ("Z", "2021-01-01", "bankruptcy", "f.csv"),
+    ]
+    assert source.info.title == "Mine"
+    assert any("companies that have no statements: 1 of 2, such as Z" in str(note) for note in source.warnings)
+    for content, words in (
+        ("company_id,kind\nA,x\n", "date"),
+        ("company_id,date\n,2022-01-01\n", "rows without company_id or date: 1"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            table.load(tmp_path / "t.csv", options(), write(failures, content))
+
+
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet", "xlsx"])
 def test_table_reads_all_kinds(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"t.{ending}"

@@ -95,7 +95,10 @@ class Edgar(Section):
 
 
 class Table(FileFormat):
-    """Format of a user's own firm-years. columns: canonical name → name in the file."""
+    """Format of a user's own firm-years.
+
+    columns: canonical name → name in the file. failures: file of failures. title: of pages.
+    """
 
     path: str
     columns: dict[str, str]
@@ -103,6 +106,8 @@ class Table(FileFormat):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     filing_lag_days: Annotated[int, Field(ge=0, le=1000)]
     outcomes_through: Year | None
+    failures: str | None = None
+    title: Line | None = None
 
     @field_validator("columns")
     @classmethod

@@ -37,4 +37,5 @@ def _tables(ingest: Ingest, workspace: Workspace) -> Source:
     if ingest.source == "edgar":
         failures = ingest.edgar.failures
         return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, workspace.root / failures if failures else None)
-    return table.load(workspace.root / ingest.table.path, ingest.table)
+    failures = ingest.table.failures
+    return table.load(workspace.root / ingest.table.path, ingest.table, workspace.root / failures if failures else None)

@@ -1,11 +1,37 @@
-"""Failures recorded in a user's file next to its statements."""
+"""Failures recorded in a user's file next to its statements, or in a file of their own."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import polars as pl
 
 from quiebra.canonical import FIRST_DAY, LAST_DAY
-from quiebra.errors import LocalisedMessage
+from quiebra.errors import LocalisedMessage, SourceError
+from quiebra.sources.cells import cast_columns, rename_to_known_names, require_columns, text_column
+from quiebra.sources.reading import read_file
+
+FAILURE_COLUMNS = ("company_id", "date")
+
+
+def read_failures(path: Path) -> pl.DataFrame:
+    """Return the failures of a file of its own: company_id, event_date, kind (bankruptcy where it has none) and source.
+
+    The earliest of a company counts. SourceError where a column is missing, or a row lacks its company or date.
+    """
+    table = read_file(path)
+    table = rename_to_known_names(table, (*FAILURE_COLUMNS, "kind", "source"))
+    require_columns(table, FAILURE_COLUMNS)
+    ids = text_column(table, "company_id").alias("company_id")
+    dated = cast_columns(table, {"date": pl.Date}).with_columns(ids)
+    if lacking := dated.filter(pl.any_horizontal(pl.col(FAILURE_COLUMNS).is_null())).height:
+        raise SourceError("{path}: rows without company_id or date: {n}", path=path, n=lacking)
+    kind, source = (
+        text_column(table, name).fill_null(other) if name in dated.columns else pl.lit(other)
+        for name, other in (("kind", "bankruptcy"), ("source", path.name))
+    )
+    found = dated.select("company_id", event_date="date", kind=kind, source=source)
+    return found.sort("company_id", "event_date", "kind").unique("company_id", keep="first", maintain_order=True)
 
 
 def first_events(statements: pl.DataFrame) -> tuple[pl.DataFrame, list[LocalisedMessage]]:

@@ -46,7 +46,7 @@ def _source_files(ingest: Ingest, root: Path) -> Iterable[Path]:
     if ingest.source == "american":
         return [root / ingest.american.path]
     if ingest.source == "table":
-        return [root / ingest.table.path]
+        return [root / ingest.table.path, *([root / ingest.table.failures] if ingest.table.failures else [])]
     if ingest.source == "edgar":
         store = RawStore(root / ingest.edgar.folder)
         own = [root / ingest.edgar.failures] if ingest.edgar.failures else []

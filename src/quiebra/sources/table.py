@@ -38,7 +38,7 @@ from quiebra.sources.cells import (
     without_folder,
 )
 from quiebra.sources.currency import resolve_currency, unit_doubts
-from quiebra.sources.events import first_events
+from quiebra.sources.events import first_events, read_failures
 from quiebra.sources.reading import read_file
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
@@ -51,14 +51,19 @@ MAX_YEAR_GAP = 5
 COLUMN_TYPES = {"fiscal_year": pl.Int32, **dict.fromkeys(DATE_COLUMNS, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
 
 
-def load(path: Path, options: Table) -> Source:
+def load(path: Path, options: Table, failures: Path | None = None) -> Source:
     """Read firm-years, and the failures in the same rows (``event_date``, empty for companies that did not fail).
 
     Amounts are multiplied by ``options.units`` to give millions. A missing ``period_end`` is set to 31 December of the fiscal
-    year, a missing ``available_at`` to ``filing_lag_days`` after it. Raise SourceError; see `quiebra.sources.reading`.
+    year, a missing ``available_at`` to ``filing_lag_days`` after it. failures: file of failures, which takes the place of
+    ``event_date`` for the companies in it. Raise SourceError; see `quiebra.sources.reading`.
     """
     statements, notes = read_statements(path, options)
     events, warnings = first_events(statements)
+    if failures is not None:
+        others = read_failures(failures)
+        events = pl.concat([events.join(others, on="company_id", how="anti"), others]).sort("company_id")
+        warnings += _unknown_failures(others, statements)
     versions = ["company_id", "fiscal_year", "period_end", "available_at"]
     latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
@@ -66,7 +71,7 @@ def load(path: Path, options: Table) -> Source:
     guessed = map(without_folder, notes)
     info = SourceInfo(
         source="table",
-        title=path.stem,
+        title=options.title or path.stem,
         simulated=False,
         currency=options.currency,
         first_label_year=first,
@@ -84,6 +89,14 @@ def load(path: Path, options: Table) -> Source:
         pl.DataFrame(schema=MACRO_SCHEMA),
         (*guessed, *unit_doubts(statements, options.units), *warnings),
     )
+
+
+def _unknown_failures(failures: pl.DataFrame, statements: pl.DataFrame) -> list[LocalisedMessage]:
+    strange = failures.join(statements, on="company_id", how="anti")
+    if strange.is_empty():
+        return []
+    values = {"n": strange.height, "all": failures.height, "example": strange["company_id"][0]}
+    return [LocalisedMessage("failures of companies that have no statements: {n} of {all}, such as {example}", values)]
 
 
 def required_headers(options: Table) -> frozenset[str]:
