@@ -232,16 +232,22 @@ def test_what_was_filed_since_is_fetched_by_company(tmp_path: Path, monkeypatch:
     fetched(tmp_path / "edgar", sec, monkeypatch, today=today)
     day = next(day for ahead in range(1, 4) if (day := today + dt.timedelta(days=ahead)).weekday() < 5)
     sec.filings.append(report(7, 2013, str(day), Revenues=66e6))
+    sec.filings.append(report(9, 2013, str(day)))  # a company that has never filed before
     sec.cases[8] = [day]
     _, asked = fetched(tmp_path / "edgar", sec, monkeypatch, today=day + dt.timedelta(days=1))
     assert {path for path in asked if "CIK" in path} == {
         "/submissions/CIK0000000007.json",
         "/api/xbrl/companyfacts/CIK0000000007.json",
         "/submissions/CIK0000000008.json",
+        "/submissions/CIK0000000009.json",
+        "/api/xbrl/companyfacts/CIK0000000009.json",
     }
     source = edgar.load(tmp_path / "edgar", OPTIONS, None)
-    newer = source.statements.filter(pl.col("fiscal_year") == 2013)
-    assert newer.select("company_id", "revenue", "available_at").rows() == [("CIK0000000007", 66.0, day)]
+    newer = source.statements.filter(pl.col("fiscal_year") == 2013).sort("company_id")
+    assert newer.select("company_id", "revenue", "available_at").rows() == [
+        ("CIK0000000007", 66.0, day),
+        ("CIK0000000009", 80.0, day),
+    ]
     assert source.events["company_id"].to_list() == ["CIK0000000008"]
 
 

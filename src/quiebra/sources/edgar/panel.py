@@ -132,7 +132,8 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
         unbalanced.append(wrong)
     known = pl.concat(filings).unique("accession", keep="first", maintain_order=True)
     report_progress("lists of filings")
-    listed, companies = read_submissions(_submissions(store, set(known["cik"])), _of_interest(options))
+    since = {cik for name in store.names(FACTS) if (cik := member_cik(name)) is not None}  # new companies among them
+    listed, companies = read_submissions(_submissions(store, {*known["cik"], *since}), _of_interest(options))
     known = _with_listed(known, listed)
     newer = _newer(listed, companies, known).filter(_wanted(options))
     floats = [_archived_floats(store, set(known["cik"]))]
