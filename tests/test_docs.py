@@ -175,7 +175,7 @@ def test_the_site_is_built_with_its_tutorials_executed_and_nothing_from_outside(
     own_feature = text_of(site / "tutorials/02_own_feature.html")
     assert "looks ahead" in own_feature and "<svg" in own_feature
     assert "walk_forward" in text_of(site / "reference/interface.html")
-    assert not (finished / "data/research").exists(), "the tutorials' verdicts are not among the workspace's own"
+    assert not (finished / "data/research/verdicts.jsonl").exists(), "the tutorials' verdicts are not among the workspace's own"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
