@@ -299,10 +299,13 @@ def test_a_whole_run_on_a_generated_edgar(tmp_path: Path) -> None:
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
             "QUIEBRA_SEC_CONTACT": "Test Person t@example.com",
         }
+        asked = command(workspace, "quiebra", "doctor")
+        assert asked.returncode == 1 and "none of the SEC's data sets" in asked.stdout
         refused = command(workspace, "quiebra", "run", "ingest")
         assert refused.returncode == 1 and "`quiebra fetch edgar`" in refused.stderr
         done = command(workspace, "quiebra", "fetch", "edgar", **env)
         assert done.returncode == 0 and "companyfacts.zip" in done.stdout, done.stderr
+    assert "with lists of filings and market values" in command(workspace, "quiebra", "doctor").stdout
     done = command(workspace, "quiebra", "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "US companies, SEC EDGAR" in done.stdout and "SIMULATED" not in done.stdout

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from quiebra.environment import database_url
+from quiebra.environment import SEC_CONTACT, database_url
 from quiebra.errors import QuiebraError
 from quiebra.params import load_params
 from quiebra.pipeline.kernels import foreign_kernel_program
 from quiebra.reports.publisher import OLDEST_QUARTO, QUARTO_HELP, find_publisher
 from quiebra.sources.american import download_instructions
+from quiebra.sources.edgar.panel import DATA_SETS, FACTS_ARCHIVE, FILED_ARCHIVE
+from quiebra.sources.raw_store import RawStore
 from quiebra.store import connect, current_run
 from quiebra.store.engine import address_without_password
 from quiebra.workspace import Workspace
@@ -51,6 +53,8 @@ def check_installation() -> Iterator[Finding]:
     yield from _repositories(workspace)
     yield _kernel()
     yield _american(workspace.root / params.ingest.american.path, params.ingest.source == "american")
+    if params.ingest.source == "edgar":
+        yield _edgar(workspace.root / params.ingest.edgar.folder)
     yield _quarto()
     yield _database(workspace)
 
@@ -93,6 +97,20 @@ def _american(path: Path, needed: bool) -> Finding:
     return Finding(
         "FAIL" if needed else "note", f"no American panel at {path} (for ingest.source: american)", download_instructions(path)
     )
+
+
+def _edgar(folder: Path) -> Finding:
+    store = RawStore(folder)
+    sets = len(store.names(DATA_SETS))
+    lacking = [name for name in (FILED_ARCHIVE, FACTS_ARCHIVE) if name not in store]
+    remedy = f"{SEC_CONTACT}='Name mail@example.com' quiebra fetch edgar"
+    if not sets:
+        return Finding("FAIL", f"none of the SEC's data sets in {folder} (for ingest.source: edgar)", remedy)
+    if lacking:
+        return Finding(
+            "note", f"EDGAR: {sets} data sets, without {' and '.join(lacking)}: failures or market values lack", remedy
+        )
+    return Finding("ok", f"EDGAR: {sets} data sets in {folder}, with lists of filings and market values")
 
 
 def _quarto() -> Finding:
