@@ -19,7 +19,7 @@ import polars as pl
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.edgar.filings import FACT_SCHEMA
-from quiebra.sources.edgar.submissions import member_cik
+from quiebra.sources.edgar.submissions import member_cik, parse_object
 from quiebra.sources.edgar.tags import ANNUAL, INSTANT, tags_of
 
 SHORTEST_YEAR, LONGEST_YEAR = 350, 380
@@ -33,7 +33,7 @@ HEAD = 1 << 18
 
 def read_company_facts(body: bytes, name: str) -> pl.DataFrame:
     """Return the facts of a file of company facts that items are made of (`FACT_SCHEMA`), each once a filing."""
-    content = _parsed(body, name)
+    content = parse_object(name, body)
     kinds = {**dict.fromkeys(tags_of(INSTANT), INSTANT), **dict.fromkeys(tags_of(ANNUAL), ANNUAL)}
     gaap = (content.get("facts") or {}).get("us-gaap") or {}
     rows = [
@@ -106,18 +106,8 @@ def floats_table(rows: Iterable[tuple[str, float, str]]) -> pl.DataFrame:
 
 def cover_facts(body: bytes, name: str) -> dict[str, Any]:
     """Return the cover page facts of a whole file of company facts."""
-    found: dict[str, Any] = (_parsed(body, name).get("facts") or {}).get("dei") or {}
+    found: dict[str, Any] = (parse_object(name, body).get("facts") or {}).get("dei") or {}
     return found
-
-
-def _parsed(body: bytes, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except ValueError as error:
-        raise SourceError(f"{name} is no JSON ({error}): fetch it again") from None
-    if not isinstance(content, dict):
-        raise SourceError(f"{name} has no company's facts")
-    return content
 
 
 def _chunks(archive: ZipFile, name: str) -> Iterator[bytes]:

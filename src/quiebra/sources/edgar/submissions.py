@@ -56,7 +56,7 @@ def read_submissions(files: Iterable[tuple[str, bytes]], forms: Callable[[str], 
         cik = member_cik(name)
         if cik is None:
             continue
-        content = _parsed(name, body)
+        content = parse_object(name, body)
         if "filings" in content and cik not in companies:
             companies[cik] = _company(cik, content)
         try:
@@ -103,13 +103,14 @@ def bankruptcy_members(path: Path, ciks: set[int] | None = None) -> Iterator[tup
             yield name, body
 
 
-def _parsed(name: str, body: bytes) -> dict[str, Any]:
+def parse_object(name: str, body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a file of the SEC. SourceError where it is none."""
     try:
         content = json.loads(body)
     except ValueError as error:
         raise SourceError(f"{name} is no JSON ({error}): fetch it again") from None
     if not isinstance(content, dict):
-        raise SourceError(f"{name} is no list of filings")
+        raise SourceError(f"{name} is none of the SEC's files: fetch it again")
     return content
 
 
