@@ -20,6 +20,7 @@ from quiebra.sources.edgar import fetching
 from quiebra.sources.http import Client
 from quiebra.sources.raw_store import RawStore
 
+pytestmark = pytest.mark.slow
 OPTIONS = Options(
     folder="data/raw/edgar",
     first_year=2009,
@@ -287,7 +288,6 @@ def test_nothing_fetched_and_damaged_files_are_told(tmp_path: Path, monkeypatch:
         edgar.load(tmp_path / "edgar", OPTIONS, None)
 
 
-@pytest.mark.slow
 def test_a_whole_run_on_a_generated_edgar(tmp_path: Path) -> None:
     sec, _ = generated(companies=260, years=7, first_year=2012)
     workspace = new_workspace(

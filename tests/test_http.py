@@ -27,6 +27,7 @@ from quiebra.sources.http import ATTEMPTS, Client, Service
 from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
 
+pytestmark = pytest.mark.slow
 OPEN = Service("open", rates=((1000, 1.0),))
 KEYED = Service("keyed", rates=((1000, 1.0),), key="QUIEBRA_FRED_KEY", key_parameter="api_key")
 KEY = "s3cr3t/key+1"
@@ -244,7 +245,6 @@ with Client(Service("open", rates=((1000, 1.0),)), RawStore(Path(sys.argv[2]))) 
 """
 
 
-@pytest.mark.slow
 def test_kills_at_any_moment_leave_nothing_half_kept_and_ask_nothing_twice(tmp_path: Path) -> None:
     bulk = zipped(20_000_000)
 

@@ -19,6 +19,7 @@ from quiebra.sources.http import Client
 from quiebra.sources.macro_files import read_macro
 from quiebra.sources.raw_store import RawStore
 
+pytestmark = pytest.mark.slow
 RECORDED = ROOT.parent / "shared" / "data"
 UNRATE, DAILY = {"UNRATE": MacroSeries(fred="UNRATE")}, {"VIX": MacroSeries(fred="VIXCLS", lag_days=1)}
 BRENT = {"BRENT": MacroSeries(nasdaq="EIA/PET_RBRTE_D", lag_days=2)}
@@ -29,6 +30,7 @@ TODAY = dt.date(2026, 3, 2)
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("QUIEBRA_FRED_KEY", "fred-key-1")
+    monkeypatch.setattr(fred, "RATES", ((1000, 1.0),))
     monkeypatch.setenv("QUIEBRA_NASDAQ_KEY", "nasdaq-key-1")
 
 
@@ -236,7 +238,6 @@ def test_what_a_series_is_of_is_said_once(series: dict[str, object], words: str)
         validate_params(content)
 
 
-@pytest.mark.slow
 def test_a_fetched_series_stands_in_the_panel_and_its_key_nowhere(workspace: Path, tmp_path: Path) -> None:
     content = yaml.safe_load((workspace / "params.yaml").read_text())
     (workspace / "params.yaml").write_text(

@@ -24,6 +24,7 @@ FIRST_VINTAGE, LAST_VINTAGE = dt.date(1776, 7, 4), dt.date(9999, 12, 31)
 """FRED's names for the beginning and the end of time."""
 LIMIT = 100_000
 """Observations in an answer, at most."""
+RATES = ((2, 1.0), (120, 60.0))
 SPANS = (FIRST_VINTAGE, *(dt.date(year, 1, 1) for year in range(1990, 2100, 5)))
 """Where the ranges of vintages that are asked for begin: an answer holds 2,000 dates of publication at most."""
 TOO_MANY = "vintage dates"
@@ -33,7 +34,7 @@ def service() -> Service:
     """Return how FRED is asked. FetchError where there is no key."""
     return Service(
         "fred",
-        rates=((2, 1.0), (120, 60.0)),
+        RATES,
         key="QUIEBRA_FRED_KEY",
         key_parameter="api_key",
         key_help=" to the one that fred.stlouisfed.org gives",
