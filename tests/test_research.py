@@ -648,7 +648,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from quiebra.research.identity import identity
+from quiebra.research.identity import idea_hash
 from beside import Beside
 {blank}
 WEIGHT = {weight}
@@ -659,7 +659,7 @@ class Mine(ClassifierMixin, BaseEstimator):
         return self{comment}
     def predict_proba(self, X):
         return np.full((len(X), 2), WEIGHT) if 'a' in {{'a', 'b', 'c'}} else None
-print(identity([Mine(np.int64(1)), make_pipeline(FunctionTransformer(lambda X: X * WEIGHT), LogisticRegression()), Beside()]))
+print(idea_hash([Mine(np.int64(1)), make_pipeline(FunctionTransformer(lambda X: X * WEIGHT), LogisticRegression()), Beside()]))
 """
 
 

@@ -29,7 +29,7 @@ from quiebra.provenance import json_sha256
 TABLES = (pd.DataFrame, pd.Series, pl.DataFrame, pl.Series, pl.LazyFrame)
 
 
-def identity(thing: Any) -> str:
+def idea_hash(thing: Any) -> str:
     """Return the hash of an estimator, a function, or a value. ResearchError where a part of it cannot be described."""
     return json_sha256(_Describer().describe(thing))
 

@@ -73,7 +73,7 @@ def refuse_unwritable_log(workspace: Workspace) -> None:
         ) from error
 
 
-def opening(workspace: Workspace, source: str, year: int) -> str | None:
+def sealed_year_opening(workspace: Workspace, source: str, year: int) -> str | None:
     """Return the name of the idea for which the sealed year was opened; None: it was not."""
     return next((entry["name"] for entry in _read(workspace) if (entry["opened"], entry["source"]) == (year, source)), None)
 

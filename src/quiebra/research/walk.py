@@ -24,10 +24,10 @@ from quiebra.research.estimation import (
     refuse_unusable,
 )
 from quiebra.research.frames import FrameKind, refuse_kind
-from quiebra.research.identity import identity
+from quiebra.research.identity import idea_hash
 from quiebra.research.own_features import OwnFeatures, add_own_features, coverage, kind_of, refuse_outcomes, unchecked
 from quiebra.research.run import ResearchRun, open_run
-from quiebra.research.trials import log_verdict, opening, refuse_second_opening, refuse_unwritable_log
+from quiebra.research.trials import log_verdict, refuse_second_opening, refuse_unwritable_log, sealed_year_opening
 from quiebra.research.verdict import Verdict, compare_scores
 from quiebra.validation.challengers import SIX_RATIOS, rows_that_all_score
 from quiebra.validation.folds import YearFold, yearly_folds
@@ -119,7 +119,7 @@ def walk_forward(
         found,
         features=tuple(names),
         sealed=None if open_last_year else sealed,
-        opened_before=opening(run.workspace, run.source["source"], sealed),
+        opened_before=sealed_year_opening(run.workspace, run.source["source"], sealed),
         ideas=ideas,
         simulated=run.simulated,
         banners=tuple(run.banners),
@@ -141,7 +141,7 @@ def refuse_name(name: str | None) -> None:
 def _idea(estimator: Any, names: Sequence[str], own: pl.DataFrame | None) -> str:
     """Return a short hash that is the same for the same estimator, features in the same order, and values of one's own."""
     values = None if own is None else own.select(*VERSION_KEYS, *sorted(names)).hash_rows(seed=1).sum()
-    return json_sha256([identity(estimator), list(names), values])[:12]
+    return json_sha256([idea_hash(estimator), list(names), values])[:12]
 
 
 def walk_estimator(

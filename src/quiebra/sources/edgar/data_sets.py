@@ -16,7 +16,7 @@ import polars as pl
 
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
-from quiebra.sources.edgar.filings import FACT_SCHEMA, FILING_SCHEMA, US_DATE, acceptance, is_annual
+from quiebra.sources.edgar.filings import FACT_SCHEMA, FILING_SCHEMA, US_DATE, is_annual, with_available_at
 from quiebra.sources.edgar.tags import ANNUAL, INSTANT, tags_of
 
 NEEDED = {
@@ -91,7 +91,7 @@ def _filings(table: pl.LazyFrame, forms: Sequence[str]) -> pl.DataFrame:
         .unique("accession", keep="first", maintain_order=True)
         .collect()
     )
-    return acceptance(found).select(list(FILING_SCHEMA))
+    return with_available_at(found).select(list(FILING_SCHEMA))
 
 
 def _facts(table: pl.LazyFrame, filings: pl.DataFrame) -> pl.DataFrame:

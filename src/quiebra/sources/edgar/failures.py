@@ -55,7 +55,7 @@ def read_corrections(path: Path) -> pl.DataFrame:
     return found.with_columns(pl.col("cik").cast(pl.Int64))
 
 
-def corrected(cases: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
+def apply_corrections(cases: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
     """Return the cases with those taken out that a correction says are none of the registrant's, and additional ones put in.
 
     A correction of a kind in `NO_CASE` takes out the company's cases within a year of its date; another adds a case.
@@ -73,7 +73,7 @@ def corrected(cases: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def as_events(cases: pl.DataFrame) -> pl.DataFrame:
+def first_case_events(cases: pl.DataFrame) -> pl.DataFrame:
     """Return the first case of each company as events."""
     first = cases.sort("cik", "event_date").unique("cik", keep="first", maintain_order=True)
     return first.select(company_id(pl.col("cik")).alias("company_id"), "event_date", "kind", "source")

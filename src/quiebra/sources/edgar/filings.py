@@ -45,7 +45,7 @@ def is_annual(form: pl.Expr, forms: Sequence[str]) -> pl.Expr:
     return form.is_in([*forms, *(f"{each}{AMENDED}" for each in forms)])
 
 
-def acceptance(filings: pl.DataFrame) -> pl.DataFrame:
+def with_available_at(filings: pl.DataFrame) -> pl.DataFrame:
     """Return filings with ``available_at``: the day on which they could be read in New York.
 
     That is the day of acceptance, or the next business day after `CLOSING`; the day of filing where acceptance is not known. The
@@ -67,7 +67,8 @@ def in_new_york(filings: pl.DataFrame, file: str) -> pl.DataFrame:
     """
     utc = pl.col("accepted_at").dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
     agrees = [
-        acceptance(filings.with_columns(accepted_at=moment, filed=pl.lit(None, pl.Date)))["available_at"] == filings["filed"]
+        with_available_at(filings.with_columns(accepted_at=moment, filed=pl.lit(None, pl.Date)))["available_at"]
+        == filings["filed"]
         for moment in (pl.col("accepted_at"), utc)
     ]
     told = filings.select(file, "form", local=agrees[0], greenwich=agrees[1]).filter(~pl.col("form").is_in(OPEN_UNTIL_NIGHT))

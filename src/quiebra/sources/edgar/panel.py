@@ -27,8 +27,8 @@ from quiebra.params import Edgar
 from quiebra.progress import report_progress
 from quiebra.sources.edgar.company_facts import cover_facts, float_rows, floats_table, public_floats, read_company_facts
 from quiebra.sources.edgar.data_sets import read_data_set, read_filings
-from quiebra.sources.edgar.failures import as_events, corrected, first_cases, read_corrections
-from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, acceptance
+from quiebra.sources.edgar.failures import apply_corrections, first_case_events, first_cases, read_corrections
+from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, with_available_at
 from quiebra.sources.edgar.reported_items import reported_items
 from quiebra.sources.edgar.sectors import region, sector
 from quiebra.sources.edgar.submissions import member_cik, members, read_submissions
@@ -84,7 +84,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
     faults = _faults(statements, read)
     cases = first_cases(read.listed)
     if corrections is not None:
-        cases = corrected(cases, read_corrections(corrections))
+        cases = apply_corrections(cases, read_corrections(corrections))
     as_of = latest_day(pl.concat([read.filings["filed"], read.listed["filed"]]))
     info = SourceInfo(
         source="edgar",
@@ -101,7 +101,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
         info,
         conform_to_schema(_companies(read, cases), COMPANY_SCHEMA),
         conform_to_schema(statements.filter(faults.is_null()), STATEMENT_SCHEMA),
-        conform_to_schema(as_events(cases), EVENT_SCHEMA),
+        conform_to_schema(first_case_events(cases), EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
         tuple(_notes(read, cases, int(small.sum()))),
         set_aside=conform_to_schema(
@@ -182,7 +182,7 @@ def _with_listed(filings: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
         period=pl.when(near | pl.col("period").is_null()).then("listed_period").otherwise("period"),
         accepted_at=pl.coalesce("accepted_at", "listed_at"),
     )
-    return acceptance(exact.with_columns(pl.col("period").fill_null(filings["period"]))).select(list(FILING_SCHEMA))
+    return with_available_at(exact.with_columns(pl.col("period").fill_null(filings["period"]))).select(list(FILING_SCHEMA))
 
 
 def _newer(listed: pl.DataFrame, companies: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from quiebra.errors import SourceError
-from quiebra.sources.edgar.filings import acceptance, in_new_york
+from quiebra.sources.edgar.filings import in_new_york, with_available_at
 
 LISTED_SCHEMA: dict[str, Any] = {
     "cik": pl.Int64,
@@ -76,7 +76,7 @@ def read_submissions(files: Iterable[tuple[str, bytes]], forms: Callable[[str], 
         items="items",
         document="primaryDocument",
     ).unique("accession", keep="first", maintain_order=True)
-    dated = acceptance(in_new_york(listed, "file"))
+    dated = with_available_at(in_new_york(listed, "file"))
     return dated.select(list(LISTED_SCHEMA)), pl.DataFrame(list(companies.values()), schema=COMPANY_SCHEMA, orient="row")
 
 
