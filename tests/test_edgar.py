@@ -206,6 +206,14 @@ def test_slips_of_scale_and_balance_sheets_that_do_not_balance_are_set_aside(
     assert panel.quality["rows_in"] == panel.quality["rows_kept"] + 2
 
 
+def test_a_comparison_that_does_not_balance_is_no_fault_of_the_filings_own_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = report(7, 2013, "2014-02-20", Assets_before=100e6, LiabilitiesAndStockholdersEquity_before=90e6)
+    panel = build_panel(loaded(tmp_path, Edgar([report(7, 2012, "2013-02-20"), later], {}), monkeypatch))
+    assert panel.statements["fiscal_year"].to_list() == [2012, 2013] and panel.quarantined.is_empty()
+
+
 def test_financials_small_companies_and_other_years_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bank, small = (
         report(7, 2012, "2013-02-20"),

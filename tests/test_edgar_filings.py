@@ -17,7 +17,7 @@ from quiebra.sources.edgar.data_sets import read_data_set
 from quiebra.sources.edgar.filings import month_end
 from quiebra.sources.edgar.reported_items import reported_items
 from quiebra.sources.edgar.submissions import read_submissions
-from quiebra.sources.edgar.versions import company_id, versions
+from quiebra.sources.edgar.versions import build_versions, company_id
 
 SEC = ROOT.parent / "shared" / "data" / "edgar"
 pytestmark = pytest.mark.skipif(not SEC.is_dir(), reason=f"none of the SEC's files at {SEC}")
@@ -123,7 +123,7 @@ def test_liabilities_by_identity_are_those_that_are_tagged(quarter: Path) -> Non
 
 def test_twenty_companies_have_the_figures_of_their_reports(quarter: Path) -> None:
     filings, facts = read_data_set(quarter, FORMS)
-    found, lineage = versions(filings, reported_items(facts)[0])
+    found, lineage = build_versions(filings, reported_items(facts)[0])
     names = filings.select("name", company_id=company_id(pl.col("cik"))).unique()
     rows = found.join(names, on="company_id").filter(pl.col("name").is_in(list(CHECKED))).unique("name", keep="first")
     got = {row["name"]: tuple(row[item] for item in CHECKED_ITEMS) for row in rows.iter_rows(named=True)}
@@ -140,11 +140,11 @@ def test_the_layouts_of_data_sets_are_read_by_the_names_of_columns(name: str, re
 
 
 def test_teslas_annual_facts_are_36_for_13_ends_and_no_other() -> None:
-    body = gzip.decompress((SEC / "companyfacts_CIK0001318605.json.gz").read_bytes())
-    income = read_company_facts(body, "Tesla").filter(pl.col("tag") == "NetIncomeLoss")
+    content = json.loads(gzip.decompress((SEC / "companyfacts_CIK0001318605.json.gz").read_bytes()))
+    income = read_company_facts(content, "Tesla").filter(pl.col("tag") == "NetIncomeLoss")
     assert income.height == 36
     assert sorted(set(income["end"])) == [dt.date(year, 12, 31) for year in range(2009, 2022)]
-    floats = floats_table(float_rows(cover_facts(body, "Tesla")))
+    floats = floats_table(float_rows(cover_facts(content)))
     assert floats.filter(pl.col("accession") == "0001193125-12-081990").row(0)[1:] == (1854.208453, dt.date(2011, 6, 30))
 
 

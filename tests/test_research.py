@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -637,6 +638,22 @@ def test_a_function_that_remembers_or_uses_a_table_of_its_own_is_caught_or_told(
     )
     assert told.unchecked and repr(told).index("NOT CHECKED") < repr(told).index("Ideas judged")
     assert not qb.walk_forward(qb.BoostedTrees(trees=10), ACCOUNTS, own=growth, workspace=workspace).unchecked
+
+
+sort_values = pd.DataFrame({"a": [1]})  # has the name of a method that `growth` calls
+lock = threading.Lock()
+
+
+def with_a_lock(statements: pd.DataFrame) -> pd.DataFrame:
+    with lock:
+        return growth(statements)
+
+
+def test_names_of_attributes_and_what_cannot_be_described_are_no_tables() -> None:
+    from quiebra.research.identity import tables_used
+
+    assert not tables_used(growth) and not tables_used(with_a_lock)
+    assert tables_used(lambda rows: rows.merge(sort_values))
 
 
 SCRIPT = """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quiebra.sources.http import Progress
 
 
-class Fetched(StrEnum):
+class FetchService(StrEnum):
     """The services."""
 
     edgar = "edgar"
@@ -26,7 +26,7 @@ class Fetched(StrEnum):
 
 
 def fetch(
-    source: Annotated[Fetched, typer.Argument(help="the service")],
+    source: Annotated[FetchService, typer.Argument(help="the service")],
     refresh: Annotated[bool, typer.Option("--refresh", help="also ask whether files that are there have changed")] = False,
 ) -> None:
     """Fetch a service's data into data/raw. It asks politely, keeps every answer, and goes on where it stopped.

@@ -6,7 +6,9 @@ taken as compiled, so that comments, blank lines and the place in a file do not 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import dis
 import functools
 import hashlib
 import inspect
@@ -37,7 +39,8 @@ def idea_hash(thing: Any) -> str:
 def tables_used(function: Any) -> bool:
     """Return whether a function uses a table that it is not given: of its closure, its defaults, or the notebook's variables."""
     describer = _Describer()
-    describer.describe(function)
+    with contextlib.suppress(ResearchError):  # a part that cannot be described is no table
+        describer.describe(function)
     return describer.has_table
 
 
@@ -162,8 +165,8 @@ def is_own_code(thing: Any) -> bool:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Return the names of globals that a function or one inside it may use."""
-    found = set(code.co_names)
+    """Return the names of globals that a function or one inside it uses; names of attributes are none."""
+    found = {str(each.argval) for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if inspect.iscode(constant):
             found |= _names(constant)

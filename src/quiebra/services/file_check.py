@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.compat import StringIO
 
 from quiebra.canonical import median_value
-from quiebra.errors import PanelError, QuiebraError, SourceError
+from quiebra.errors import QuiebraError, SourceError
 from quiebra.items import ITEM_NAMES
 from quiebra.panels import build_panel
 from quiebra.panels.quality import quality_summary
 from quiebra.params import Table
-from quiebra.params.file_format import FileFormat
 from quiebra.sources import table as own_table
 from quiebra.sources.cells import RawTable
 from quiebra.sources.column_names import ColumnMatch, in_thousands, match_columns
@@ -50,10 +49,11 @@ def check_file(path: Path, shown: str, options: Table) -> FileCheck:
     the default. SourceError where the file cannot be read at all.
     """
     raw = _with_header(path, options)
-    mapped = {match.column for match in matches} if (matches := _matches(raw, options)) else set()
+    matches = _matches(raw, options)
+    mapped = {match.column for match in matches}
     columns = {match.canonical: match.column for match in matches}
     changes: dict[str, Any] = {"path": shown, "columns": {name: theirs for name, theirs in columns.items() if name != theirs}}
-    if raw.format.header_row is not None:
+    if (raw.format.header_row or 1) > 1:
         changes["header_row"] = raw.format.header_row
     headers = " ".join(raw.columns).upper()
     changes["currency"] = next((code for code in CURRENCIES if code in headers), options.currency)
@@ -87,18 +87,18 @@ def _with_header(path: Path, options: Table) -> RawTable:
     fault: SourceError | None = None
     for row in (options.header_row,) if options.header_row else range(1, HEADER_ROWS + 1):
         try:
-            form = FileFormat(**{**{name: getattr(options, name) for name in FileFormat.model_fields}, "header_row": row})
-            raw = read_file(path, form)
+            raw = read_file(path, options.model_copy(update={"header_row": row}))
         except SourceError as error:
             fault = fault or error
             continue
-        count = len(match_columns(raw.columns))
-        if best is None or count > best[0]:
-            best = count, raw
+        matches = match_columns(raw.columns)
+        if best is None or len(matches) > best[0]:
+            best = len(matches), raw
+        if not required_missing(matches):
+            break
     if best is None:
         raise fault or SourceError("{path} has no table", path=path)
-    raw = best[1]
-    return raw if raw.format.header_row != 1 or options.header_row else RawTable(raw.path, raw.frame, options, raw.separator)
+    return best[1]
 
 
 def _as_panel(path: Path, table: Table) -> tuple[Table, list[str]]:
@@ -109,17 +109,14 @@ def _as_panel(path: Path, table: Table) -> tuple[Table, list[str]]:
         factor = next((each for each in UNIT_FACTORS if MIN_MEDIAN_ASSETS <= median * each <= MAX_MEDIAN_ASSETS), 1.0)
         table = table.model_copy(update={"units": table.units * factor})
         source = own_table.load(path, table)
-    try:
-        return table, quality_summary(build_panel(source).quality)
-    except PanelError as error:
-        raise SourceError("{why}", why=str(error)) from error
+    return table, quality_summary(build_panel(source).quality)
 
 
 def _section(changes: dict[str, Any]) -> str:
-    out, yaml = StringIO(), YAML()
+    out, yaml = io.StringIO(), YAML()
     yaml.default_flow_style = False
     yaml.dump({"ingest": {"source": "table", "table": changes}}, out)
-    return str(out.getvalue())
+    return out.getvalue()
 
 
 def required_missing(matches: Sequence[ColumnMatch]) -> list[str]:

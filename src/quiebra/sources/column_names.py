@@ -23,8 +23,6 @@ UNITS_IN_NAMES = re.compile(
     r"\b(mil(es)?( de)?|th|thousands?( of)?|millones( de)?|millions?( of)?|mill?)?\s*(eur(os?)?|usd|gbp|€|\$)\b"
     r"|\((%|eur|usd|th|miles)\)"
 )
-
-
 THOUSANDS = re.compile(r"\b(miles|mil eur(os?)?|thousands?|th (eur|usd|gbp))\b|\bth\.? ?(eur|usd|gbp)|\((th|miles)\)")
 
 
@@ -40,12 +38,8 @@ class ColumnMatch:
 def match_columns(columns: Sequence[str]) -> list[ColumnMatch]:
     """Return which columns are which, each at most once, in the file's order; equal names before similar ones."""
     plain = {column: _plain(column) for column in columns}
-    equal = [
-        (column, canonical, "name")
-        for column in columns
-        for canonical in NAMES
-        if normalised_name(column) == normalised_name(canonical)
-    ]
+    spelt = {normalised_name(canonical): canonical for canonical in NAMES}
+    equal = [(column, spelt[normalised_name(column)], "name") for column in columns if normalised_name(column) in spelt]
     known = [  # the first names are the surest
         (column, canonical, "known name")
         for place in range(max(map(len, NAMES.values())))

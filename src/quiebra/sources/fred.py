@@ -6,16 +6,18 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quiebra.canonical import MACRO_SCHEMA, conform_to_schema
 from quiebra.errors import FetchError, RefusedError, SourceError
 from quiebra.params import MacroSeries
-from quiebra.sources.http import Answer, Client, Service, service_address
-from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
+
+if TYPE_CHECKING:  # a run reads, and needs no client
+    from quiebra.sources.http import Answer, Client, Service
+    from quiebra.sources.rate_limits import RateLimit
 
 FOLDER = "data/raw/fred"
 SITE, MIRROR = "https://api.stlouisfed.org", "QUIEBRA_FRED_MIRROR"
@@ -32,6 +34,8 @@ TOO_MANY = "vintage dates"
 
 def service() -> Service:
     """Return how FRED is asked. FetchError where there is no key."""
+    from quiebra.sources.http import Service
+
     return Service(
         "fred",
         RATES,
@@ -74,6 +78,8 @@ def _spans(today: dt.date) -> list[tuple[dt.date, dt.date]]:
 
 def _fetch_span(client: Client, options: MacroSeries, start: dt.date, end: dt.date, today: dt.date) -> int:
     """Fetch the vintages of a range, in halves where it has too many; return how many answers came."""
+    from quiebra.sources.http import service_address
+
     name = _name(options, start, end)
     answer = client.store.answer(name)
     over = end < today

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from quiebra.canonical import MACRO_SCHEMA, conform_to_schema
 from quiebra.errors import FetchError, SourceError
 from quiebra.params import MacroSeries
-from quiebra.sources.http import Answer, Client, Service, service_address
-from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
+
+if TYPE_CHECKING:  # a run reads, and needs no client
+    from quiebra.sources.http import Answer, Client, Service
+    from quiebra.sources.rate_limits import RateLimit
 
 FOLDER = "data/raw/nasdaq"
 SITE, MIRROR = "https://data.nasdaq.com", "QUIEBRA_NASDAQ_MIRROR"
@@ -23,6 +25,8 @@ MOST_PAGES = 1000
 
 def service() -> Service:
     """Return how the service is asked. FetchError where there is no key."""
+    from quiebra.sources.http import Service
+
     return Service(
         "nasdaq",
         rates=((300, 10.0), (2000, 600.0), (50_000, 86_400.0)),
@@ -62,6 +66,8 @@ def fetch(client: Client, series: Mapping[str, MacroSeries], *, today: dt.date |
 
 
 def _fetch_pages(client: Client, options: MacroSeries) -> int:
+    from quiebra.sources.http import service_address
+
     kind = "datatables" if options.table else "datasets"
     address = f"{service_address(SITE, MIRROR)}/api/v3/{kind}/{options.nasdaq}.json"
     cursor, seen = "", set[str]()

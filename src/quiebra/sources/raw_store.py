@@ -1,7 +1,7 @@
 """Answers of data services as they came, kept as files under data/raw/<service>, with a line about each in ``answers.jsonl``.
 
 Runs read these files and never the network. An answer is written to ``NAME.partial``, then noted in the list, then put in its
-place, so that a kill leaves it whole or absent; `RawStore` finishes what was noted.
+place, so that a kill leaves it whole or absent; the next process that fetches finishes what was noted.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ class RawStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._answers = {answer.name: answer for answer in self._noted()}
-        for answer in self._answers.values():
-            self._finish(answer)
 
     def __contains__(self, name: str) -> bool:
         answer = self._answers.get(name)
@@ -136,10 +134,12 @@ class RawStore:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store for one process that fetches. FetchError where another one does."""
+        """Hold the store, after finishing what a killed process had noted. FetchError where another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / "fetch.lock", timeout=0):
+                for answer in self._answers.values():
+                    self._finish(answer)
                 yield
         except Timeout:
             raise FetchError(f"another process is fetching into {self.folder}: wait for it") from None

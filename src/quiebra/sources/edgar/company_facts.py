@@ -19,7 +19,7 @@ import polars as pl
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.edgar.filings import FACT_SCHEMA
-from quiebra.sources.edgar.submissions import member_cik, parse_object
+from quiebra.sources.edgar.submissions import member_cik
 from quiebra.sources.edgar.tags import ANNUAL, INSTANT, tags_of
 
 SHORTEST_YEAR, LONGEST_YEAR = 350, 380
@@ -31,17 +31,22 @@ HEAD = 1 << 18
 """Bytes of a member that are read at once, until its cover page facts (dei) end."""
 
 
-def read_company_facts(body: bytes, name: str) -> pl.DataFrame:
-    """Return the facts of a file of company facts that items are made of (`FACT_SCHEMA`), each once a filing."""
-    content = parse_object(name, body)
+def read_company_facts(content: dict[str, Any], name: str) -> pl.DataFrame:
+    """Return the facts of a file of company facts that items are made of (`FACT_SCHEMA`), each once a filing.
+
+    SourceError naming the file where it has another form.
+    """
     kinds = {**dict.fromkeys(tags_of(INSTANT), INSTANT), **dict.fromkeys(tags_of(ANNUAL), ANNUAL)}
-    gaap = (content.get("facts") or {}).get("us-gaap") or {}
-    rows = [
-        (fact.get("accn"), tag, kinds[tag], fact.get("start"), fact.get("end"), unit, fact.get("val"))
-        for tag in sorted(kinds.keys() & gaap.keys())
-        for unit, facts in gaap[tag]["units"].items()
-        for fact in facts
-    ]
+    try:
+        gaap = (content.get("facts") or {}).get("us-gaap") or {}
+        rows = [
+            (fact.get("accn"), tag, kinds[tag], fact.get("start"), fact.get("end"), unit, fact.get("val"))
+            for tag in sorted(kinds.keys() & gaap.keys())
+            for unit, facts in gaap[tag]["units"].items()
+            for fact in facts
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"{name} has no company's facts ({error!r}): fetch it again") from None
     schema = {
         "accession": pl.String,
         "tag": pl.String,
@@ -104,9 +109,9 @@ def floats_table(rows: Iterable[tuple[str, float, str]]) -> pl.DataFrame:
     return conform_to_schema(latest, FLOAT_SCHEMA)
 
 
-def cover_facts(body: bytes, name: str) -> dict[str, Any]:
+def cover_facts(content: dict[str, Any]) -> dict[str, Any]:
     """Return the cover page facts of a whole file of company facts."""
-    found: dict[str, Any] = (parse_object(name, body).get("facts") or {}).get("dei") or {}
+    found: dict[str, Any] = (content.get("facts") or {}).get("dei") or {}
     return found
 
 

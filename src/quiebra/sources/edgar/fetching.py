@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from quiebra.environment import SEC_CONTACT
 from quiebra.errors import FetchError
 from quiebra.params import Edgar
-from quiebra.sources.edgar.panel import DATA_SETS, FACTS, FACTS_ARCHIVE, FILED, FILED_ARCHIVE, filers
+from quiebra.sources.edgar.panel import DATA_SETS, FACTS, FACTS_ARCHIVE, FILED, FILED_ARCHIVE, annual_report_filers
 from quiebra.sources.http import Answer, Client, Progress, Service, service_address
 from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
@@ -81,7 +81,7 @@ def _data_sets(client: Client, options: Edgar, progress: Progress | None, refres
 def _since(client: Client, options: Edgar, today: dt.date) -> Iterator[str]:
     """Fetch what was filed after the archives were made, by the SEC's index of each day."""
     first = _made_on(client.store) + dt.timedelta(days=1)
-    known = filers(client.store, options)
+    known = annual_report_filers(client.store, options)
     for day in (first + dt.timedelta(days=ahead) for ahead in range((today - first).days)):
         if day.weekday() > 4:
             continue

@@ -28,17 +28,16 @@ from quiebra.progress import report_progress
 from quiebra.sources.edgar.company_facts import cover_facts, float_rows, floats_table, public_floats, read_company_facts
 from quiebra.sources.edgar.data_sets import read_data_set, read_filings
 from quiebra.sources.edgar.failures import apply_corrections, first_case_events, first_cases, read_corrections
-from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, with_available_at
+from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, month_end, with_available_at
 from quiebra.sources.edgar.reported_items import reported_items
-from quiebra.sources.edgar.sectors import region, sector
-from quiebra.sources.edgar.submissions import member_cik, members, read_submissions
-from quiebra.sources.edgar.versions import company_id, versions
+from quiebra.sources.edgar.sectors import ABROAD, region_of_state, sector_of_sic
+from quiebra.sources.edgar.submissions import archive_members, member_cik, parse_object, read_submissions
+from quiebra.sources.edgar.versions import build_versions, company_id
 from quiebra.sources.raw_store import RawStore
 
 DATA_SETS, FILED, FACTS = "data_sets/", "submissions/", "company_facts/"
 """Folders of the store."""
 FILED_ARCHIVE, FACTS_ARCHIVE = "submissions.zip", "companyfacts.zip"
-FIRST_DATA_SET = 2009
 TITLE = "US companies, SEC EDGAR"
 NOTES = (
     "Annual reports (10-K) as filed with the SEC: each figure from the tags of the filing itself, each version dated by its "
@@ -76,7 +75,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
             folder=folder,
         )
     read = _read(store, sets, options)
-    statements, lineage = versions(read.filings, read.items)
+    statements, lineage = build_versions(read.filings, read.items)
     statements, lineage = _with_market_value(statements, lineage, read.floats)
     small = statements["total_assets"] < options.min_assets
     statements = statements.filter(~small.fill_null(False))
@@ -138,11 +137,11 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
     newer = _newer(listed, companies, known).filter(_wanted(options))
     floats = [_archived_floats(store, set(known["cik"]))]
     for name in store.names(FACTS):
-        body = store.read(name)
-        said, wrong = reported_items(read_company_facts(body, name).join(newer, on="accession", how="semi"))
+        content = parse_object(name, store.read(name))
+        said, wrong = reported_items(read_company_facts(content, name).join(newer, on="accession", how="semi"))
         items.append(said)
         unbalanced.append(wrong)
-        floats.append(floats_table(float_rows(cover_facts(body, name))))
+        floats.append(floats_table(float_rows(cover_facts(content))))
     latest_floats = pl.concat(floats).unique("accession", keep="last", maintain_order=True)
     return _Read(pl.concat([known, newer]), pl.concat(items), pl.concat(unbalanced), listed, latest_floats)
 
@@ -163,7 +162,7 @@ def _submissions(store: RawStore, ciks: set[int]) -> Iterator[tuple[str, bytes]]
         if member_cik(name) in ciks:
             yield name, store.read(name)
     if FILED_ARCHIVE in store:
-        yield from members(store.path(FILED_ARCHIVE), ciks)
+        yield from archive_members(store.path(FILED_ARCHIVE), ciks)
 
 
 def _archived_floats(store: RawStore, ciks: set[int]) -> pl.DataFrame:
@@ -182,7 +181,7 @@ def _with_listed(filings: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
         period=pl.when(near | pl.col("period").is_null()).then("listed_period").otherwise("period"),
         accepted_at=pl.coalesce("accepted_at", "listed_at"),
     )
-    return with_available_at(exact.with_columns(pl.col("period").fill_null(filings["period"]))).select(list(FILING_SCHEMA))
+    return with_available_at(exact).select(list(FILING_SCHEMA))
 
 
 def _newer(listed: pl.DataFrame, companies: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
@@ -208,8 +207,9 @@ def _with_market_value(
 
 def _faults(statements: pl.DataFrame, read: _Read) -> pl.Series:
     """Return, for each version, the rule that it breaks: the balance sheet does not balance, or the scale slipped; or null."""
-    wrong = read.unbalanced.join(read.filings.select("accession", "period"), on="accession").select("accession").unique()
-    unbalanced = statements["accession"].is_in(wrong["accession"].implode())
+    wrong = read.unbalanced.select("accession", "period", wrong=pl.lit(True))
+    said = statements.select("accession", period=month_end(pl.col("period_end")))
+    unbalanced = said.join(wrong, on=["accession", "period"], how="left", maintain_order="left")["wrong"].fill_null(False)
     usual = pl.col("total_assets").quantile(0.5, "higher").over("company_id")  # of two, the smaller one is in doubt
     ratio = pl.max_horizontal(pl.col("total_assets") / usual, usual / pl.col("total_assets"))
     slipped = statements.select(
@@ -232,9 +232,9 @@ def _companies(read: _Read, cases: pl.DataFrame) -> pl.DataFrame:
     return latest.select(
         company_id=company_id(pl.col("cik")),
         name="name",
-        country=pl.coalesce("country", pl.when(region(state) != "Abroad").then(pl.lit("US"))),
-        region=region(state),
-        sector=sector(pl.col("sic")),
+        country=pl.coalesce("country", pl.when(region_of_state(state) != ABROAD).then(pl.lit("US"))),
+        region=region_of_state(state),
+        sector=sector_of_sic(pl.col("sic")),
     )
 
 
@@ -266,7 +266,7 @@ def _hash(store: RawStore, corrections: Path | None) -> str:
     return told.hexdigest()
 
 
-def filers(store: RawStore, options: Edgar) -> set[int]:
+def annual_report_filers(store: RawStore, options: Edgar) -> set[int]:
     """Return the companies (CIK) with an annual report in the data sets."""
     found: set[int] = set()
     for name in store.names(DATA_SETS):

@@ -29,12 +29,12 @@ REGIONS: dict[str, str] = {
 ABROAD = "Abroad"
 
 
-def sector(sic: pl.Expr) -> pl.Expr:
+def sector_of_sic(sic: pl.Expr) -> pl.Expr:
     """Return the division of a SIC code; null for none."""
     return pl.coalesce(pl.when(sic.is_between(first, last)).then(pl.lit(name)) for first, last, name in DIVISIONS)
 
 
-def region(state: pl.Expr) -> pl.Expr:
+def region_of_state(state: pl.Expr) -> pl.Expr:
     """Return the region of a state's two letters; the SEC's codes of other countries have a digit, or are none of a state."""
     known = state.replace_strict(REGIONS, default=None, return_dtype=pl.String)
     return pl.when(state.is_null() | (state == "")).then(None).otherwise(known.fill_null(ABROAD))

@@ -80,7 +80,7 @@ def read_submissions(files: Iterable[tuple[str, bytes]], forms: Callable[[str], 
     return dated.select(list(LISTED_SCHEMA)), pl.DataFrame(list(companies.values()), schema=COMPANY_SCHEMA, orient="row")
 
 
-def members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[str, bytes]]:
+def archive_members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members of an archive of the SEC, read in place; only of the companies ``ciks`` if given.
 
     SourceError where the archive is damaged.
@@ -98,7 +98,7 @@ def members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[str, byt
 def bankruptcy_members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield the members that list an 8-K with item 1.03, found without reading the others as JSON."""
     marks = tuple(f"{before}{BANKRUPTCY_ITEM}{after}".encode() for before in '",' for after in '",')
-    for name, body in members(path, ciks):
+    for name, body in archive_members(path, ciks):
         if any(mark in body for mark in marks):
             yield name, body
 

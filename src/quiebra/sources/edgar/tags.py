@@ -16,7 +16,7 @@ INSTANT, ANNUAL = "instant", "annual"
 
 
 @dataclass(frozen=True)
-class Rule:
+class TagRule:
     """One way to an item. name: as the lineage table has it. tags: that it reads. value: null where it cannot be had."""
 
     name: str
@@ -25,13 +25,13 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Ladder:
+class TagLadder:
     """The rules of an item, best first. kind: of the facts that they read. expense: an amount that is tagged as negative, as
     early filings do, is taken as positive, and the rule's name says so."""
 
     item: str
     kind: str
-    rules: tuple[Rule, ...]
+    rules: tuple[TagRule, ...]
     expense: bool = False
 
     @property
@@ -39,25 +39,25 @@ class Ladder:
         return {tag for rule in self.rules for tag in rule.tags}
 
 
-def _tags(*names: str) -> tuple[Rule, ...]:
-    return tuple(Rule(name, (name,), pl.col(name)) for name in names)
+def _tags(*names: str) -> tuple[TagRule, ...]:
+    return tuple(TagRule(name, (name,), pl.col(name)) for name in names)
 
 
-def _sum(*names: str) -> Rule:
-    return Rule(" + ".join(names), names, reduce(operator.add, (pl.col(name) for name in names)))
+def _sum(*names: str) -> TagRule:
+    return TagRule(" + ".join(names), names, reduce(operator.add, (pl.col(name) for name in names)))
 
 
-def _less(total: str, *parts: str, required: str | None = None) -> Rule:
+def _less(total: str, *parts: str, required: str | None = None) -> TagRule:
     """Return the rule ``total`` less the parts that there are; null without ``required``, the first part if not said."""
     needed = required or parts[0]
     value = pl.col(total) - pl.sum_horizontal(pl.col(part) for part in parts) + 0 * pl.col(needed)
-    return Rule(" - ".join((total, *parts)), (total, *parts), value)
+    return TagRule(" - ".join((total, *parts)), (total, *parts), value)
 
 
-def _largest(*names: str) -> tuple[Rule, ...]:
+def _largest(*names: str) -> tuple[TagRule, ...]:
     """Return a rule for each tag, which counts where it has the largest value: a total rather than one of its parts."""
     largest = pl.max_horizontal(pl.col(name) for name in names)
-    return tuple(Rule(name, names, pl.when(pl.col(name) == largest).then(pl.col(name))) for name in names)
+    return tuple(TagRule(name, names, pl.when(pl.col(name) == largest).then(pl.col(name))) for name in names)
 
 
 TEMPORARY_EQUITY = (
@@ -84,15 +84,15 @@ INTEREST = (
 )
 
 
-def _pre_tax_with_interest() -> tuple[Rule, ...]:
+def _pre_tax_with_interest() -> tuple[TagRule, ...]:
     interest = pl.coalesce(INTEREST).abs()
-    return tuple(Rule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
+    return tuple(TagRule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
 
 
-LADDERS: tuple[Ladder, ...] = (
-    Ladder("total_assets", INSTANT, _tags("Assets", "AssetsNet", TOTAL)),
-    Ladder("current_assets", INSTANT, _tags("AssetsCurrent")),
-    Ladder(
+LADDERS: tuple[TagLadder, ...] = (
+    TagLadder("total_assets", INSTANT, _tags("Assets", "AssetsNet", TOTAL)),
+    TagLadder("current_assets", INSTANT, _tags("AssetsCurrent")),
+    TagLadder(
         "cash",
         INSTANT,
         _tags(
@@ -103,7 +103,7 @@ LADDERS: tuple[Ladder, ...] = (
             "CashAndDueFromBanks",
         ),
     ),
-    Ladder(
+    TagLadder(
         "receivables",
         INSTANT,
         _tags(
@@ -116,16 +116,16 @@ LADDERS: tuple[Ladder, ...] = (
             "AccountsAndNotesReceivableNet",
         ),
     ),
-    Ladder(
+    TagLadder(
         "inventory",
         INSTANT,
         (
             *_tags("InventoryNet", "InventoryGross"),
-            Rule("none reported", ("AssetsCurrent",), pl.when(pl.col("AssetsCurrent").is_not_null()).then(0.0)),
+            TagRule("none reported", ("AssetsCurrent",), pl.when(pl.col("AssetsCurrent").is_not_null()).then(0.0)),
         ),
     ),
-    Ladder("current_liabilities", INSTANT, _tags("LiabilitiesCurrent")),
-    Ladder(
+    TagLadder("current_liabilities", INSTANT, _tags("LiabilitiesCurrent")),
+    TagLadder(
         "long_term_debt",
         INSTANT,
         (
@@ -144,7 +144,7 @@ LADDERS: tuple[Ladder, ...] = (
             ),
         ),
     ),
-    Ladder(
+    TagLadder(
         "total_liabilities",
         INSTANT,
         (
@@ -156,12 +156,12 @@ LADDERS: tuple[Ladder, ...] = (
             _sum("LiabilitiesCurrent", "LiabilitiesNoncurrent"),
         ),
     ),
-    Ladder(
+    TagLadder(
         "retained_earnings",
         INSTANT,
         _tags("RetainedEarningsAccumulatedDeficit", "DevelopmentStageEnterpriseDeficitAccumulatedDuringDevelopmentStage"),
     ),
-    Ladder(
+    TagLadder(
         "revenue",
         ANNUAL,
         (
@@ -184,14 +184,14 @@ LADDERS: tuple[Ladder, ...] = (
             *_tags("RevenuesNetOfInterestExpense", "SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
         ),
     ),
-    Ladder(
+    TagLadder(
         "cost_of_goods_sold",
         ANNUAL,
         _tags("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold", "CostOfServices"),
         expense=True,
     ),
-    Ladder("gross_profit", ANNUAL, _tags("GrossProfit")),
-    Ladder(
+    TagLadder("gross_profit", ANNUAL, _tags("GrossProfit")),
+    TagLadder(
         "depreciation_amortization",
         ANNUAL,
         (
@@ -210,9 +210,9 @@ LADDERS: tuple[Ladder, ...] = (
         ),
         expense=True,
     ),
-    Ladder("ebit", ANNUAL, (*_tags("OperatingIncomeLoss"), *_pre_tax_with_interest())),
-    Ladder("interest_expense", ANNUAL, _tags(*INTEREST), expense=True),
-    Ladder(
+    TagLadder("ebit", ANNUAL, (*_tags("OperatingIncomeLoss"), *_pre_tax_with_interest())),
+    TagLadder("interest_expense", ANNUAL, _tags(*INTEREST), expense=True),
+    TagLadder(
         "net_income",
         ANNUAL,
         _tags(
@@ -222,7 +222,7 @@ LADDERS: tuple[Ladder, ...] = (
             "IncomeLossIncludingPortionAttributableToNoncontrollingInterest",
         ),
     ),
-    Ladder(
+    TagLadder(
         "operating_cash_flow",
         ANNUAL,
         _tags("NetCashProvidedByUsedInOperatingActivities", "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"),
@@ -254,7 +254,7 @@ def item_values(wide: pl.DataFrame) -> pl.DataFrame:
     return given.select(*columns, *(expr for ladder in LADDERS for expr in _of(ladder)))
 
 
-def _of(ladder: Ladder) -> tuple[pl.Expr, pl.Expr]:
+def _of(ladder: TagLadder) -> tuple[pl.Expr, pl.Expr]:
     value = pl.coalesce(rule.value for rule in ladder.rules)
     named = pl.coalesce(pl.when(rule.value.is_not_null()).then(pl.lit(rule.name)) for rule in ladder.rules)
     if ladder.expense:

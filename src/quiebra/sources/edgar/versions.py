@@ -40,7 +40,7 @@ def company_id(cik: pl.Expr) -> pl.Expr:
     return pl.format("CIK{}", cik.cast(pl.String).str.zfill(10))
 
 
-def versions(filings: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def build_versions(filings: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the versions of firm-years, and their lineage (`LINEAGE_SCHEMA`).
 
     filings: `FILING_SCHEMA`. items: `ITEM_SCHEMA`. Years of which there is no filing of their own, but only figures for
