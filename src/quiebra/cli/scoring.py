@@ -52,7 +52,7 @@ def score(
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, as they come")],
+    file: Annotated[Path, typer.Argument(help="statements: CSV, Parquet or Excel, as they come, or a folder of them")],
     as_json: JsonOption = False,
 ) -> None:
     """Say what a file would be read as: columns and items, rows set aside and why, and a section of params.yaml to paste.
@@ -68,7 +68,8 @@ def check(
     workspace = Workspace.find()
     inside = file.resolve().is_relative_to(workspace.root)
     shown = file.resolve().relative_to(workspace.root).as_posix() if inside else str(file.resolve())
-    found = check_file(file, shown, load_params(workspace).ingest.table)
+    params = load_params(workspace)
+    found = check_file(file, shown, params.ingest.table, params.labels)
     if as_json:
         print_json(asdict(found))
         return

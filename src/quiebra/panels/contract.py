@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from quiebra.panels.doubts import (
     item_doubts,
     late_failure_doubts,
     lost_failures,
+    other_exit_doubts,
     period_doubts,
     refuse_damaged_panel,
     row_doubts,
@@ -29,6 +31,7 @@ from quiebra.panels.missing_values import missing_value_auc, missing_value_doubt
 from quiebra.panels.quality import quality_report
 from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.panels.schemas import validate_panel
+from quiebra.sources.event_kinds import event_kind
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,18 @@ class Panel:
     filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FILING_SCHEMA))
 
 
-def build_panel(source: Source, *, window_months: int = 24) -> Panel:
+def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collection[str] = ("bankruptcy",)) -> Panel:
     """Apply the data contract to a source. The result does not depend on the order of the source's rows.
 
     window_months: how long after the last statement's period_end a failure still counts (params ``labels.window_months``).
+    event_kinds: exits that are failures (params ``labels.event_kinds``); a company that left otherwise has not failed.
 
     Raise PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that
     columns must be mislabelled (see `quiebra.panels.identities`).
     """
     first = pl.all().sort_by("event_date", "kind").first()
-    happened = source.events.group_by("company_id").agg(first).select(source.events.columns)
+    failures, other_exits = _by_kind(source.events, event_kinds)
+    happened = failures.group_by("company_id").agg(first).select(source.events.columns)
     kept, set_aside = split_quarantine(source.statements, happened, source.info.currency)
     set_aside = pl.concat([set_aside, source.set_aside.select(set_aside.columns)]) if source.set_aside.height else set_aside
     rows_in = source.statements.height + source.set_aside.height
@@ -76,6 +81,7 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
         *missing_value_doubts(missing),
         *_doubts(source, rows_in, statements, set_aside, blanked),
         *version_doubts(kept, set_aside),
+        *other_exit_doubts(other_exits, event_kinds),
         *failure_doubts(lost, happened.height, source.info.assumed_lag_days),
         *late_failure_doubts(late, happened.height, window_months),
     ]
@@ -101,6 +107,14 @@ def build_panel(source: Source, *, window_months: int = 24) -> Panel:
         lineage=source.lineage,
         filings=source.filings,
     )
+
+
+def _by_kind(events: pl.DataFrame, event_kinds: Collection[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the events that are failures, and the others; kinds by the names that they have in every source."""
+    spelt = {kind: event_kind(kind) or kind for kind in events["kind"].drop_nulls().unique()}
+    named = events.with_columns(kind=pl.col("kind").fill_null("bankruptcy").replace(spelt))
+    counts = pl.col("kind").is_in([*event_kinds, *(event_kind(kind) or kind for kind in event_kinds)])
+    return named.filter(counts), named.filter(~counts)
 
 
 def _doubts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import polars as pl
 
@@ -41,6 +42,15 @@ RULE_MEANINGS = {rule.name: LocalisedMessage(rule.meaning) for rule in QUARANTIN
 def whole_percent(count: int, of: int) -> int:
     """Return a share as a whole percentage."""
     return round(100 * count / of)
+
+
+def other_exit_doubts(exits: pl.DataFrame, event_kinds: Collection[str]) -> list[LocalisedMessage]:
+    """Return a note on the exits that are no failures, by kind, where there are any."""
+    if exits.is_empty():
+        return []
+    counts = exits["kind"].value_counts().sort("count", "kind", descending=[True, False]).iter_rows()
+    values = {"list": ", ".join(f"{kind} ({count})" for kind, count in counts), "kinds": ", ".join(event_kinds)}
+    return [LocalisedMessage("exits that do not count as failures: {list}; labels.event_kinds has {kinds}", values)]
 
 
 def refuse_damaged_panel(statements: pl.DataFrame) -> None:

@@ -63,6 +63,8 @@ QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
     QuarantineRule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),
     QuarantineRule("unbalanced", "the balance sheet does not balance, as the source says"),
     QuarantineRule("scale_slip", "total assets are a thousand or a million times off the company's other years"),
+    QuarantineRule("other_basis", "another basis, consolidated or of the company alone, than most years of the company"),
+    QuarantineRule("not_a_year", "the accounts are of less than 11 months or of more than 13"),
     QuarantineRule("duplicate", "same company, fiscal year and publication date as a row that is kept"),
 )
 """Rules in order; a row gets the name of the first one that it breaks."""
@@ -74,7 +76,8 @@ def split_quarantine(
     """Return the statements kept and those quarantined, in their given order; the latter have ``rule``, the first rule broken.
 
     Which rows are kept does not depend on their order. events: company_id and event_date; the earliest of a company counts.
-    currency: of the panel; None: any. Columns beyond the canonical ones are kept.
+    currency: of the panel; None: any. Columns beyond the canonical ones are kept. A rule that the statements have in ``rule``
+    already, from how they were read, is the first.
     """
     first = events.group_by("company_id").agg(pl.col("event_date").min())
     dated = statements.join(first, on="company_id", how="left", maintain_order="left")
@@ -82,10 +85,12 @@ def split_quarantine(
     broken = pl.coalesce(
         pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name)) for rule in QUARANTINE_RULES if rule.broken is not None
     )
-    rule = dated.select(rule=broken).to_series()
+    given = pl.col("rule") if "rule" in statements.columns else pl.lit(None, pl.String)
+    rule = dated.select(rule=pl.coalesce(given, broken)).to_series()
+    unjudged = statements.drop("rule", strict=False)
     for between_rows in (misplaced_periods, mark_duplicates):
         fit = rule.is_null()
-        rule = rule.scatter(fit.arg_true(), between_rows(statements.filter(fit)))
+        rule = rule.scatter(fit.arg_true(), between_rows(unjudged.filter(fit)))
     judged = statements.with_columns(rule)
     return judged.filter(pl.col("rule").is_null()).drop("rule"), judged.filter(pl.col("rule").is_not_null())
 

@@ -23,6 +23,7 @@ from quiebra.items import ITEM_NAMES
 from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
+from quiebra.params.presets import with_preset
 from quiebra.params.section import Line, Section, Share, Year
 from quiebra.params.stress import Stress
 from quiebra.workspace import Workspace
@@ -94,20 +95,46 @@ class Edgar(Section):
         return [(int(each.partition("-")[0]), int(each.rpartition("-")[2])) for each in self.leave_out_sic]
 
 
-class Table(FileFormat):
-    """Format of a user's own firm-years.
+class OwnFeature(Section):
+    """A column of a user's file that is a feature as it is.
 
-    columns: canonical name → name in the file. failures: file of failures. title: of pages.
+    sign: +1 where a higher value is never safer, -1 never riskier, 0 not certain. values: numbers that texts stand for.
+    """
+
+    label: Line
+    label_es: Line | None = None
+    sign: Literal[-1, 0, 1] = 0
+    values: dict[str, float] = Field(default_factory=dict)
+
+
+class Table(FileFormat):
+    """Format of a user's own firm-years; what is empty is the preset's.
+
+    path: of a file, or of a folder of files that are read as one. layout: one row a company and year (long), one a company with
+    columns for each year (wide), or one company with a line for each item and a column for each year (lines). columns: canonical
+    name → name in the file. negative_expenses: costs have a minus. statuses: what the texts of column ``status`` mean
+    (`quiebra.sources.event_kinds`). features: further columns that the model may learn from. failures: file of failures. title:
+    of pages.
     """
 
     path: str
+    preset: Literal["sabi", "orbis", "compustat", "pgc", "kaggle_american"] | None = None
+    layout: Literal["long", "wide", "lines"] = "long"
     columns: dict[str, str]
+    negative_expenses: bool = False
+    statuses: dict[str, str] = Field(default_factory=dict)
+    features: dict[str, OwnFeature] = Field(default_factory=dict)
     units: Annotated[float, Field(gt=0)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     filing_lag_days: Annotated[int, Field(ge=0, le=1000)]
     outcomes_through: Year | None
     failures: str | None = None
     title: Line | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, section: Any) -> Any:
+        return with_preset(section) if isinstance(section, dict) else section
 
     @field_validator("columns")
     @classmethod
@@ -152,7 +179,10 @@ class Ingest(Section):
 
 
 class Labels(Section):
+    """Which outcomes count. event_kinds: exits that are failures; see `quiebra.panels.event_kinds`."""
+
     window_months: Annotated[int, Field(ge=12, le=60)]
+    event_kinds: list[str] = Field(default_factory=lambda: ["bankruptcy"])
     alive_exits: Literal["survived", "dropped"]
 
 

@@ -16,11 +16,13 @@ class FileFormat(Section):
     """Format options of a user's file.
 
     decimal, thousands: marks in numbers; empty thousands: none. date_format: a strftime format. header_row: counted from 1.
-    missing: marks of a missing value in any column, besides the usual ones. memory_mb: limit for reading a CSV or Parquet file.
+    header_rows: how many rows the columns' names take; the lower ones are added to the upper one. missing: marks of a missing
+    value in any column, besides the usual ones. memory_mb: limit for reading a CSV or Parquet file.
     """
 
     sheet: str | None = None
     header_row: Annotated[int | None, Field(ge=1, le=100)] = None
+    header_rows: Annotated[int, Field(ge=1, le=3)] = 1
     encoding: str | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[".", ",", " ", "'", ""] | None = None

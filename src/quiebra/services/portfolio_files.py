@@ -91,7 +91,8 @@ def _held(scored: ScoredFile, raw: pl.DataFrame, bad: pl.DataFrame) -> tuple[pl.
 
     A name or sector missing in that version is taken from the latest version that has it.
     """
-    used = scored.versions.select("company_id", "row").join(raw.select("row", *EXPOSURE_SCHEMA), on="row")
+    version = ["row", "fiscal_year"]  # a row of a wide file is several years
+    used = scored.versions.select("company_id", *version).join(raw.select(*version, *EXPOSURE_SCHEMA), on=version)
     unreadable = pl.col("row").is_in(bad["row"].implode())
     text = pl.when(pl.col("exposure").is_null()).then(pl.lit(NO_EXPOSURE)).otherwise(pl.lit(UNUSABLE))
     faults = used.filter(~IS_USABLE & ~unreadable).select("row", text=text, of=pl.lit(None, pl.String))

@@ -125,7 +125,7 @@ def score_rows(
     """
     numbered = [column for column in ("row",) if column in raw.columns]
     statements = conform_to_schema(raw, STATEMENT_SCHEMA).with_columns(
-        raw[column] for column in (*ATTACHED_COLUMNS, *numbered) if column in raw.columns
+        raw[column] for column in (*ATTACHED_COLUMNS, *numbered, "rule") if column in raw.columns
     )
     own = statements["currency"].drop_nulls().value_counts().sort("count", "currency")["currency"]
     kept, aside = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA), own[-1] if len(own) else None)

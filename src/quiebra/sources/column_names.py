@@ -15,14 +15,26 @@ from pathlib import Path
 from quiebra.io.safe_yaml import read_yaml
 from quiebra.sources.cells import normalised_name
 
-NAMES: dict[str, list[str]] = read_yaml(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-"""Canonical name → names in files, in lower case and without accents."""
+NAMES: dict[str, list[str]] = {
+    canonical: [canonical.replace("_", " "), *(name for name in names if name != canonical.replace("_", " "))]
+    for canonical, names in read_yaml(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8")).items()
+}
+"""Canonical name → names in files, in lower case and without accents, its own first."""
+TELLING_WORDS = {
+    *("no", "non", "corriente", "current", "circulante", "fijo", "fixed", "largo", "corto", "long", "short", "activo", "pasivo"),
+    *("assets", "liabilities", "antes", "despues", "before", "after", "bruto", "neto", "gross", "net", "variacion", "change"),
+}
+"""Words that names must share to be similar: with and without them they mean different things."""
 SIMILAR = 0.86
 """Least similarity of two names that are not equal."""
 UNITS_IN_NAMES = re.compile(
     r"\b(mil(es)?( de)?|th|thousands?( of)?|millones( de)?|millions?( of)?|mill?)?\s*(eur(os?)?|usd|gbp|€|\$)\b"
     r"|\((%|eur|usd|th|miles)\)"
 )
+NUMBERING = re.compile(
+    r"^\s*(?:[A-Z]{1,2}|[ivxIVX]+|\d{1,2})(?:\.[\dIVX]+)*[.)]-?\s+|\(\s*-?[A-Z\d][A-Z\d.]*(?:\s*[+-]\s*[A-Z\d][A-Z\d.]*)+\s*\)|\[=[^\]]*\]"
+)
+"""What stands before and after the names of a chart of accounts: ``B)``, ``III.``, ``A.1)`` and ``(A + B)``."""
 THOUSANDS = re.compile(r"\b(miles|mil eur(os?)?|thousands?|th (eur|usd|gbp))\b|\bth\.? ?(eur|usd|gbp)|\((th|miles)\)")
 
 
@@ -49,8 +61,17 @@ def match_columns(columns: Sequence[str]) -> list[ColumnMatch]:
     ]
     alike = sorted((pair for pair in _similar(plain) if pair[0] >= SIMILAR), reverse=True)
     similar = [(column, canonical, "similar name") for _, column, canonical in alike]
+    return _each_once(columns, (*equal, *known, *similar))
+
+
+def match_known_names(columns: Sequence[str]) -> list[ColumnMatch]:
+    """Return the matches of `match_columns` that are certain: equal names and known ones."""
+    return [match for match in match_columns(columns) if match.how != "similar name"]
+
+
+def _each_once(columns: Sequence[str], pairs: Iterable[tuple[str, str, str]]) -> list[ColumnMatch]:
     found: dict[str, ColumnMatch] = {}
-    for column, canonical, how in (*equal, *known, *similar):
+    for column, canonical, how in pairs:
         if column not in found and canonical not in {match.canonical for match in found.values()}:
             found[column] = ColumnMatch(column, canonical, how)
     matches = [found[column] for column in columns if column in found]
@@ -66,14 +87,18 @@ def in_thousands(columns: Iterable[str]) -> bool:
 
 def _plain(name: str) -> str:
     """Return a name without accents, units, years and marks, in lower case."""
-    spelt = unicodedata.normalize("NFKD", name.replace("\n", " "))
+    spelt = unicodedata.normalize("NFKD", NUMBERING.sub(" ", name.replace("\n", " ")))
     letters = "".join(sign for sign in spelt if not unicodedata.combining(sign)).casefold()
     return " ".join(re.sub(r"[^a-z0-9]+", " ", UNITS_IN_NAMES.sub(" ", letters)).split())
+
+
+def _telling(name: str) -> set[str]:
+    return TELLING_WORDS.intersection(name.split())
 
 
 def _similar(plain: Mapping[str, str]) -> Iterable[tuple[float, str, str]]:
     for column, said in plain.items():
         for canonical, names in NAMES.items():
             for name in names:
-                if len(name) > 4 and len(said) > 4:
+                if len(name) > 4 and len(said) > 4 and _telling(said) == _telling(name):
                     yield difflib.SequenceMatcher(None, said, name).ratio(), column, canonical

@@ -13,6 +13,7 @@ from quiebra.params import Ingest, Params
 from quiebra.provenance import file_sha256
 from quiebra.sources.macro_files import macro_input_files
 from quiebra.sources.raw_store import RawStore
+from quiebra.sources.table import table_files
 from quiebra.workspace import Workspace
 
 INGEST, PORTFOLIO = "ingest", "portfolio"
@@ -46,7 +47,7 @@ def _source_files(ingest: Ingest, root: Path) -> Iterable[Path]:
     if ingest.source == "american":
         return [root / ingest.american.path]
     if ingest.source == "table":
-        return [root / ingest.table.path, *([root / ingest.table.failures] if ingest.table.failures else [])]
+        return [*table_files(root / ingest.table.path), *([root / ingest.table.failures] if ingest.table.failures else [])]
     if ingest.source == "edgar":
         store = RawStore(root / ingest.edgar.folder)
         own = [root / ingest.edgar.failures] if ingest.edgar.failures else []

@@ -19,6 +19,9 @@ from quiebra.sources.cells import INVISIBLE_SIGNS, ROW_COLUMN, RawTable
 from quiebra.sources.workbooks import Sheet, read_sheet
 
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods")
+FIRST_COLUMN = "(first column)"
+"""Name of a first column that has none, as an index or the lines of accounts have."""
+TABLE_FILES = (".csv", ".csv.gz", ".parquet", *WORKBOOKS)
 HeaderAlternatives = Sequence[Collection[str]]
 
 
@@ -85,7 +88,8 @@ def _header(rows: Sequence[Sequence[str]], options: FileFormat, wanted: tuple[fr
 
 
 def _names(cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple[frozenset[str], ...] = ()) -> list[str | None]:
-    """Return a header's names without surrounding blanks; None for a column without a name and without cells.
+    """Return a header's names without surrounding blanks; None for a column without a name and without cells, `FIRST_COLUMN` for
+    a first one without a name.
 
     Raise SourceError where two names are equal but for blanks or case, or where a column has cells but no name: then the row may
     not be the header.
@@ -102,9 +106,11 @@ def _names(cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple
                         path=path,
                         columns=", ".join(sorted(wanted[0])),
                     )
-                raise SourceError(
-                    "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
-                )
+                if place > 1:
+                    raise SourceError(
+                        "{path}: column {place} has no name in the header: name it or remove it", path=path, place=place
+                    )
+                names[0] = FIRST_COLUMN
             continue
         if name == ROW_COLUMN:
             raise SourceError("{path}: a column cannot be called '{column}': rename it", path=path, column=ROW_COLUMN)
@@ -122,6 +128,30 @@ def _names(cells: Sequence[str], used: Sequence[bool], path: Path, wanted: tuple
     return [name or None for name in names]
 
 
+def _counts_rows(column: pl.Series) -> bool:
+    """Return whether a column counts the rows, as exports and data frames have it without a name: 0, 1, 2 or 1., 2., 3."""
+    numbers = column.cast(pl.String).str.strip_chars(" .").cast(pl.Float64, strict=False).drop_nulls()
+    return len(numbers) > 0 and numbers[0] in (0, 1) and bool((numbers.diff().drop_nulls() == 1).all())
+
+
+def joined_header(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of a header of several rows: what stands above one another, joined.
+
+    An upper cell that is empty is the one to its left, as under a merged cell, where both columns have something below it.
+
+    >>> joined_header([["Name", "Assets", ""], ["", "2023", "2022"]])
+    ['Name', 'Assets 2023', 'Assets 2022']
+    """
+    names = [cell.strip() for cell in rows[-1]]
+    for upper in reversed(rows[:-1]):
+        above = [cell.strip() for cell in (*upper, *([""] * (len(names) - len(upper))))]
+        for place in range(1, len(names)):
+            if not above[place] and names[place] and names[place - 1]:
+                above[place] = above[place - 1]
+        names = [f"{over} {name}".strip() for over, name in zip(above, names, strict=False)]
+    return names
+
+
 def _note_of_header(path: Path, header: int, options: FileFormat) -> list[LocalisedMessage]:
     if header == 0 or options.header_row is not None:
         return []
@@ -136,13 +166,15 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
     separator, first = csv_text.find_separator(text, wanted)
     skipped = 1 if text.startswith("sep=") else 0
     header = max(_header(first, options, wanted, path), skipped)
-    if header >= len(first):
-        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=header + 1)
-    cells = first[header]
+    last = header + options.header_rows - 1
+    if last >= len(first):
+        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=last + 1)
+    cells = joined_header(first[header : last + 1])
     columns = [name.strip() or f"(column {place})" for place, name in enumerate(cells, 1)]
     _names(cells, [False] * len(cells), path)
-    frame, long, short = csv_text.parse_rows(text, path, separator, columns, header + 1)
+    frame, long, short = csv_text.parse_rows(text, path, separator, columns, last + 1)
     used = [bool(frame.select(_filled(name, frame).any()).item()) for name in columns]
+    used[0] = used[0] and not (columns[0].startswith("(column ") and _counts_rows(frame[columns[0]]))
     names = _names(cells, used, path, wanted)
     if short:
         notes.append(
@@ -151,7 +183,7 @@ def _read_csv(path: Path, options: FileFormat, wanted: tuple[frozenset[str], ...
                 {"path": path, "count": len(short), "row": short[0]},
             )
         )
-    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW_COLUMN))
+    frame = frame.with_columns(pl.int_range(last + 2, pl.len() + last + 2, dtype=pl.Int64).alias(ROW_COLUMN))
     named = (pl.col(column).alias(name) for column, name in zip(columns, names, strict=True) if name)
     frame = frame.filter(~pl.col(ROW_COLUMN).is_in(long)).select(*named, ROW_COLUMN)
     notes += _note_of_header(path, header if header > skipped else 0, options)
@@ -199,21 +231,23 @@ def _read_workbook(path: Path, options: FileFormat, wanted: tuple[frozenset[str]
         )
     first = [[column.shown(row) for column in sheet.columns] for row in range(min(csv_text.HEADER_SEARCH_ROWS, sheet.height))]
     header = _header(first, options, wanted, path)
-    if header >= sheet.height:
-        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=header + 1)
-    columns = [column.below(header) for column in sheet.columns]
+    last = header + options.header_rows - 1
+    if last >= sheet.height:
+        raise SourceError("{path} has no row {row} for its header: see header_row in params.yaml", path=path, row=last + 1)
+    columns = [column.below(last) for column in sheet.columns]
     used = [column.null_count() < len(column) for column in columns]
-    cells = [column.shown(header) for column in sheet.columns]
-    _refuse_merged(sheet.merged, header, cells, used, path)
+    cells = joined_header([[column.shown(row) for column in sheet.columns] for row in range(header, last + 1)])
+    used[0] = used[0] and bool(cells[0].strip() or not _counts_rows(columns[0]))
+    _refuse_merged(sheet.merged, last, cells, used, path)
     names = _names(cells, used, path, wanted)
     frame = pl.DataFrame({name: column for name, column in zip(names, columns, strict=True) if name})
-    frame = frame.with_columns(pl.int_range(header + 2, pl.len() + header + 2, dtype=pl.Int64).alias(ROW_COLUMN))
+    frame = frame.with_columns(pl.int_range(last + 2, pl.len() + last + 2, dtype=pl.Int64).alias(ROW_COLUMN))
     notes = _note_of_header(path, header, options)
     unread = [f"'{name}'" for name in sheet.others if name != sheet.name]
     if options.sheet is None and unread:
         note = "{path}: sheet '{sheet}' is read, and not {others}; name another as sheet in params.yaml"
         notes.append(LocalisedMessage(note, {"path": path, "sheet": sheet.name, "others": ", ".join(unread)}))
-    _refuse_uncalculated(sheet, header, names, path)
+    _refuse_uncalculated(sheet, last, names, path)
     return RawTable(path, frame, options, epoch=sheet.epoch, notes=notes)
 
 

@@ -1,4 +1,4 @@
-"""Read a user's own firm-years (CSV, Parquet or Excel), with column mapping, units and currency from params."""
+"""Read a user's own firm-years (CSV, Parquet or Excel; a file or a folder of them) into canonical tables, as params say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from quiebra.canonical import (
 from quiebra.errors import LocalisedMessage, SourceError, closest_name
 from quiebra.items import ITEM_NAMES
 from quiebra.params import Table
-from quiebra.provenance import file_sha256
+from quiebra.provenance import file_sha256, json_sha256
 from quiebra.sources.cells import (
     ROW_COLUMN,
     Kind,
@@ -37,29 +37,43 @@ from quiebra.sources.cells import (
     text_column,
     without_folder,
 )
-from quiebra.sources.currency import resolve_currency, unit_doubts
+from quiebra.sources.column_names import NAMES, match_known_names
+from quiebra.sources.currency import format_plain, resolve_currency, unit_doubts
+from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, derive_items
 from quiebra.sources.events import first_events, read_failures
-from quiebra.sources.reading import read_file
+from quiebra.sources.fiscal_years import fiscal_year
+from quiebra.sources.layouts import YEAR, to_rows
+from quiebra.sources.reading import TABLE_FILES, read_file
 
 REQUIRED = ("company_id", "fiscal_year", "total_assets", "total_liabilities")
+STANDS_FOR = {
+    "fiscal_year": (("period_end",),),
+    "total_liabilities": (("equity",), ("current_liabilities", "non_current_liabilities")),
+}
+"""Required column → other columns that it follows from."""
 DESCRIPTIVE = ("name", "country", "region", "sector")
+TEXT_COLUMNS = ("currency", *DESCRIPTIVE, "status", "consolidation")
 DATE_COLUMNS = ("period_end", "available_at", "event_date")
-COLUMNS_WITH_NA_MARKS = ("region", "sector", "currency")
+COLUMNS_WITH_NA_MARKS = ("region", "sector", "currency", "status", "consolidation")
 """Columns in which a mark such as ``NA`` is a missing value; elsewhere a company or a country may be called NA."""
-KNOWN_COLUMNS = (*REQUIRED[:2], "currency", *DESCRIPTIVE, *DATE_COLUMNS, *ITEM_NAMES)
+NUMBER_COLUMNS = (*ITEM_NAMES, *HELPER_COLUMNS, "months")
+KNOWN_COLUMNS = (*REQUIRED[:2], *TEXT_COLUMNS, *DATE_COLUMNS, *NUMBER_COLUMNS)
 MAX_YEAR_GAP = 5
-COLUMN_TYPES = {"fiscal_year": pl.Int32, **dict.fromkeys(DATE_COLUMNS, pl.Date), **dict.fromkeys(ITEM_NAMES, pl.Float64)}
+MONTHS_OF_A_YEAR = (11, 13)
+"""Fewest and most months of accounts that count as a year's."""
+COLUMN_TYPES = {"fiscal_year": pl.Int32, **dict.fromkeys(DATE_COLUMNS, pl.Date), **dict.fromkeys(NUMBER_COLUMNS, pl.Float64)}
 
 
 def load(path: Path, options: Table, failures: Path | None = None) -> Source:
-    """Read firm-years, and the failures in the same rows (``event_date``, empty for companies that did not fail).
+    """Read firm-years, and the failures in the same rows (``event_date`` or ``status``, empty for companies that did not fail).
 
     Amounts are multiplied by ``options.units`` to give millions. A missing ``period_end`` is set to 31 December of the fiscal
     year, a missing ``available_at`` to ``filing_lag_days`` after it. failures: file of failures, which takes the place of
     ``event_date`` for the companies in it. Raise SourceError; see `quiebra.sources.reading`.
     """
-    statements, notes = read_statements(path, options)
-    events, warnings = first_events(statements)
+    read, notes = _read(path, options)
+    statements, derived = derive_items(read.filter(pl.col("rule").is_null()))
+    events, warnings = first_events(statements, options.statuses)
     if failures is not None:
         others = read_failures(failures)
         events = pl.concat([events.join(others, on="company_id", how="anti"), others]).sort("company_id")
@@ -68,7 +82,6 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
     latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
     first, last = _span(statements, path)
-    guessed = map(without_folder, notes)
     info = SourceInfo(
         source="table",
         title=options.title or path.stem,
@@ -77,8 +90,8 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
         first_label_year=first,
         outcomes_through=options.outcomes_through or last - 1,
         as_of=_latest_date(statements, last, options.filing_lag_days),
-        sha256=file_sha256(path),
-        notes=f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}.",
+        sha256=_hash(path),
+        notes=_reading_in_words(path, options, derived),
         assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )
     return Source(
@@ -87,15 +100,43 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
         conform_to_schema(statements, STATEMENT_SCHEMA),
         conform_to_schema(events, EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
-        (*guessed, *unit_doubts(statements, options.units), *warnings),
+        (*map(without_folder, notes), *unit_doubts(statements, options.units), *warnings),
+        set_aside=conform_to_schema(read.filter(pl.col("rule").is_not_null()), {**STATEMENT_SCHEMA, "rule": pl.String}),
     )
 
 
+def table_files(path: Path) -> list[Path]:
+    """Return the files that a path stands for: itself, or the tables in a folder, by name. SourceError without any."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(
+        file for file in path.iterdir() if file.name.lower().endswith(TABLE_FILES) and not file.name.startswith((".", "~"))
+    )
+    if not files:
+        raise SourceError("{path} is a folder without a table: put .csv, .csv.gz, .parquet or .xlsx files into it", path=path)
+    return files
+
+
+def _hash(path: Path) -> str:
+    files = table_files(path)
+    return file_sha256(path) if files == [path] else json_sha256({file.name: file_sha256(file) for file in files})
+
+
+def _reading_in_words(path: Path, options: Table, derived: Mapping[str, int]) -> str:
+    said = f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}."
+    if options.preset:
+        said += f" Columns by the preset '{options.preset}', which was made from documentation."
+    if derived:
+        said += " Worked out where missing: " + "; ".join(f"{rule} ({rows:,} rows)" for rule, rows in derived.items()) + "."
+    return said
+
+
 def _unknown_failures(failures: pl.DataFrame, statements: pl.DataFrame) -> list[LocalisedMessage]:
-    strange = failures.join(statements, on="company_id", how="anti")
+    companies = failures.unique("company_id", maintain_order=True)
+    strange = companies.join(statements, on="company_id", how="anti")
     if strange.is_empty():
         return []
-    values = {"n": strange.height, "all": failures.height, "example": strange["company_id"][0]}
+    values = {"n": strange.height, "all": companies.height, "example": strange["company_id"][0]}
     return [LocalisedMessage("failures of companies that have no statements: {n} of {all}, such as {example}", values)]
 
 
@@ -105,12 +146,23 @@ def required_headers(options: Table) -> frozenset[str]:
 
 
 def read_statements(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
-    """Return the file's firm-years in canonical names and types, in millions, and notes on how the file was read.
+    """Return the firm-years of a file or folder in canonical names and types, in millions, and notes on how they were read.
 
+    Items that follow from others are filled in. ``rule``: why a row is to be set aside; null: it is not.
     learnt: currency of the panel behind the model that will score them; see `quiebra.sources.currency.resolve_currency`.
     """
-    table = canonical_columns(read_file(path, options, wanted=[required_headers(options)]), options, whole=learnt is None)
-    return _in_millions(cast_columns(table, COLUMN_TYPES), options, path, learnt), table.notes
+    rows, notes = _read(path, options, learnt)
+    return derive_items(rows)[0], notes
+
+
+def _read(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
+    wanted = [required_headers(options)] if options.layout == "long" and not options.preset else []
+    tables = [read_file(file, options, wanted=wanted) for file in table_files(path)]
+    columns = [canonical_columns(table, options, whole=learnt is None) for table in tables]
+    kinds = column_types(options)
+    frames = [cast_columns(table, kinds).select(*_canonical_names(options)) for table in columns]
+    rows = _in_millions(pl.concat(frames), options, path, learnt)
+    return rows, [note for table in columns for note in table.notes]
 
 
 def canonical_statements(
@@ -123,12 +175,23 @@ def canonical_statements(
         column is in ``beside``. Raise SourceError where the file as a whole is wrong.
     """
     table = canonical_columns(table, options, whole=learnt is None)
-    kinds = {**COLUMN_TYPES, **{name: kind for name, kind in beside.items() if name in table.columns}}
+    needed = column_types(options)
+    kinds = {**needed, **{name: kind for name, kind in beside.items() if name in table.columns}}
     done, faults = cast_with_faults(table, kinds)
-    rows = _in_millions(done, options, table.path, learnt).with_columns(row=pl.col(ROW_COLUMN))
-    faults = faults.join(rows.select("row", "company_id", "fiscal_year"), on="row", how="left", maintain_order="left")
-    left_out = faults.filter(pl.col("column").is_in(list(COLUMN_TYPES)))["row"]
+    rows = derive_items(_in_millions(done, options, table.path, learnt))[0].with_columns(row=pl.col(ROW_COLUMN))
+    of_row = rows.select("row", "company_id", "fiscal_year").unique("row", keep="last", maintain_order=True)
+    faults = faults.join(of_row, on="row", how="left", maintain_order="left")
+    left_out = faults.filter(pl.col("column").is_in(list(needed)))["row"]
     return rows.filter(~pl.col("row").is_in(left_out.implode())), faults
+
+
+def column_types(options: Table) -> dict[str, Kind]:
+    """Return the canonical columns that are not text, with their types; those of ``options.features`` among them."""
+    return {**COLUMN_TYPES, **dict.fromkeys(options.features, pl.Float64)}
+
+
+def _canonical_names(options: Table) -> list[str]:
+    return [*KNOWN_COLUMNS, *options.features]
 
 
 def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) -> RawTable:
@@ -137,17 +200,19 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
     whole: all columns mapped in params must be present, as in data to train on; otherwise only the required ones must, and a note
         lists the others that are absent.
     """
-    unknown = [name for name in options.columns if name not in KNOWN_COLUMNS]
+    known = _canonical_names(options)
+    unknown = [name for name in options.columns if name not in known]
     if unknown:
-        close = closest_name(unknown[0], KNOWN_COLUMNS)
+        close = closest_name(unknown[0], known)
         near = LocalisedMessage(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
-    table = rename_to_known_names(
-        table, [*options.columns.values(), *(name for name in KNOWN_COLUMNS if name not in options.columns)]
-    )
-    mapped = {our: their for our, their in options.columns.items() if whole or our in REQUIRED or their in table.columns}
+    table = to_rows(table, options.layout, [options.columns.get("period_end", "period_end"), *NAMES["period_end"]])
+    columns = {**_preset_columns(table, options), **options.columns}
+    table = rename_to_known_names(table, [*columns.values(), *(name for name in known if name not in columns)])
+    required = _required(table, columns, options)
+    mapped = {our: their for our, their in columns.items() if whole or our in required or their in table.columns}
     require_columns(table, mapped.values())
-    if absent := [their for our, their in options.columns.items() if our not in mapped]:
+    if absent := [their for our, their in columns.items() if our not in mapped]:
         note = LocalisedMessage(
             "{path}: columns that params map are not there and count as missing: {columns}",
             {"path": table.path, "columns": ", ".join(absent)},
@@ -159,23 +224,75 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
         *(name for name in table.frame.columns if name not in theirs and name not in mapped),
     )
     table = table.with_frame(frame)
-    require_columns(table, REQUIRED)
-    table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in KNOWN_COLUMNS if name not in frame.columns))
-    texts = [
-        text_column(table, name, marks=name in COLUMNS_WITH_NA_MARKS).alias(name)
-        for name in ("company_id", "currency", *DESCRIPTIVE)
-    ]
-    return table.with_frame(table.frame.with_columns(texts))
+    require_columns(table, required)
+    table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in known if name not in frame.columns))
+    texts = [text_column(table, name, marks=name in COLUMNS_WITH_NA_MARKS).alias(name) for name in ("company_id", *TEXT_COLUMNS)]
+    coded = [_as_numbers(name, feature.values) for name, feature in options.features.items() if feature.values]
+    return _with_file_year(table.with_frame(table.frame.with_columns(*texts, *coded)))
+
+
+def _as_numbers(name: str, values: Mapping[str, float]) -> pl.Expr:
+    """Return a column with the numbers that its texts stand for, whatever their case; other cells as they are."""
+    plain = {text.strip().casefold(): format_plain(value) for text, value in values.items()}
+    return pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase().replace(plain).alias(name)
+
+
+def _preset_columns(table: RawTable, options: Table) -> dict[str, str]:
+    """Return the columns that a preset finds by their names, canonical name first; none without a preset."""
+    if options.preset is None:
+        return {}
+    taken = set(options.columns.values())
+    matches = match_known_names([column for column in table.columns if column not in taken])
+    return {match.canonical: match.column for match in matches if match.canonical not in options.columns}
+
+
+def _required(table: RawTable, columns: Mapping[str, str], options: Table) -> list[str]:
+    """Return the required columns of a table: all, but those that follow from others that it has."""
+    there = {*table.columns, *(our for our, their in columns.items() if their in table.columns)}
+    stands = {name for name, others in STANDS_FOR.items() if any(there.issuperset(each) for each in others)}
+    if YEAR.search(table.path.stem):
+        stands.add("fiscal_year")
+    if options.features:  # a table of ratios
+        stands |= {"total_assets", "total_liabilities"}
+    return [name for name in REQUIRED if name in there or name not in stands]
+
+
+def _with_file_year(table: RawTable) -> RawTable:
+    """Return a table without fiscal years and period ends with the year that its file's name tells."""
+    empty = table.frame.select(pl.col("fiscal_year", "period_end").is_null().all()).row(0)
+    found = YEAR.findall(table.path.stem)
+    if not all(empty) or len(set(found)) != 1:
+        return table
+    note = LocalisedMessage("{path}: the fiscal year is that of the file's name, {year}", {"path": table.path, "year": found[0]})
+    table.notes.append(note)
+    return table.with_frame(table.frame.with_columns(pl.lit(int(found[0]), pl.Int64).alias("fiscal_year")))
 
 
 def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | None) -> pl.DataFrame:
-    return resolve_currency(_with_dates(frame, options), options.currency, path, learnt).with_columns(
-        *(pl.col(name) * options.units for name in ITEM_NAMES),
+    signs = dict.fromkeys(EXPENSES, -1.0) if options.negative_expenses else {}
+    amounts = [name for name in (*ITEM_NAMES, *HELPER_COLUMNS) if name != "share_price"]
+    dated = _with_dates(frame, options)
+    ruled = dated.with_columns(rule=pl.coalesce(_not_a_year(), _other_basis(dated)))
+    return resolve_currency(ruled, options.currency, path, learnt).with_columns(
+        *(pl.col(name) * options.units * signs.get(name, 1.0) for name in amounts),
         source=pl.lit("table"),
     )
 
 
+def _not_a_year() -> pl.Expr:
+    return pl.when(~pl.col("months").is_between(*MONTHS_OF_A_YEAR)).then(pl.lit("not_a_year"))
+
+
+def _other_basis(frame: pl.DataFrame) -> pl.Expr:
+    """Return ``other_basis`` for accounts of another basis than that of most years of the company, consolidated on a tie."""
+    consolidated = pl.col("consolidation").str.to_lowercase().str.contains(r"^\s*c")
+    years = pl.col("fiscal_year")
+    more = years.filter(consolidated).n_unique().over("company_id") >= years.filter(~consolidated).n_unique().over("company_id")
+    return pl.when(consolidated != more).then(pl.lit("other_basis"))
+
+
 def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
+    frame = frame.with_columns(pl.col("fiscal_year").fill_null(fiscal_year(pl.col("period_end"))))
     plausible = pl.col("fiscal_year").is_between(1, 9998)
     year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
     frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))

@@ -12,10 +12,9 @@ from quiebra.canonical import LINEAGE_SCHEMA, conform_to_schema
 from quiebra.sources.edgar.filings import month_end
 from quiebra.sources.edgar.reported_items import MILLION
 from quiebra.sources.edgar.tags import LADDERS
+from quiebra.sources.fiscal_years import fiscal_year
 
 ITEMS = [ladder.item for ladder in LADDERS]
-FISCAL_YEAR_ENDS_FROM = 6
-"""Month from which a fiscal year is called after the calendar year in which it ends; one that ends before it is the last's."""
 DERIVED: dict[str, tuple[str, pl.Expr]] = {
     "cost_of_goods_sold": ("revenue - gross_profit", pl.col("revenue") - pl.col("gross_profit")),
     "gross_profit": ("revenue - cost_of_goods_sold", pl.col("revenue") - pl.col("cost_of_goods_sold")),
@@ -28,11 +27,6 @@ DERIVED: dict[str, tuple[str, pl.Expr]] = {
 """Items that follow from others where no filing says them: the rule's name, and its value."""
 _YEAR = ["cik", "period"]
 _VERSION = [*_YEAR, "available_at"]
-
-
-def fiscal_year(period_end: pl.Expr) -> pl.Expr:
-    """Return the fiscal year that ends on a date, as Compustat counts: years that end up to May are the year before's."""
-    return (period_end.dt.year() - (period_end.dt.month() < FISCAL_YEAR_ENDS_FROM).cast(pl.Int32)).cast(pl.Int32)
 
 
 def company_id(cik: pl.Expr) -> pl.Expr:

@@ -1,0 +1,24 @@
+"""Kinds of exit of a company, from the words that sources have for them, in English and Spanish."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+from quiebra.io.safe_yaml import read_yaml
+
+KIND_WORDS: dict[str, list[str]] = read_yaml(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
+ACTIVE = "active"
+KNOWN_KINDS = (*KIND_WORDS, "other")
+"""Kinds that a status may be said to mean. ``other`` is an exit that is none of them."""
+
+
+def event_kind(status: str) -> str | None:
+    """Return the kind that a company's status, or a failure's kind, means; None where no word of it is known.
+
+    >>> event_kind("Dissolved (bankruptcy)"), event_kind("Extinguida por fusión"), event_kind("7")
+    ('bankruptcy', 'merger', None)
+    """
+    spelt = unicodedata.normalize("NFKD", status.replace("-", " ").replace("_", " ")).casefold()
+    plain = " ".join("".join(sign for sign in spelt if not unicodedata.combining(sign)).split())
+    return next((kind for kind, words in KIND_WORDS.items() if any(word in plain for word in words)), None)
