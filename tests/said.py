@@ -33,6 +33,7 @@ SAYING = [
         "sources/table.py",
         "sources/currency.py",
         "sources/events.py",
+        "sources/layouts.py",
         "sources/edgar/panel.py",
         "panels/doubts.py",
         "panels/missing_values.py",

@@ -40,7 +40,7 @@ def test_failures_of_a_file_of_their_own_go_before_those_in_the_rows(tmp_path: P
     failures = write(tmp_path / "f.csv", "Company ID;Date;Kind\nA;2022-07-01;concurso\nA;2023-01-01;liquidation\nZ;2021-01-01;\n")
     source = table.load(write(tmp_path / "t.csv", GOOD), options(title="Mine"), failures)
     assert source.events.select("company_id", pl.col("event_date").cast(pl.String), "kind", "source").rows() == [
-        ("A", "2022-07-01", "concurso", "f.csv"),
+        ("A", "2022-07-01", "bankruptcy", "f.csv"),
         ("A", "2023-01-01", "liquidation", "f.csv"),
         ("Z", "2021-01-01", "bankruptcy", "f.csv"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
@@ -16,6 +17,16 @@ FIRST_DAY, LAST_DAY = dt.date(1900, 1, 1), dt.date(2200, 12, 31)
 
 
 @dataclass(frozen=True)
+class OwnColumn:
+    """A column of a person's file that is a feature as it is. sign: +1 where a higher value is never safer, -1 never riskier."""
+
+    name: str
+    label: str
+    label_es: str
+    sign: int = 0
+
+
+@dataclass(frozen=True)
 class SourceInfo:
     """Metadata of a source.
 
@@ -24,6 +35,7 @@ class SourceInfo:
     as_of: date whose state of knowledge the tables show; the default scoring date.
     sha256: hash of the file, or of the parameters of the simulation. macro_sha256: hash of the extra macro files; None: no such
         file.
+    own_columns: further columns of the statements that are features.
     assumed_lag_days: days after period_end assumed for a missing available_at; None: nothing was assumed.
     """
 
@@ -38,6 +50,7 @@ class SourceInfo:
     notes: str
     macro_sha256: str | None = None
     assumed_lag_days: int | None = None
+    own_columns: tuple[OwnColumn, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,6 +119,11 @@ FILING_SCHEMA: dict[str, Any] = {
     "available_at": pl.Date,
 }
 """The filings of a source that has them, with the company's name, industry and state as of each."""
+
+
+def statement_schema(own_columns: Iterable[OwnColumn]) -> dict[str, Any]:
+    """Return the columns of statements with own ones after the canonical ones."""
+    return {**STATEMENT_SCHEMA, **{column.name: pl.Float64 for column in own_columns}}
 
 
 def conform_to_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:

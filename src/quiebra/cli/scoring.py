@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quiebra.canonical import OwnColumn
 
 
 def score(
@@ -90,10 +93,25 @@ def check(
 
 
 def dictionary() -> None:
-    """Print the data dictionary as Markdown.
+    """Print the data dictionary as Markdown, with the features of your own that params name.
 
     Example: quiebra dictionary > docs/data-dictionary.md
     """
+    from quiebra.feature_engineering import use_own_features
     from quiebra.feature_engineering.dictionary import data_dictionary as words
 
+    use_own_features(_own_columns())
     typer.echo(words(), nl=False)
+
+
+def _own_columns() -> tuple[OwnColumn, ...]:
+    """Return the columns that a workspace's params make features; none outside a workspace."""
+    from quiebra.errors import WorkspaceError
+    from quiebra.params import load_params
+    from quiebra.sources.table import own_columns
+
+    try:
+        ingest = load_params(Workspace.find()).ingest
+    except WorkspaceError:
+        return ()
+    return own_columns(ingest.table) if ingest.source == "table" else ()

@@ -12,14 +12,17 @@ from quiebra.feature_engineering.build import (
     feature_table,
     finish_features,
     market_features,
+    use_own_features,
 )
 from quiebra.feature_engineering.feature import Feature
+from quiebra.feature_engineering.own import OWN_FEATURES
 from quiebra.feature_engineering.peer_rank import PeerRanks, latest_rows
 
 __all__ = [
     "AGE_FEATURES",
     "FEATURES",
     "FEATURES_BY_NAME",
+    "OWN_FEATURES",
     "Feature",
     "PeerRanks",
     "add_history",
@@ -32,4 +35,5 @@ __all__ = [
     "finish_features",
     "latest_rows",
     "market_features",
+    "use_own_features",
 ]

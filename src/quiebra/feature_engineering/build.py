@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import polars as pl
 
+from quiebra.canonical import STATEMENT_SCHEMA, OwnColumn
+from quiebra.errors import ParamsError
 from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_scores, altman_zone
 from quiebra.feature_engineering.changes import HELPER_AMOUNTS, add_lags, change_features, years_published
 from quiebra.feature_engineering.feature import Feature
 from quiebra.feature_engineering.market import MARKET_FEATURES, distance_to_default
+from quiebra.feature_engineering.own import OWN_FEATURES, own_feature
 from quiebra.feature_engineering.peers import Peers, add_ranks, rank_features
 from quiebra.feature_engineering.ratios import RATIO_FEATURES
 from quiebra.items import ITEM_NAMES
@@ -24,7 +28,9 @@ _CHANGES = change_features(_by_name(_STATIC))
 _DISTANCE = distance_to_default()
 _RANKS = rank_features(_by_name(_STATIC, _CHANGES, _DISTANCE))
 FEATURES: tuple[Feature, ...] = (*_STATIC, *_CHANGES, *_DISTANCE, *_RANKS)
+"""Features that are computed from a statement's items."""
 FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
+"""All features of the panel at hand: `FEATURES`, and those that `use_own_features` adds."""
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
 
@@ -32,10 +38,25 @@ AGE_FEATURES = ("years_published",)
 """Features that count years; they drift as the panel grows older."""
 
 
+def use_own_features(columns: Iterable[OwnColumn]) -> None:
+    """Make the own columns of a panel (`SourceInfo.own_columns`) its features, beside those that are computed, in this process.
+
+    Those of another panel are no features any more. Raise ParamsError where a name is that of something else.
+    """
+    made = {column.name: own_feature(column) for column in columns}
+    for name in OWN_FEATURES:
+        del FEATURES_BY_NAME[name]
+    OWN_FEATURES.clear()
+    if taken := sorted(made.keys() & {*FEATURES_BY_NAME, *ALTMAN_SCORES, *STATEMENT_SCHEMA}):
+        raise ParamsError("ingest.table.features: there is a column '{name}' already: choose another name", name=taken[0])
+    OWN_FEATURES.update(made)
+    FEATURES_BY_NAME.update(made)
+
+
 def feature_lookback() -> dict[str, int]:
     """Return feature → years before its own statement that it uses, directly or through another feature; 0 for none."""
     found: dict[str, int] = {}
-    for feature in FEATURES:
+    for feature in FEATURES_BY_NAME.values():
         ranked = feature.name.removeprefix("sector_").removeprefix("rank_")
         roots = [ranked] if ranked != feature.name else feature.expr.meta.root_names()
         parted = [(root, lag) for root, _, lag in (root.partition("_lag") for root in roots)]
@@ -55,7 +76,7 @@ def market_features() -> frozenset[str]:
 
 @cache
 def feature_inputs(name: str) -> tuple[frozenset[str], bool]:
-    """Return the statement items that a feature is computed from, and whether it uses earlier statements."""
+    """Return the statement items, or the own column, that a feature is computed from, and whether it uses earlier statements."""
     items: set[str] = set()
     looks_back = name == "years_published"
     feature = FEATURES_BY_NAME[name]
@@ -69,7 +90,7 @@ def feature_inputs(name: str) -> tuple[frozenset[str], bool]:
             looks_back |= before
         elif of in HELPER_AMOUNTS:
             items |= set(HELPER_AMOUNTS[of].meta.root_names())
-        elif of in ITEM_NAMES:
+        elif of in ITEM_NAMES or of in OWN_FEATURES:
             items.add(of)
     return frozenset(items), looks_back
 
@@ -109,7 +130,7 @@ def add_history(statements: pl.DataFrame, companies: pl.DataFrame | None, only: 
 def add_ratios(statements: pl.DataFrame) -> pl.DataFrame:
     """Return statements with the features computed from their own items, replacing any that they have."""
     table = statements.with_columns(**HELPER_AMOUNTS)
-    return table.with_columns(feature.expr.alias(feature.name) for feature in _STATIC)
+    return table.with_columns(feature.expr.alias(feature.name) for feature in (*_STATIC, *OWN_FEATURES.values()))
 
 
 def finish_features(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quiebra.feature_engineering.altman import ALTMAN_ZONES
 from quiebra.feature_engineering.build import FEATURES
+from quiebra.feature_engineering.own import OWN_FEATURES
 from quiebra.items import ITEMS
 
 ALTMAN_ROWS = {
@@ -26,7 +27,7 @@ def data_dictionary() -> str:
     features = [
         f"| `{f.name}` | {f.label} | {f.concept} | {f.unit} | {_escaped(f.formula)} | {f.why} | {SIGN_TEXTS[f.sign]} "
         f"| {f.source} |"
-        for f in FEATURES
+        for f in (*FEATURES, *OWN_FEATURES.values())
     ]
     scores = [
         f"| `{name}` | {formula} | below {ALTMAN_ZONES[name][0]:g} | above {ALTMAN_ZONES[name][1]:g} | {source} |"

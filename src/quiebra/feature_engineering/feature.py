@@ -13,7 +13,7 @@ class Feature:
     """One model input: definition, label, reason and source. A missing input makes it null.
 
     sign: +1 where economics says that a higher value is never safer, -1 never riskier, 0 not certain.
-    history: it is computed from several years, not from one statement.
+    history: it is computed from several years, not from one statement. label_es: of own features alone.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Feature:
     expr: pl.Expr
     sign: int = 0
     history: bool = False
+    label_es: str = ""
 
 
 def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:

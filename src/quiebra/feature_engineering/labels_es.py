@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from quiebra.feature_engineering.own import OWN_FEATURES
+
 CONCEPT_LABELS = {
     "liquidity": ("liquidity", "liquidez"),
     "leverage": ("leverage", "endeudamiento"),
@@ -17,6 +19,15 @@ CONCEPT_LABELS = {
     "altman": ("Altman score", "puntuación de Altman"),
 }
 """Concept → its English and Spanish label."""
+
+
+def concept_label(concept: str, language: str) -> str:
+    """Return a concept's label; an own feature is a concept with its own label."""
+    if concept in OWN_FEATURES:
+        feature = OWN_FEATURES[concept]
+        return feature.label_es if language == "es" else feature.label
+    return CONCEPT_LABELS[concept][language == "es"]
+
 
 SPANISH_LABELS = {
     "working_capital_to_assets": "Fondo de maniobra / activo",
@@ -109,17 +120,21 @@ CHANGE_LABELS = {
 RANK_LABELS = {"sector_rank_": ", posición en su sector", "rank_": ", posición entre todas"}
 
 
-@cache
 def spanish_label(name: str) -> str:
     """Return a feature's Spanish label; raise KeyError where there is none (a test checks every feature).
 
     >>> spanish_label("sector_rank_log_assets")
     'Tamaño (activo), posición en su sector'
     """
+    return OWN_FEATURES[name].label_es if name in OWN_FEATURES else _composed(name)
+
+
+@cache
+def _composed(name: str) -> str:
     for start, words in RANK_LABELS.items():
         if name.startswith(start):
-            return spanish_label(name.removeprefix(start)) + words
+            return _composed(name.removeprefix(start)) + words
     for end, words in CHANGE_LABELS.items():
         if name.endswith(end):
-            return spanish_label(name.removesuffix(end)) + words
+            return _composed(name.removesuffix(end)) + words
     return SPANISH_LABELS[name]

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 
 from quiebra.feature_engineering.build import FEATURES_BY_NAME
+from quiebra.feature_engineering.labels_es import spanish_label
+from quiebra.feature_engineering.own import OWN_FEATURES
 from quiebra.feature_engineering.peer_rank import LESS_THAN, MORE_THAN, PEER_SHARES, SAME_AS_MOST, PeerPlace
 from quiebra.feature_engineering.phrases import (
     AMOUNT_NOUNS,
@@ -56,7 +58,6 @@ def base_feature(name: str) -> tuple[str, int]:
     return (base, int(years)) if found and years.isdigit() else (name, 0)
 
 
-@cache
 def feature_unit(name: str) -> str:
     """Return the unit of a feature (for a rank: of the ranked feature), or ``score`` for an Altman score."""
     feature = FEATURES_BY_NAME.get(name.removeprefix("sector_").removeprefix("rank_"))
@@ -93,9 +94,16 @@ def feature_sentence(name: str, said: float, place: PeerPlace | None, language: 
     return value_clause(name, said, language) + rank_clause(name, place, (said > 0) - (said < 0), language)
 
 
-@lru_cache(maxsize=100_000)
 def value_clause(name: str, said: float, language: str) -> str:
     """Return the first part of a `feature_sentence`, on the value."""
+    if name in OWN_FEATURES:
+        label = spanish_label(name) if language == "es" else OWN_FEATURES[name].label
+        return f"{label}: {_significant(said, language)}"
+    return _value_clause(name, said, language)
+
+
+@lru_cache(maxsize=100_000)
+def _value_clause(name: str, said: float, language: str) -> str:
     base, years = base_feature(name)
     if years or base.endswith("_growth"):
         return _change(name, base, years or 1, said, language)
@@ -150,12 +158,18 @@ def missing_sentence(items: Iterable[str], history: History, language: str) -> s
     'Not in the statement: depreciation'
     """
     english = language == "en"
-    names = [_bare(_text(AMOUNT_NOUNS[name], language)) for name in items]
+    names = [_lacking_name(name, language) for name in items]
     head = "Not in the statement: " if english else "Falta en las cuentas: " if len(names) == 1 else "Faltan en las cuentas: "
     said = [head + ", ".join(names)] if names else []
     if history != "whole":
         said.append(MISSING_HISTORY_TEXTS[history][not english])
     return ". ".join(said)
+
+
+def _lacking_name(name: str, language: str) -> str:
+    if name in OWN_FEATURES:
+        return spanish_label(name) if language == "es" else OWN_FEATURES[name].label
+    return _bare(_text(AMOUNT_NOUNS[name], language))
 
 
 MISSING_HISTORY_TEXTS = {

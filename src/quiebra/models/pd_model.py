@@ -102,8 +102,8 @@ class PdModel:
         for kind, record in content["scorers"].items():
             if gone := sorted(set(record["features"]) - set(feature_names(kind))):
                 raise WorkspaceError(
-                    "{path} takes features that this code does not make: {features}. Bring them back, or run `dvc repro` to "
-                    "train again",
+                    "{path} takes features that neither this code nor the panel has: {features}. Bring them back (those of "
+                    "your own in ingest.table.features), or run `dvc repro` to train again",
                     path=folder / CARD_FILE,
                     features=", ".join(gone),
                 )

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from quiebra.feature_engineering import FEATURES_BY_NAME, PeerRanks, feature_inputs
+from quiebra.feature_engineering import FEATURES_BY_NAME, OWN_FEATURES, PeerRanks, feature_inputs
 from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_score_used
 from quiebra.feature_engineering.peer_rank import PEER_PLACES
 from quiebra.feature_engineering.sentences import (
@@ -27,8 +27,6 @@ ALTMAN_LABELS = {"altman_z": "Altman Z", "altman_z1983": "Altman Z′", "altman_
 RAISES, LOWERS, MISSING_VALUE = "raises", "lowers", "gap"
 MIN_EFFECT = 0.01
 """Smallest effect on the log-odds for a concept to be a reason, and for a missing value to be named."""
-FEATURES = tuple(FEATURES_BY_NAME)
-VALUE_COLUMNS = (*FEATURES, *ALTMAN_SCORES)
 REASON_SCHEMA = {
     "company_id": pl.String,
     "fiscal_year": pl.Int32,
@@ -67,8 +65,8 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int, peers: PeerRanks, s
     A concept's effect is that of known values. The effect of missing values is in the row of kind ``gap``, with code DATA_UP or
     DATA_DOWN; its text names what is missing, and it has no feature.
     """
-    parts = model.explain(table)[0].select(*FEATURES, "altman").to_numpy()
-    values = table.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in VALUE_COLUMNS).to_numpy()
+    parts = model.explain(table)[0].select(*FEATURES_BY_NAME, "altman").to_numpy()
+    values = table.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in value_columns()).to_numpy()
     lacking = _lacking(table, statements)
     known = _known(values, lacking)
     effects = np.where(known, parts, 0.0)
@@ -81,18 +79,32 @@ def reasons(model: PdModel, table: pl.DataFrame, count: int, peers: PeerRanks, s
     return pl.concat([whose, found], how="horizontal").select(pl.col(name).cast(kind) for name, kind in REASON_SCHEMA.items())
 
 
+def value_columns() -> tuple[str, ...]:
+    """Return the features and Altman scores, in the order of the arrays here."""
+    return (*FEATURES_BY_NAME, *ALTMAN_SCORES)
+
+
+def _given() -> tuple[str, ...]:
+    """Return what a statement may lack: its items, and own columns."""
+    return (*ITEM_NAMES, *OWN_FEATURES)
+
+
 def _lacking(table: pl.DataFrame, statements: pl.DataFrame) -> np.ndarray:
-    """Return whether each row's statement lacks each item (rows × items)."""
-    items = statements.select(*VERSION_KEYS, *ITEM_NAMES).unique(VERSION_KEYS, keep="last", maintain_order=True)
+    """Return whether each row's statement lacks each item and own column (rows × items)."""
+    items = statements.select(*VERSION_KEYS, *_given()).unique(VERSION_KEYS, keep="last", maintain_order=True)
     own = table.select(VERSION_KEYS).join(items, on=VERSION_KEYS, how="left", maintain_order="left")
-    return own.select(pl.col(name).is_null() for name in ITEM_NAMES).to_numpy()
+    return own.select(pl.col(name).is_null() for name in _given()).to_numpy()
+
+
+def _needed() -> tuple[np.ndarray, np.ndarray]:
+    """Return the items that each feature is computed from (features × items), and whether it uses earlier statements."""
+    return _inputs_of(tuple(FEATURES_BY_NAME), _given())
 
 
 @cache
-def _needed() -> tuple[np.ndarray, np.ndarray]:
-    """Return the items that each feature is computed from (features × items), and whether it uses earlier statements."""
-    made = [feature_inputs(name) for name in FEATURES]
-    return np.array([[item in items for item in ITEM_NAMES] for items, _ in made]), np.array([back for _, back in made])
+def _inputs_of(names: tuple[str, ...], given: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    made = [feature_inputs(name) for name in names]
+    return np.array([[item in items for item in given] for items, _ in made]), np.array([back for _, back in made])
 
 
 def _known(values: np.ndarray, lacking: np.ndarray) -> np.ndarray:
@@ -102,16 +114,16 @@ def _known(values: np.ndarray, lacking: np.ndarray) -> np.ndarray:
     there is no debt.
     """
     needed, back = _needed()
-    explained = np.array([denominator_sentence(name, "en") is not None for name in FEATURES]) & ~back
+    explained = np.array([denominator_sentence(name, "en") is not None for name in FEATURES_BY_NAME]) & ~back
     whole = lacking.astype(np.float32) @ needed.T.astype(np.float32) == 0
-    known = np.isfinite(values[:, : len(FEATURES)]) | (whole & explained)
+    known = np.isfinite(values[:, : len(FEATURES_BY_NAME)]) | (whole & explained)
     return np.column_stack([known, np.ones(len(values), dtype=bool)])
 
 
 def _strongest(effects: np.ndarray, table: pl.DataFrame, count: int) -> pl.DataFrame:
     """Return the concepts that raise and lower each row's risk most: row, kind, rank, code, concept, feature and effect."""
     groups = features_by_concept()
-    column = {name: at for at, name in enumerate((*FEATURES, "altman"))}
+    column = {name: at for at, name in enumerate((*FEATURES_BY_NAME, "altman"))}
     pieces = [effects[:, [column[name] for name in members]] for members in groups.values()]
     totals = np.column_stack([piece.sum(axis=1) for piece in pieces])
     found = [
@@ -154,7 +166,7 @@ def _ordered(totals: np.ndarray, most: np.ndarray, groups: dict[str, list[str]],
 
 def _with_values(found: pl.DataFrame, values: np.ndarray, model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
     at = _columns(found)
-    typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in VALUE_COLUMNS])
+    typical = np.array([np.nan if (value := model.typical.get(name)) is None else value for name in value_columns()])
     return found.with_columns(
         value=pl.Series(values[found["row"].to_numpy(), at], dtype=pl.Float64).fill_nan(None),
         typical=pl.Series(typical[at], dtype=pl.Float64).fill_nan(None),
@@ -162,20 +174,21 @@ def _with_values(found: pl.DataFrame, values: np.ndarray, model: PdModel, table:
 
 
 def _columns(found: pl.DataFrame) -> np.ndarray:
-    """Return the index in `VALUE_COLUMNS` of each row's feature."""
-    return found["feature"].replace_strict({name: at for at, name in enumerate(VALUE_COLUMNS)}, return_dtype=pl.Int64).to_numpy()
+    """Return the index in `value_columns` of each row's feature."""
+    places = {name: at for at, name in enumerate(value_columns())}
+    return found["feature"].replace_strict(places, return_dtype=pl.Int64).to_numpy()
 
 
 def _in_words(found: pl.DataFrame, values: np.ndarray, table: pl.DataFrame, peers: PeerRanks) -> pl.DataFrame:
     """Add text and text_es. Equal texts are built once: figures are rounded first, and there are few places."""
     said, place = np.full(found.height, np.nan), np.zeros(found.height, dtype=np.int64)
     rows, codes = found["row"].to_numpy(), peers.codes(table["sector"])
-    features = _columns(found)
+    features, columns = _columns(found), value_columns()
     order = np.argsort(features, kind="stable")
     for at in np.split(order, np.flatnonzero(features[order][1:] != features[order][:-1]) + 1) if len(order) else ():
-        name = VALUE_COLUMNS[features[at[0]]]
+        name = columns[features[at[0]]]
         base = name.removeprefix("sector_").removeprefix("rank_")
-        own = values[rows[at], VALUE_COLUMNS.index(base)]
+        own = values[rows[at], columns.index(base)]
         said[at] = rounded_values(name, own)
         place[at] = peers.places(base, own, codes[rows[at]], in_sector=not name.startswith("rank_"))
     keyed = found.with_columns(said=pl.Series(said).fill_nan(None), place=pl.Series(place))
@@ -207,7 +220,7 @@ def _first(name: str, said: float | None, language: str) -> str:
 def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each company with missing data that matters. effects: those of missing values, zero elsewhere."""
     needed, back = _needed()
-    counts = np.abs(effects[:, : len(FEATURES)]) >= MIN_EFFECT
+    counts = np.abs(effects[:, : len(FEATURES_BY_NAME)]) >= MIN_EFFECT
     items = (counts.astype(np.float32) @ needed.astype(np.float32) > 0) & lacking
     history = (counts & back & (lacking.astype(np.float32) @ needed.T.astype(np.float32) == 0)).any(axis=1)
     first = ~(table["years_published"].fill_null(0).to_numpy() > 0)
@@ -219,7 +232,7 @@ def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> pl.D
     for row in rows:
         key = items[row].tobytes() + history[row].tobytes()
         if key not in said:
-            names = [name for name, there in zip(ITEM_NAMES, items[row], strict=True) if there]
+            names = [name for name, there in zip(_given(), items[row], strict=True) if there]
             said[key] = (
                 missing_sentence(names, HISTORY_CODES[history[row]], "en"),
                 missing_sentence(names, HISTORY_CODES[history[row]], "es"),

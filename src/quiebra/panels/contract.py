@@ -31,7 +31,6 @@ from quiebra.panels.missing_values import missing_value_auc, missing_value_doubt
 from quiebra.panels.quality import quality_report
 from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.panels.schemas import validate_panel
-from quiebra.sources.event_kinds import event_kind
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collect
     first = pl.all().sort_by("event_date", "kind").first()
     failures, other_exits = _by_kind(source.events, event_kinds)
     happened = failures.group_by("company_id").agg(first).select(source.events.columns)
-    kept, set_aside = split_quarantine(source.statements, happened, source.info.currency)
+    ratios = bool(source.info.own_columns) and source.statements["total_assets"].null_count() == source.statements.height
+    kept, set_aside = split_quarantine(source.statements, happened, source.info.currency, ratios=ratios)
     set_aside = pl.concat([set_aside, source.set_aside.select(set_aside.columns)]) if source.set_aside.height else set_aside
     rows_in = source.statements.height + source.set_aside.height
     if kept.is_empty():
@@ -110,11 +110,9 @@ def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collect
 
 
 def _by_kind(events: pl.DataFrame, event_kinds: Collection[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the events that are failures, and the others; kinds by the names that they have in every source."""
-    spelt = {kind: event_kind(kind) or kind for kind in events["kind"].drop_nulls().unique()}
-    named = events.with_columns(kind=pl.col("kind").fill_null("bankruptcy").replace(spelt))
-    counts = pl.col("kind").is_in([*event_kinds, *(event_kind(kind) or kind for kind in event_kinds)])
-    return named.filter(counts), named.filter(~counts)
+    """Return the events that are failures, and the others."""
+    counts = pl.col("kind").is_in(list(event_kinds))
+    return events.filter(counts), events.filter(~counts)
 
 
 def _doubts(

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from quiebra.canonical import SourceInfo
+from quiebra.canonical import OwnColumn, SourceInfo
 from quiebra.io.files import read_json, read_table, write_json, write_table
 from quiebra.panels.contract import Panel
 from quiebra.panels.schemas import validate_panel
@@ -36,4 +36,5 @@ def read_source(folder: Path) -> SourceInfo:
     """Read the source's metadata."""
     record = read_json(folder / "source.json")
     record.pop("params")
-    return SourceInfo(**{**record, "as_of": dt.date.fromisoformat(record["as_of"])})
+    own = tuple(OwnColumn(**column) for column in record.pop("own_columns", ()))
+    return SourceInfo(**{**record, "as_of": dt.date.fromisoformat(record["as_of"]), "own_columns": own})

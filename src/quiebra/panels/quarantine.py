@@ -71,19 +71,21 @@ QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
 
 
 def split_quarantine(
-    statements: pl.DataFrame, events: pl.DataFrame, currency: str | None = None
+    statements: pl.DataFrame, events: pl.DataFrame, currency: str | None = None, *, ratios: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the statements kept and those quarantined, in their given order; the latter have ``rule``, the first rule broken.
 
     Which rows are kept does not depend on their order. events: company_id and event_date; the earliest of a company counts.
-    currency: of the panel; None: any. Columns beyond the canonical ones are kept. A rule that the statements have in ``rule``
-    already, from how they were read, is the first.
+    currency: of the panel; None: any. ratios: the statements have own features and no amounts. Columns beyond the canonical ones
+    are kept. A rule that the statements have in ``rule`` already, from how they were read, is the first.
     """
     first = events.group_by("company_id").agg(pl.col("event_date").min())
     dated = statements.join(first, on="company_id", how="left", maintain_order="left")
     dated = dated.with_columns(expected_currency=pl.lit(currency, pl.String))
     broken = pl.coalesce(
-        pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name)) for rule in QUARANTINE_RULES if rule.broken is not None
+        pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name))
+        for rule in QUARANTINE_RULES
+        if rule.broken is not None and not (ratios and rule.name == "no_assets")
     )
     given = pl.col("rule") if "rule" in statements.columns else pl.lit(None, pl.String)
     rule = dated.select(rule=pl.coalesce(given, broken)).to_series()

@@ -32,18 +32,18 @@ def _statement_columns() -> dict[str, pa.Column]:
     columns["fiscal_year"] = pa.Column(pl.Int32, pa.Check.in_range(1900, 2200))
     for item in ITEMS:
         checks = [finite] if item.signed else [finite, pa.Check.ge(0)]
-        columns[item.name] = pa.Column(pl.Float64, checks, nullable=item.name != "total_assets")
+        columns[item.name] = pa.Column(pl.Float64, checks, nullable=True)
     return columns
 
 
 @cache
 def panel_schemas() -> dict[str, pa.DataFrameSchema]:
-    """Return table → its schema."""
+    """Return table → its schema. Statements may have further columns, those of a person's file."""
     import pandera.polars as pa
 
     return {
         "companies": pa.DataFrameSchema(_columns(COMPANY_SCHEMA, ("company_id",)), unique=["company_id"], strict=True),
-        "statements": pa.DataFrameSchema(_statement_columns(), unique=["company_id", "fiscal_year", "available_at"], strict=True),
+        "statements": pa.DataFrameSchema(_statement_columns(), unique=["company_id", "fiscal_year", "available_at"]),
         "events": pa.DataFrameSchema(_columns(EVENT_SCHEMA, ("company_id", "event_date")), unique=["company_id"], strict=True),
         "macro": pa.DataFrameSchema(_columns(MACRO_SCHEMA, ("series", "date", "available_at")), strict=True),
     }

@@ -131,6 +131,17 @@ class Table(FileFormat):
     failures: str | None = None
     title: Line | None = None
 
+    @field_validator("features")
+    @classmethod
+    def _plain_names(cls, features: dict[str, OwnFeature]) -> dict[str, OwnFeature]:
+        for name in features:
+            computed = re.search(r"^(sector_)?rank_|_(change\d|growth|lag\d)$", name)
+            if computed or not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
+                raise InvalidValue(
+                    "a feature is named by small letters, digits and _, and not as a rank or a change: '{name}'", name=name
+                )
+        return features
+
     @model_validator(mode="before")
     @classmethod
     def _of_preset(cls, section: Any) -> Any:
@@ -179,7 +190,7 @@ class Ingest(Section):
 
 
 class Labels(Section):
-    """Which outcomes count. event_kinds: exits that are failures; see `quiebra.panels.event_kinds`."""
+    """Which outcomes count. event_kinds: exits that are failures; see `quiebra.sources.event_kinds`."""
 
     window_months: Annotated[int, Field(ge=12, le=60)]
     event_kinds: list[str] = Field(default_factory=lambda: ["bankruptcy"])

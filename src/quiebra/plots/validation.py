@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from quiebra.brand import brand_colours
-from quiebra.feature_engineering.labels_es import CONCEPT_LABELS
+from quiebra.feature_engineering.labels_es import concept_label
 from quiebra.plots.theme import DEFAULT_WORDS, chart, new_chart, new_chart_pair, percent_axis, write_shares
 from quiebra.text.words import Words, wrap_label
 
@@ -100,7 +100,7 @@ def concepts_by_year(concepts: list[dict[str, Any]], words: Words = DEFAULT_WORD
     axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0)
     write_shares(axes, shares, words, dark_above=0.6 * shares.max())
     axes.set_xticks(range(len(years)), years)
-    axes.set_yticks(range(table.height), [CONCEPT_LABELS[name][1 if words.language == "es" else 0] for name in table["concept"]])
+    axes.set_yticks(range(table.height), [concept_label(name, words.language) for name in table["concept"]])
     axes.grid(visible=False)
     axes.set_xlabel(words("fiscal year scored"))
     return figure

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from quiebra.errors import WorkspaceError
+from quiebra.feature_engineering import use_own_features
 from quiebra.io.files import read_json, write_atomically, write_json
 from quiebra.models import PdModel, model_hash
-from quiebra.panels import read_panel_table
+from quiebra.panels import read_panel_table, read_source
 from quiebra.provenance import file_sha256
 from quiebra.registry import reference_set as reference
 from quiebra.registry.comparison import write_row_values
@@ -87,7 +88,7 @@ def _is(path: Path, hashed: str) -> bool:
 
 
 def registered_model(workspace: Workspace, model_id: str) -> RegisteredModel:
-    """Return a registered model by its id or SHA-256.
+    """Return a registered model by its id or SHA-256, and make the own features of the workspace's panel those of this process.
 
     Raise WorkspaceError where it is not in models/registry, or its folder holds another model.
     """
@@ -107,6 +108,8 @@ def registered_model(workspace: Workspace, model_id: str) -> RegisteredModel:
             held=hashed,
             wanted=model_id,
         )
+    if (workspace.panel / "source.json").is_file():
+        use_own_features(read_source(workspace.panel).own_columns)
     return RegisteredModel(folder)
 
 
@@ -165,6 +168,7 @@ def _make(workspace: Workspace, target: Path, record: dict[str, Any]) -> None:
         for name in TRAINED_FILES:
             shutil.copyfile(workspace.models / name, partial / name)
         statements, companies = (read_panel_table(workspace.panel, name) for name in ("statements", "companies"))
+        use_own_features(read_source(workspace.panel).own_columns)
         reference.write_reference(partial / reference.REFERENCE_FOLDER, PdModel.load(partial), statements, companies)
         write_row_values(partial, statements)
         write_json(partial / RECORD_FILE, record)

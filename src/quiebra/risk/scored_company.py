@@ -12,7 +12,7 @@ import polars as pl
 from quiebra.errors import PanelError
 from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.feature_engineering.altman import ALTMAN_SCORES, ALTMAN_ZONES
-from quiebra.feature_engineering.labels_es import CONCEPT_LABELS, spanish_label
+from quiebra.feature_engineering.labels_es import concept_label, spanish_label
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models.interval import FEW_FAILURES
 from quiebra.models.reasons import ALTMAN_LABELS, LOWERS, MISSING_VALUE, RAISES, features_by_concept
@@ -93,9 +93,9 @@ def pd_term_structure(score: Mapping[str, Any]) -> tuple[list[float], list[float
 
 def score_steps(subject: ScoredCompany, words: Words, count: int = 7) -> list[tuple[str, float]]:
     """Return the strongest concepts' effects on the log-odds, and that of all others; with the base they add up to the score."""
-    place = 1 if words.language == "es" else 0
     totals = [
-        (CONCEPT_LABELS[c][place], sum(subject.parts.get(f, 0.0) for f in names)) for c, names in features_by_concept().items()
+        (concept_label(c, words.language), sum(subject.parts.get(f, 0.0) for f in names))
+        for c, names in features_by_concept().items()
     ]
     totals.sort(key=lambda pair: -abs(pair[1]))
     shown = [(name[0].upper() + name[1:], effect) for name, effect in totals[:count] if abs(effect) >= 0.005]

@@ -12,9 +12,10 @@ import polars as pl
 from quiebra.alerts import descriptions as wording
 from quiebra.alerts.cases import group_into_cases
 from quiebra.alerts.sentences import alert_sentence
-from quiebra.canonical import STATEMENT_SCHEMA, conform_to_schema, latest_year
+from quiebra.canonical import conform_to_schema, latest_year
 from quiebra.errors import LocalisedMessage, PanelError
 from quiebra.feature_engineering import feature_table
+from quiebra.feature_engineering.own import statement_columns
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import reasons
 from quiebra.risk import score_statements, scored_company
@@ -114,7 +115,7 @@ def score_statement(view: FinishedRunView, name: str, sector: str | None, items:
         "source": "typed",
         **items,
     }
-    statements = conform_to_schema(pl.DataFrame([record], infer_schema_length=None), STATEMENT_SCHEMA)
+    statements = conform_to_schema(pl.DataFrame([record], infer_schema_length=None), statement_columns())
     companies = pl.DataFrame(
         {"company_id": [ENTERED_ID], "sector": [sector]}, schema={"company_id": pl.String, "sector": pl.String}
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.banners import run_banners
-from quiebra.canonical import EVENT_SCHEMA, STATEMENT_SCHEMA, conform_to_schema
+from quiebra.canonical import EVENT_SCHEMA, conform_to_schema
 from quiebra.errors import LocalisedMessage, PanelError
-from quiebra.feature_engineering import PeerRanks, feature_table
+from quiebra.feature_engineering import OWN_FEATURES, PeerRanks, feature_table
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.own import statement_columns
 from quiebra.io.files import read_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import PdModel, reasons
@@ -124,11 +125,13 @@ def score_rows(
     of the panel; units: ingest.table.units. name: of the file, in messages. PanelError if no row can be used.
     """
     numbered = [column for column in ("row",) if column in raw.columns]
-    statements = conform_to_schema(raw, STATEMENT_SCHEMA).with_columns(
+    schema = statement_columns()
+    statements = conform_to_schema(raw, schema).with_columns(
         raw[column] for column in (*ATTACHED_COLUMNS, *numbered, "rule") if column in raw.columns
     )
+    ratios = bool(OWN_FEATURES) and statements["total_assets"].null_count() == statements.height
     own = statements["currency"].drop_nulls().value_counts().sort("count", "currency")["currency"]
-    kept, aside = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA), own[-1] if len(own) else None)
+    kept, aside = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA), own[-1] if len(own) else None, ratios=ratios)
     counts = aside["rule"].value_counts().sort("rule").iter_rows()
     left_out = [
         LocalisedMessage("{n} row left out: {rule}", {"n": n, "rule": RULE_MEANINGS[rule]}, "{n} rows left out: {rule}")
@@ -149,10 +152,8 @@ def score_rows(
     warnings += file_doubts(statements, usable, peers, dt.date.fromisoformat(model.card["as_of"]), currency, units)
     warnings += version_doubts(kept, aside)
     versions = usable.unique("company_id", keep="last", maintain_order=True).select(*VERSION_KEYS, "period_end", *numbered)
-    latest = usable.select(*STATEMENT_SCHEMA).join(
-        versions.select(VERSION_KEYS), on=VERSION_KEYS, how="semi", maintain_order="left"
-    )
-    features = feature_table(usable.select(*STATEMENT_SCHEMA), _with_sectors(usable, known), peers, versions.select(VERSION_KEYS))
+    latest = usable.select(*schema).join(versions.select(VERSION_KEYS), on=VERSION_KEYS, how="semi", maintain_order="left")
+    features = feature_table(usable.select(*schema), _with_sectors(usable, known), peers, versions.select(VERSION_KEYS))
     progress(0.2)
     blind = int((model.blind_share(features) > BLIND_SHARE).sum())
     if blind:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from pathlib import Path
 
+import polars as pl
+
 from quiebra.io.safe_yaml import read_yaml
 
 KIND_WORDS: dict[str, list[str]] = read_yaml(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
@@ -22,3 +24,9 @@ def event_kind(status: str) -> str | None:
     spelt = unicodedata.normalize("NFKD", status.replace("-", " ").replace("_", " ")).casefold()
     plain = " ".join("".join(sign for sign in spelt if not unicodedata.combining(sign)).split())
     return next((kind for kind, words in KIND_WORDS.items() if any(word in plain for word in words)), None)
+
+
+def named_kinds(events: pl.DataFrame) -> pl.DataFrame:
+    """Return events with the known name of each kind; kinds of which no word is known stay as they are."""
+    names = {kind: event_kind(kind) or kind for kind in events["kind"].drop_nulls().unique()}
+    return events.with_columns(pl.col("kind").replace(names))

@@ -10,7 +10,7 @@ import polars as pl
 from quiebra.canonical import FIRST_DAY, LAST_DAY
 from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.sources.cells import cast_columns, rename_to_known_names, require_columns, text_column
-from quiebra.sources.event_kinds import ACTIVE, event_kind
+from quiebra.sources.event_kinds import ACTIVE, event_kind, named_kinds
 from quiebra.sources.reading import read_file
 
 FAILURE_COLUMNS = ("company_id", "date")
@@ -19,6 +19,7 @@ FAILURE_COLUMNS = ("company_id", "date")
 def read_failures(path: Path) -> pl.DataFrame:
     """Return the failures of a file of its own: company_id, event_date, kind (bankruptcy where it has none) and source.
 
+    A kind has the name that it has in every source (`quiebra.sources.event_kinds`), or that of the file where it is not known.
     SourceError where a column is missing, or a row lacks its company or date.
     """
     table = read_file(path)
@@ -32,7 +33,7 @@ def read_failures(path: Path) -> pl.DataFrame:
         text_column(table, name).fill_null(other) if name in dated.columns else pl.lit(other)
         for name, other in (("kind", "bankruptcy"), ("source", path.name))
     )
-    found = dated.select("company_id", event_date="date", kind=kind, source=source)
+    found = named_kinds(dated.select("company_id", event_date="date", kind=kind, source=source))
     return found.sort("company_id", "event_date", "kind")
 
 

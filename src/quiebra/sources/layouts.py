@@ -178,9 +178,10 @@ def _last_year(
     frame = table.frame
     if all(of.back is None for of in told.values()):
         return frame, None
-    named = [column for column in table.columns if (of := year_of_column(column)) and not of.base]
+    last = {column: of.base for column in table.columns if (of := year_of_column(column)) and of.back == 0}
     ends = {normalised_name(name) for name in period_end_names}
-    dated = [column for column, of in told.items() if of.back == 0 and normalised_name(of.base) in ends]
+    named = [column for column, base in last.items() if not base]
+    dated = [column for column, base in last.items() if normalised_name(base) in ends]
     column = next((name for name in (*named, *dated) if name in frame.columns), None)
     if column is None:
         raise SourceError(

@@ -17,10 +17,11 @@ from quiebra.canonical import (
     FIRST_DAY,
     LAST_DAY,
     MACRO_SCHEMA,
-    STATEMENT_SCHEMA,
+    OwnColumn,
     Source,
     SourceInfo,
     conform_to_schema,
+    statement_schema,
 )
 from quiebra.errors import LocalisedMessage, SourceError, closest_name
 from quiebra.items import ITEM_NAMES
@@ -92,16 +93,26 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
         as_of=_latest_date(statements, last, options.filing_lag_days),
         sha256=_hash(path),
         notes=_reading_in_words(path, options, derived),
+        own_columns=own_columns(options),
         assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )
+    schema = statement_schema(info.own_columns)
     return Source(
         info,
         conform_to_schema(companies, COMPANY_SCHEMA),
-        conform_to_schema(statements, STATEMENT_SCHEMA),
+        conform_to_schema(statements, schema),
         conform_to_schema(events, EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
         (*map(without_folder, notes), *unit_doubts(statements, options.units), *warnings),
-        set_aside=conform_to_schema(read.filter(pl.col("rule").is_not_null()), {**STATEMENT_SCHEMA, "rule": pl.String}),
+        set_aside=conform_to_schema(read.filter(pl.col("rule").is_not_null()), {**schema, "rule": pl.String}),
+    )
+
+
+def own_columns(options: Table) -> tuple[OwnColumn, ...]:
+    """Return the columns that params make features."""
+    return tuple(
+        OwnColumn(name, feature.label, feature.label_es or feature.label, feature.sign)
+        for name, feature in options.features.items()
     )
 
 
@@ -206,6 +217,8 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
         close = closest_name(unknown[0], known)
         near = LocalisedMessage(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
+    if taken := [name for name in options.features if name in KNOWN_COLUMNS]:
+        raise SourceError("ingest.table.features: '{name}' is a canonical name: choose another", name=taken[0])
     table = to_rows(table, options.layout, [options.columns.get("period_end", "period_end"), *NAMES["period_end"]])
     columns = {**_preset_columns(table, options), **options.columns}
     table = rename_to_known_names(table, [*columns.values(), *(name for name in known if name not in columns)])

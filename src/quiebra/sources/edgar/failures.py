@@ -18,6 +18,7 @@ from quiebra.errors import SourceError
 from quiebra.sources.cells import cast_columns, require_columns
 from quiebra.sources.edgar.submissions import BANKRUPTCY_ITEM
 from quiebra.sources.edgar.versions import company_id
+from quiebra.sources.event_kinds import named_kinds
 from quiebra.sources.reading import read_file
 
 FIRST_DAY = dt.date(2004, 8, 23)
@@ -76,7 +77,7 @@ def apply_corrections(cases: pl.DataFrame, corrections: pl.DataFrame) -> pl.Data
 def first_case_events(cases: pl.DataFrame) -> pl.DataFrame:
     """Return the first case of each company as events."""
     first = cases.sort("cik", "event_date").unique("cik", keep="first", maintain_order=True)
-    return first.select(company_id(pl.col("cik")).alias("company_id"), "event_date", "kind", "source")
+    return named_kinds(first.select(company_id(pl.col("cik")).alias("company_id"), "event_date", "kind", "source"))
 
 
 def _years_after(day: dt.date, years: int) -> dt.date:
