@@ -26,7 +26,7 @@ run: setup ## run all stages on what params.yaml names, and end with the result 
 	@quiebra run
 
 fast: setup ## try the stages up to validation on 400 simulated companies, as an experiment of its own that publishes nothing
-	@dvc exp run --temp --quiet --force --name fast -S ingest.source=demo -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
+	@dvc exp run --temp --quiet --force --name fast -S 'ingest.sources=[demo]' -S ingest.demo.companies=400 -S validate.bootstrap=50 validate
 	@COLUMNS=$${COLUMNS:-120} dvc exp show --only-changed --no-pager --hide-workspace --drop '(data|models|src|notebooks|reports)/|State|Executor|Created|cover|gates'
 
 test: setup ## run every test and gate

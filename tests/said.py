@@ -32,6 +32,7 @@ SAYING = [
         "sources/workbooks.py",
         "sources/table.py",
         "sources/currency.py",
+        "sources/combined.py",
         "sources/events.py",
         "sources/layouts.py",
         "sources/edgar/panel.py",

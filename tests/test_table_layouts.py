@@ -190,7 +190,7 @@ def test_exits_are_told_by_status_and_params_say_which_are_failures(tmp_path: Pa
     ]
     said = " ".join(map(str, source.warnings))
     assert "values of status that are not known" in said and "zzz (1)" in said and "without a date: 1" in said
-    panel = build_panel(source)
+    panel = build_panel(source, event_kinds=["bankruptcy"])
     assert panel.events["company_id"].to_list() == ["B", "F"]
     assert any(
         "failures: liquidation (1), merger (1); labels.event_kinds has bankruptcy" in str(told)
@@ -199,7 +199,7 @@ def test_exits_are_told_by_status_and_params_say_which_are_failures(tmp_path: Pa
     both = build_panel(source, event_kinds=["bankruptcy", "liquidation"])
     assert both.events["company_id"].to_list() == ["B", "D", "F"]
     named = read(tmp_path, STATUSES, statuses={"zzz": "bankruptcy", "Concurso": "other"})
-    assert build_panel(named).events["company_id"].to_list() == ["E", "F"]
+    assert build_panel(named, event_kinds=["bankruptcy"]).events["company_id"].to_list() == ["E", "F"]
 
 
 def test_kinds_of_a_file_of_failures_count_by_what_they_mean(tmp_path: Path) -> None:
@@ -208,7 +208,10 @@ def test_kinds_of_a_file_of_failures_count_by_what_they_mean(tmp_path: Path) -> 
     )
     (tmp_path / "t.csv").write_text(f"{HEAD}\nA,2019,1,1\nB,2019,1,1\nC,2019,1,1\nD,2019,1,1\n")
     source = table.load(tmp_path / "t.csv", options(), tmp_path / "f.csv")
-    assert build_panel(source).events.select("company_id", "kind").rows() == [("A", "bankruptcy"), ("B", "bankruptcy")]
+    assert build_panel(source, event_kinds=["bankruptcy"]).events.select("company_id", "kind").rows() == [
+        ("A", "bankruptcy"),
+        ("B", "bankruptcy"),
+    ]
     assert build_panel(source, event_kinds=["default"]).events["company_id"].to_list() == ["C"]
 
 

@@ -89,12 +89,14 @@ STATEMENT_SCHEMA: dict[str, Any] = {
     "accepted_at": pl.Datetime("us"),
     "accession": pl.String,
     "market_value_date": pl.Date,
+    "labelled": pl.Boolean,
     **dict.fromkeys(ITEM_NAMES, pl.Float64),
 }
 """accepted_at, accession: time (of the source's own zone) and number of the latest filing that a version is made of, where the
-source has filings. market_value_date: day of the market value, where it is not that of publication."""
-FILING_COLUMNS = ("accepted_at", "accession", "market_value_date")
-"""Columns of statements that only sources with filings have; in a person's file they mean nothing."""
+source has filings. market_value_date: day of the market value, where it is not that of publication. labelled: whether the source
+vouches for the outcome of the year; null: as `SourceInfo` says."""
+FILING_COLUMNS = ("accepted_at", "accession", "market_value_date", "labelled")
+"""Columns of statements that sources set themselves; in a person's file they mean nothing."""
 LINEAGE_SCHEMA: dict[str, Any] = {
     "company_id": pl.String,
     "fiscal_year": pl.Int32,

@@ -46,14 +46,14 @@ def check_installation() -> Iterator[Finding]:
     except QuiebraError as error:
         yield Finding("FAIL", str(error), "run this inside a clone of the repository, and mend params.yaml")
         return
-    yield Finding("ok", f"params.yaml, source '{params.ingest.source}'")
+    yield Finding("ok", f"params.yaml, sources {', '.join(params.ingest.sources)}")
     for command in ("dvc", "git"):
         here = shutil.which(command) or (Path(sys.executable).parent / command).exists()
         yield Finding("ok" if here else "FAIL", f"command {command}", "" if here else "make setup; git from your system")
     yield from _repositories(workspace)
     yield _kernel()
-    yield _american(workspace.root / params.ingest.american.path, params.ingest.source == "american")
-    if params.ingest.source == "edgar":
+    yield _american(workspace.root / params.ingest.american.path, "american" in params.ingest.sources)
+    if "edgar" in params.ingest.sources:
         yield _edgar(workspace.root / params.ingest.edgar.folder)
     yield _quarto()
     yield _database(workspace)
@@ -95,7 +95,7 @@ def _american(path: Path, needed: bool) -> Finding:
     if path.is_file():
         return Finding("ok", f"American panel at {path}")
     return Finding(
-        "FAIL" if needed else "note", f"no American panel at {path} (for ingest.source: american)", download_instructions(path)
+        "FAIL" if needed else "note", f"no American panel at {path} (for ingest.sources: [american])", download_instructions(path)
     )
 
 
@@ -105,7 +105,7 @@ def _edgar(folder: Path) -> Finding:
     lacking = [name for name in (FILED_ARCHIVE, FACTS_ARCHIVE) if name not in store]
     remedy = f"{SEC_CONTACT}='Name mail@example.com' quiebra fetch edgar"
     if not sets:
-        return Finding("FAIL", f"none of the SEC's data sets in {folder} (for ingest.source: edgar)", remedy)
+        return Finding("FAIL", f"none of the SEC's data sets in {folder} (for ingest.sources: [edgar])", remedy)
     if lacking:
         return Finding(
             "note", f"EDGAR: {sets} data sets, without {' and '.join(lacking)}: failures or market values lack", remedy

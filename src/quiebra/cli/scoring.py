@@ -114,4 +114,4 @@ def _own_columns() -> tuple[OwnColumn, ...]:
         ingest = load_params(Workspace.find()).ingest
     except WorkspaceError:
         return ()
-    return own_columns(ingest.table) if ingest.source == "table" else ()
+    return own_columns(ingest.table) if "table" in ingest.sources else ()

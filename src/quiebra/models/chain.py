@@ -72,7 +72,8 @@ def walk_forward(
 
     Nothing published after ``as_of`` is used. For year T the outcomes are those known at the end of T, or when its first
     statement was published if that was earlier; outcomes open by then are left out. Blend and calibration are fitted on
-    out-of-time scores of years whose outcomes are known by T − 1 − embargo. A year without statements, or with too few failures
+    out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in ``train.calibrate_on`` if it names
+    any. A year without statements, or with too few failures
     to train on, is skipped.
     Raise TrainingError where the last year's model cannot be fitted.
     """
@@ -105,6 +106,8 @@ def walk_forward(
         }
         return _FittedYear(year, scored, known, rows, scorers)
 
+    own = train.calibrate_on
+    own_rows = statements.filter(pl.col("source").is_in(own)).select(VERSION_KEYS) if own else statements
     parts: dict[str, list[pl.DataFrame]] = defaultdict(list)
     history: list[pl.DataFrame] = []
     looked_at: list[pl.DataFrame] = []
@@ -119,7 +122,8 @@ def walk_forward(
             if year == last_year:
                 raise _too_few(rows, first_year, learnt)
             continue
-        scorers = {kind: _calibrated(scorer, parts[kind], known, train) for kind, scorer in uncalibrated.items()}
+        counted = known if not own else known.join(own_rows, on=VERSION_KEYS, how="semi")
+        scorers = {kind: _calibrated(scorer, parts[kind], counted, train) for kind, scorer in uncalibrated.items()}
         chain[year] = scorers
         for kind, scorer in scorers.items():
             table = rows_of_kind(scored, kind)

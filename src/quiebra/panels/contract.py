@@ -49,17 +49,18 @@ class Panel:
     filings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FILING_SCHEMA))
 
 
-def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collection[str] = ("bankruptcy",)) -> Panel:
+def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collection[str] | None = None) -> Panel:
     """Apply the data contract to a source. The result does not depend on the order of the source's rows.
 
     window_months: how long after the last statement's period_end a failure still counts (params ``labels.window_months``).
-    event_kinds: exits that are failures (params ``labels.event_kinds``); a company that left otherwise has not failed.
+    event_kinds: exits that are failures (params ``labels.event_kinds``), None: all; a company that left otherwise has not failed.
 
     Raise PanelError, with the counts by rule, where no statement is left; or where an identity is broken in so many rows that
     columns must be mislabelled (see `quiebra.panels.identities`).
     """
     first = pl.all().sort_by("event_date", "kind").first()
-    failures, other_exits = _by_kind(source.events, event_kinds)
+    fails = pl.lit(True) if event_kinds is None else pl.col("kind").is_in(list(event_kinds))
+    failures, other_exits = source.events.filter(fails), source.events.filter(~fails)
     happened = failures.group_by("company_id").agg(first).select(source.events.columns)
     ratios = bool(source.info.own_columns) and source.statements["total_assets"].null_count() == source.statements.height
     kept, set_aside = split_quarantine(source.statements, happened, source.info.currency, ratios=ratios)
@@ -81,7 +82,7 @@ def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collect
         *missing_value_doubts(missing),
         *_doubts(source, rows_in, statements, set_aside, blanked),
         *version_doubts(kept, set_aside),
-        *other_exit_doubts(other_exits, event_kinds),
+        *other_exit_doubts(other_exits, event_kinds or ()),
         *failure_doubts(lost, happened.height, source.info.assumed_lag_days),
         *late_failure_doubts(late, happened.height, window_months),
     ]
@@ -107,12 +108,6 @@ def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collect
         lineage=source.lineage,
         filings=source.filings,
     )
-
-
-def _by_kind(events: pl.DataFrame, event_kinds: Collection[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the events that are failures, and the others."""
-    counts = pl.col("kind").is_in(list(event_kinds))
-    return events.filter(counts), events.filter(~counts)
 
 
 def _doubts(

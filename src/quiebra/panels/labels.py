@@ -13,6 +13,7 @@ def label_outcomes(
     """Return one row per firm-year with its outcome at a one-year horizon, as known on ``known_at`` (None: all that is known).
 
     statements: company_id, fiscal_year, period_end, available_at; of restated firm-years only the first published version counts.
+        Rows whose ``labelled`` is false, since their source does not vouch for their outcome, have none and are left out.
     events: company_id, event_date; at most one per company.
 
     Columns: company_id, fiscal_year, period_end, available_at, failed (0 or 1) and outcome:
@@ -34,8 +35,10 @@ def label_outcomes(
     in_time = pl.col("event_date") <= window_end
     still_open = pl.lit(False) if known_at is None else window_end > known_at
     failed = (last & in_time).fill_null(False)
+    labelled = pl.col("labelled").fill_null(True)
+    vouched = pl.col("labelled") if "labelled" in statements.columns else pl.lit(None, pl.Boolean).alias("labelled")
     return (
-        statements.select("company_id", "fiscal_year", "period_end", "available_at")
+        statements.select("company_id", "fiscal_year", "period_end", "available_at", vouched)
         .sort("company_id", "fiscal_year", "available_at")
         .unique(["company_id", "fiscal_year"], keep="first", maintain_order=True)
         .join(events.select("company_id", "event_date"), on="company_id", how="left", maintain_order="left")
@@ -49,5 +52,6 @@ def label_outcomes(
             .then(pl.lit("exited"))
             .otherwise(pl.lit("survived"))
         )
-        .drop("event_date")
+        .filter(labelled)
+        .drop("event_date", "labelled")
     )

@@ -63,6 +63,7 @@ QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
     QuarantineRule("other_year", "a period that stands under another fiscal year of the company as well, which fits it better"),
     QuarantineRule("unbalanced", "the balance sheet does not balance, as the source says"),
     QuarantineRule("scale_slip", "total assets are a thousand or a million times off the company's other years"),
+    QuarantineRule("same_firm_year", "stands in another source of the panel as well, which counts"),
     QuarantineRule("other_basis", "another basis, consolidated or of the company alone, than most years of the company"),
     QuarantineRule("not_a_year", "the accounts are of less than 11 months or of more than 13"),
     QuarantineRule("duplicate", "same company, fiscal year and publication date as a row that is kept"),

@@ -180,13 +180,36 @@ class MacroSeries(FileFormat):
         return self
 
 
+SourceName = Literal["demo", "american", "edgar", "table"]
+DEFAULT_SOURCES = ["demo"]
+
+
 class Ingest(Section):
-    source: Literal["demo", "american", "edgar", "table"]
+    """What is read. sources: in order of precedence; ``source``, with one name, is the same and will go."""
+
+    sources: Annotated[list[SourceName], Field(min_length=1)]
     macro: dict[str, MacroSeries]
     demo: Demo
     american: American
     edgar: Edgar
     table: Table
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, section: Any) -> Any:
+        if not isinstance(section, dict) or "source" not in section:
+            return section
+        named, others = [section["source"]], {name: value for name, value in section.items() if name != "source"}
+        if others.get("sources", named) not in (named, DEFAULT_SOURCES):
+            raise InvalidValue("source and sources name different ones: leave source out")
+        return {**others, "sources": named}
+
+    @field_validator("sources")
+    @classmethod
+    def _each_source_once(cls, sources: list[str]) -> list[str]:
+        if len(set(sources)) < len(sources):
+            raise InvalidValue("each source once")
+        return sources
 
 
 class Labels(Section):
@@ -203,6 +226,8 @@ class Search(Section):
 
 
 class Train(Section):
+    """How models are trained. calibrate_on: sources whose companies alone blend and calibration are fitted on; none: all."""
+
     first_year: Year | None
     embargo_years: Annotated[int, Field(ge=0, le=5)]
     min_years: Annotated[int, Field(ge=1)]
@@ -220,6 +245,7 @@ class Train(Section):
     near_decay: Share
     interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
+    calibrate_on: list[str] = Field(default_factory=list)
     drop_features: list[str]
     search: Search
 

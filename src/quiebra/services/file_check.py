@@ -204,7 +204,7 @@ def _as_panel(path: Path, table: Table, labels: Labels) -> tuple[Table, list[str
 def _section(changes: dict[str, Any]) -> str:
     out, yaml = io.StringIO(), YAML()
     yaml.default_flow_style = False
-    yaml.dump({"ingest": {"source": "table", "table": changes}}, out)
+    yaml.dump({"ingest": {"sources": ["table"], "table": changes}}, out)
     return re.sub(r"(?<=units: )\S+", format_plain(changes.get("units", 1.0)), out.getvalue())
 
 

@@ -39,16 +39,17 @@ def list_path(root: Path, name: str) -> Path:
 
 
 def ingest_files(ingest: Ingest, root: Path) -> list[Path]:
-    """Return the files that the chosen source reads, those of macro series among them."""
-    return [*macro_input_files(ingest.macro, root), *_source_files(ingest, root)]
+    """Return the files that the chosen sources read, those of macro series among them."""
+    of_sources = (path for name in ingest.sources for path in _source_files(name, ingest, root))
+    return [*macro_input_files(ingest.macro, root), *of_sources]
 
 
-def _source_files(ingest: Ingest, root: Path) -> Iterable[Path]:
-    if ingest.source == "american":
+def _source_files(name: str, ingest: Ingest, root: Path) -> Iterable[Path]:
+    if name == "american":
         return [root / ingest.american.path]
-    if ingest.source == "table":
+    if name == "table":
         return [*table_files(root / ingest.table.path), *([root / ingest.table.failures] if ingest.table.failures else [])]
-    if ingest.source == "edgar":
+    if name == "edgar":
         store = RawStore(root / ingest.edgar.folder)
         own = [root / ingest.edgar.failures] if ingest.edgar.failures else []
         return [*own, store.list_of_answers, *(store.path(name) for name in store.names())]

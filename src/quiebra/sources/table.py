@@ -117,15 +117,10 @@ def own_columns(options: Table) -> tuple[OwnColumn, ...]:
 
 
 def table_files(path: Path) -> list[Path]:
-    """Return the files that a path stands for: itself, or the tables in a folder, by name. SourceError without any."""
+    """Return the files that a path stands for: itself, or the tables in a folder, by name."""
     if not path.is_dir():
         return [path]
-    files = sorted(
-        file for file in path.iterdir() if file.name.lower().endswith(TABLE_FILES) and not file.name.startswith((".", "~"))
-    )
-    if not files:
-        raise SourceError("{path} is a folder without a table: put .csv, .csv.gz, .parquet or .xlsx files into it", path=path)
-    return files
+    return sorted(file for file in path.iterdir() if file.name.lower().endswith(TABLE_FILES) and file.name[0] not in ".~")
 
 
 def _hash(path: Path) -> str:
@@ -168,6 +163,8 @@ def read_statements(path: Path, options: Table, learnt: str | None = None) -> tu
 
 def _read(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
     wanted = [required_headers(options)] if options.layout == "long" and not options.preset else []
+    if not table_files(path):
+        raise SourceError("{path} is a folder without a table: put .csv, .csv.gz, .parquet or .xlsx files into it", path=path)
     tables = [read_file(file, options, wanted=wanted) for file in table_files(path)]
     columns = [canonical_columns(table, options, whole=learnt is None) for table in tables]
     kinds = column_types(options)
