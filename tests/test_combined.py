@@ -194,13 +194,15 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
         "portfolio": {"draws": 1000},
     }  # fmt: skip
     new_workspace(folder, changes)
-    firm_years(300, 8).drop("late_payments", "opinion").with_columns(name=pl.col("company_id") + " SA").write_csv(
-        folder / "data/raw/rows.csv"
-    )
+    rows = firm_years(300, 8).drop("late_payments", "opinion").with_columns(name=pl.col("company_id") + " SA", months=12)
+    rows = rows.with_columns(months=pl.when(pl.int_range(pl.len()) == 0).then(6).otherwise("months"))
+    rows.write_csv(folder / "data/raw/rows.csv")
     done = command(folder, "quiebra", "run")
     assert done.returncode == 0, done.stdout + done.stderr
     statements = pl.read_parquet(folder / "data/panel/statements.parquet")
     assert set(statements["source"]) == {"table", "demo"} and statements["labelled"].null_count() == 0
+    quarantine = pl.read_parquet(folder / "data/panel/quarantine.parquet")
+    assert (quarantine["rule"] == "not_a_year").sum() == 1, "what a source sets aside itself is among the rows in"
     scores = pl.read_parquet(folder / "data/scores/scores.parquet")
     assert scores.filter(pl.col("company_id").str.starts_with("C")).height > 50
     page = (folder / "reports/build/risk_report.html").read_text()

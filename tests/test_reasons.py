@@ -189,6 +189,7 @@ def test_units_follow_from_what_a_feature_is() -> None:
         "ln million",
         "score",
         "years",
+        "months",
         "standard deviations",
     }
     assert FEATURES_BY_NAME["liabilities_to_assets"].unit == "share"

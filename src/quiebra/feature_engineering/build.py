@@ -120,6 +120,8 @@ def feature_table(
 def add_history(statements: pl.DataFrame, companies: pl.DataFrame | None, only: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return statements with their sector, ratios and lagged values; arguments as in `feature_table`."""
     sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
+    if "market_value_date" not in statements.columns:
+        statements = statements.with_columns(market_value_date=pl.lit(None, pl.Date))
     table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
     table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published())
     past = add_ratios(table)

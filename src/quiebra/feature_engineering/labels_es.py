@@ -84,6 +84,7 @@ SPANISH_LABELS = {
     "current_liabilities_to_market_assets": "Pasivo corriente / valor de mercado del activo",
     "working_capital_to_market_assets": "Fondo de maniobra / valor de mercado del activo",
     "asset_volatility": "Volatilidad del valor de mercado del activo",
+    "market_value_age": "Antigüedad del valor de mercado",
     "distance_to_default": "Distancia al impago",
     "equity_raised": "Capital aportado / activo",
     "accruals": "Devengos / activo",

@@ -207,6 +207,10 @@ FEATURE_PHRASES = {
         "The market value of its assets moves by about {value} in a year",
         "El valor de mercado de su activo se mueve cerca de un {value} en un año",
     ),
+    "market_value_age": Phrase(
+        "The market value was {value} old when the accounts came out",
+        "El valor de mercado tenía {value} al publicarse las cuentas",
+    ),
     "distance_to_default": Phrase("The distance to default is {value}", "La distancia al impago es de {value}"),
     "altman_z": Phrase("The Altman Z is {value}", "La Z de Altman es {value}", score=True),
     "altman_z1983": Phrase("The Altman Z′ is {value}", "La Z′ de Altman es {value}", score=True),

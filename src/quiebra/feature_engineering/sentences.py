@@ -218,6 +218,8 @@ def _value(base: str, said: float, language: str) -> str:
     if unit == "years":
         more = (" or more" if english else " o más") if said >= 5 else ""
         return f"{number} {('year' if english else 'año') + ('' if said == 1 else 's')}{more}"
+    if unit == "months":
+        return f"{number} {('month' if english else 'mes') + ('' if said == 1 else 's' if english else 'es')}"
     if unit == "points":
         return f"{number} {('point' if english else 'punto') + ('' if said == 1 else 's')}"
     if unit in ("ln", "ln a year"):
