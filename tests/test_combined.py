@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,6 +191,7 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     changes = {
         "ingest": {"sources": ["table", "demo"], "table": {"path": "data/raw/rows.csv", "currency": "EUR"}, "demo": {"companies": 250, "years": 9, "first_year": 2012}},
         "train": {"calibrate_on": ["table"]},
+        "score": {"sources": ["table"]},
         "validate": {"bootstrap": 50},
         "portfolio": {"draws": 1000},
     }  # fmt: skip
@@ -204,6 +206,10 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     quarantine = pl.read_parquet(folder / "data/panel/quarantine.parquet")
     assert (quarantine["rule"] == "not_a_year").sum() == 1, "what a source sets aside itself is among the rows in"
     scores = pl.read_parquet(folder / "data/scores/scores.parquet")
-    assert scores.filter(pl.col("company_id").str.starts_with("C")).height > 50
+    assert scores.height > 50 and scores["company_id"].str.starts_with("C").all(), "the others only teach"
+    learnt = pl.read_parquet(folder / "models/history.parquet")
+    assert learnt["company_id"].str.starts_with("SIM").any()
+    groups = json.loads((folder / "data/validation/pack.json").read_text())["groups"]["by_source"]
+    assert [group["group"] for group in groups] == ["demo", "table"] and all(group["rows"] for group in groups)
     page = (folder / "reports/build/risk_report.html").read_text()
     assert "demo+table" in page and "SIMULATED" in page

@@ -317,6 +317,9 @@ class Monitor(Section):
 
 
 class Score(Section):
+    """How today's companies are scored. sources: of which companies are scored, none: all that teach the model."""
+
+    sources: list[SourceName] = Field(default_factory=list)
     max_age_months: Annotated[int, Field(ge=12)]
     reasons: Annotated[int, Field(ge=1, le=10)]
     watch_from: str

@@ -12,6 +12,7 @@ from quiebra.models.interval import FEW_FAILURES
 from quiebra.reports.tables import DEFAULT_WORDS, escape_markup, format_amount, format_interval, markdown_table
 from quiebra.text.words import Words, translatable
 from quiebra.validation.comparison import MIN_FAILURES_TO_TEST
+from quiebra.validation.details import GROUPINGS
 
 CARD_FIGURES = (
     (translatable("AUC"), "auc", 3),
@@ -114,8 +115,8 @@ def weak_points(
         lines.append(
             words("Worst test year: {year}, AUC {auc}.", year=worst_year, auc=format_interval(years[worst_year], "auc", 3, words))
         )
-    sized = (pack["groups"]["by_size"], pack["groups"]["by_sector"])
-    groups = [g for rows in sized for g in rows if g["events"] >= MIN_FAILURES_TO_TEST]
+    kinds = (pack["groups"].get(name, []) for name in GROUPINGS)
+    groups = [g for rows in kinds for g in rows if g["events"] >= MIN_FAILURES_TO_TEST]
     if groups:
         worst = min(groups, key=lambda group: group["auc"])
         group, auc = escape_markup(words(worst["group"])), format_interval(worst, "auc", 3, words)

@@ -19,6 +19,7 @@ from quiebra.reports.model_card import CARD_FIGURES, weak_points
 from quiebra.reports.tables import escape_markup, format_interval, markdown_table
 from quiebra.risk.scored_company import UNCOMPARED_FEATURES_NOTE
 from quiebra.text.words import translatable
+from quiebra.validation.details import GROUPINGS
 from quiebra.validation.discrimination import accuracy_ratio
 from quiebra.workspace import Workspace
 
@@ -128,7 +129,7 @@ class ValidationReport(Report):
         return {self.words(text): format_interval(figures, name, digits, self.words) for text, name, digits in FIGURE_COLUMNS}
 
     def by_group(self) -> str:
-        found = self.pack["groups"]["by_size"] + self.pack["groups"]["by_sector"]
+        found = [group for name in GROUPINGS for group in self.pack["groups"].get(name, [])]
         words = self.words
         return markdown_table(
             [{words("companies"): words(g["group"]), **self._shown(g), words("failures"): g["events"]} for g in found]

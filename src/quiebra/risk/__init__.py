@@ -11,7 +11,7 @@ from quiebra.risk.portfolio import (
     watch_list,
 )
 from quiebra.risk.rating import grade_of_pd, is_on_watch, migration, yearly_migration
-from quiebra.risk.scoring import add_grades, current_statements, score_statements
+from quiebra.risk.scoring import add_grades, current_statements, of_sources, score_statements
 
 __all__ = [
     "FinishedRun",
@@ -21,6 +21,7 @@ __all__ = [
     "grade_of_pd",
     "is_on_watch",
     "migration",
+    "of_sources",
     "pds_by_group",
     "pds_by_year",
     "read_run_record",

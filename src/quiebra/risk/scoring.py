@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import polars as pl
 
@@ -32,6 +33,20 @@ def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.d
     if today.is_empty():
         raise PanelError(f"no living company has a statement of the {max_age_months} months before {as_of}: change run.as_of")
     return today
+
+
+def of_sources(rows: pl.DataFrame, statements: pl.DataFrame, sources: Collection[str]) -> pl.DataFrame:
+    """Return the rows of firm-years whose companies' latest statement is of one of the sources; all where none is named.
+
+    rows: company_id. statements: of the panel. Raise PanelError where no row is left.
+    """
+    if not sources:
+        return rows
+    latest = statements.sort("company_id", "fiscal_year", "available_at").unique("company_id", keep="last")
+    kept = rows.join(latest.filter(pl.col("source").is_in(list(sources))), on="company_id", how="semi", maintain_order="left")
+    if kept.is_empty():
+        raise PanelError(f"no company is of score.sources ({', '.join(sources)}): name one of ingest.sources")
+    return kept
 
 
 def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from quiebra.panels.doubts import RULE_MEANINGS, company_doubts, date_doubts, it
 from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.params import Score, load_params
 from quiebra.registry import read_scoring_model, registered_model
-from quiebra.risk import current_statements, reasons_in_words, score_statements
+from quiebra.risk import current_statements, of_sources, reasons_in_words, score_statements
 from quiebra.risk.scored_company import BLIND_SHARE
 from quiebra.sources.currency import known_company_doubts, unit_doubts
 from quiebra.sources.table import read_statements
@@ -68,7 +68,8 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
     peers = read_table(workspace.features / "features.parquet")
     options, learnt = params.ingest.table, read_source(workspace.panel).currency
     events, as_of = read_panel_table(workspace.panel, "events"), dt.date.fromisoformat(model.card["as_of"])
-    compared = PeerRanks(current_statements(peers, events, as_of, params.score.max_age_months))
+    living = current_statements(peers, events, as_of, params.score.max_age_months)
+    compared = PeerRanks(of_sources(living, read_panel_table(workspace.panel, "statements"), params.score.sources))
     rows, notes = read_statements(path, options, learnt)
     scored = score_rows(rows, model, companies, peers, compared, params.score, path.name, currency=learnt, units=options.units)
     marks = [

@@ -21,12 +21,17 @@ MAX_WEIGHT_RESAMPLES = 100
 """Most resamples for the interval of the blend's weight, each of which needs a new fit."""
 
 
-def figures_by_groups(judged: pl.DataFrame, statements: pl.DataFrame, companies: pl.DataFrame, how: Bootstrap) -> dict[str, Any]:
-    """Return figures by size (thirds of total assets within the year) and by sector, and the profiles of all rows (``cap``).
+GROUPINGS = ("by_size", "by_sector", "by_source")
+"""Groups of companies that are judged by themselves, by their names in `figures_by_groups`."""
 
-    judged: out-of-time scores with failed. by_sector is empty where the source has no sectors.
+
+def figures_by_groups(judged: pl.DataFrame, statements: pl.DataFrame, companies: pl.DataFrame, how: Bootstrap) -> dict[str, Any]:
+    """Return figures by size (thirds of total assets within the year), by sector and by source, and the profiles of all rows
+    (``cap``).
+
+    judged: out-of-time scores with failed. by_sector is empty where the source has no sectors, by_source where there is one.
     """
-    rows = judged.join(statements.select(*VERSION_KEYS, "total_assets"), on=VERSION_KEYS).join(
+    rows = judged.join(statements.select(*VERSION_KEYS, "total_assets", "source"), on=VERSION_KEYS).join(
         companies.select("company_id", "sector"), on="company_id"
     )
     rows = add_year_rank(rows.sort("company_id", "fiscal_year").with_columns(size=size_group()), "pd_12m")
@@ -39,6 +44,7 @@ def figures_by_groups(judged: pl.DataFrame, statements: pl.DataFrame, companies:
     return {
         "by_size": figures_by_group(rows, "size", how),
         "by_sector": figures_by_group(rows, "sector", how),
+        "by_source": figures_by_group(rows, "source", how) if rows["source"].n_unique() > 1 else [],
         "cap": {name: profile.with_columns(pl.all().round(6)).to_dict(as_series=False) for name, profile in profiles.items()},
     }
 
