@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import command, new_workspace
+from conftest import ROOT, command, new_workspace
 
 from quiebra.canonical import (
     COMPANY_SCHEMA,
@@ -22,7 +22,9 @@ from quiebra.canonical import (
     conform_to_schema,
 )
 from quiebra.errors import ParamsError, SourceError
+from quiebra.feature_engineering import feature_table
 from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
+from quiebra.models.chain import source_marks
 from quiebra.panels import build_panel, label_outcomes
 from quiebra.panels.quality import quality_summary
 from quiebra.params import validate_params
@@ -169,7 +171,6 @@ def test_own_columns_stay_those_of_their_source() -> None:
 
 def test_params_name_sources_or_one_source_by_its_former_name() -> None:
     import yaml
-    from conftest import ROOT
 
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content["ingest"]["sources"] = ["american", "table"]
@@ -213,3 +214,30 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     assert [group["group"] for group in groups] == ["demo", "table"] and all(group["rows"] for group in groups)
     page = (folder / "reports/build/risk_report.html").read_text()
     assert "demo+table" in page and "SIMULATED" in page
+
+
+def test_a_feature_that_tells_the_source_is_not_learnt_from() -> None:
+    own = source("table", years("7", 2012, 2014), named=True)
+    lacking = source("american", years("C", 2012, 2014, 60, operating_cash_flow=None, market_value=None), named=False)
+    panel = build_panel(combine({"table": own, "american": lacking}))
+    features = feature_table(panel.statements, panel.companies)
+    marks = source_marks(features, panel.statements)
+    assert "cash_flow_to_liabilities" in marks and "market_leverage" in marks and "liabilities_to_assets" not in marks
+    alone = features.filter(pl.col("log_market_value").is_not_null())
+    assert source_marks(alone, panel.statements) == [], "among companies with a market value all have it"
+    one = build_panel(own)
+    assert source_marks(feature_table(one.statements, one.companies), one.statements) == []
+
+
+def test_the_documented_figures_are_those_that_were_measured() -> None:
+    page = (ROOT / "docs/real-companies.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks/results/named_companies.json").read_text(encoding="utf-8"))
+    assert f"({found['firm-years']:,} firm-years, {found['failures']} failures)" in page
+    for words, name in (
+        ("own companies alone", "own"),
+        ("**both as one panel**", "both"),
+        ("both, level by own companies alone", "both, calibrated on own"),
+    ):
+        figures = found["figures"][name]
+        low, high = figures["interval"]["auc"]
+        assert f"| {words} | {figures['auc']:.3f} ({low:.3f} to {high:.3f}) |" in page, words

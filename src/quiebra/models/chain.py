@@ -24,6 +24,8 @@ from quiebra.panels.horizons import known_outcomes
 from quiebra.params import Labels, Run, Train
 from quiebra.progress import report_progress
 
+LACKING_SHARE = 0.01
+"""Share of a source's rows below which it lacks a feature."""
 IMPORTANCE_COMPANIES = 500
 """About how many companies of each year feature importance is measured on."""
 
@@ -70,14 +72,14 @@ def walk_forward(
 ) -> ModelChain:
     """Fit a model for each fiscal year T on years first_year … T − 1 − embargo, score T with it, and calibrate on earlier scores.
 
-    Nothing published after ``as_of`` is used. For year T the outcomes are those known at the end of T, or when its first
-    statement was published if that was earlier; outcomes open by then are left out. Blend and calibration are fitted on
-    out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in ``train.calibrate_on`` if it names
-    any. A year without statements, or with too few failures
-    to train on, is skipped.
+    Nothing published after ``as_of`` is used, and no feature of `source_marks`. For year T the outcomes are those known at the end
+    of T, or when its first statement was published if that was earlier; outcomes open by then are left out. Blend and calibration
+    are fitted on out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in
+    ``train.calibrate_on`` if it names any. A year without statements, or with too few failures to train on, is skipped.
     Raise TrainingError where the last year's model cannot be fitted.
     """
     features = features.filter(pl.col("available_at") <= as_of)
+    trains = {kind: _without_marks(train, rows_of_kind(features, kind), statements) for kind in SCORER_KINDS}
     last_year = _last_year(features, as_of)
     earliest = first_year + train.min_years + train.embargo_years
     if earliest > last_year:
@@ -102,7 +104,7 @@ def walk_forward(
         scorers = {
             kind: scorer
             for kind in SCORER_KINDS
-            if (scorer := fit_scorer(kind, rows_of_kind(rows, kind), train, run)) is not None
+            if (scorer := fit_scorer(kind, rows_of_kind(rows, kind), trains[kind], run)) is not None
         }
         return _FittedYear(year, scored, known, rows, scorers)
 
@@ -133,6 +135,24 @@ def walk_forward(
         some = scored.gather_every(max(1, scored.height // IMPORTANCE_COMPANIES))
         looked_at.append(feature_importance(model, some).select(pl.lit(year, pl.Int32).alias("fiscal_year"), pl.all()))
     return ModelChain(model, pl.concat(history).sort(VERSION_KEYS), pl.concat(looked_at), chain)
+
+
+def source_marks(features: pl.DataFrame, statements: pl.DataFrame) -> list[str]:
+    """Return the features that one source of a panel of several has and another lacks: where they are missing they would tell the
+    source, and with it how often its companies fail.
+
+    A source lacks a feature that under `LACKING_SHARE` of its rows have.
+    """
+    if statements["source"].n_unique() < 2:
+        return []
+    rows = features.join(statements.select(*VERSION_KEYS, "source"), on=VERSION_KEYS)
+    names = [name for name in FEATURES_BY_NAME if name in rows.columns]
+    lacks = rows.group_by("source").agg(pl.col(names).is_not_null().mean() < LACKING_SHARE)
+    return [name for name in names if lacks[name].any() and not lacks[name].all()]
+
+
+def _without_marks(train: Train, features: pl.DataFrame, statements: pl.DataFrame) -> Train:
+    return train.model_copy(update={"drop_features": [*train.drop_features, *source_marks(features, statements)]})
 
 
 def extend_history(history: pl.DataFrame, model: PdModel, features: pl.DataFrame, as_of: dt.date) -> pl.DataFrame:
