@@ -72,9 +72,9 @@ def walk_forward(
 ) -> ModelChain:
     """Fit a model for each fiscal year T on years first_year … T − 1 − embargo, score T with it, and calibrate on earlier scores.
 
-    Nothing published after ``as_of`` is used, and no feature of `source_marks`. For year T the outcomes are those known at the end
-    of T, or when its first statement was published if that was earlier; outcomes open by then are left out. Blend and calibration
-    are fitted on out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in
+    Nothing published after ``as_of`` is used, and no feature of `source_marks`. For year T the outcomes are those known at the
+    end of T, or when its first statement was published if that was earlier; outcomes open by then are left out. Blend and
+    calibration are fitted on out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in
     ``train.calibrate_on`` if it names any. A year without statements, or with too few failures to train on, is skipped.
     Raise TrainingError where the last year's model cannot be fitted.
     """
