@@ -165,6 +165,10 @@ def test_a_whole_run_learns_from_them_and_says_so(tmp_path: Path, ratios: bool) 
     both = pl.read_csv(folder / "s.csv").join(scores, on="company_id", suffix="_run")
     assert both.height > 100 and ((both["pd_12m"] - both["pd_12m_run"]).abs() < 1e-6).all()
     assert "late_payments" in command(folder, "quiebra", "dictionary").stdout
+    judged = "import quiebra as qb; from sklearn.linear_model import LogisticRegression as L; from sklearn.pipeline import make_pipeline as p"
+    judged += "; from sklearn.impute import SimpleImputer as S; print(qb.walk_forward(p(S(), L()), ['late_payments']))"
+    verdict = command(folder, "python", "-c", judged)
+    assert verdict.returncode == 0 and "AUC" in verdict.stdout, verdict.stderr
     content = yaml.safe_load((folder / "params.yaml").read_text())
     del content["ingest"]["table"]["features"]["late_payments"]
     (folder / "params.yaml").write_text(yaml.safe_dump(merged(content, {}), sort_keys=False))

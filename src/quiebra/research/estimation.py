@@ -23,7 +23,6 @@ OUTCOME_COLUMNS = ("company_id", "fiscal_year", "years_to_failure", "years_known
 """Columns of ``outcomes``, which an estimator's fit gets if it has a parameter of that name."""
 ROUNDING = 1e-6
 """What a probability may be outside 0 and 1, in single precision."""
-KNOWN_FEATURES = (*FEATURES_BY_NAME, *ALTMAN_SCORES)
 
 
 def feature_names(features: str | Sequence[str]) -> list[str]:
@@ -34,9 +33,10 @@ def feature_names(features: str | Sequence[str]) -> list[str]:
         raise ResearchError(f"features are names in a list, not {type(features).__name__}") from None
     if not names:
         raise ResearchError("name at least one feature: `quiebra dictionary` lists them")
+    known = (*FEATURES_BY_NAME, *ALTMAN_SCORES)
     for name in names:
-        if name not in KNOWN_FEATURES:
-            raise ResearchError(f"no feature '{name}'{suggestion(str(name), KNOWN_FEATURES)}: `quiebra dictionary` lists them")
+        if name not in known:
+            raise ResearchError(f"no feature '{name}'{suggestion(str(name), known)}: `quiebra dictionary` lists them")
     return list(dict.fromkeys(names))
 
 

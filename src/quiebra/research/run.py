@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 
 from quiebra.banners import run_banners
-from quiebra.panels import label_outcomes
+from quiebra.feature_engineering import use_own_features
+from quiebra.panels import label_outcomes, read_source
 from quiebra.params import Labels, Params, load_params
 from quiebra.risk import FinishedRun
 from quiebra.validation.comparison import Bootstrap
@@ -20,7 +21,10 @@ from quiebra.workspace import Workspace
 
 def open_run(place: str | Path | None = None) -> ResearchRun:
     """Return the finished run of a workspace. WorkspaceError if there is no workspace, or no finished run in it."""
-    return ResearchRun(Workspace.find(place))
+    workspace = Workspace.find(place)
+    if (workspace.panel / "source.json").is_file():
+        use_own_features(read_source(workspace.panel).own_columns)
+    return ResearchRun(workspace)
 
 
 @dataclass(frozen=True)
