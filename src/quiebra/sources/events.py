@@ -37,6 +37,16 @@ def read_failures(path: Path) -> pl.DataFrame:
     return found.sort("company_id", "event_date", "kind")
 
 
+def unknown_failures(failures: pl.DataFrame, statements: pl.DataFrame) -> list[LocalisedMessage]:
+    """Return a note on the failures of companies without statements, which count for nothing; none where there is no such one."""
+    companies = failures.unique("company_id", maintain_order=True)
+    strange = companies.join(statements, on="company_id", how="anti")
+    if strange.is_empty():
+        return []
+    values = {"n": strange.height, "all": companies.height, "example": strange["company_id"][0]}
+    return [LocalisedMessage("failures of companies that have no statements: {n} of {all}, such as {example}", values)]
+
+
 def first_events(statements: pl.DataFrame, statuses: Mapping[str, str]) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
     """Return one exit per company, its earliest, and notes on what was ignored or assumed.
 

@@ -41,7 +41,7 @@ from quiebra.sources.cells import (
 from quiebra.sources.column_names import NAMES, match_known_names
 from quiebra.sources.currency import format_plain, resolve_currency, unit_doubts
 from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, derive_items
-from quiebra.sources.events import first_events, read_failures
+from quiebra.sources.events import first_events, read_failures, unknown_failures
 from quiebra.sources.fiscal_years import fiscal_year
 from quiebra.sources.layouts import YEAR, to_rows
 from quiebra.sources.reading import TABLE_FILES, read_file
@@ -78,7 +78,7 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
     if failures is not None:
         others = read_failures(failures)
         events = pl.concat([events.join(others, on="company_id", how="anti"), others]).sort("company_id")
-        warnings += _unknown_failures(others, statements)
+        warnings += unknown_failures(others, statements)
     versions = ["company_id", "fiscal_year", "period_end", "available_at"]
     latest = statements.sort(*versions, *DESCRIPTIVE).group_by("company_id", maintain_order=True)
     companies = latest.agg(pl.col(name).drop_nulls().last() for name in DESCRIPTIVE)
@@ -135,15 +135,6 @@ def _reading_in_words(path: Path, options: Table, derived: Mapping[str, int]) ->
     if derived:
         said += " Worked out where missing: " + "; ".join(f"{rule} ({rows:,} rows)" for rule, rows in derived.items()) + "."
     return said
-
-
-def _unknown_failures(failures: pl.DataFrame, statements: pl.DataFrame) -> list[LocalisedMessage]:
-    companies = failures.unique("company_id", maintain_order=True)
-    strange = companies.join(statements, on="company_id", how="anti")
-    if strange.is_empty():
-        return []
-    values = {"n": strange.height, "all": companies.height, "example": strange["company_id"][0]}
-    return [LocalisedMessage("failures of companies that have no statements: {n} of {all}, such as {example}", values)]
 
 
 def required_headers(options: Table) -> frozenset[str]:

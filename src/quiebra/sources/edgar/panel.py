@@ -33,6 +33,7 @@ from quiebra.sources.edgar.reported_items import reported_items
 from quiebra.sources.edgar.sectors import ABROAD, region_of_state, sector_of_sic
 from quiebra.sources.edgar.submissions import archive_members, member_cik, parse_object, read_submissions
 from quiebra.sources.edgar.versions import build_versions, company_id
+from quiebra.sources.fiscal_years import outcomes_through
 from quiebra.sources.raw_store import RawStore
 
 DATA_SETS, FILED, FACTS = "data_sets/", "submissions/", "company_facts/"
@@ -91,7 +92,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
         simulated=False,
         currency="USD",
         first_label_year=earliest_year(statements["fiscal_year"]) if statements.height else options.first_year,
-        outcomes_through=_outcomes_through(as_of),
+        outcomes_through=outcomes_through(as_of),
         as_of=as_of,
         sha256=_hash(store, corrections),
         notes=NOTES,
@@ -236,11 +237,6 @@ def _companies(read: _Read, cases: pl.DataFrame) -> pl.DataFrame:
         region=region_of_state(state),
         sector=sector_of_sic(pl.col("sic")),
     )
-
-
-def _outcomes_through(as_of: dt.date) -> int:
-    """Return the last fiscal year whose next accounts, or failure, must be known: those of its year after are due in April."""
-    return as_of.year - (2 if as_of.month > 4 else 3)
 
 
 def _notes(read: _Read, cases: pl.DataFrame, small: int) -> Iterator[LocalisedMessage]:

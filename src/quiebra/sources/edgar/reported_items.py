@@ -8,7 +8,8 @@ import polars as pl
 
 from quiebra.canonical import conform_to_schema
 from quiebra.sources.edgar.filings import month_end
-from quiebra.sources.edgar.tags import CHECKED_TAGS, EQUITY_WITH_MINORITIES, LADDERS, item_values, tags_of
+from quiebra.sources.edgar.tags import CHECKED_TAGS, EQUITY_WITH_MINORITIES, LADDERS, tags_of
+from quiebra.sources.item_ladders import item_values
 
 MILLION = 1e6
 CURRENCY = "USD"
@@ -37,7 +38,7 @@ def reported_items(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     wide = exact.group_by("accession", "period", maintain_order=True).agg(
         *(pl.col("value").filter(pl.col("tag") == tag).first().alias(tag) for tag in tags), unit=pl.col("unit").min()
     )
-    values = item_values(wide)
+    values = item_values(wide, LADDERS, CHECKED_TAGS)
     items = [ladder.item for ladder in LADDERS]
     long = pl.concat(
         [

@@ -5,59 +5,18 @@ Rules look at the values of one filing for one period end. Sources: coverage of 
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass
-from functools import reduce
-
 import polars as pl
+
+from quiebra.sources.item_ladders import ItemLadder, ItemRule, difference_rule, field_rules, fields_of, sum_rule
 
 INSTANT, ANNUAL = "instant", "annual"
 """Kinds of facts: on a date, and over a year that ends on it."""
 
 
-@dataclass(frozen=True)
-class TagRule:
-    """One way to an item. name: as the lineage table has it. tags: that it reads. value: null where it cannot be had."""
-
-    name: str
-    tags: tuple[str, ...]
-    value: pl.Expr
-
-
-@dataclass(frozen=True)
-class TagLadder:
-    """The rules of an item, best first. kind: of the facts that they read. expense: an amount that is tagged as negative, as
-    early filings do, is taken as positive, and the rule's name says so."""
-
-    item: str
-    kind: str
-    rules: tuple[TagRule, ...]
-    expense: bool = False
-
-    @property
-    def tags(self) -> set[str]:
-        return {tag for rule in self.rules for tag in rule.tags}
-
-
-def _tags(*names: str) -> tuple[TagRule, ...]:
-    return tuple(TagRule(name, (name,), pl.col(name)) for name in names)
-
-
-def _sum(*names: str) -> TagRule:
-    return TagRule(" + ".join(names), names, reduce(operator.add, (pl.col(name) for name in names)))
-
-
-def _less(total: str, *parts: str, required: str | None = None) -> TagRule:
-    """Return the rule ``total`` less the parts that there are; null without ``required``, the first part if not said."""
-    needed = required or parts[0]
-    value = pl.col(total) - pl.sum_horizontal(pl.col(part) for part in parts) + 0 * pl.col(needed)
-    return TagRule(" - ".join((total, *parts)), (total, *parts), value)
-
-
-def _largest(*names: str) -> tuple[TagRule, ...]:
+def _largest(*names: str) -> tuple[ItemRule, ...]:
     """Return a rule for each tag, which counts where it has the largest value: a total rather than one of its parts."""
     largest = pl.max_horizontal(pl.col(name) for name in names)
-    return tuple(TagRule(name, names, pl.when(pl.col(name) == largest).then(pl.col(name))) for name in names)
+    return tuple(ItemRule(name, names, pl.when(pl.col(name) == largest).then(pl.col(name))) for name in names)
 
 
 TEMPORARY_EQUITY = (
@@ -84,18 +43,17 @@ INTEREST = (
 )
 
 
-def _pre_tax_with_interest() -> tuple[TagRule, ...]:
+def _pre_tax_with_interest() -> tuple[ItemRule, ...]:
     interest = pl.coalesce(INTEREST).abs()
-    return tuple(TagRule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
+    return tuple(ItemRule(f"{tag} + interest", (tag, *INTEREST), pl.col(tag) + interest) for tag in PRE_TAX)
 
 
-LADDERS: tuple[TagLadder, ...] = (
-    TagLadder("total_assets", INSTANT, _tags("Assets", "AssetsNet", TOTAL)),
-    TagLadder("current_assets", INSTANT, _tags("AssetsCurrent")),
-    TagLadder(
+INSTANT_LADDERS: tuple[ItemLadder, ...] = (
+    ItemLadder("total_assets", field_rules("Assets", "AssetsNet", TOTAL)),
+    ItemLadder("current_assets", field_rules("AssetsCurrent")),
+    ItemLadder(
         "cash",
-        INSTANT,
-        _tags(
+        field_rules(
             "CashAndCashEquivalentsAtCarryingValue",
             "CashCashEquivalentsRestrictedCashAndRestrictedCashEquivalents",
             "CashCashEquivalentsAndShortTermInvestments",
@@ -103,10 +61,9 @@ LADDERS: tuple[TagLadder, ...] = (
             "CashAndDueFromBanks",
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "receivables",
-        INSTANT,
-        _tags(
+        field_rules(
             "AccountsReceivableNetCurrent",
             "ReceivablesNetCurrent",
             "AccountsNotesAndLoansReceivableNetCurrent",
@@ -116,22 +73,20 @@ LADDERS: tuple[TagLadder, ...] = (
             "AccountsAndNotesReceivableNet",
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "inventory",
-        INSTANT,
         (
-            *_tags("InventoryNet", "InventoryGross"),
-            TagRule("none reported", ("AssetsCurrent",), pl.when(pl.col("AssetsCurrent").is_not_null()).then(0.0)),
+            *field_rules("InventoryNet", "InventoryGross"),
+            ItemRule("none reported", ("AssetsCurrent",), pl.when(pl.col("AssetsCurrent").is_not_null()).then(0.0)),
         ),
     ),
-    TagLadder("current_liabilities", INSTANT, _tags("LiabilitiesCurrent")),
-    TagLadder(
+    ItemLadder("current_liabilities", field_rules("LiabilitiesCurrent")),
+    ItemLadder(
         "long_term_debt",
-        INSTANT,
         (
-            *_tags("LongTermDebtNoncurrent", "LongTermDebtAndCapitalLeaseObligations"),
-            _less("LongTermDebt", "LongTermDebtCurrent", required="LongTermDebt"),
-            *_tags(
+            *field_rules("LongTermDebtNoncurrent", "LongTermDebtAndCapitalLeaseObligations"),
+            difference_rule("LongTermDebt", "LongTermDebtCurrent", required="LongTermDebt"),
+            *field_rules(
                 "LongTermNotesPayable",
                 "UnsecuredLongTermDebt",
                 "SeniorLongTermNotes",
@@ -144,26 +99,25 @@ LADDERS: tuple[TagLadder, ...] = (
             ),
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "total_liabilities",
-        INSTANT,
         (
-            *_tags("Liabilities"),
-            _less(TOTAL, EQUITY_WITH_MINORITIES, *TEMPORARY_EQUITY),
-            _less(TOTAL, "StockholdersEquity", "MinorityInterest", *TEMPORARY_EQUITY),
-            _less(TOTAL, "PartnersCapitalIncludingPortionAttributableToNoncontrollingInterest"),
-            _less(TOTAL, "PartnersCapital", "MinorityInterest"),
-            _sum("LiabilitiesCurrent", "LiabilitiesNoncurrent"),
+            *field_rules("Liabilities"),
+            difference_rule(TOTAL, EQUITY_WITH_MINORITIES, *TEMPORARY_EQUITY),
+            difference_rule(TOTAL, "StockholdersEquity", "MinorityInterest", *TEMPORARY_EQUITY),
+            difference_rule(TOTAL, "PartnersCapitalIncludingPortionAttributableToNoncontrollingInterest"),
+            difference_rule(TOTAL, "PartnersCapital", "MinorityInterest"),
+            sum_rule("LiabilitiesCurrent", "LiabilitiesNoncurrent"),
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "retained_earnings",
-        INSTANT,
-        _tags("RetainedEarningsAccumulatedDeficit", "DevelopmentStageEnterpriseDeficitAccumulatedDuringDevelopmentStage"),
+        field_rules("RetainedEarningsAccumulatedDeficit", "DevelopmentStageEnterpriseDeficitAccumulatedDuringDevelopmentStage"),
     ),
-    TagLadder(
+)
+ANNUAL_LADDERS: tuple[ItemLadder, ...] = (
+    ItemLadder(
         "revenue",
-        ANNUAL,
         (
             *_largest(
                 "Revenues",
@@ -171,7 +125,7 @@ LADDERS: tuple[TagLadder, ...] = (
                 "RevenueFromContractWithCustomerIncludingAssessedTax",
                 "SalesRevenueNet",
             ),
-            _sum("SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
+            sum_rule("SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
             *_largest(
                 "RegulatedAndUnregulatedOperatingRevenue",
                 "OilAndGasRevenue",
@@ -181,27 +135,25 @@ LADDERS: tuple[TagLadder, ...] = (
                 "UtilityRevenue",
                 "ContractsRevenue",
             ),
-            *_tags("RevenuesNetOfInterestExpense", "SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
+            *field_rules("RevenuesNetOfInterestExpense", "SalesRevenueGoodsNet", "SalesRevenueServicesNet"),
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "cost_of_goods_sold",
-        ANNUAL,
-        _tags("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold", "CostOfServices"),
+        field_rules("CostOfRevenue", "CostOfGoodsAndServicesSold", "CostOfGoodsSold", "CostOfServices"),
         expense=True,
     ),
-    TagLadder("gross_profit", ANNUAL, _tags("GrossProfit")),
-    TagLadder(
+    ItemLadder("gross_profit", field_rules("GrossProfit")),
+    ItemLadder(
         "depreciation_amortization",
-        ANNUAL,
         (
-            *_tags(
+            *field_rules(
                 "DepreciationDepletionAndAmortization",
                 "DepreciationAndAmortization",
                 "DepreciationAmortizationAndAccretionNet",
             ),
-            _sum("Depreciation", "AmortizationOfIntangibleAssets"),
-            *_tags(
+            sum_rule("Depreciation", "AmortizationOfIntangibleAssets"),
+            *field_rules(
                 "Depreciation",
                 "OtherDepreciationAndAmortization",
                 "DepreciationNonproduction",
@@ -210,54 +162,30 @@ LADDERS: tuple[TagLadder, ...] = (
         ),
         expense=True,
     ),
-    TagLadder("ebit", ANNUAL, (*_tags("OperatingIncomeLoss"), *_pre_tax_with_interest())),
-    TagLadder("interest_expense", ANNUAL, _tags(*INTEREST), expense=True),
-    TagLadder(
+    ItemLadder("ebit", (*field_rules("OperatingIncomeLoss"), *_pre_tax_with_interest())),
+    ItemLadder("interest_expense", field_rules(*INTEREST), expense=True),
+    ItemLadder(
         "net_income",
-        ANNUAL,
-        _tags(
+        field_rules(
             "NetIncomeLoss",
             "ProfitLoss",
             "NetIncomeLossAvailableToCommonStockholdersBasic",
             "IncomeLossIncludingPortionAttributableToNoncontrollingInterest",
         ),
     ),
-    TagLadder(
+    ItemLadder(
         "operating_cash_flow",
-        ANNUAL,
-        _tags("NetCashProvidedByUsedInOperatingActivities", "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"),
+        field_rules(
+            "NetCashProvidedByUsedInOperatingActivities", "NetCashProvidedByUsedInOperatingActivitiesContinuingOperations"
+        ),
     ),
 )
-"""By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.edgar.versions`."""
+LADDERS = (*INSTANT_LADDERS, *ANNUAL_LADDERS)
+"""By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.item_ladders.DERIVED`."""
 
 CHECKED_TAGS = ("StockholdersEquity", EQUITY_WITH_MINORITIES, TOTAL)
 
 
 def tags_of(kind: str) -> list[str]:
     """Return the tags that ladders read of a kind of facts, in order."""
-    needed: set[str] = set()
-    for ladder in LADDERS:
-        if ladder.kind == kind:
-            needed |= ladder.tags
-    return sorted(needed | (set(CHECKED_TAGS) if kind == INSTANT else set()))
-
-
-def item_values(wide: pl.DataFrame) -> pl.DataFrame:
-    """Return, for each row, the value of each item (column ITEM) and the rule that gave it (column ITEM_rule); others are null.
-
-    wide: a column for each tag, null where the filing has no such fact; further columns are kept, tags are not.
-    """
-    tags: set[str] = set().union(*(ladder.tags for ladder in LADDERS), CHECKED_TAGS)
-    absent = [pl.lit(None, pl.Float64).alias(tag) for tag in sorted(tags - set(wide.columns))]
-    given = wide.with_columns(absent)
-    columns = [name for name in wide.columns if name not in tags]
-    return given.select(*columns, *(expr for ladder in LADDERS for expr in _of(ladder)))
-
-
-def _of(ladder: TagLadder) -> tuple[pl.Expr, pl.Expr]:
-    value = pl.coalesce(rule.value for rule in ladder.rules)
-    named = pl.coalesce(pl.when(rule.value.is_not_null()).then(pl.lit(rule.name)) for rule in ladder.rules)
-    if ladder.expense:
-        named = pl.when(value < 0).then(pl.format("{} (tagged as negative)", named)).otherwise(named)
-        value = value.abs()
-    return value.alias(ladder.item), named.alias(f"{ladder.item}_rule")
+    return sorted({*fields_of(INSTANT_LADDERS), *CHECKED_TAGS} if kind == INSTANT else fields_of(ANNUAL_LADDERS))

@@ -13,18 +13,9 @@ from quiebra.sources.edgar.filings import month_end
 from quiebra.sources.edgar.reported_items import MILLION
 from quiebra.sources.edgar.tags import LADDERS
 from quiebra.sources.fiscal_years import fiscal_year
+from quiebra.sources.item_ladders import with_derived
 
 ITEMS = [ladder.item for ladder in LADDERS]
-DERIVED: dict[str, tuple[str, pl.Expr]] = {
-    "cost_of_goods_sold": ("revenue - gross_profit", pl.col("revenue") - pl.col("gross_profit")),
-    "gross_profit": ("revenue - cost_of_goods_sold", pl.col("revenue") - pl.col("cost_of_goods_sold")),
-    "ebitda": ("ebit + depreciation_amortization", pl.col("ebit") + pl.col("depreciation_amortization")),
-    "operating_expenses": (
-        "revenue - ebit - depreciation_amortization",
-        pl.col("revenue") - pl.col("ebit") - pl.col("depreciation_amortization"),
-    ),
-}
-"""Items that follow from others where no filing says them: the rule's name, and its value."""
 _YEAR = ["cik", "period"]
 _VERSION = [*_YEAR, "available_at"]
 
@@ -69,16 +60,8 @@ def build_versions(filings: pl.DataFrame, items: pl.DataFrame) -> tuple[pl.DataF
     reported = changed.join(ends, on=_YEAR).with_columns(
         company_id=company_id(pl.col("cik")), fiscal_year=fiscal_year(pl.col("period_end"))
     )
-    complete = made.with_columns(
-        **{item: pl.col(item).fill_null(value) if item in ITEMS else value for item, (_, value) in DERIVED.items()}
-    )
-    worked_out = [
-        (complete if item not in ITEMS else complete.filter(made[item].is_null()))
-        .with_columns(item=pl.lit(item), value=pl.col(item), rule=pl.lit(rule))
-        .filter(pl.col("value").is_not_null())
-        for item, (rule, _) in DERIVED.items()
-    ]
-    lineage = pl.concat([conform_to_schema(table, LINEAGE_SCHEMA) for table in (reported, *worked_out)])
+    complete, worked_out = with_derived(made)
+    lineage = pl.concat([conform_to_schema(reported, LINEAGE_SCHEMA), worked_out])
     return complete, lineage.sort("company_id", "period_end", "available_at", "item")
 
 
