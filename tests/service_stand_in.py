@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -47,7 +48,9 @@ def in_order(*replies: Reply) -> Callable[[Request], Reply]:
 
 
 @contextlib.contextmanager
-def running_service(answer: Callable[[Request], Reply]) -> Iterator[Service]:
+def running_service(answer: Callable[[Request], Reply], certificate: ssl.SSLContext | None = None) -> Iterator[Service]:
+    """Run the service. certificate: it is also a proxy that answers in the place of any host, with this certificate."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -58,6 +61,14 @@ def running_service(answer: Callable[[Request], Reply]) -> Iterator[Service]:
             service.requests.append(request)
             reply = service.answer(request)
             self._send(request, reply)
+
+        def do_CONNECT(self) -> None:
+            assert certificate is not None
+            self.send_response(200)
+            self.end_headers()
+            self.connection = certificate.wrap_socket(self.connection, server_side=True)
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", buffering=0)
+            self.close_connection = False
 
         def _send(self, request: Request, reply: Reply) -> None:
             body, status, headers = reply.body, reply.status, dict(reply.headers)

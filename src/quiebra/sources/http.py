@@ -43,11 +43,13 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers and body of an answer, before it is judged."""
+    """Status, headers and body of an answer, before it is judged. address, params: what was asked, without the key."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    address: str = ""
+    params: Params = field(default_factory=dict)
 
     @property
     def is_html(self) -> bool:
@@ -62,7 +64,8 @@ class Service:
 
     name: of its folder under data/raw. rates: pairs of number of requests and seconds. key, key_parameter: environment variable
     of the key, and the parameter in which it is sent; None: no key. key_help: where a key is had. headers: sent with each
-    request. judge: raises FetchError where an answer of any status is a refusal that the status does not tell.
+    request. judge: raises FetchError where an answer of any status is a refusal that the status does not tell. transport: asks
+    in place of requests, where a service refuses that; raises OSError where the connection fails.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Service:
     headers: Mapping[str, str] = field(default_factory=dict)
     judge: Callable[[Answer, RateLimit], None] = lambda _answer, _limit: None
     key_help: str = ""
+    transport: Callable[[str, Params], Answer] | None = None
 
 
 def service_address(site: str, mirror: str) -> str:
@@ -79,8 +83,8 @@ def service_address(site: str, mirror: str) -> str:
     return os.environ.get(mirror, "").strip().rstrip("/") or site
 
 
-class _Again(Exception):
-    """An answer, or none, for which it is worth asking again. seconds: when the server says to."""
+class AskAgain(Exception):
+    """An answer, or none, for which it is worth asking again. seconds: to wait, where the server says it."""
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
         super().__init__(why)
@@ -129,9 +133,7 @@ class Client:
         """Return an answer without keeping it; None where the service does not have it (404)."""
 
         def asked() -> Answer | None:
-            with self._sent(address, params, {}) as response:
-                answer = Answer(response.status_code, response.headers, _body(response))
-            return self._judged(answer, address, params)
+            return self._judged(self._answered(address, params or {}), address, params)
 
         return _patiently(asked)
 
@@ -167,7 +169,7 @@ class Client:
                 if response.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
                     return True
                 self.store.drop_partial(name)
-                raise _Again(f"{address} has changed")
+                raise AskAgain(f"{address} has changed")
             if response.status_code not in (200, 206):
                 self._judged(Answer(response.status_code, response.headers, _body(response)), address, None)
                 raise FetchError(f"{address}: there is no such file")
@@ -183,6 +185,16 @@ class Client:
                     if progress:
                         progress(have, whole)
         return True
+
+    def _answered(self, address: str, params: Params) -> Answer:
+        if self.service.transport is not None:
+            self._limit(address).wait()
+            try:
+                return self.service.transport(address, params)
+            except OSError as error:
+                raise AskAgain(f"the connection failed ({type(error).__name__})") from None
+        with self._sent(address, params, {}) as response:
+            return Answer(response.status_code, response.headers, _body(response), address, params)
 
     @contextlib.contextmanager
     def _sent(self, address: str, params: Params | None, headers: Mapping[str, str]) -> Iterator[requests.Response]:
@@ -209,7 +221,7 @@ class Client:
             seconds = _retry_after(answer.headers)
             if seconds is not None and seconds > LONGEST_WAIT:
                 raise limit.refuse_for(seconds, f"it answers {answer.status} and asks to wait")
-            raise _Again(f"{self._shown(address, params)} answers {answer.status}", seconds)
+            raise AskAgain(f"{self._shown(address, params)} answers {answer.status}", seconds)
         if answer.status != 200:
             said = "" if answer.is_html else f": {answer.body[:200].decode(errors='replace')}"
             raise FetchError(redact_secrets(f"{self._shown(address, params)} answers {answer.status}{said}"))
@@ -239,26 +251,26 @@ def _required_key(service: Service) -> str:
 
 @contextlib.contextmanager
 def _cut_off() -> Iterator[None]:
-    """Turn what a connection that fails raises into `_Again`, without the address, which may have a key."""
+    """Turn what a connection that fails raises into `AskAgain`, without the address, which may have a key."""
     try:
         yield
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _Again(f"the connection failed ({type(error).__name__})") from None
+        raise AskAgain(f"the connection failed ({type(error).__name__})") from None
 
 
 def _patiently(ask: Callable[[], T]) -> T:
-    """Return what ``ask`` gives, called again where it raises `_Again`, with growing pauses or those that the server asks for."""
+    """Return what ``ask`` gives, again where it raises `AskAgain`, after growing pauses or those that the server asks for."""
     try:
         for attempt in stamina.retry_context(_pause, attempts=ATTEMPTS, timeout=None, wait_initial=1, wait_max=30):
             with attempt:
                 return ask()
-    except _Again as error:
+    except AskAgain as error:
         raise FetchError(redact_secrets(f"{error}; asked {ATTEMPTS} times. Try again later.")) from None
     raise AssertionError("an attempt returns or raises")
 
 
 def _pause(error: Exception) -> bool | float:
-    if not isinstance(error, _Again):
+    if not isinstance(error, AskAgain):
         return False
     return True if error.seconds is None else error.seconds
 
@@ -290,10 +302,10 @@ def _body(response: requests.Response) -> bytes:
     try:
         body = inflating.decompress(bytes(found), LARGEST_ANSWER + 1)
     except zlib.error:
-        raise _Again("the answer is damaged") from None
+        raise AskAgain("the answer is damaged") from None
     _refuse_large(len(body))
     if not inflating.eof:
-        raise _Again("the answer was cut off")
+        raise AskAgain("the answer was cut off")
     return body
 
 

@@ -13,6 +13,7 @@ from typing import cast
 from filelock import FileLock
 from pyrate_limiter import Rate, RateItem, SQLiteBucket
 
+from quiebra.environment import redact_secrets
 from quiebra.errors import FetchStoppedError
 from quiebra.io.files import make_private_folder, write_text
 from quiebra.terminal import echo
@@ -62,7 +63,7 @@ class RateLimit:
 
     def refuse_for(self, seconds: float, why: str) -> FetchStoppedError:
         """Note that the service is not to be asked for this long, and return the error that says so."""
-        until = _now() + dt.timedelta(seconds=seconds)
+        until, why = _now() + dt.timedelta(seconds=seconds), redact_secrets(why)
         write_text(self._until, f"{until.isoformat()}\n{why}\n", private=True)
         return self._stopped(until, why)
 
