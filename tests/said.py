@@ -12,7 +12,8 @@ from quiebra.items import ITEMS
 from quiebra.panels.quarantine import QUARANTINE_RULES
 from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.reports.notebook import PAGE_BREAK, TRANSLATED_OPTIONS, cell_options
-from quiebra.sources import american, demo
+from quiebra.sources import alpha_vantage, american, demo
+from quiebra.sources.yahoo import panel as yahoo
 from quiebra.validation.verdict import GATE_TESTS
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,9 @@ SAYING = [
         "sources/events.py",
         "sources/layouts.py",
         "sources/edgar/panel.py",
+        "sources/market_services.py",
+        "sources/alpha_vantage.py",
+        "sources/yahoo/panel.py",
         "panels/doubts.py",
         "panels/missing_values.py",
         "services/scoring.py",
@@ -72,6 +76,7 @@ def said() -> set[str]:
     found |= {
         demo.SOURCE_NOTES,
         american.SOURCE_NOTES,
+        *(text for service in (alpha_vantage.SOURCE, yahoo.SOURCE) for text in (service.title, service.notes)),
         "Simulated companies",
         "American companies, NYSE and NASDAQ",
         "DRAFT",

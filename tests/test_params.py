@@ -22,7 +22,7 @@ def test_the_file_in_the_repository_is_good() -> None:
         ({"train": {"trees": "many"}}, ["train.trees", "valid integer", "'many'"]),
         ({"train": {"trees": 0}}, ["train.trees", "greater than or equal to 1"]),
         ({"train": {"blend_weight": 1.5}}, ["train.blend_weight", "less than or equal to 1"]),
-        ({"ingest": {"source": "sap"}}, ["ingest.sources", "'demo', 'american', 'edgar' or 'table'"]),
+        ({"ingest": {"source": "sap"}}, ["ingest.sources", "'demo', 'american', 'edgar', 'alpha_vantage', 'yahoo' or 'table'"]),
         ({"run": {"as_of": "soon"}}, ["run.as_of", "date", "YYYY-MM-DD"]),
         ({"run": {"as_of": dt.date(2025, 6, 30)}}, ["run.as_of", "in quotes"]),
         ({"score": {"watch_from": "CCCC"}}, ["watch_from", "did you mean 'CCC'"]),

@@ -14,9 +14,12 @@ from quiebra.errors import QuiebraError
 from quiebra.params import load_params
 from quiebra.pipeline.kernels import foreign_kernel_program
 from quiebra.reports.publisher import OLDEST_QUARTO, QUARTO_HELP, find_publisher
+from quiebra.sources import alpha_vantage
 from quiebra.sources.american import download_instructions
 from quiebra.sources.edgar.panel import DATA_SETS, FACTS_ARCHIVE, FILED_ARCHIVE
+from quiebra.sources.market_services import MarketSource, company_answer
 from quiebra.sources.raw_store import RawStore
+from quiebra.sources.yahoo.panel import SOURCE as YAHOO
 from quiebra.store import connect, current_run
 from quiebra.store.engine import address_without_password
 from quiebra.workspace import Workspace
@@ -55,6 +58,9 @@ def check_installation() -> Iterator[Finding]:
     yield _american(workspace.root / params.ingest.american.path, "american" in params.ingest.sources)
     if "edgar" in params.ingest.sources:
         yield _edgar(workspace.root / params.ingest.edgar.folder)
+    for service, options in ((alpha_vantage.SOURCE, params.ingest.alpha_vantage), (YAHOO, params.ingest.yahoo)):
+        if service.name in params.ingest.sources:
+            yield _market_service(service, RawStore(workspace.root / options.folder), options.symbols)
     yield _quarto()
     yield _database(workspace)
 
@@ -111,6 +117,15 @@ def _edgar(folder: Path) -> Finding:
             "note", f"EDGAR: {sets} data sets, without {' and '.join(lacking)}: failures or market values lack", remedy
         )
     return Finding("ok", f"EDGAR: {sets} data sets in {folder}, with lists of filings and market values")
+
+
+def _market_service(service: MarketSource, store: RawStore, symbols: list[str]) -> Finding:
+    have = sum(company_answer(symbol, service.answers[0]) in store for symbol in symbols)
+    what = f"{service.title}: {have} of {len(symbols)} companies in {store.folder}"
+    if have == len(symbols) and symbols:
+        return Finding("ok", what)
+    remedy = f"quiebra fetch {service.name}" if symbols else f"put tickers into ingest.{service.name}.symbols"
+    return Finding("note" if have else "FAIL", what, remedy)
 
 
 def _quarto() -> Finding:

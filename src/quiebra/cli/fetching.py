@@ -21,6 +21,8 @@ class FetchService(StrEnum):
     """The services."""
 
     edgar = "edgar"
+    alpha_vantage = "alpha_vantage"
+    yahoo = "yahoo"
     fred = "fred"
     nasdaq = "nasdaq"
 
@@ -34,19 +36,34 @@ def fetch(
     Example: QUIEBRA_SEC_CONTACT="Ana Ruiz ana@example.com" quiebra fetch edgar
     """
     from quiebra.params import load_params
-    from quiebra.sources import fred, nasdaq
+    from quiebra.sources import alpha_vantage, fred, nasdaq
     from quiebra.sources.edgar import fetching as edgar
     from quiebra.sources.http import Client
     from quiebra.sources.raw_store import RawStore
+    from quiebra.sources.yahoo import fetching as yahoo
 
     workspace = Workspace.find()
     ingest = load_params(workspace).ingest
-    services = {"edgar": edgar.service, "fred": fred.service, "nasdaq": nasdaq.service}
-    folder = {"edgar": ingest.edgar.folder, "fred": fred.FOLDER, "nasdaq": nasdaq.FOLDER}[source]
+    services = {
+        "edgar": edgar.service,
+        "alpha_vantage": alpha_vantage.service,
+        "yahoo": lambda: yahoo.service(ingest.yahoo),
+        "fred": fred.service,
+        "nasdaq": nasdaq.service,
+    }
+    folder = {
+        "edgar": ingest.edgar.folder,
+        "alpha_vantage": ingest.alpha_vantage.folder,
+        "yahoo": ingest.yahoo.folder,
+        "fred": fred.FOLDER,
+        "nasdaq": nasdaq.FOLDER,
+    }[source]
     begun = dt.datetime.now(dt.UTC)
     with Client(services[source](), RawStore(workspace.root / folder)) as client, _progress() as progress:
         lines = {
             "edgar": lambda: edgar.fetch(client, ingest.edgar, refresh=refresh, progress=progress),
+            "alpha_vantage": lambda: alpha_vantage.fetch(client, ingest.alpha_vantage, refresh=refresh),
+            "yahoo": lambda: yahoo.fetch(client, ingest.yahoo, refresh=refresh),
             "fred": lambda: fred.fetch(client, ingest.macro),
             "nasdaq": lambda: nasdaq.fetch(client, ingest.macro),
         }[source]()

@@ -95,6 +95,36 @@ class Edgar(Section):
         return [(int(each.partition("-")[0]), int(each.rpartition("-")[2])) for each in self.leave_out_sic]
 
 
+class MarketService(Section):
+    """Companies of a service that has accounts by ticker.
+
+    currency: of the panel. filing_lag_days: after the end of a fiscal year its accounts are taken as public. failures: file of
+    failures.
+    """
+
+    folder: str
+    symbols: list[str] = Field(default_factory=list)
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    filing_lag_days: Annotated[int, Field(ge=0, le=1000)] = 90
+    failures: str | None = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _tickers(cls, symbols: list[str]) -> list[str]:
+        for each in symbols:
+            if not re.fullmatch(r"[A-Z0-9][A-Z0-9.-]{0,19}", each):
+                raise InvalidValue("a ticker has capital letters, digits, dots and hyphens alone, not '{value}'", value=each)
+            if symbols.count(each) > 1:
+                raise InvalidValue("{value} is named twice", value=each)
+        return symbols
+
+
+class Yahoo(MarketService):
+    """accept_terms: the user's word that the use is personal, which is what Yahoo allows."""
+
+    accept_terms: bool = False
+
+
 class OwnFeature(Section):
     """A column of a user's file that is a feature as it is.
 
@@ -180,7 +210,7 @@ class MacroSeries(FileFormat):
         return self
 
 
-SourceName = Literal["demo", "american", "edgar", "table"]
+SourceName = Literal["demo", "american", "edgar", "alpha_vantage", "yahoo", "table"]
 DEFAULT_SOURCES = ["demo"]
 
 
@@ -192,6 +222,8 @@ class Ingest(Section):
     demo: Demo
     american: American
     edgar: Edgar
+    alpha_vantage: MarketService = Field(default_factory=lambda: MarketService(folder="data/raw/alpha_vantage"))
+    yahoo: Yahoo = Field(default_factory=lambda: Yahoo(folder="data/raw/yahoo"))
     table: Table
 
     @model_validator(mode="before")

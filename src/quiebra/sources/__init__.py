@@ -1,14 +1,15 @@
-"""Readers of raw statements (simulated demo, American panel, SEC's EDGAR, user's file) into canonical tables."""
+"""Readers of raw statements (simulated demo, American panel, EDGAR, services by ticker, user's file) into canonical tables."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
 from quiebra.canonical import Source
 from quiebra.params import Ingest
-from quiebra.sources import american, demo, edgar, table
+from quiebra.sources import alpha_vantage, american, demo, edgar, table, yahoo
 from quiebra.sources.cells import without_folder
 from quiebra.sources.combined import combine
 from quiebra.sources.macro_files import macro_hash, read_macro
@@ -32,12 +33,18 @@ def load(ingest: Ingest, workspace: Workspace) -> Source:
 
 
 def _tables(name: str, ingest: Ingest, workspace: Workspace) -> Source:
+    def failures(path: str | None) -> Path | None:
+        return workspace.root / path if path else None
+
     if name == "demo":
         return demo.load(ingest.demo)
     if name == "american":
         return american.load(workspace.root / ingest.american.path)
     if name == "edgar":
-        failures = ingest.edgar.failures
-        return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, workspace.root / failures if failures else None)
-    failures = ingest.table.failures
-    return table.load(workspace.root / ingest.table.path, ingest.table, workspace.root / failures if failures else None)
+        return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, failures(ingest.edgar.failures))
+    if name == "alpha_vantage":
+        service = ingest.alpha_vantage
+        return alpha_vantage.load(workspace.root / service.folder, service, failures(service.failures))
+    if name == "yahoo":
+        return yahoo.load(workspace.root / ingest.yahoo.folder, ingest.yahoo, failures(ingest.yahoo.failures))
+    return table.load(workspace.root / ingest.table.path, ingest.table, failures(ingest.table.failures))

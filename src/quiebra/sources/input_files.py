@@ -12,6 +12,7 @@ from quiebra.io.files import write_json, write_text
 from quiebra.params import Ingest, Params
 from quiebra.provenance import file_sha256
 from quiebra.sources.macro_files import macro_input_files
+from quiebra.sources.market_services import names_read
 from quiebra.sources.raw_store import RawStore
 from quiebra.sources.table import table_files
 from quiebra.workspace import Workspace
@@ -53,6 +54,11 @@ def _source_files(name: str, ingest: Ingest, root: Path) -> Iterable[Path]:
         store = RawStore(root / ingest.edgar.folder)
         own = [root / ingest.edgar.failures] if ingest.edgar.failures else []
         return [*own, store.list_of_answers, *(store.path(name) for name in store.names())]
+    if name in ("alpha_vantage", "yahoo"):
+        options = ingest.alpha_vantage if name == "alpha_vantage" else ingest.yahoo
+        store = RawStore(root / options.folder)
+        own = [root / options.failures] if options.failures else []
+        return [*own, store.list_of_answers, *(store.path(name) for name in names_read(store, options))]
     return []
 
 
