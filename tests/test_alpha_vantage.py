@@ -293,7 +293,7 @@ def test_what_is_no_data_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
             ["AAA", "BBB"],
             monkeypatch,
         )
-    assert said[-1].startswith("FetchError: ") and "ry again later" in said[-1]
+    assert said[-1].startswith("FetchError: ") and "ry again later. 1 of 2 companies are complete." in said[-1]
     store = RawStore(tmp_path / "av")
     assert "companies/BBB/BALANCE_SHEET.json" not in store and len(store.names()) == 6
 

@@ -6,6 +6,8 @@ is told by an answer without what was asked for, in words that change: they sett
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
 import datetime as dt
 from collections.abc import Iterator
@@ -144,7 +146,7 @@ def judge(answer: Answer, limit: RateLimit) -> None:
     from quiebra.sources.http import REFUSED_FOR_NOW, AskAgain
 
     function = str(answer.params.get("function"))
-    if function == LISTING and answer.body.lower().startswith(b"symbol,"):
+    if function == LISTING and answer.body.removeprefix(codecs.BOM_UTF8).startswith(b"symbol,"):
         return
     content = parse_object(answer.body)
     if content is None:
@@ -225,8 +227,9 @@ def read_listing(store: RawStore) -> dict[str, dt.date | None]:
     found: dict[str, dt.date | None] = {}
     for state in reversed(STATES):
         for row in _listed(store, f"{LISTS}{state}.csv"):
-            day = str(row.get("delistingDate") or "")
-            found[str(row["symbol"])] = dt.date.fromisoformat(day) if state != STATES[0] and day[:1].isdigit() else None
+            found[str(row["symbol"])] = None
+            with contextlib.suppress(ValueError):  # what is listed has null
+                found[str(row["symbol"])] = dt.date.fromisoformat(str(row.get("delistingDate")))
     return found
 
 

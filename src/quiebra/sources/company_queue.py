@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterator
 
-from quiebra.errors import FetchError, FetchStoppedError
+from quiebra.errors import FetchError
 from quiebra.params import MarketService
 from quiebra.sources.market_services import MarketSource, company_answer, is_without_data
 from quiebra.sources.raw_store import RawStore
@@ -28,8 +28,7 @@ class CompanyQueue:
     def fetch(self, ask: Callable[[str, str], str | None]) -> Iterator[str]:
         """Ask for what is left of each company, and yield a line about each, and one on all.
 
-        ask: gets an answer, of a company and by its name, into the store, or returns why it cannot be had. FetchStoppedError,
-        with how many companies are complete, where the service takes no more requests for now.
+        ask: gets an answer, of a company and by its name, into the store, or returns why it cannot be had.
         """
         with self.telling_progress():
             for symbol in self._in_order():
@@ -38,11 +37,11 @@ class CompanyQueue:
 
     @contextlib.contextmanager
     def telling_progress(self) -> Iterator[None]:
-        """Add to a FetchStoppedError how many companies are complete."""
+        """Add to a FetchError how many companies are complete."""
         try:
             yield
-        except FetchStoppedError as error:
-            raise FetchStoppedError(f"{error} {self._progress()}") from None
+        except FetchError as error:
+            raise type(error)(f"{str(error).rstrip('.')}. {self._progress()}") from None
 
     def _in_order(self) -> list[str]:
         if not self.refresh:
