@@ -154,10 +154,30 @@ def test_ids_that_mean_different_companies_are_told_apart_and_ciks_are_one() -> 
     one, two = source("demo", years("A1", 2012, 2013)), source("table", years("A1", 2012, 2013, 400))
     assert {row[0] for row in rows_of(combine({"demo": one, "table": two}))} == {"A1", "table:A1"}
     edgar = source("edgar", years("CIK0000000007", 2012, 2013))
-    mine = source("table", [*years("7", 2013, 2014, 0.3), *years("CIK8", 2013, 2013, 90)])
+    mine = source("table", [*years("cik7", 2013, 2014, 0.3), *years("CIK8", 2013, 2013, 90)])
     assert rows_of(combine({"edgar": edgar, "table": mine})) == [
         ("CIK0000000007", 2012, "edgar"), ("CIK0000000007", 2013, "edgar"), ("CIK0000000007", 2014, "table"), ("CIK0000000008", 2013, "table"),
     ]  # fmt: skip
+
+
+def test_numbers_are_no_ciks_and_a_chain_of_three_sources_is_one_company() -> None:
+    edgar = source("edgar", years("CIK0000000012", 2012, 2013))
+    found = combine({"edgar": edgar, "table": source("table", years("12", 2012, 2013, 700))})
+    assert {row[0] for row in rows_of(found)} == {"CIK0000000012", "12"} and found.set_aside.is_empty()
+    mine, others = (
+        source("table", years("B1", 2012, 2013)),
+        source("american", years("A1", 2012, 2013), {"A1": DAY(2014, 12, 31)}, named=False),
+    )
+    found = combine({"edgar": edgar, "table": mine, "american": others})
+    assert {row[0] for row in rows_of(found)} == {"CIK0000000012"} and found.companies.height == 1
+    assert found.events["company_id"].to_list() == ["CIK0000000012"]
+
+
+def test_shells_with_a_few_small_amounts_are_not_one_company() -> None:
+    small = dict.fromkeys(ITEM_NAMES, 0.0) | {"total_assets": 0.003, "current_assets": 0.003, "cash": 0.003}
+    own = source("table", years("A1", 2012, 2014, **{**small, "operating_expenses": 0.0003}))
+    other = source("american", years("Z9", 2012, 2014, **{**small, "cash": 0.0025, "operating_expenses": 0.0005}), named=False)
+    assert combine({"table": own, "american": other}).set_aside.is_empty()
 
 
 def test_own_columns_stay_those_of_their_source() -> None:

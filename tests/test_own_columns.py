@@ -70,8 +70,50 @@ def test_texts_become_the_numbers_that_params_give_and_others_are_named(tmp_path
     assert found.info.own_columns == (LATE, OwnColumn("opinion", "Auditor's reservations", "Auditor's reservations", 1))
     codes = {"clean": 0.0, "qualified": 1.0, "ADVERSE": 2.0}
     assert found.statements["opinion"].to_list() == [codes[text] for text in rows["opinion"]]
-    with pytest.raises(SourceError, match="column 'opinion' must hold a number, but row 2 has 'none given'"):
+    with pytest.raises(SourceError, match="'none given' in column 'opinion' has no number"):
         read(tmp_path, rows.with_columns(opinion=pl.lit("none given")))
+
+
+def test_codes_are_exact_and_say_nothing_of_how_amounts_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "company_id;fiscal_year;total_assets;total_liabilities;opinion\nA;2020;1.421;1.100;clean\nB;2020;2.500;1.200;bad\n"
+    )
+    features = {"opinion": {"label": "O", "values": {"clean": 0.12345, "bad": 1234.5}}}
+    source = table.load(path, Table(path="x", columns={}, outcomes_through=None, features=features))
+    assert source.statements["opinion"].to_list() == [0.12345, 1234.5]
+    assert source.statements["total_assets"].to_list() == [1421, 2500], "between semicolons, where nothing else shows it"
+    typed = pl.DataFrame(
+        {"company_id": ["A", "B"], "fiscal_year": 2020, "total_assets": 5.0, "total_liabilities": 1.0, "opinion": [1.0, 2.0]}
+    )
+    typed.write_parquet(tmp_path / "t.parquet")
+    features = {"opinion": {"label": "O", "values": {"1": 10, "2": 20}}}
+    made = table.load(tmp_path / "t.parquet", Table(path="x", columns={}, outcomes_through=None, features=features))
+    assert made.statements["opinion"].to_list() == [10, 20]
+    with pytest.raises(ValueError, match="'clean' is given twice"):
+        Table(path="x", columns={}, outcomes_through=None, features={"o": {"label": "O", "values": {"clean": 1, "Clean ": 2}}})
+
+
+def test_a_feature_that_is_not_there_is_told(tmp_path: Path) -> None:
+    rows = firm_years(5, 2)
+    with pytest.raises(SourceError, match="lacks columns: 'opinion'"):
+        read(tmp_path, rows.drop("opinion"))
+    _, notes = table.read_statements(
+        tmp_path / "rows.csv", Table(path="x", columns={}, outcomes_through=None, features=FEATURE_PARAMS), learnt="USD"
+    )
+    assert any("features of your own that are not there and count as missing: opinion" in str(note) for note in notes)
+
+
+def test_amounts_are_asked_for_where_the_file_has_any(tmp_path: Path) -> None:
+    rows = firm_years(5, 2).rename({"total_assets": "Activos totales"})
+    with pytest.raises(SourceError, match="'total_assets'"):
+        read(tmp_path, rows)
+
+
+@pytest.mark.parametrize("name", ["failed", "rule", "assumed", "source", "labelled", "outcome", "accession", "revenue"])
+def test_a_feature_is_not_called_as_a_column_of_ours(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match=f"'{name}' is the name of a column of ours"):
+        read(tmp_path, firm_years(5, 2).with_columns(pl.lit(1.0).alias(name)), features={name: {"label": "x"}})
 
 
 @pytest.mark.parametrize("name", ["Late payments", "rank_late", "late_change1", "late_growth", "late_lag1", "1late"])

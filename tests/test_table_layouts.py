@@ -16,8 +16,9 @@ from quiebra.panels import build_panel
 from quiebra.panels.quality import quality_warnings
 from quiebra.params import Table
 from quiebra.sources import table
+from quiebra.sources.column_names import match_columns
 from quiebra.sources.derived_items import derive_items
-from quiebra.sources.event_kinds import KIND_WORDS, event_kind
+from quiebra.sources.event_kinds import KIND_PATTERNS, event_kind
 from quiebra.sources.layouts import YearOfColumn, year_of_column
 from quiebra.sources.reading import joined_header, read_file
 from quiebra.sources.table import KNOWN_COLUMNS, NUMBER_COLUMNS
@@ -159,6 +160,18 @@ def test_the_fiscal_year_follows_from_the_closing_date(tmp_path: Path) -> None:
         ("alive", "active"),
         ("failed", "bankruptcy"),
         ("02", None),
+        ("no concursada", None),
+        ("not alive", None),
+        ("Non-active", None),
+        ("Sin actividad", None),
+        ("Desactivada", None),
+        ("Cese de actividad", None),
+        ("Failed to file accounts", None),
+        ("Public administration", None),
+        ("Trabajando", None),
+        ("closed-end fund", None),
+        ("Liquidity", None),
+        ("Acquirer", None),
         ("1", None),
     ],
 )
@@ -167,8 +180,14 @@ def test_a_status_means_a_kind_of_exit(status: str, kind: str | None) -> None:
 
 
 def test_no_word_of_a_kind_is_hidden_by_one_before_it() -> None:
-    for kind, words in KIND_WORDS.items():
-        assert [event_kind(word) for word in words] == [kind] * len(words)
+    words = {
+        "bankruptcy": "suspensión de pagos",
+        "merger": "absorbida",
+        "liquidation": "liquidada",
+        "dissolution": "baja",
+        "active": "vigente",
+    }
+    assert {kind: event_kind(word) for kind, word in words.items()} == {kind: kind for kind in KIND_PATTERNS}
 
 
 STATUSES = (
@@ -186,18 +205,19 @@ def test_exits_are_told_by_status_and_params_say_which_are_failures(tmp_path: Pa
         ("B", day(2020, 9, 1), "bankruptcy"),
         ("C", day(2020, 2, 2), "merger"),
         ("D", day(2020, 12, 31), "liquidation"),
+        ("E", day(2020, 6, 1), "bankruptcy"),
         ("F", day(2020, 10, 10), "bankruptcy"),
     ]
     said = " ".join(map(str, source.warnings))
     assert "values of status that are not known" in said and "zzz (1)" in said and "without a date: 1" in said
     panel = build_panel(source, event_kinds=["bankruptcy"])
-    assert panel.events["company_id"].to_list() == ["B", "F"]
+    assert panel.events["company_id"].to_list() == ["B", "E", "F"]
     assert any(
         "failures: liquidation (1), merger (1); labels.event_kinds has bankruptcy" in str(told)
         for told in quality_warnings(panel.quality)
     )
     both = build_panel(source, event_kinds=["bankruptcy", "liquidation"])
-    assert both.events["company_id"].to_list() == ["B", "D", "F"]
+    assert both.events["company_id"].to_list() == ["B", "D", "E", "F"]
     named = read(tmp_path, STATUSES, statuses={"zzz": "bankruptcy", "Concurso": "other"})
     assert build_panel(named, event_kinds=["bankruptcy"]).events["company_id"].to_list() == ["E", "F"]
 
@@ -262,3 +282,106 @@ def test_every_column_of_the_template_is_known() -> None:
     assert set(head) == set(KNOWN_COLUMNS) - {"shares", "share_price", "non_current_liabilities", "equity"}
     source = table.load(template, options(currency="EUR"))
     assert source.statements.height == 3 and source.events.height == 1
+
+
+def test_a_status_without_accents_case_or_hyphens_is_the_users_own_word(tmp_path: Path) -> None:
+    text = f"{HEAD},status\nA,2019,1,1,Baja\nB,2019,1,1,Extraño-Caso\n"
+    source = read(tmp_path, text, statuses={"baja": "bankruptcy", "extrano caso": "merger"})
+    assert source.events.select("company_id", "kind").rows() == [("A", "bankruptcy"), ("B", "merger")]
+
+
+def test_a_company_failed_if_any_of_its_rows_says_so(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD},status,status_date\nA,2010,1,1,activa,2005-01-01\nA,2014,1,1,Concurso,2015-06-01\n"
+        "B,2013,1,1,Concurso,2014-06-01\nB,2014,1,1,Sin actividad,\nC,2014,1,1,,2001-01-01\nD,2014,1,1,zzz,2002-01-01\n"
+    )
+    events = read(tmp_path, text).events.select("company_id", "event_date", "kind").rows()
+    assert events == [("A", dt.date(2015, 6, 1), "bankruptcy"), ("B", dt.date(2014, 6, 1), "bankruptcy")]
+    alone = read(tmp_path, "Company name,BvD ID number,Status date,Closing date,Total assets,equity\nX,1,2005-05-05,2020-12-31,5,1\n", preset="orbis", layout="long")  # fmt: skip
+    assert alone.events.is_empty(), "the date of a status that the file has not is no failure"
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "words"),
+    [
+        ("company_id,total_assets 2022,total_assets 30/06/2022,total_liabilities 2022", "A,100,33,5", "same item of one year"),
+        ("company_id,fiscal_year,total_assets 2022,total_assets 2021,total_liabilities 2022", "A,2022,1,2,3", "'fiscal_year' beside"),
+        ("company_id,total_assets,total_assets 2022,total_assets 2021,total_liabilities 2022", "A,9,1,2,3", "same item of one year"),
+        ("company_id,total_assets Last avail. yr,total_assets Year - 1,total_liabilities Last avail. yr,Last avail. year", "A,1,2,3,42004", "must hold the last year"),
+    ],
+)  # fmt: skip
+def test_columns_that_would_be_mixed_up_are_refused(tmp_path: Path, head: str, row: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        read(tmp_path, f"{head}\n{row}\n", layout="wide")
+
+
+def test_versions_of_classifications_are_no_years_and_empty_companies_are_told(tmp_path: Path) -> None:
+    head = "company_id,CNAE 2009,CNAE 2025,total_assets 2022,total_assets 2021,total_liabilities 2022,total_liabilities 2021"
+    source = read(tmp_path, f"{head}\nA,64,65,10,9,5,4\nQ,1,2,n.d.,n.d.,n.d.,n.d.\n", layout="wide")
+    assert rows_of(source) == [("A", 2021), ("A", 2022)] and source.info.outcomes_through == 2021
+    assert any(
+        "without anything in any year, which are left out: 1, the first of them row 3" in str(said) for said in source.warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "company"),
+    [("Acme S.A.csv", "Acme S.A"), ("Acme S.L.csv", "Acme S.L"), ("Talleres 1999.csv", "Talleres 1999"), ("Ruiz_2021.csv", "Ruiz"), ("x.xlsx.csv", "x.xlsx")],
+)  # fmt: skip
+def test_a_file_of_lines_names_its_company(tmp_path: Path, name: str, company: str) -> None:
+    text = "Cuenta;Nota 2021;2021;2020\nTOTAL ACTIVO;7;100;90\nA) PATRIMONIO NETO;8;40;30\n"
+    source = read(tmp_path, text, name, preset="pgc", units=1.0)
+    assert rows_of(source, "total_assets") == [(company, 2021, 100), (company, 2020, 90)]
+
+
+def test_a_fiscal_year_over_two_calendar_years_is_the_second() -> None:
+    assert year_of_column("Total assets 2021/22") == YearOfColumn("Total assets", 2022, None)
+    assert year_of_column("2020-2021") == YearOfColumn("", 2021, None)
+
+
+def test_liabilities_that_are_the_sum_of_liabilities_and_equity_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="do not add up to total_assets in 2 of 2 rows"):
+        read(tmp_path, f"{HEAD},equity\nA,2019,100,100,40\nA,2020,100,100,40\n")
+    rows = "".join(f"A{n},2019,100,{90 if n == 0 else 60},40\n" for n in range(20))
+    assert any(
+        "do not add up to total_assets: 1 of 20" in str(said) for said in read(tmp_path, f"{HEAD},equity\n{rows}").warnings
+    )
+
+
+def test_nothing_is_worked_out_from_amounts_of_the_wrong_sign(tmp_path: Path) -> None:
+    source = read(tmp_path, f"{HEAD},revenue,cost_of_goods_sold\nA,2019,100,60,500,-300\nB,2019,100,60,500,300\n")
+    assert source.statements["gross_profit"].to_list() == [None, 200]
+
+
+@pytest.mark.parametrize(
+    ("names", "options_", "said"),
+    [
+        (("Total activo EUR", "Total pasivo EUR"), {"units": 0.001, "currency": "EUR"}, "say single units, and ingest.table.units is 0.001"),
+        (("Total activo mil EUR", "Total pasivo mil EUR"), {"units": 1.0, "currency": "EUR"}, "say thousands, and ingest.table.units is 1.0"),
+        (("Total assets th EUR", "Total liabilities th EUR"), {"units": 0.001}, "names say EUR, and ingest.table.currency is USD"),
+        (("Total assets mil USD", "Total liabilities mil USD"), {"units": 1.0}, ""),
+        (("Total assets th USD", "Total liabilities th USD"), {"units": 0.001}, ""),
+    ],
+)  # fmt: skip
+def test_names_that_say_another_unit_or_currency_are_told(tmp_path: Path, names: tuple, options_: dict, said: str) -> None:
+    columns = {"total_assets": names[0], "total_liabilities": names[1]}
+    source = read(tmp_path, f"company_id,fiscal_year,{names[0]},{names[1]}\nA,2019,300000,200\n", columns=columns, **options_)
+    found = [str(each) for each in source.warnings if "columns' names say" in str(each)]
+    assert (said in found[0] and len(found) == 1) if said else not found
+
+
+def test_shares_are_no_amounts_and_short_names_are_not_similar() -> None:
+    names = ["Margen bruto (%)", "Ventas (%)", "EBITA", "Net cash from investing activities", "Deudores a largo plazo", "Otros ingresos de explotación"]  # fmt: skip
+    assert match_columns(names) == []
+
+
+@pytest.mark.parametrize(("said", "kept"), [("Cuentas individuales", 6.0), ("Company only", 6.0), ("Unconsolidated", 6.0)])
+def test_words_for_accounts_of_the_company_alone(tmp_path: Path, said: str, kept: float) -> None:
+    text = f"{HEAD},consolidation\nA,2019,10,1,Grupo consolidado\nA,2019,6,1,{said}\nA,2020,{kept},1,{said}\n"
+    panel = build_panel(read(tmp_path, text))
+    assert panel.statements["total_assets"].to_list() == [6.0, 6.0] and panel.quality["quarantined_by_rule"] == {"other_basis": 1}
+
+
+def test_a_year_that_cannot_be_is_set_aside(tmp_path: Path) -> None:
+    panel = build_panel(read(tmp_path, f"{HEAD},status\nA,300000,1,1,Concurso\nB,2019,1,1,Activa\n"))
+    assert panel.quality["quarantined_by_rule"] == {"bad_year": 1} and panel.statements.height == 1

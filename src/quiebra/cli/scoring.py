@@ -33,9 +33,9 @@ def score(
     from quiebra.services.scoring import score_file
 
     written = None if out is None else encoder_for(out)  # checks the ending before scoring
-    if not file.is_file():
+    if not file.is_file() and not (file.is_dir() and any(file.iterdir())):
         near = closest_name(file.name, [path.name for path in file.parent.iterdir()] if file.parent.is_dir() else [])
-        what = "is a folder" if file.is_dir() else "is no file" if file.exists() else ""
+        what = "is an empty folder" if file.is_dir() else "is no file" if file.exists() else ""
         there = f"; there is '{file.with_name(near)}'" if near and not what else ""
         raise SourceError(
             f"'{file}' {what}: name a file of statements" if what else f"no file at '{file}', as you typed it{there}"

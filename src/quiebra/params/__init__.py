@@ -136,6 +136,14 @@ class OwnFeature(Section):
     sign: Literal[-1, 0, 1] = 0
     values: dict[str, float] = Field(default_factory=dict)
 
+    @field_validator("values")
+    @classmethod
+    def _each_text_once(cls, values: dict[str, float]) -> dict[str, float]:
+        plain = [text.strip().casefold() for text in values]
+        if twice := next((text for text in plain if plain.count(text) > 1), None):
+            raise InvalidValue("'{value}' is given twice", value=twice)
+        return values
+
 
 class Table(FileFormat):
     """Format of a user's own firm-years; what is empty is the preset's.

@@ -37,4 +37,6 @@ def with_preset(section: dict[str, Any]) -> dict[str, Any]:
     """Return a section ``ingest.table`` with the options that it leaves empty taken from its preset, else from `FALLBACKS`."""
     preset = section.get("preset")
     chosen = {**FALLBACKS, **(PRESETS.get(preset, {}) if isinstance(preset, str) else {})}
-    return {**section, **{name: value for name, value in chosen.items() if section.get(name) in (None, {})}}
+    filled = {**section, **{name: value for name, value in chosen.items() if section.get(name) in (None, {})}}
+    given = section.get("statuses")
+    return {**filled, "statuses": {**chosen["statuses"], **given}} if isinstance(given, dict) else filled

@@ -22,7 +22,7 @@ from quiebra.params import Labels, Table
 from quiebra.params.presets import PRESETS
 from quiebra.sources import table as own_table
 from quiebra.sources.cells import RawTable, cast_with_faults, normalised_name
-from quiebra.sources.column_names import NAMES, ColumnMatch, in_thousands, match_columns
+from quiebra.sources.column_names import NAMES, ColumnMatch, currencies_in, in_thousands, match_columns
 from quiebra.sources.currency import MAX_MEDIAN_ASSETS, MIN_MEDIAN_ASSETS, UNIT_FACTORS, format_plain
 from quiebra.sources.derived_items import EXPENSES, matches_by_identity
 from quiebra.sources.layouts import has_lines, is_wide, to_rows
@@ -32,7 +32,8 @@ from quiebra.sources.workbooks import read_sheet
 
 HEADER_ROWS = 10
 ROWS_OF_NAMES = 2
-CURRENCIES = ("EUR", "USD", "GBP")
+KEPT = ("encoding", "decimal", "thousands", "date_format", "missing", "outcomes_through", "failures", "title")
+"""Options of params that hold for the section too."""
 PRESET_COLUMNS = {
     "sabi": ("codigonif",),
     "orbis": ("bvdidnumber",),
@@ -70,10 +71,13 @@ def check_file(path: Path, shown: str, options: Table, labels: Labels) -> FileCh
     shown: the path as it stands in the section. options: ingest.table, whose format, units and currency hold where they are not
     the default. SourceError where the file cannot be read at all.
     """
-    raw, layout, headers = _with_header(table_files(path)[0], options)
+    files = table_files(path)
+    if not files:
+        raise SourceError("{path} is a folder without a table: put .csv, .csv.gz, .parquet or .xlsx files into it", path=path)
+    raw, layout, headers = _with_header(files[0], options)
     matches = _matches(raw, options)
     columns = {match.canonical: match.column for match in matches}
-    changes: dict[str, Any] = {"path": shown}
+    changes: dict[str, Any] = {"path": shown, **{name: getattr(options, name) for name in KEPT if getattr(options, name)}}
     if preset := _preset(raw):
         changes |= {"preset": preset, **{name: value for name, value in PRESETS[preset].items() if name != "statuses"}}
     changes |= {"columns": {name: theirs for name, theirs in columns.items() if name != theirs}}
@@ -81,8 +85,8 @@ def check_file(path: Path, shown: str, options: Table, labels: Labels) -> FileCh
     changes |= {"sheet": raw.format.sheet} if raw.format.sheet else {}
     changes |= {"header_row": raw.format.header_row} if (raw.format.header_row or 1) > 1 else {}
     changes |= {"header_rows": raw.format.header_rows} if raw.format.header_rows > 1 else {}
-    if named := next((code for code in CURRENCIES if code in " ".join(headers).upper()), None):
-        changes["currency"] = named
+    if len(named := currencies_in(headers)) == 1:
+        changes["currency"] = next(iter(named))
     if options.units == 1.0 and (in_thousands(headers) or changes.get("units") == 0.001):
         changes["units"] = 0.001 if in_thousands(headers) else 1.0
     if options.negative_expenses or _expenses_are_negative(_numbers(raw, columns.values()), columns):
@@ -192,7 +196,7 @@ def _as_panel(path: Path, table: Table, labels: Labels) -> tuple[Table, list[str
     """Return the options with units that make the amounts plausible, how the file is read, and the items that it has."""
     source = own_table.load(path, table)
     median = median_value(source.statements["total_assets"])
-    if median is not None and not MIN_MEDIAN_ASSETS <= median <= MAX_MEDIAN_ASSETS:
+    if table.preset is None and median is not None and not MIN_MEDIAN_ASSETS <= median <= MAX_MEDIAN_ASSETS:
         factor = next((each for each in UNIT_FACTORS if MIN_MEDIAN_ASSETS <= median * each <= MAX_MEDIAN_ASSETS), 1.0)
         table = table.model_copy(update={"units": table.units * factor})
         source = own_table.load(path, table)
@@ -205,7 +209,7 @@ def _section(changes: dict[str, Any]) -> str:
     out, yaml = io.StringIO(), YAML()
     yaml.default_flow_style = False
     yaml.dump({"ingest": {"sources": ["table"], "table": changes}}, out)
-    return re.sub(r"(?<=units: )\S+", format_plain(changes.get("units", 1.0)), out.getvalue())
+    return re.sub(r"(?m)^    units: \S+$", f"    units: {format_plain(changes.get('units', 1.0))}", out.getvalue())
 
 
 def required_missing(matches: Sequence[ColumnMatch]) -> list[str]:

@@ -17,6 +17,7 @@ from quiebra.risk.losses import loss_report
 from quiebra.services.finished_run import FinishedRunView
 from quiebra.services.portfolio_files import EXPOSURE_SCHEMA, FAULT_SCHEMA, exposure_rows, row_fault, scored_statements
 from quiebra.sources.cells import rename_to_known_names
+from quiebra.sources.layouts import is_wide
 from quiebra.sources.reading import read_rows
 from quiebra.sources.table import KNOWN_COLUMNS, required_headers
 from quiebra.text.words import Words, translatable
@@ -140,7 +141,9 @@ def portfolio_from_file(
         raw, [*theirs, *(name for name in (*KNOWN_COLUMNS, *EXPOSURE_SCHEMA) if name not in options.columns)]
     )
     columns = raw.columns
-    statements = bool({"total_assets", options.columns.get("total_assets", "total_assets")} & set(columns))
+    named = {"total_assets", options.columns.get("total_assets", "total_assets")}
+    statements = bool(named & set(columns)) or options.layout == "lines" or is_wide(columns) or bool(options.preset)
+    statements &= "exposure" not in columns or options.layout == "long" or is_wide(columns)
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
         raise SourceError(
             "{name} has neither exposures (company_id, exposure) nor statements (company_id, fiscal_year, total_assets, …): "

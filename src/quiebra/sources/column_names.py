@@ -22,9 +22,12 @@ NAMES: dict[str, list[str]] = {
 """Canonical name → names in files, in lower case and without accents, its own first."""
 TELLING_WORDS = {
     *("no", "non", "corriente", "current", "circulante", "fijo", "fixed", "largo", "corto", "long", "short", "activo", "pasivo"),
+    *("investing", "financing", "operating", "inversion", "financiacion", "explotacion", "deudores", "deudas", "otros", "other"),
     *("assets", "liabilities", "antes", "despues", "before", "after", "bruto", "neto", "gross", "net", "variacion", "change"),
 }
 """Words that names must share to be similar: with and without them they mean different things."""
+SHORTEST_SIMILAR = 9
+"""Letters of the shortest name that another may be similar to: one letter changes what a short one means."""
 SIMILAR = 0.86
 """Least similarity of two names that are not equal."""
 UNITS_IN_NAMES = re.compile(
@@ -35,6 +38,7 @@ NUMBERING = re.compile(
     r"^\s*(?:[A-Z]{1,2}|[ivxIVX]+|\d{1,2})(?:\.[\dIVX]+)*[.)]-?\s+|\(\s*-?[A-Z\d][A-Z\d.]*(?:\s*[+-]\s*[A-Z\d][A-Z\d.]*)+\s*\)|\[=[^\]]*\]"
 )
 """What stands before and after the names of a chart of accounts: ``B)``, ``III.``, ``A.1)`` and ``(A + B)``."""
+MULTIPLES = re.compile(r"\b(mil|miles|th|thousands?|millones|millions?|mill|m|k)\b")
 THOUSANDS = re.compile(r"\b(miles|mil eur(os?)?|thousands?|th (eur|usd|gbp))\b|\bth\.? ?(eur|usd|gbp)|\((th|miles)\)")
 
 
@@ -49,6 +53,7 @@ class ColumnMatch:
 
 def match_columns(columns: Sequence[str]) -> list[ColumnMatch]:
     """Return which columns are which, each at most once, in the file's order; equal names before similar ones."""
+    columns = [column for column in columns if "%" not in column]  # shares are no amounts
     plain = {column: _plain(column) for column in columns}
     spelt = {normalised_name(canonical): canonical for canonical in NAMES}
     equal = [(column, spelt[normalised_name(column)], "name") for column in columns if normalised_name(column) in spelt]
@@ -82,7 +87,21 @@ def _each_once(columns: Sequence[str], pairs: Iterable[tuple[str, str, str]]) ->
 
 def in_thousands(columns: Iterable[str]) -> bool:
     """Return whether names of columns say that amounts are in thousands."""
-    return any(THOUSANDS.search(column.replace("\n", " ").casefold()) for column in columns)
+    names = [column.replace("\n", " ").casefold() for column in columns]
+    spanish = any(re.search(r"\b(activo|pasivo|ventas|ingresos|resultado|existencias|fondos)\b", name) for name in names)
+    return any(THOUSANDS.search(name) for name in names if spanish or not re.search(r"\bmil\b", name))  # mil: millions in Orbis
+
+
+def currencies_in(columns: Iterable[str]) -> set[str]:
+    """Return the currencies that names of columns say amounts are in."""
+    found = (re.findall(r"\b(?:EUR|USD|GBP)\b", column.upper()) for column in columns)
+    return {code for codes in found for code in codes}
+
+
+def says_whole_units(columns: Iterable[str]) -> bool:
+    """Return whether names of columns say a currency, and none of them thousands or millions of it."""
+    columns = list(columns)
+    return bool(currencies_in(columns)) and not any(MULTIPLES.search(column.replace("\n", " ").casefold()) for column in columns)
 
 
 def _plain(name: str) -> str:
@@ -100,5 +119,5 @@ def _similar(plain: Mapping[str, str]) -> Iterable[tuple[float, str, str]]:
     for column, said in plain.items():
         for canonical, names in NAMES.items():
             for name in names:
-                if len(name) > 4 and len(said) > 4 and _telling(said) == _telling(name):
+                if min(len(name), len(said)) >= SHORTEST_SIMILAR and _telling(said) == _telling(name):
                     yield difflib.SequenceMatcher(None, said, name).ratio(), column, canonical

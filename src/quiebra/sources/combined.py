@@ -14,9 +14,13 @@ from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
 from quiebra.provenance import json_sha256
 
-CIK = r"^(?:CIK)?0*(\d{1,10})$"
+CIK = r"^(?i:CIK)0*(\d{1,10})$"
 LARGEST_GAP = 0.0006
 """Amounts in millions this far apart at most are the same, rounded to thousands."""
+LEAST_AMOUNT = 0.1
+"""Amounts in millions below which equality to the thousand says little: those of shells."""
+NOT_COMPARED = ("total_assets", "market_value", "gross_profit", "ebitda", "operating_expenses")
+"""Items that are looked up by, differ by day, or follow from others."""
 LEAST_ITEMS = 3
 """Fewest amounts, besides total assets, that must be the same in two firm-years for them to be one."""
 SHARE_OF_ITEMS = 0.75
@@ -76,15 +80,16 @@ def same_firm_years(statements: pl.DataFrame, order: Sequence[str]) -> pl.DataFr
     years may be counted one apart. order: names of the sources.
     """
     first = statements.sort("company_id", "fiscal_year", "available_at").unique(_ROW, keep="first", maintain_order=True)
-    rows = first.select(*_ROW, *ITEM_NAMES, rank=_place(order), key=(pl.col("total_assets") * 1000).round().cast(pl.Int64))
+    large = first.filter(pl.col("total_assets") >= LEAST_AMOUNT)
+    rows = large.select(*_ROW, *ITEM_NAMES, rank=_place(order), key=(pl.col("total_assets") * 1000).round().cast(pl.Int64))
     near = pl.concat([rows.with_columns(pl.col("key") + step) for step in (-1, 0, 1)])
     pairs = rows.join(near, on="key", suffix="_other").filter(
         pl.col("rank") > pl.col("rank_other"),
         pl.col("company_id") != pl.col("company_id_other"),
         (pl.col("fiscal_year") - pl.col("fiscal_year_other")).abs() <= 1,
     )
-    others = [name for name in ITEM_NAMES if name not in ("total_assets", "market_value")]
-    both = [(pl.col(name) != 0) & pl.col(f"{name}_other").is_not_null() for name in others]
+    others = [name for name in ITEM_NAMES if name not in NOT_COMPARED]
+    both = [(pl.col(name).abs() >= LEAST_AMOUNT) & pl.col(f"{name}_other").is_not_null() for name in others]
     equal = [
         given & ((pl.col(name) - pl.col(f"{name}_other")).abs() <= LARGEST_GAP) for name, given in zip(others, both, strict=True)
     ]
@@ -98,7 +103,15 @@ def _links(matches: pl.DataFrame) -> dict[str, str]:
     """Return company → the company of an earlier source that it is, where they share firm-years enough."""
     counts = matches.group_by("company_id", "other").len().filter(pl.col("len") >= YEARS_OF_A_COMPANY)
     best = counts.sort("len", "other", descending=[True, False]).unique("company_id", keep="first", maintain_order=True)
-    return dict(best.select("company_id", "other").iter_rows())
+    links = dict(best.select("company_id", "other").iter_rows())
+    return {company: _first_of(links, company) for company in links}
+
+
+def _first_of(links: Mapping[str, str], company: str) -> str:
+    """Return the company that a chain of links ends at: each leads to an earlier source."""
+    while company in links:
+        company = links[company]
+    return company
 
 
 def _doubles(rows: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:

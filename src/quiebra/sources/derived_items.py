@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from quiebra.items import ITEM_NAMES
+from quiebra.items import ITEM_NAMES, ITEMS
 
 HELPER_COLUMNS = ("equity", "non_current_liabilities", "shares", "share_price")
 """Amounts of a file that are no items. Shares times price is an amount in the file's unit."""
@@ -20,6 +20,7 @@ SUMS = (
     ("revenue", "operating_expenses", "ebitda"),
 )
 """A total and its two parts."""
+UNSIGNED = {item.name for item in ITEMS if not item.signed}
 MIN_ROWS = 5
 """Fewest rows that can show that a column is an item."""
 
@@ -52,14 +53,16 @@ def derive_items(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]
     """Fill missing items by the identities in `DERIVATIONS`, and count the values filled by rule.
 
     statements: all items and `HELPER_COLUMNS`, null where the file has none. A company's fiscal year is one row or several; each
-    is filled from its own amounts. Total assets are the measure of all, and are never derived.
+    is filled from its own amounts, from none that has the wrong sign. Total assets are the measure of all, and are never derived.
     """
     counts: dict[str, int] = {}
     for derivation in DERIVATIONS:
         if derivation.item not in ITEM_NAMES or derivation.item == "total_assets":
             continue
         missing = statements[derivation.item].null_count()
-        statements = statements.with_columns(pl.col(derivation.item).fill_null(derivation.value))
+        sound = pl.all_horizontal(pl.lit(True), *(pl.col(name) >= 0 for name in derivation.of if name in UNSIGNED))
+        value = pl.when(sound).then(derivation.value)
+        statements = statements.with_columns(pl.col(derivation.item).fill_null(value))
         if filled := missing - statements[derivation.item].null_count():
             counts[f"{derivation.item} = {derivation.rule}"] = filled
     return statements, counts
@@ -91,9 +94,9 @@ def matches_by_identity(amounts: pl.DataFrame, unread: Collection[str], *, share
 
 
 def _equal_share(amounts: pl.DataFrame, column: str, value: pl.Expr) -> float:
-    """Return the share of rows with both amounts, neither of them zero, in which they are equal but for rounding."""
+    """Return the share of rows with both amounts, not both zero, in which they are equal but for rounding."""
     rows = amounts.select(given=pl.col(column), value=value).filter(pl.col("given").is_not_null() & pl.col("value").is_not_null())
-    rows = rows.filter((pl.col("given") != 0) & (pl.col("value") != 0))
+    rows = rows.filter((pl.col("given") != 0) | (pl.col("value") != 0))
     if rows.height < MIN_ROWS:
         return 0.0
     gap = (pl.col("given") - pl.col("value")).abs()

@@ -10,7 +10,7 @@ import polars as pl
 from quiebra.canonical import FIRST_DAY, LAST_DAY
 from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.sources.cells import cast_columns, rename_to_known_names, require_columns, text_column
-from quiebra.sources.event_kinds import ACTIVE, event_kind, named_kinds
+from quiebra.sources.event_kinds import ACTIVE, event_kind, named_kinds, plain_status
 from quiebra.sources.reading import read_file
 
 FAILURE_COLUMNS = ("company_id", "date")
@@ -50,10 +50,11 @@ def unknown_failures(failures: pl.DataFrame, statements: pl.DataFrame) -> list[L
 def first_events(statements: pl.DataFrame, statuses: Mapping[str, str]) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
     """Return one exit per company, its earliest, and notes on what was ignored or assumed.
 
-    statements: company_id, fiscal_year, available_at, event_date (null where the company did not fail) and status (null: the date
-    alone tells). statuses: what texts of status mean, besides those that `quiebra.sources.event_kinds.event_kind` knows.
-    Dates before 1900 or after 2200 mean no failure, as 9999-12-31 does in many databases. A date beside a status of an active
-    company is that of the status. An exit without a date is taken for the end of the year after the last accounts.
+    statements: company_id, fiscal_year, available_at, event_date (null where the company did not fail), status and status_date,
+    which counts beside a known status alone. statuses: what texts of status mean, besides those that
+    `quiebra.sources.event_kinds.event_kind` knows. Dates before 1900 or after 2200 mean no failure, as 9999-12-31 does in many
+    databases. A date beside an active company's status is no failure's. A company has left if any of its rows says so; without a
+    date at the end of the year after its last accounts.
     """
     said = []
     given = statements.filter(pl.col("event_date").is_not_null())
@@ -64,48 +65,44 @@ def first_events(statements: pl.DataFrame, statuses: Mapping[str, str]) -> tuple
         said.append(
             LocalisedMessage("values of event_date before 1900 or after 2200, which are no failure: {rows} ({example})", values)
         )
-    date = pl.when(pl.col("event_date").is_between(FIRST_DAY, LAST_DAY)).then(pl.col("event_date"))
-    ordered = statements.with_columns(date=date).sort("company_id", "fiscal_year", "available_at")
-    companies = ordered.group_by("company_id", maintain_order=True).agg(
+    plain = {plain_status(text): kind for text, kind in statuses.items()}
+    words = statements["status"].drop_nulls().unique().to_list()
+    kinds = {status: plain.get(plain_status(status)) or event_kind(status) for status in words}
+    said += _unknown_statuses(statements, kinds)
+    kind = pl.col("status").replace_strict(kinds, default=None, return_dtype=pl.String)
+    failed = pl.when(pl.col("event_date").is_between(FIRST_DAY, LAST_DAY)).then(pl.col("event_date"))
+    left = pl.when(pl.col("status_date").is_between(FIRST_DAY, LAST_DAY)).then(pl.col("status_date"))
+    ordered = statements.with_columns(kind=kind).sort("company_id", "fiscal_year", "available_at")
+    told = pl.coalesce(failed, pl.when(pl.col("kind").is_not_null()).then(left))
+    rows = ordered.with_columns(
+        exit=pl.col("kind").is_not_null() & (pl.col("kind") != ACTIVE),
+        date=pl.when((pl.col("kind") != ACTIVE).fill_null(True)).then(told),
+    )
+    companies = rows.group_by("company_id", maintain_order=True).agg(
         pl.col("date").min(),
         different=pl.col("date").drop_nulls().n_unique(),
-        status=pl.col("status").drop_nulls().last(),
-        assumed=pl.date(pl.col("fiscal_year").max() + 1, 12, 31),
+        kind=pl.col("kind").filter("exit").first(),
+        assumed=pl.date(pl.col("fiscal_year").filter(pl.col("fiscal_year").is_between(1900, 2200)).max() + 1, 12, 31),
     )
     if several := companies.filter(pl.col("different") > 1).height:
         said.append(
             LocalisedMessage("companies with several dates in event_date, of which the earliest counts: {n}", {"n": several})
         )
-    kinds = {status: _kind_of(status, statuses) for status in companies["status"].drop_nulls().unique()}
-    said += _unknown_statuses(companies, kinds)
-    known = companies.with_columns(kind=pl.col("status").replace_strict(kinds, default="bankruptcy", return_dtype=pl.String))
-    exits = known.filter(
-        pl.when(pl.col("status").is_null()).then(pl.col("date").is_not_null()).otherwise(pl.col("kind") != ACTIVE)
-    )
+    exits = companies.filter(pl.col("date").is_not_null() | pl.col("kind").is_not_null())
     if undated := exits["date"].null_count():
         text = "companies that left by their status, without a date: {n}; taken for the end of the year after their last accounts"
         said.append(LocalisedMessage(text, {"n": undated}))
-    dated = exits.select("company_id", event_date=pl.coalesce("date", "assumed"), kind="kind", source=pl.lit("table"))
-    return dated.sort("company_id"), said
+    kind = pl.col("kind").fill_null("bankruptcy")
+    dated = exits.select("company_id", event_date=pl.coalesce("date", "assumed"), kind=kind, source=pl.lit("table"))
+    return dated.drop_nulls("event_date").sort("company_id"), said
 
 
-def _kind_of(status: str, statuses: Mapping[str, str]) -> str:
-    """Return a status's kind; of one that is not known, that of a company that did not leave."""
-    return statuses.get(status) or event_kind(status) or ACTIVE
-
-
-def _unknown_statuses(companies: pl.DataFrame, kinds: Mapping[str, str]) -> list[LocalisedMessage]:
-    unknown = [status for status, kind in kinds.items() if kind == ACTIVE and event_kind(status) is None]
-    counts = (
-        companies.filter(pl.col("status").is_in(unknown))["status"]
-        .value_counts()
-        .sort("count", "status", descending=[True, False])
-    )
+def _unknown_statuses(statements: pl.DataFrame, kinds: Mapping[str, str | None]) -> list[LocalisedMessage]:
+    unknown = [status for status, kind in kinds.items() if kind is None]
+    counts = statements.filter(pl.col("status").is_in(unknown)).group_by("status").agg(pl.col("company_id").n_unique())
     if counts.is_empty():
         return []
-    listed = ", ".join(f"{status} ({count})" for status, count in counts.head(5).iter_rows())
-    text = (
-        "values of status that are not known, so that these companies count as going on: {list}; say in ingest.table.statuses "
-        "what they mean"
-    )
+    ordered = counts.sort("company_id", "status", descending=[True, False]).head(5)
+    listed = ", ".join(f"{status} ({count})" for status, count in ordered.iter_rows())
+    text = "values of status that are not known, so that they tell nothing: {list}; say in ingest.table.statuses what they mean"
     return [LocalisedMessage(text, {"list": listed})]

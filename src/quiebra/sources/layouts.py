@@ -21,6 +21,10 @@ YEAR_COLUMN = "fiscal_year"
 MAX_COLUMNS_OF_LINES = 4
 """Most columns beside the years in a file of lines: their names, codes, notes."""
 YEAR = re.compile(r"(?<!\d)(?:\d{1,2}[/.-]\d{1,2}[/.-])?((?:19|20)\d\d)(?:[/.-]\d{1,2}[/.-]\d{1,2})?(?!\d)")
+TWO_YEARS = re.compile(r"(?<!\d)((?:19|20)\d\d)\s*[-/]\s*((?:19|20)?\d\d)(?!\d|[-/])")
+"""A fiscal year over two calendar years: 2021/22."""
+CLASSIFICATION = re.compile(r"\b(cnae|nace|sic|naics|isic|iae|code|c[óo]digo)\b", re.IGNORECASE)
+"""Names of classifications, which have the year of their version."""
 LAST_YEAR = re.compile(
     r"(?:[úu]lt(?:imo|\.)?\s*a[ñn]o\s*disp(?:onible)?|last\s*avail(?:able)?\.?\s*(?:yr|year))\.?", re.IGNORECASE
 )
@@ -44,6 +48,9 @@ def year_of_column(name: str) -> YearOfColumn | None:
     >>> year_of_column("Ventas Año - 1")
     YearOfColumn(base='Ventas', year=None, back=1)
     """
+    for span in TWO_YEARS.finditer(name):
+        if (int(span[1]) + 1) % 100 == int(span[2]) % 100:
+            return YearOfColumn(" ".join(f"{name[: span.start()]} {name[span.end() :]}".split()), year=int(span[1]) + 1)
     for pattern in (YEARS_BACK, LAST_YEAR, YEAR):
         if found := pattern.search(name):
             base = " ".join(f"{name[: found.start()]} {name[found.end() :]}".split())
@@ -78,8 +85,10 @@ def transpose_lines(table: RawTable) -> RawTable:
     years = {column: of for column in table.columns if (of := year_of_column(column)) and of.year is not None}
     if not years:
         raise SourceError("{path}: no column's name has a year, as in 'Total assets 2022': is its layout long?", path=table.path)
-    base = next(iter(years.values())).base  # beside amounts, a file may have shares of each year
+    base = _amounts(of.base for of in years.values())
     years = {column: of for column, of in years.items() if of.base == base}
+    if len({of.year for of in years.values()}) < len(years):
+        raise SourceError("{path}: two columns are of one year: rename or remove one", path=table.path)
     texts = [column for column in table.columns if column not in years and _is_text(table.frame[column])]
     if not texts:
         raise SourceError("{path}: no column has the names of its lines", path=table.path)
@@ -90,13 +99,26 @@ def transpose_lines(table: RawTable) -> RawTable:
         names.append(f"{name} #{again + 1}" if again else name)
     columns = {name: [lines[column][at] for column in years] for at, name in enumerate(names)}
     mixed = {name: [_text(value) for value in cells] for name, cells in columns.items()}
-    company = YEAR.sub("", table.path.name.split(".")[0]).strip(" _-")
+    company = _company_of(table.path.name, {str(of.year) for of in years.values()})
     frame = pl.DataFrame(mixed, schema=dict.fromkeys(mixed, pl.String)).with_columns(
         pl.Series(YEAR_COLUMN, [of.year for of in years.values()], dtype=pl.Int64),
         pl.lit(company).alias("company_id"),
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW_COLUMN),
     )
     return table.with_frame(frame)
+
+
+def _amounts(bases: Iterable[str]) -> str:
+    """Return what the names of the columns of amounts have beside the year: nothing, or what most have, but no share or note."""
+    counts = Counter(base for base in bases if not re.search(r"%|\bnota|\bnote|\bc[óo]d", base, re.IGNORECASE))
+    return "" if "" in counts or not counts else counts.most_common(1)[0][0]
+
+
+def _company_of(file: str, years: set[str]) -> str:
+    """Return a file's name without its ending, and without a year at its end that is one of the file's own."""
+    stem = re.sub(r"\.(csv\.gz|csv|parquet|xls[xmb]?|ods)$", "", file, flags=re.IGNORECASE)
+    bare = re.sub(r"[\s_-]*(\d{4})$", lambda found: "" if found[1] in years else found[0], stem)
+    return bare.strip(" _-") or stem
 
 
 def _text(value: object) -> str | None:
@@ -123,7 +145,7 @@ def is_wide(columns: Iterable[str]) -> bool:
 def _columns_of_years(columns: Iterable[str]) -> dict[str, YearOfColumn]:
     """Return the columns that are of one year. Where names are there for several years, those there for one (``CNAE 2009``) are
     names as they are."""
-    told = {column: of for column in columns if (of := year_of_column(column)) and of.base}
+    told = {column: of for column in columns if (of := year_of_column(column)) and of.base and not CLASSIFICATION.search(of.base)}
     counts = Counter(of.base for of in told.values())
     least = min(2, max(counts.values(), default=0))
     return {column: of for column, of in told.items() if counts[of.base] >= least}
@@ -139,6 +161,7 @@ def to_long(table: RawTable, period_end_names: Iterable[str] = ()) -> RawTable:
     told = _columns_of_years(table.columns)
     if not told:
         raise SourceError("{path}: no column's name has a year, as in 'Total assets 2022': is its layout long?", path=table.path)
+    _refuse_doubles(table, told)
     frame = blank_missing_marks(table.frame, _texts(table.frame, told), table.format.missing)
     frame, last = _last_year(table.with_frame(frame), told, period_end_names)
     kept = [column for column in table.columns if column not in told and column != last]
@@ -152,12 +175,36 @@ def to_long(table: RawTable, period_end_names: Iterable[str] = ()) -> RawTable:
         known = pl.any_horizontal(pl.col(column).is_not_null() for column in here.values())
         pieces.append(frame.filter(known).select(*kept, ROW_COLUMN, *values, year.alias(YEAR_COLUMN)))
     long = pl.concat(pieces, how="diagonal").sort(ROW_COLUMN, YEAR_COLUMN, maintain_order=True)
+    if (empty := frame.filter(~pl.col(ROW_COLUMN).is_in(long[ROW_COLUMN].implode()))).height:
+        text = "{path}: rows of the file without anything in any year, which are left out: {n}, the first of them row {row}"
+        table.notes.append(LocalisedMessage(text, {"path": table.path, "n": empty.height, "row": empty[ROW_COLUMN][0]}))
     note = LocalisedMessage(
         "{path}: columns of single years ({columns}) are read as rows: {rows}, of {companies} rows in the file",
         {"path": table.path, "columns": len(told), "rows": long.height, "companies": table.frame.height},
     )
     table.notes.append(note)
     return table.with_frame(long)
+
+
+def _refuse_doubles(table: RawTable, told: Mapping[str, YearOfColumn]) -> None:
+    """Raise SourceError where two columns are the same item of the same year, or one is the year itself."""
+    if YEAR_COLUMN in (normalised_name(column) for column in table.columns) or YEAR_COLUMN in table.columns:
+        raise SourceError(
+            "{path}: it has a column '{column}' beside columns for single years: is its layout long?",
+            path=table.path,
+            column=YEAR_COLUMN,
+        )
+    seen: dict[tuple[str, int | None, int | None], str] = {}
+    for column, of in told.items():
+        key = (of.base, of.year, of.back)
+        if key in seen or of.base in table.columns or of.base == ROW_COLUMN:
+            raise SourceError(
+                "{path}: columns '{column}' and '{other}' are the same item of one year: rename or remove one",
+                path=table.path,
+                column=seen.get(key, of.base),
+                other=column,
+            )
+        seen[key] = column
 
 
 def _texts(frame: pl.DataFrame, told: Mapping[str, YearOfColumn]) -> list[str]:
@@ -189,5 +236,14 @@ def _last_year(
             "year' or the closing date as well",
             path=table.path,
         )
-    text = pl.col(column).cast(pl.String).str.extract(r"((?:19|20)\d\d)").cast(pl.Int64)
-    return frame.with_columns(text.alias("(last year)")), column if column in named else None
+    text = pl.col(column).cast(pl.String).str.extract(r"(?:^|\D)((?:19|20)\d\d)(?:\D|$)").cast(pl.Int64)
+    with_year = frame.with_columns(text.alias("(last year)"))
+    if (unread := with_year.filter(pl.col("(last year)").is_null() & pl.col(column).is_not_null())).height:
+        raise SourceError(
+            "{path}: column '{column}' must hold the last year, as 2022 or 2022-12-31, but row {row} has {value}",
+            path=table.path,
+            column=column,
+            row=unread[ROW_COLUMN][0],
+            value=unread[column][0],
+        )
+    return with_year, column if column in named else None

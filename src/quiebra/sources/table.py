@@ -17,6 +17,7 @@ from quiebra.canonical import (
     FIRST_DAY,
     LAST_DAY,
     MACRO_SCHEMA,
+    STATEMENT_SCHEMA,
     OwnColumn,
     Source,
     SourceInfo,
@@ -38,8 +39,8 @@ from quiebra.sources.cells import (
     text_column,
     without_folder,
 )
-from quiebra.sources.column_names import NAMES, match_known_names
-from quiebra.sources.currency import format_plain, resolve_currency, unit_doubts
+from quiebra.sources.column_names import NAMES, currencies_in, in_thousands, match_known_names, says_whole_units
+from quiebra.sources.currency import resolve_currency, unit_doubts
 from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, derive_items
 from quiebra.sources.events import first_events, read_failures, unknown_failures
 from quiebra.sources.fiscal_years import fiscal_year
@@ -54,12 +55,19 @@ STANDS_FOR = {
 """Required column → other columns that it follows from."""
 DESCRIPTIVE = ("name", "country", "region", "sector")
 TEXT_COLUMNS = ("currency", *DESCRIPTIVE, "status", "consolidation")
-DATE_COLUMNS = ("period_end", "available_at", "event_date")
+DATE_COLUMNS = ("period_end", "available_at", "event_date", "status_date")
 COLUMNS_WITH_NA_MARKS = ("region", "sector", "currency", "status", "consolidation")
 """Columns in which a mark such as ``NA`` is a missing value; elsewhere a company or a country may be called NA."""
 NUMBER_COLUMNS = (*ITEM_NAMES, *HELPER_COLUMNS, "months")
 KNOWN_COLUMNS = (*REQUIRED[:2], *TEXT_COLUMNS, *DATE_COLUMNS, *NUMBER_COLUMNS)
+RESERVED_NAMES = (
+    *STATEMENT_SCHEMA,
+    *("rule", "row", "assumed", "failed", "outcome", "years_to_failure", "years_known", "base", "exposure", "lgd", "scorer"),
+)
+"""Names of columns beside a person's own, here and in the tables of the stages."""
 MAX_YEAR_GAP = 5
+BALANCE_TOLERANCE = 0.02
+"""Share of total assets by which a balance may miss: minority interests and rounding."""
 MONTHS_OF_A_YEAR = (11, 13)
 """Fewest and most months of accounts that count as a year's."""
 COLUMN_TYPES = {"fiscal_year": pl.Int32, **dict.fromkeys(DATE_COLUMNS, pl.Date), **dict.fromkeys(NUMBER_COLUMNS, pl.Float64)}
@@ -103,7 +111,7 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
         conform_to_schema(statements, schema),
         conform_to_schema(events, EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
-        (*map(without_folder, notes), *unit_doubts(statements, options.units), *warnings),
+        (*map(without_folder, notes), *unit_doubts(statements, options.units), *warnings, *_balance_doubts(read, path)),
         set_aside=conform_to_schema(read.filter(pl.col("rule").is_not_null()), {**schema, "rule": pl.String}),
     )
 
@@ -114,6 +122,27 @@ def own_columns(options: Table) -> tuple[OwnColumn, ...]:
         OwnColumn(name, feature.label, feature.label_es or feature.label, feature.sign)
         for name, feature in options.features.items()
     )
+
+
+def _balance_doubts(rows: pl.DataFrame, path: Path) -> list[LocalisedMessage]:
+    """Return a warning on rows whose liabilities and equity are not their assets.
+
+    SourceError where they are most: then a column is something else, such as the sum of liabilities and equity.
+    """
+    gap = (pl.col("total_liabilities") + pl.col("equity") - pl.col("total_assets")).abs() / pl.col("total_assets")
+    off = rows.select(off=gap > BALANCE_TOLERANCE).to_series().drop_nulls()
+    count = int(off.sum())
+    if 2 * count > len(off):
+        raise SourceError(
+            "{path}: total_liabilities and equity do not add up to total_assets in {n} of {all} rows: one of the columns is "
+            "something else, such as the sum of liabilities and equity. Correct ingest.table.columns, or leave out what you are "
+            "not sure of.",
+            path=path,
+            n=count,
+            all=len(off),
+        )
+    text = "rows whose total_liabilities and equity do not add up to total_assets: {n} of {all}"
+    return [LocalisedMessage(text, {"n": count, "all": len(off)})] if count > 0.02 * len(off) else []
 
 
 def table_files(path: Path) -> list[Path]:
@@ -159,9 +188,25 @@ def _read(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.Dat
     tables = [read_file(file, options, wanted=wanted) for file in table_files(path)]
     columns = [canonical_columns(table, options, whole=learnt is None) for table in tables]
     kinds = column_types(options)
+    notes = [said for table in tables for said in _unit_doubts_of_names(table, options)]
     frames = [cast_columns(table, kinds).select(*_canonical_names(options)) for table in columns]
     rows = _in_millions(pl.concat(frames), options, path, learnt)
-    return rows, [note for table in columns for note in table.notes]
+    return rows, [*(note for table in columns for note in table.notes), *{str(said): said for said in notes}.values()]
+
+
+def _unit_doubts_of_names(table: RawTable, options: Table) -> list[LocalisedMessage]:
+    """Return warnings where the names of a file's columns say another currency, or other multiples of it, than params."""
+    named = currencies_in(table.columns)
+    said = []
+    if named and options.currency not in named:
+        values = {"path": table.path, "found": ", ".join(sorted(named)), "currency": options.currency}
+        said.append(LocalisedMessage("{path}: its columns' names say {found}, and ingest.table.currency is {currency}", values))
+    thousands = in_thousands(table.columns)
+    if (thousands and options.units == 1.0) or (says_whole_units(table.columns) and options.units in (0.001, 1.0)):
+        unit = LocalisedMessage("thousands") if thousands else LocalisedMessage("single units")
+        values = {"path": table.path, "found": unit, "units": options.units}
+        said.append(LocalisedMessage("{path}: its columns' names say {found}, and ingest.table.units is {units}", values))
+    return said
 
 
 def canonical_statements(
@@ -205,12 +250,15 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
         close = closest_name(unknown[0], known)
         near = LocalisedMessage(" (did you mean '{near}'?)", {"near": close}) if close else ""
         raise SourceError("ingest.table.columns: '{name}' is not a canonical name{near}", name=unknown[0], near=near)
-    if taken := [name for name in options.features if name in KNOWN_COLUMNS]:
-        raise SourceError("ingest.table.features: '{name}' is a canonical name: choose another", name=taken[0])
+    if taken := [name for name in options.features if name in (*KNOWN_COLUMNS, *RESERVED_NAMES)]:
+        raise SourceError("ingest.table.features: '{name}' is the name of a column of ours: choose another", name=taken[0])
     table = to_rows(table, options.layout, [options.columns.get("period_end", "period_end"), *NAMES["period_end"]])
     columns = {**_preset_columns(table, options), **options.columns}
     table = rename_to_known_names(table, [*columns.values(), *(name for name in known if name not in columns)])
-    required = _required(table, columns, options)
+    required = [*_required(table, columns, options), *(options.features if whole else ())]
+    if lacking := [name for name in options.features if not whole and columns.get(name, name) not in table.columns]:
+        text = "{path}: features of your own that are not there and count as missing: {columns}; the model learnt from them"
+        table.notes.append(LocalisedMessage(text, {"path": table.path, "columns": ", ".join(lacking)}))
     mapped = {our: their for our, their in columns.items() if whole or our in required or their in table.columns}
     require_columns(table, mapped.values())
     if absent := [their for our, their in columns.items() if our not in mapped]:
@@ -228,14 +276,23 @@ def canonical_columns(table: RawTable, options: Table, *, whole: bool = True) ->
     require_columns(table, required)
     table = table.with_frame(frame.with_columns(pl.lit(None).alias(name) for name in known if name not in frame.columns))
     texts = [text_column(table, name, marks=name in COLUMNS_WITH_NA_MARKS).alias(name) for name in ("company_id", *TEXT_COLUMNS)]
-    coded = [_as_numbers(name, feature.values) for name, feature in options.features.items() if feature.values]
+    coded = [_coded(table, name, feature.values) for name, feature in options.features.items() if feature.values]
     return _with_file_year(table.with_frame(table.frame.with_columns(*texts, *coded)))
 
 
-def _as_numbers(name: str, values: Mapping[str, float]) -> pl.Expr:
-    """Return a column with the numbers that its texts stand for, whatever their case; other cells as they are."""
-    plain = {text.strip().casefold(): format_plain(value) for text, value in values.items()}
-    return pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase().replace(plain).alias(name)
+def _coded(table: RawTable, name: str, values: Mapping[str, float]) -> pl.Series:
+    """Return a column as the numbers that its texts stand for, whatever their case. SourceError for a text without a number."""
+    plain = {text.strip().casefold(): value for text, value in values.items()}
+    cells = table.frame.select(text_column(table, name, marks=True).str.to_lowercase().alias(name)).to_series()
+    if unknown := cells.drop_nulls().filter(~cells.drop_nulls().is_in(list(plain))).unique(maintain_order=True).to_list():
+        raise SourceError(
+            "{path}: '{value}' in column '{column}' has no number in ingest.table.features.{column}.values (such texts: {count})",
+            path=table.path,
+            value=unknown[0],
+            column=name,
+            count=len(unknown),
+        )
+    return cells.replace_strict(plain, return_dtype=pl.Float64)
 
 
 def _preset_columns(table: RawTable, options: Table) -> dict[str, str]:
@@ -253,7 +310,7 @@ def _required(table: RawTable, columns: Mapping[str, str], options: Table) -> li
     stands = {name for name, others in STANDS_FOR.items() if any(there.issuperset(each) for each in others)}
     if YEAR.search(table.path.stem):
         stands.add("fiscal_year")
-    if options.features:  # a table of ratios
+    if options.features and not there.intersection((*ITEM_NAMES, *HELPER_COLUMNS)):  # a table of ratios
         stands |= {"total_assets", "total_liabilities"}
     return [name for name in REQUIRED if name in there or name not in stands]
 
@@ -286,7 +343,10 @@ def _not_a_year() -> pl.Expr:
 
 def _other_basis(frame: pl.DataFrame) -> pl.Expr:
     """Return ``other_basis`` for accounts of another basis than that of most years of the company, consolidated on a tie."""
-    consolidated = pl.col("consolidation").str.to_lowercase().str.contains(r"^\s*c")
+    said = pl.col("consolidation").str.to_lowercase()
+    alone = said.str.contains(r"^\s*(u|n|i|lf|no |sin )|individual|unconsol|company|separate")
+    group = said.str.contains(r"^\s*c(\d|onsol|$)|consolid|^group|^grupo")
+    consolidated = pl.when(alone).then(False).when(group).then(True)
     years = pl.col("fiscal_year")
     more = years.filter(consolidated).n_unique().over("company_id") >= years.filter(~consolidated).n_unique().over("company_id")
     return pl.when(consolidated != more).then(pl.lit("other_basis"))
