@@ -65,11 +65,12 @@ class Filing:
 
 @dataclass
 class Edgar:
-    """filings: annual reports. cases: company → days of its 8-Ks with item 1.03."""
+    """filings: annual reports. cases: company → days of its 8-Ks with item 1.03. documents: texts of these, by company and day."""
 
     filings: list[Filing]
     cases: dict[int, list[dt.date]]
     refuse: list[Reply] = field(default_factory=list)
+    documents: dict[tuple[int, dt.date], Reply] = field(default_factory=dict)
 
     def data_set(self, quarter: str) -> bytes:
         mine = [filing for filing in self.filings if filing.quarter == quarter]
@@ -157,8 +158,19 @@ class Edgar:
             return Reply(self.archive("company_facts"), headers={"ETag": '"f"'}, ranges=True)
         if path.endswith(".idx"):
             return self._index(path)
+        if path.startswith("/Archives/edgar/data/"):
+            return self._document(path)
         cik = int(path.rpartition("CIK")[2].removesuffix(".json"))
         return Reply(json.dumps(self.submissions(cik) if "submissions" in path else self.company_facts(cik)).encode())
+
+    def case_accession(self, cik: int, day: dt.date) -> str:
+        return f"{cik:010}-{day:%y}-{900 + self.cases[cik].index(day):06}"
+
+    def _document(self, path: str) -> Reply:
+        *_, cik, folder, file = path.split("/")
+        days = {self.case_accession(int(cik), day).replace("-", ""): day for day in self.cases.get(int(cik), [])}
+        there = self.documents.get((int(cik), days[folder])) if file == "8k.htm" and folder in days else None
+        return there or Reply(b"<html>NoSuchKey</html>", status=404, headers={"Content-Type": "text/html"})
 
     def _index(self, path: str) -> Reply:
         day = dt.datetime.strptime(path.split(".")[-2], "%Y%m%d").date()

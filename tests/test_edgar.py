@@ -181,6 +181,64 @@ def test_a_second_8k_within_four_years_is_part_of_the_case_and_later_rows_are_ou
     assert panel.quarantined.select("rule", "fiscal_year").rows() == [("after_event", 2013)]
 
 
+PETITION = "<p>Item 1.03 Bankruptcy or Receivership</p><p>{}</p><p>Signatures</p>"
+SUBSIDIARYS = PETITION.format(
+    "On September 9, 2013, Sub LLC, a wholly-owned subsidiary of Company 7, filed a petition under Chapter 11."
+)
+OWN = PETITION.format(
+    "On March 3, 2014 (the &#147;Petition Date&#148;) Company 7 and its subsidiaries filed petitions under Chapter 11."
+)
+
+
+def test_a_subsidiarys_case_is_no_event_and_a_later_case_of_its_own_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filings = [report(cik, 2012, "2013-02-20") for cik in (7, 8, 9)]
+    first, own, unread = dt.date(2013, 9, 10), dt.date(2014, 3, 5), dt.date(2013, 10, 1)
+    sec = Edgar(filings, {7: [first, own], 8: [unread], 9: [unread]})
+    sec.documents = {
+        (7, first): Reply(SUBSIDIARYS.encode()),
+        (7, own): Reply(OWN.encode()),
+        (9, unread): Reply(b"<p>See exhibit.</p>"),
+    }
+    said, _ = fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)
+    assert said[-1] == "8-Ks with item 1.03: 4 documents"
+    source = edgar.load(tmp_path / "edgar", OPTIONS, None)
+    assert source.events.select("event_date", "source").rows() == [
+        (dt.date(2014, 3, 3), f"{sec.case_accession(7, own)} (registrant)"),
+        (unread, sec.case_accession(8, unread)),
+        (unread, f"{sec.case_accession(9, unread)} (unclear)"),
+    ]
+    counts, aside = [str(note) for note in source.warnings][-2:]
+    assert counts.startswith(
+        "8-Ks with item 1.03: 4; by their texts 1 are about the company's own case, 1 about a subsidiary's and 0 "
+    )
+    assert "not clear: 1, and without a text: 1" in counts
+    assert f"COMPANY 7 ({sec.case_accession(7, first)}, subsidiary)" in aside
+    path = tmp_path / "failures.csv"
+    path.write_text("cik,date,kind,source\n7,2014-03-03,none,press\n7,2013-09-09,bankruptcy,court\n")
+    corrected = edgar.load(tmp_path / "edgar", OPTIONS, path).events.filter(pl.col("company_id") == "CIK0000000007")
+    assert corrected.select("event_date", "source").rows() == [(dt.date(2013, 9, 9), "court")]
+
+
+def test_documents_are_asked_for_once_and_where_the_sec_refuses_the_next_fetch_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [dt.date(2013, 9, 10), dt.date(2018, 9, 10), dt.date(2023, 9, 12)]
+    sec = Edgar([report(7, 2012, "2013-02-20")], {7: days})
+    sec.documents = {(7, days[0]): Reply(OWN.encode()), (7, days[1]): Reply(b"<html>slow down", status=403)}
+    with pytest.raises(FetchStoppedError, match=r"refuses .403"):
+        fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)
+    without = edgar.load(tmp_path / "edgar", OPTIONS, None)
+    assert without.events["event_date"].to_list() == [days[0]], "what was not fetched counts by its day of filing"
+    sec.documents[7, days[1]] = Reply(OWN.encode())
+    next((tmp_path / "cache").rglob("*.until")).unlink()
+    said, asked = fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)
+    documents = [path for path in asked if path.startswith("/Archives/edgar/data/")]
+    assert documents == [f"/Archives/edgar/data/7/{sec.case_accession(7, day).replace('-', '')}/8k.htm" for day in days[1:]]
+    said, asked = fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)
+    assert said[-1] == "8-Ks with item 1.03: 3 documents, 3 there already"
+    assert not [path for path in asked if path.startswith("/Archives/")], "nor is one that is not there asked for again"
+
+
 def test_corrections_take_a_case_out_and_put_one_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filings = [report(cik, 2012, "2013-02-20") for cik in (7, 8)]
     fetched(tmp_path / "edgar", Edgar(filings, {7: [dt.date(2013, 9, 10)]}), monkeypatch, today=TODAY)

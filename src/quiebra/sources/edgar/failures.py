@@ -1,8 +1,8 @@
 """Failures from court filings: the first 8-K with item 1.03 of a case, and a file of corrections and additions.
 
 Item 1.03 is there since `FIRST_DAY`. It is filed for the petition, and again for the confirmation of a plan; a second one
-within `CASE_YEARS` is part of the first case. It also covers receivership, and cases of a parent or a subsidiary: the file of
-corrections tells those apart.
+within `CASE_YEARS` is part of the first case. It also covers receivership, and cases of a parent or a subsidiary: the text of the
+report tells those apart where it was fetched (`quiebra.sources.edgar.bankruptcy_reports`), and so does the file of corrections.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import polars as pl
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.cells import cast_columns, require_columns
+from quiebra.sources.edgar.bankruptcy_reports import JUDGED_SCHEMA, PARENT, SUBSIDIARY
 from quiebra.sources.edgar.submissions import BANKRUPTCY_ITEM
 from quiebra.sources.edgar.versions import company_id
 from quiebra.sources.event_kinds import named_kinds
@@ -23,14 +24,14 @@ from quiebra.sources.reading import read_file
 
 FIRST_DAY = dt.date(2004, 8, 23)
 CASE_YEARS = 4
-NO_CASE = ("none", "parent", "subsidiary")
+NO_CASE = ("none", PARENT, SUBSIDIARY)
 """Kinds in the file of corrections that say that the registrant itself did not fail: its filings of that year do not count."""
 CASE_SCHEMA: dict[str, Any] = {"cik": pl.Int64, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
 CORRECTION_COLUMNS = ("cik", "date", "kind", "source")
 
 
-def first_cases(listed: pl.DataFrame) -> pl.DataFrame:
-    """Return the cases of companies by the list of their filings: cik, event_date (day of filing), kind, source (accession).
+def bankruptcy_filings(listed: pl.DataFrame) -> pl.DataFrame:
+    """Return the 8-Ks with item 1.03 of a list of filings, by company and day.
 
     listed: `quiebra.sources.edgar.submissions.LISTED_SCHEMA`.
     """
@@ -38,10 +39,29 @@ def first_cases(listed: pl.DataFrame) -> pl.DataFrame:
     told = listed.filter(
         pl.col("form").str.starts_with("8-K"), items.list.contains(BANKRUPTCY_ITEM), pl.col("filed") >= FIRST_DAY
     )
+    return told.sort("cik", "filed", "accession")
+
+
+def first_cases(listed: pl.DataFrame, judged: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the cases of companies by the list of their filings: cik, event_date, kind, source.
+
+    judged: what the reports' texts say (`JUDGED_SCHEMA`): those of a subsidiary's or parent's case do not count. event_date: of
+    the petition where the text states it, else the day of filing. source: accession, and whose case its text says it is.
+    """
+    known = pl.DataFrame(schema=JUDGED_SCHEMA) if judged is None else judged
+    told = bankruptcy_filings(listed).join(known, on="accession", how="left", maintain_order="left")
+    own = told.filter(~pl.col("who").is_in([SUBSIDIARY, PARENT]).fill_null(False))
+    plan = pl.when("plan").then(pl.lit(", plan")).otherwise(pl.lit(""))
+    dated = own.select(
+        "cik",
+        "filed",
+        pl.coalesce("event_date", "filed"),
+        pl.coalesce(pl.format("{} ({}{})", "accession", "who", plan), "accession"),
+    )
     rows, last = [], dict[int, dt.date]()
-    for cik, filed, accession in told.sort("cik", "filed", "accession").select("cik", "filed", "accession").iter_rows():
+    for cik, filed, day, source in dated.iter_rows():
         if cik not in last or filed > _years_after(last[cik], CASE_YEARS):
-            rows.append((cik, filed, "bankruptcy", accession))
+            rows.append((cik, day, "bankruptcy", source))
             last[cik] = filed
     return pl.DataFrame(rows, schema=CASE_SCHEMA, orient="row")
 

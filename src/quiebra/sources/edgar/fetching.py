@@ -6,12 +6,21 @@ import datetime as dt
 import os
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 from quiebra.environment import SEC_CONTACT
 from quiebra.errors import FetchError
 from quiebra.params import Edgar
-from quiebra.sources.edgar.panel import DATA_SETS, FACTS, FACTS_ARCHIVE, FILED, FILED_ARCHIVE, annual_report_filers
+from quiebra.sources.edgar.bankruptcy_reports import DOCUMENTS
+from quiebra.sources.edgar.panel import (
+    DATA_SETS,
+    FACTS,
+    FACTS_ARCHIVE,
+    FILED,
+    FILED_ARCHIVE,
+    annual_report_filers,
+    bankruptcy_filings_listed,
+)
 from quiebra.sources.http import Answer, Client, Progress, Service, service_address
 from quiebra.sources.rate_limits import RateLimit
 from quiebra.sources.raw_store import RawStore
@@ -57,13 +66,16 @@ def fetch(
     """Bring the store up to date, and yield a line about each thing that was done.
 
     Data sets of the years in ``options``; the archives of company facts and of lists of filings, once, or again with ``refresh``
-    if they have changed; then, for each day since, lists and facts of the companies that have filed an annual report or an 8-K.
+    if they have changed; then, for each day since, lists and facts of the companies that have filed an annual report or an 8-K;
+    then the main document of each 8-K with item 1.03 of a company with annual reports.
     """
     yield from _data_sets(client, options, progress, refresh)
     for name, address in ((FILED_ARCHIVE, FILED_BULK), (FACTS_ARCHIVE, FACTS_BULK)):
         came = client.download(name, _address(WEBSITE, address), progress, again=refresh)
         yield f"{name}: {_size(client.store, name)}{'' if came else ', there already'}"
-    yield from _since(client, options, today or dt.datetime.now(dt.UTC).date())
+    known = annual_report_filers(client.store, options)
+    yield from _since(client, options, known, today or dt.datetime.now(dt.UTC).date())
+    yield from _documents(client, known)
 
 
 def _data_sets(client: Client, options: Edgar, progress: Progress | None, refresh: bool) -> Iterator[str]:
@@ -78,10 +90,9 @@ def _data_sets(client: Client, options: Edgar, progress: Progress | None, refres
         yield f"{quarter}: {_size(client.store, name)}{'' if came else ', there already'}"
 
 
-def _since(client: Client, options: Edgar, today: dt.date) -> Iterator[str]:
+def _since(client: Client, options: Edgar, known: set[int], today: dt.date) -> Iterator[str]:
     """Fetch what was filed after the archives were made, by the SEC's index of each day."""
     first = _made_on(client.store) + dt.timedelta(days=1)
-    known = annual_report_filers(client.store, options)
     for day in (first + dt.timedelta(days=ahead) for ahead in range((today - first).days)):
         if day.weekday() > 4:
             continue
@@ -100,6 +111,18 @@ def _since(client: Client, options: Edgar, today: dt.date) -> Iterator[str]:
                     f"{FACTS}CIK{cik:010}.json", _address(DATA_SITE, f"/api/xbrl/companyfacts/CIK{cik:010}.json"), again=True
                 )
         yield f"{day}: {len(wanted)} companies, {len(annual)} of them with an annual report"
+
+
+def _documents(client: Client, known: set[int]) -> Iterator[str]:
+    """Fetch the main document of each 8-K with item 1.03, or the whole submission where the list names none."""
+    told = bankruptcy_filings_listed(client.store, known).select("cik", "accession", "document").rows()
+    asked = 0
+    for cik, accession, document in told:
+        whole = f"/Archives/edgar/data/{cik}/{accession}.txt"
+        main = f"/Archives/edgar/data/{cik}/{accession.replace('-', '')}/{quote(document or '')}"
+        asked += client.fetch(f"{DOCUMENTS}{accession}", _address(WEBSITE, main if document else whole))
+    if told:
+        yield f"8-Ks with item 1.03: {len(told)} documents{f', {len(told) - asked} there already' if asked < len(told) else ''}"
 
 
 def _filed_on(index: bytes, forms: Sequence[str]) -> tuple[set[int], set[int]]:

@@ -25,13 +25,26 @@ from quiebra.canonical import (
 from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.params import Edgar
 from quiebra.progress import report_progress
+from quiebra.sources.edgar.bankruptcy_reports import PARENT, REGISTRANT, SUBSIDIARY, UNCLEAR, judge_reports
 from quiebra.sources.edgar.company_facts import cover_facts, float_rows, floats_table, public_floats, read_company_facts
 from quiebra.sources.edgar.data_sets import read_data_set, read_filings
-from quiebra.sources.edgar.failures import apply_corrections, first_case_events, first_cases, read_corrections
+from quiebra.sources.edgar.failures import (
+    apply_corrections,
+    bankruptcy_filings,
+    first_case_events,
+    first_cases,
+    read_corrections,
+)
 from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, month_end, with_available_at
 from quiebra.sources.edgar.reported_items import reported_items
 from quiebra.sources.edgar.sectors import ABROAD, region_of_state, sector_of_sic
-from quiebra.sources.edgar.submissions import archive_members, member_cik, parse_object, read_submissions
+from quiebra.sources.edgar.submissions import (
+    archive_members,
+    lists_bankruptcy,
+    member_cik,
+    parse_object,
+    read_submissions,
+)
 from quiebra.sources.edgar.versions import build_versions, company_id
 from quiebra.sources.fiscal_years import outcomes_through
 from quiebra.sources.raw_store import RawStore
@@ -44,6 +57,7 @@ NOTES = (
     "Annual reports (10-K) as filed with the SEC: each figure from the tags of the filing itself, each version dated by its "
     "acceptance. Failure is the first 8-K with item 1.03 (bankruptcy or receivership) since 23 August 2004."
 )
+EXAMPLES = 5
 SCALES = (1e3, 1e6)
 SCALE_TOLERANCE = 3.0
 """Factor about a thousand or a million within which a company's total assets are off its usual ones by a slip of scale."""
@@ -51,12 +65,14 @@ SCALE_TOLERANCE = 3.0
 
 @dataclass(frozen=True)
 class _Read:
-    """What the files say: filings (`FILING_SCHEMA`), items (`reported_items`), those that do not balance, list of filings."""
+    """What the files say: filings (`FILING_SCHEMA`), items (`reported_items`), those that do not balance, list of filings, whose
+    cases reports are about (`JUDGED_SCHEMA`)."""
 
     filings: pl.DataFrame
     items: pl.DataFrame
     unbalanced: pl.DataFrame
     listed: pl.DataFrame
+    judged: pl.DataFrame
     floats: pl.DataFrame
 
 
@@ -82,7 +98,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
     statements = statements.filter(~small.fill_null(False))
     statements = statements.with_columns(currency=pl.lit("USD"), source=pl.lit("edgar"))
     faults = _faults(statements, read)
-    cases = first_cases(read.listed)
+    cases = first_cases(read.listed, read.judged)
     if corrections is not None:
         cases = apply_corrections(cases, read_corrections(corrections))
     as_of = latest_day(pl.concat([read.filings["filed"], read.listed["filed"]]))
@@ -144,7 +160,16 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
         unbalanced.append(wrong)
         floats.append(floats_table(float_rows(cover_facts(content))))
     latest_floats = pl.concat(floats).unique("accession", keep="last", maintain_order=True)
-    return _Read(pl.concat([known, newer]), pl.concat(items), pl.concat(unbalanced), listed, latest_floats)
+    every = pl.concat([known, newer])
+    judged = judge_reports(store, bankruptcy_filings(listed), _names(every, companies))
+    return _Read(every, pl.concat(items), pl.concat(unbalanced), listed, judged, latest_floats)
+
+
+def _names(filings: pl.DataFrame, companies: pl.DataFrame) -> dict[int, set[str]]:
+    """Return the names of companies, present and former."""
+    former = companies.select("cik", name="former_names").explode("name")
+    told = pl.concat([filings.select("cik", "name"), companies.select("cik", "name"), former]).drop_nulls()
+    return {cik: set(names) for cik, names in told.group_by("cik").agg("name").iter_rows()}
 
 
 def _wanted(options: Edgar) -> pl.Expr:
@@ -249,6 +274,38 @@ def _notes(read: _Read, cases: pl.DataFrame, small: int) -> Iterator[LocalisedMe
         yield LocalisedMessage("no list of filings was fetched, so that no failure is known: `quiebra fetch edgar` gets it")
     elif cases.is_empty():
         yield LocalisedMessage("no failure is in the lists of filings that were fetched")
+    if read.judged.height:
+        yield from _notes_of_judgement(read)
+
+
+def _notes_of_judgement(read: _Read) -> Iterator[LocalisedMessage]:
+    """Yield how many reports are about whose case by their texts, and examples of those that are set aside."""
+    told = bankruptcy_filings(read.listed).join(read.judged, on="accession", how="left", maintain_order="left")
+    counts = dict(told.group_by("who").len().iter_rows())
+    by = {
+        "n": told.height,
+        **{who: counts.get(who, 0) for who in (REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR)},
+        "unread": counts.get(None, 0),
+    }
+    yield LocalisedMessage(
+        "8-Ks with item 1.03: {n}; by their texts {registrant} are about the company's own case, {subsidiary} about a "
+        "subsidiary's and {parent} about its parent's, which do not count; not clear: {unclear}, and without a text: {unread}, "
+        "which count as its own",
+        by,
+    )
+    aside = told.filter(pl.col("who").is_in([SUBSIDIARY, PARENT]))
+    if aside.height:
+        names = read.filings.sort("filed", "accession").unique("cik", keep="last").select("cik", "name")
+        first = aside.unique("cik", keep="first", maintain_order=True).join(names, on="cik", maintain_order="left").head(EXAMPLES)
+        yield LocalisedMessage(
+            "8-Ks of a subsidiary's or a parent's case, set aside: {examples}; ingest.edgar.failures corrects this",
+            {
+                "examples": [
+                    f"{name} ({accession}, {who})"
+                    for name, accession, who in first.select("name", "accession", "who").iter_rows()
+                ]
+            },
+        )
 
 
 def _hash(store: RawStore, corrections: Path | None) -> str:
@@ -269,3 +326,10 @@ def annual_report_filers(store: RawStore, options: Edgar) -> set[int]:
         if options.covers(_year_of(name)):
             found |= set(read_filings(store.path(name), options.forms).filter(_wanted(options))["cik"])
     return found
+
+
+def bankruptcy_filings_listed(store: RawStore, ciks: set[int]) -> pl.DataFrame:
+    """Return the 8-Ks with item 1.03 that the lists of filings of companies have, and of those with an annual report since."""
+    since = {cik for name in store.names(FACTS) if (cik := member_cik(name)) is not None}
+    files = (each for each in _submissions(store, ciks | since) if lists_bankruptcy(each[1]))
+    return bankruptcy_filings(read_submissions(files, lambda form: form in ("8-K", "8-K/A"))[0])

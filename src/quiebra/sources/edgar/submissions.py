@@ -35,6 +35,7 @@ COMPANY_SCHEMA: dict[str, Any] = {
 }
 BANKRUPTCY_ITEM = "1.03"
 MEMBER = re.compile(r"CIK(\d{10})(?:-submissions-\d+)?\.json")
+_MARKS = tuple(f"{before}{BANKRUPTCY_ITEM}{after}".encode() for before in '",' for after in '",')
 _COLUMNS = ("accessionNumber", "form", "filingDate", "reportDate", "acceptanceDateTime", "items", "primaryDocument")
 
 
@@ -76,6 +77,7 @@ def read_submissions(files: Iterable[tuple[str, bytes]], forms: Callable[[str], 
         items="items",
         document="primaryDocument",
     ).unique("accession", keep="first", maintain_order=True)
+    listed = listed.filter(pl.col("accession").str.contains(r"^\d{10}-\d{2}-\d{6}$"))  # files are named after it
     dated = with_available_at(in_new_york(listed, "file"))
     return dated.select(list(LISTED_SCHEMA)), pl.DataFrame(list(companies.values()), schema=COMPANY_SCHEMA, orient="row")
 
@@ -97,10 +99,12 @@ def archive_members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[
 
 def bankruptcy_members(path: Path, ciks: set[int] | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield the members that list an 8-K with item 1.03, found without reading the others as JSON."""
-    marks = tuple(f"{before}{BANKRUPTCY_ITEM}{after}".encode() for before in '",' for after in '",')
-    for name, body in archive_members(path, ciks):
-        if any(mark in body for mark in marks):
-            yield name, body
+    yield from (each for each in archive_members(path, ciks) if lists_bankruptcy(each[1]))
+
+
+def lists_bankruptcy(body: bytes) -> bool:
+    """Return whether a file of submissions may list an 8-K with item 1.03."""
+    return any(mark in body for mark in _MARKS)
 
 
 def parse_object(name: str, body: bytes) -> dict[str, Any]:

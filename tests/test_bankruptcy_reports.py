@@ -1,0 +1,344 @@
+"""Whose case an 8-K with item 1.03 is about, on texts written for this test in the styles of such reports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quiebra.sources.edgar.bankruptcy_reports import (
+    PARENT,
+    REGISTRANT,
+    SUBSIDIARY,
+    UNCLEAR,
+    Judgement,
+    item_text,
+    judge_report,
+    petition_date,
+    plain_text,
+)
+
+NAME = "ORCHARD STORES INC /DE/"
+MAY_4 = dt.date(2012, 5, 4)
+TEXTS: dict[str, tuple[str, str, bool, dt.date | None]] = {
+    "company and subsidiaries": (
+        'On May 4, 2012 (the "Petition Date"), Orchard Stores, Inc. (the "Company") and certain of its subsidiaries (collectively, the '
+        '"Debtors") filed voluntary petitions for relief under chapter 11 of title 11 of the United States Code in the United States '
+        "Bankruptcy Court for the District of Delaware (Case No. 12-11004).",
+        REGISTRANT, False, MAY_4,
+    ),
+    "registrant alone": (
+        "On May 4, 2012, the Registrant filed a voluntary petition under Chapter 7 of the Bankruptcy Code in the Northern District of Ohio. A "
+        "trustee will be appointed to liquidate its assets.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "we": (
+        "As previously announced, on May 4, 2012 we and our domestic subsidiaries commenced voluntary cases under Chapter 11.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "own name, other defined term": (
+        'Orchard Stores, Inc., a Delaware corporation ("Orchard"), today announced that it and nine of its affiliates have filed voluntary '
+        "petitions for reorganization. Orchard will continue to operate its business as debtor in possession.",
+        REGISTRANT, False, None,
+    ),
+    "debtors defined before": (
+        "Orchard Stores, Inc. and its direct and indirect subsidiaries (the \"Debtors\") have faced declining sales. On May 4, 2012 the Debtors "
+        "filed petitions under chapter 11 in the Southern District of New York. No trustee has been appointed.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "involuntary against the company": (
+        "On May 4, 2012, three holders of the Company's notes filed an involuntary petition against the Company under Chapter 7 in the "
+        "District of Nevada. The Company intends to contest it.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "involuntary, passive": (
+        "An involuntary petition for relief was filed on May 4, 2012 against Orchard Stores Inc. by certain trade creditors.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "receiver for the company": (
+        "On May 4, 2012 the Superior Court of Arizona appointed Jane Roe as receiver over all of the assets of the Company on the motion "
+        "of its secured lender.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "petitions were filed by": (
+        "Voluntary petitions for relief under Chapter 11 were filed on May 4, 2012 by the Company and its wholly owned subsidiaries, Orchard "
+        "Logistics LLC and Orchard Realty LLC.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "parent and company together": (
+        "On May 4, 2012, Grove Holdings LLC, the parent of the Company, and the Company filed voluntary petitions under Chapter 11.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "parent and its subsidiaries with the company": (
+        'On May 4, 2012, Grove Holdings LLC ("Parent") and its subsidiaries, including the Company, commenced cases under chapter 11.',
+        REGISTRANT, False, MAY_4,
+    ),
+    "assignment": (
+        "On May 4, 2012 the Company made a general assignment for the benefit of creditors under the law of California.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "wholly owned subsidiary": (
+        "On May 4, 2012, Orchard Mills LLC, a wholly-owned subsidiary of Orchard Stores, Inc. (the \"Company\"), filed a voluntary petition under "
+        "Chapter 11 in the Middle District of Tennessee.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "its subsidiary": (
+        "The Company announced today that its indirect subsidiary, Orchard Farms of Canada ULC, has commenced proceedings under the Companies' "
+        "Creditors Arrangement Act.",
+        SUBSIDIARY, False, None,
+    ),
+    "company's subsidiaries": (
+        'On May 4, 2012, the Company\'s wholly owned subsidiaries Orchard Coal Company and Orchard Rail, Inc. (together, the "Debtors") filed '
+        "petitions under Chapter 11. The Debtors intend to sell their assets.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "not a debtor": (
+        "On May 4, 2012 Orchard Energy Solutions Corp. and five of its subsidiaries filed voluntary petitions under Chapter 11. The Company is not "
+        "a debtor in these cases and its other operations are not affected.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "neither nor": (
+        "Certain of Orchard Stores' subsidiaries (the \"Filing Subsidiaries\") filed Chapter 11 petitions on May 4, 2012. Neither the Company nor "
+        "its retail subsidiaries are included in the filing.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "caused a subsidiary": (
+        "On May 4, 2012 the Company caused its subsidiary, Orchard Bedding Ltd., to file a petition under Chapter 7.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "involuntary against a subsidiary": (
+        "On May 4, 2012 an involuntary petition was filed against Orchard Finance LLC, a subsidiary of the Company, by two of its lenders.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "parent": (
+        "On May 4, 2012, Grove Holdings LLC, the Company's parent, filed a voluntary petition under chapter 11. The Company itself has not filed "
+        "for bankruptcy protection.",
+        PARENT, False, MAY_4,
+    ),
+    "majority stockholder": (
+        "Grove Capital Partners, the majority stockholder of the Company, commenced a case under Chapter 11 on May 4, 2012. The Company is not a "
+        "party to that case.",
+        PARENT, False, MAY_4,
+    ),
+    "plan confirmed, background": (
+        'As previously disclosed, on September 6, 2011, the Company and its subsidiaries (the "Debtors") filed voluntary petitions under Chapter '
+        "11. On May 4, 2012 the Bankruptcy Court entered an order confirming the Debtors' Second Amended Joint Plan of Reorganization.",
+        REGISTRANT, True, dt.date(2011, 9, 6),
+    ),
+    "plan became effective": (
+        "The Plan of Reorganization of Orchard Stores, Inc. became effective on May 4, 2012, and the Company emerged from Chapter 11.",
+        REGISTRANT, True, None,
+    ),
+    "plan of a subsidiary": (
+        "On May 4, 2012 the Court entered an order confirming the plan of liquidation of Orchard Mills LLC, a subsidiary of the Company.",
+        SUBSIDIARY, True, None,
+    ),
+    "see the release": (
+        "The press release attached as Exhibit 99.1 is incorporated by reference.", UNCLEAR, False, None,
+    ),
+    "another name": (
+        "On May 4, 2012, Palmetto Tooling Partners filed a petition under Chapter 11.", UNCLEAR, False, MAY_4,
+    ),
+    "negated elsewhere": (
+        "On May 4, 2012 the Company and certain of its U.S. subsidiaries filed voluntary petitions under Chapter 11. The Company's Canadian "
+        "subsidiaries are not debtors and neither have they sought protection.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "a name that is not known, and its subsidiaries": (
+        'On May 4, 2012, Blue Heron Corp. ("Blue Heron") and certain of its direct and indirect subsidiaries filed petitions under Chapter 11.',
+        UNCLEAR, False, MAY_4,
+    ),
+    "not the plan yet": (
+        "On May 4, 2012 the Company filed a voluntary petition under Chapter 11. The Company has not filed a plan of reorganization in the case.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "registrant in a relative clause": (
+        "On May 4, 2012 Orchard Foods LLC, a subsidiary of Orchard Stores, Inc. through which the Company conducts its wholesale business, filed a "
+        "voluntary petition under Chapter 11.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+}  # fmt: skip
+"""text, whose case, whether a plan, the day that is stated"""
+LATER: dict[str, tuple[str, str, bool, dt.date | None]] = {
+    "prepackaged": (
+        'On May 4, 2012, Orchard Stores, Inc. (the "Company"), its parent Grove Intermediate Corp. and twelve of the Company\'s subsidiaries (with '
+        'the Company, the "Company Parties") commenced prepackaged cases by filing voluntary petitions in the Southern District of Texas. The '
+        "Company Parties will ask the court to confirm the plan within 40 days.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "order for relief": (
+        "On May 4, 2012, the United States Bankruptcy Court for the District of Utah entered an order for relief against Orchard Stores, Inc. under "
+        "Chapter 7, on a petition that had been filed by former employees in March.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "conversion": (
+        "The Chapter 11 case of the Company was converted to a case under Chapter 7 on May 4, 2012, and Mr. Miles was appointed as trustee.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "canadian registrant": (
+        "On May 4, 2012, the Corporation obtained an initial order under the Companies' Creditors Arrangement Act from the Ontario Superior Court of "
+        "Justice. A monitor was appointed.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "partnership and general partner": (
+        "Orchard Pipelines GP LLC, the general partner of the Partnership, sought protection under Chapter 11 on May 4, 2012. The Partnership and its "
+        "operating companies were not included in that filing.",
+        PARENT, False, MAY_4,
+    ),
+    "joint venture": (
+        "On May 4, 2012, Harbor Point Casino LLC, a joint venture in which the Company owns a 50% interest, filed for Chapter 11 protection. The "
+        "Company wrote off its investment in 2011.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "bank in receivership": (
+        "On Friday, May 4, 2012, Orchard Bank, the wholly owned bank subsidiary of the Company, was closed by the Comptroller, and the Federal Deposit "
+        "Insurance Corporation was appointed receiver of Orchard Bank.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "receiver for the registrant's assets": (
+        "Effective May 4, 2012, our senior lender obtained the appointment of a receiver, who took possession of substantially all of our property.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "subsidiaries, long list": (
+        "Four subsidiaries of Orchard Stores, Inc.: Orchard Air, Inc., Orchard Sea, Inc., Orchard Land, Inc. and Orchard Services Corp. (each a "
+        '"Debtor"), filed on May 4, 2012 voluntary petitions for liquidation under Chapter 7. Orchard Stores, Inc. has not sought bankruptcy relief.',
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "foreign administration": (
+        "On May 4, 2012, administrators were appointed over Orchard Fashion (UK) Limited, the Company's subsidiary in the United Kingdom.",
+        SUBSIDIARY, False, MAY_4,
+    ),
+    "former parent": (
+        "Our former parent, Grove Industries, Inc., and several of its affiliates filed Chapter 11 petitions on May 4, 2012. We are not a debtor.",
+        PARENT, False, MAY_4,
+    ),
+    "dismissed board": (
+        "The Board of Directors of the Company resolved to file, and on May 4, 2012 the Company did file, a petition for reorganization.",
+        REGISTRANT, False, MAY_4,
+    ),
+    "effective date of the plan": (
+        'On May 4, 2012 (the "Effective Date"), the Joint Plan of Orchard Stores, Inc. and Its Affiliated Debtors was consummated, and all of the '
+        "old common stock was cancelled.",
+        REGISTRANT, True, None,
+    ),
+    "liquidating plan confirmed": (
+        "The Bankruptcy Court confirmed the First Amended Plan of Liquidation of the Registrant at a hearing on May 4, 2012.",
+        REGISTRANT, True, None,
+    ),
+    "customer": (
+        "On May 4, 2012, Big Box Retail Corp., which accounted for 31% of the Company's sales in 2011, filed a voluntary petition under Chapter 11.",
+        UNCLEAR, False, MAY_4,
+    ),
+}  # fmt: skip
+"""Texts that were written after the rules, to measure them."""
+PAGE = (
+    "<html><head><title>8-K</title><style>p {{}}</style></head><body><p>Orchard Stores, Inc.</p><p>Item 1.01. Entry into a Material "
+    "Definitive Agreement.</p><p>The Company signed a credit agreement.</p>{heading}<p>{text}</p><p>Item 9.01 Financial Statements and "
+    "Exhibits</p><p>99.1 Press release</p><p>SIGNATURES</p><p>Pursuant to the requirements ...</p></body></html>"
+)
+HEADINGS = (
+    "<p>Item 1.03. Bankruptcy or Receivership.</p>",
+    "<p><b>ITEM&nbsp;1.03.</b>&nbsp;&nbsp;BANKRUPTCY OR RECEIVERSHIP</p>",
+    "<table><tr><td>Item 1.03</td><td>Bankruptcy or Receivership</td></tr></table>",
+    "<div>It<span>em</span> 1.03&#8212;Bankruptcy or Receivership",
+    "<p>Items 1.03 and 7.01. Bankruptcy or Receivership; Regulation FD Disclosure.",
+)
+
+
+def page(text: str, heading: str = HEADINGS[0]) -> bytes:
+    return PAGE.format(heading=heading, text=html.escape(text)).encode()
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_whose_case_it_is(key: str) -> None:
+    text, who, plan, day = TEXTS[key]
+    assert judge_report(page(text), [NAME]) == Judgement(who, plan, day)
+
+
+def test_no_case_of_the_registrants_own_is_set_aside_in_texts_that_the_rules_were_not_made_for() -> None:
+    """When they were written the rules named 7 of the 15 rightly; of the others 6 were not clear to them. 13 counted rightly: the
+    two others, of subsidiaries, counted as the registrant's own. The rules were not changed to fit these texts."""
+    found = {key: judge_report(page(text), [NAME]).who for key, (text, *_) in LATER.items()}
+    aside = {key for key, who in found.items() if who in (SUBSIDIARY, PARENT)}
+    others = {key for key, (_, who, *_) in LATER.items() if who in (SUBSIDIARY, PARENT)}
+    assert aside <= others
+    assert sum(found[key] == who for key, (_, who, *_) in LATER.items()) >= 7
+    assert len(others - aside) <= 2
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_the_text_of_the_item_is_found_under_any_heading(heading: str) -> None:
+    body = page("The Company filed a petition. See Item 2.04 below, which is incorporated.", heading)
+    assert item_text(plain_text(body)).strip(" ;").removeprefix("Regulation FD Disclosure. ") == (
+        "The Company filed a petition. See Item 2.04 below, which is incorporated."
+    )
+
+
+@given(data=st.data(), key=st.sampled_from(sorted(TEXTS)), heading=st.sampled_from(HEADINGS))
+def test_white_space_and_markup_do_not_change_the_judgement(data: st.DataObject, key: str, heading: str) -> None:
+    text, who, plan, day = TEXTS[key]
+    blanks = st.sampled_from(
+        [" ", "\n", "&nbsp;", " \t\r\n ", "<br>", "</p>\n<p>", " <b>", "</b> ", "&#160;&#x20;", "<!-- x --> ", "</td><td>"]
+    )
+    words = (
+        html.escape(text, quote=False).replace('"', data.draw(st.sampled_from(['"', "&#147;", "\u201c", "&quot;"]))).split(" ")
+    )
+    written = words[0] + "".join(data.draw(blanks) + word for word in words[1:])
+    body = PAGE.format(
+        heading=heading, text=written.replace("'", data.draw(st.sampled_from(["'", "&rsquo;", "\u2019"])))
+    ).encode()
+    assert judge_report(body, [NAME]) == Judgement(who, plan, day)
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_plain_submissions_of_early_years_read_the_same(key: str) -> None:
+    text, who, plan, day = TEXTS[key]
+    lines, line = [], ""
+    for word in text.split():
+        line = f"{line} {word}"
+        if len(line) > 60:
+            lines, line = [*lines, line], ""
+    wrapped = "\n".join([*lines, line])
+    body = (
+        f"<SEC-DOCUMENT>0000000007-12-000900.txt\n<SEC-HEADER>\nITEM INFORMATION:\t\tBankruptcy or Receivership\n</SEC-HEADER>\n<DOCUMENT>\n"
+        f"<TYPE>8-K\n<TEXT>\n\nITEM 1.03.  BANKRUPTCY OR RECEIVERSHIP\n\n{wrapped}\n\n<PAGE>\n\n                 SIGNATURES\n"
+        "The Company has signed."
+    )
+    assert judge_report(body.encode("cp1252"), [NAME]) == Judgement(who, plan, day)
+
+
+def test_former_names_count_and_names_of_subsidiaries_are_not_the_registrants() -> None:
+    text = "On May 4, 2012, Orchard Stores Inc. filed a voluntary petition under Chapter 11."
+    assert judge_report(page(text), ["NEW TREE INC", NAME]).who == REGISTRANT
+    assert judge_report(page(text), ["NEW TREE INC"]).who == UNCLEAR
+    assert judge_report(page(text.replace("Stores Inc.", "Stores Leasing LLC")), [NAME]).who == UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("stated", "filed", "event"),
+    [
+        (MAY_4, dt.date(2012, 5, 9), MAY_4),
+        (MAY_4, dt.date(2012, 5, 14), MAY_4),
+        (MAY_4, dt.date(2012, 5, 15), dt.date(2012, 5, 15)),
+        (MAY_4, dt.date(2012, 5, 3), dt.date(2012, 5, 3)),
+        (None, dt.date(2012, 5, 9), dt.date(2012, 5, 9)),
+    ],
+)
+def test_the_day_of_the_petition_counts_where_it_fits_the_day_of_filing(
+    stated: dt.date | None, filed: dt.date, event: dt.date
+) -> None:
+    assert petition_date(Judgement(REGISTRANT, False, stated), filed) == event
+
+
+@given(st.binary(max_size=300))
+def test_whatever_a_document_is_it_is_judged(body: bytes) -> None:
+    assert judge_report(b"<p>Item 1.03 Bankruptcy <![x[<!" + body, [NAME]).who in (REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR)
+
+
+def test_a_large_and_broken_document_is_read_in_time() -> None:
+    text = TEXTS["company and subsidiaries"][0]
+    rows = "<tr><td>1,234<td>Item 5.02 of our report (the &lt; sum" * 60_000
+    assert judge_report(page(text) + rows.encode(), [NAME]).who == REGISTRANT
