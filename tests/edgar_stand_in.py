@@ -53,6 +53,7 @@ class Filing:
     public_float: float | None = None
     sic: int = 3711
     state: str = "CA"
+    currency: str = "USD"
 
     @property
     def filed(self) -> dt.date:
@@ -83,8 +84,10 @@ class Edgar:
             )
             for (tag, end), value in f.facts.items():
                 qtrs = 0 if tag in INSTANTS else 4
-                num.append(f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\tUSD\t\t\t{value:.4f}\t")
-                num.append(f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\tUSD\tSegment=One;\t\t{value / 3:.4f}\t")
+                num.append(f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\t{f.currency}\t\t\t{value:.4f}\t")
+                num.append(
+                    f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\t{f.currency}\tSegment=One;\t\t{value / 3:.4f}\t"
+                )
         return zipped({"sub.txt": "\n".join(sub), "num.txt": "\n".join(num), "tag.txt": "tag\n", "pre.txt": "adsh\n"})
 
     def quarters(self) -> list[str]:

@@ -285,6 +285,25 @@ def test_financials_small_companies_and_other_years_are_left_out(tmp_path: Path,
     assert any("left out for their size" in str(note) for note in source.warnings)
 
 
+def test_foreign_reports_that_are_not_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = [report(20, year, f"{year + 1}-03-20", "20-F") for year in (2011, 2012)] + [report(21, 2012, "2013-03-20", "40-F")]
+    amended, pesos = report(20, 2012, "2013-06-20", "20-F/A"), report(22, 2012, "2013-03-21")
+    pesos.currency = "MXN"
+    bank = report(23, 2012, "2013-03-20", "20-F")
+    bank.sic = 6021
+    source = loaded(tmp_path, Edgar([report(7, 2012, "2013-02-20"), *foreign, amended, pesos, bank], {}), monkeypatch)
+    said = [str(note) for note in source.warnings]
+    assert said[0] == (
+        "annual reports of foreign companies that are not read: 3 (20-F 2, 40-F 1), such as COMPANY 20; COMPANY 21; most report under "
+        "IFRS or in another currency"
+    )
+    assert said[1] == (
+        "annual reports (10-K) whose amounts are all in another currency than dollars, not read: 1, such as COMPANY 22"
+    )
+    assert not any("without a figure in dollars" in note for note in said), "each report is counted once"
+    assert set(source.statements["company_id"]) == {"CIK0000000007"}
+
+
 def test_a_fetch_goes_on_where_it_stopped_and_asks_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sec, _ = generated(companies=20, years=5)
     said, asked = fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)

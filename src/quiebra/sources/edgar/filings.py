@@ -36,6 +36,8 @@ FACT_SCHEMA: dict[str, Any] = {
 CLOSING = dt.time(17, 30)
 """What is accepted after this counts as filed on the next business day; New York's time."""
 AMENDED = "/A"
+FOREIGN_FORMS = ("20-F", "40-F")
+"""Annual reports of foreign companies, which are not read."""
 OPEN_UNTIL_NIGHT = ("3", "4", "5", "3/A", "4/A", "5/A", "144", "144/A")
 """Forms of insiders, which count as filed on the day of acceptance until ten at night."""
 

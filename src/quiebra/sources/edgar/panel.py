@@ -35,8 +35,8 @@ from quiebra.sources.edgar.failures import (
     first_cases,
     read_corrections,
 )
-from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, month_end, with_available_at
-from quiebra.sources.edgar.reported_items import reported_items
+from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, FOREIGN_FORMS, month_end, with_available_at
+from quiebra.sources.edgar.reported_items import reported_items, without_dollars
 from quiebra.sources.edgar.sectors import ABROAD, region_of_state, sector_of_sic
 from quiebra.sources.edgar.submissions import (
     archive_members,
@@ -66,7 +66,7 @@ SCALE_TOLERANCE = 3.0
 @dataclass(frozen=True)
 class _Read:
     """What the files say: filings (`FILING_SCHEMA`), items (`reported_items`), those that do not balance, list of filings, whose
-    cases reports are about (`JUDGED_SCHEMA`)."""
+    cases reports are about (`JUDGED_SCHEMA`), annual reports of foreign companies, those that have no amount in dollars."""
 
     filings: pl.DataFrame
     items: pl.DataFrame
@@ -74,6 +74,8 @@ class _Read:
     listed: pl.DataFrame
     judged: pl.DataFrame
     floats: pl.DataFrame
+    foreign: pl.DataFrame
+    other_currency: set[str]
 
 
 def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
@@ -137,12 +139,16 @@ def _year_of(name: str) -> int:
 
 
 def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
-    filings, items, unbalanced = [], [], []
+    filings, items, unbalanced, foreign = [], [], [], []
+    other_currency: set[str] = set()
     for number, name in enumerate(sets, start=1):
         report_progress(f"data set {number} of {len(sets)}")
         filed, facts = read_data_set(store.path(name), options.forms)
         filed = filed.filter(_wanted(options))
-        said, wrong = reported_items(facts.join(filed, on="accession", how="semi"))
+        facts = facts.join(filed, on="accession", how="semi")
+        said, wrong = reported_items(facts)
+        other_currency |= without_dollars(facts)
+        foreign.append(read_filings(store.path(name), FOREIGN_FORMS).filter(_wanted(options)))
         filings.append(filed)
         items.append(said)
         unbalanced.append(wrong)
@@ -155,14 +161,18 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
     floats = [_archived_floats(store, set(known["cik"]))]
     for name in store.names(FACTS):
         content = parse_object(name, store.read(name))
-        said, wrong = reported_items(read_company_facts(content, name).join(newer, on="accession", how="semi"))
+        facts = read_company_facts(content, name).join(newer, on="accession", how="semi")
+        said, wrong = reported_items(facts)
+        other_currency |= without_dollars(facts)
         items.append(said)
         unbalanced.append(wrong)
         floats.append(floats_table(float_rows(cover_facts(content))))
     latest_floats = pl.concat(floats).unique("accession", keep="last", maintain_order=True)
     every = pl.concat([known, newer])
     judged = judge_reports(store, bankruptcy_filings(listed), _names(every, companies))
-    return _Read(every, pl.concat(items), pl.concat(unbalanced), listed, judged, latest_floats)
+    return _Read(
+        every, pl.concat(items), pl.concat(unbalanced), listed, judged, latest_floats, pl.concat(foreign), other_currency
+    )
 
 
 def _names(filings: pl.DataFrame, companies: pl.DataFrame) -> dict[int, set[str]]:
@@ -265,8 +275,22 @@ def _companies(read: _Read, cases: pl.DataFrame) -> pl.DataFrame:
 
 
 def _notes(read: _Read, cases: pl.DataFrame, small: int) -> Iterator[LocalisedMessage]:
-    without = read.filings.filter(~pl.col("accession").is_in(read.items["accession"].implode())).height
-    if without:
+    first = read.foreign.filter(pl.col("form").is_in(FOREIGN_FORMS))  # without amendments
+    if first.height:
+        by_form = dict(first.group_by("form").len().iter_rows())
+        yield LocalisedMessage(
+            "annual reports of foreign companies that are not read: {n} (20-F {f20}, 40-F {f40}), such as {examples}; most "
+            "report under IFRS or in another currency",
+            {"n": first.height, "f20": by_form.get("20-F", 0), "f40": by_form.get("40-F", 0), "examples": _some_names(first)},
+        )
+    unread = read.filings.filter(~pl.col("accession").is_in(read.items["accession"].implode()))
+    abroad = unread.filter(pl.col("accession").is_in(sorted(read.other_currency)))
+    if abroad.height:
+        yield LocalisedMessage(
+            "annual reports (10-K) whose amounts are all in another currency than dollars, not read: {n}, such as {examples}",
+            {"n": abroad.height, "examples": _some_names(abroad)},
+        )
+    if without := unread.height - abroad.height:
         yield LocalisedMessage("annual reports without a figure in dollars that could be read: {n}", {"n": without})
     if small:
         yield LocalisedMessage("versions of firm-years left out for their size (ingest.edgar.min_assets): {n}", {"n": small})
@@ -276,6 +300,11 @@ def _notes(read: _Read, cases: pl.DataFrame, small: int) -> Iterator[LocalisedMe
         yield LocalisedMessage("no failure is in the lists of filings that were fetched")
     if read.judged.height:
         yield from _notes_of_judgement(read)
+
+
+def _some_names(filings: pl.DataFrame) -> list[str]:
+    """Return some companies of filings, those with most of them first."""
+    return filings.group_by("name").len().sort(["len", "name"], descending=[True, False])["name"].head(EXAMPLES).to_list()
 
 
 def _notes_of_judgement(read: _Read) -> Iterator[LocalisedMessage]:

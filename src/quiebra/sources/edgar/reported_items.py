@@ -57,6 +57,12 @@ def reported_items(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return conform_to_schema(long, ITEM_SCHEMA), _unbalanced(wide)
 
 
+def without_dollars(facts: pl.DataFrame) -> set[str]:
+    """Return the filings that give all of their amounts in other currencies than `CURRENCY`."""
+    given = facts.group_by("accession").agg(dollars=(pl.col("unit") == CURRENCY).any())
+    return set(given.filter(~pl.col("dollars"))["accession"])
+
+
 def rounding_unit(value: pl.Expr) -> pl.Expr:
     """Return the largest power of ten, up to 10^9, that an amount is a multiple of; 10^9 for zero."""
     return pl.coalesce(pl.when(value.abs() % 10.0**power == 0).then(10.0**power) for power in range(9, 0, -1)).fill_null(1.0)
