@@ -15,6 +15,7 @@ from service_stand_in import Reply, Request
 from quiebra.panels import build_panel
 from quiebra.params import Demo
 from quiebra.sources import demo
+from quiebra.sources.edgar.tags import SHARES_TAG
 
 TAG_OF_ITEM = {
     "total_assets": "Assets",
@@ -34,7 +35,7 @@ TAG_OF_ITEM = {
     "net_income": "NetIncomeLoss",
     "operating_cash_flow": "NetCashProvidedByUsedInOperatingActivities",
 }
-INSTANTS = {*list(TAG_OF_ITEM.values())[:9], "LiabilitiesAndStockholdersEquity", "StockholdersEquity"}
+INSTANTS = {*list(TAG_OF_ITEM.values())[:9], "LiabilitiesAndStockholdersEquity", "StockholdersEquity", SHARES_TAG}
 SIC_OF_SECTOR = (2834, 3711, 4911, 5411, 7372, 1311)
 STATES = ("CA", "TX", "NY", "OH", "DE")
 
@@ -54,6 +55,8 @@ class Filing:
     sic: int = 3711
     state: str = "CA"
     currency: str = "USD"
+    cover_shares: float | None = None
+    cover_date: dt.date | None = None
 
     @property
     def filed(self) -> dt.date:
@@ -84,7 +87,8 @@ class Edgar:
             )
             for (tag, end), value in f.facts.items():
                 qtrs = 0 if tag in INSTANTS else 4
-                num.append(f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\t{f.currency}\t\t\t{value:.4f}\t")
+                unit = "shares" if tag == SHARES_TAG else f.currency
+                num.append(f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\t{unit}\t\t\t{value:.4f}\t")
                 num.append(
                     f"{f.accession}\t{tag}\tus-gaap/2012\t{end:%Y%m%d}\t{qtrs}\t{f.currency}\tSegment=One;\t\t{value / 3:.4f}\t"
                 )
@@ -125,6 +129,7 @@ class Edgar:
             for f in mine
             if f.public_float
         ]
+        shares = [{"end": str(f.cover_date), "val": f.cover_shares, "accn": f.accession} for f in mine if f.cover_shares]
         gaap: dict[str, list[dict[str, object]]] = {}
         for f in mine:
             for (tag, end), value in f.facts.items():
@@ -136,7 +141,10 @@ class Edgar:
             "cik": cik,
             "entityName": mine[0].name,
             "facts": {
-                "dei": {"EntityPublicFloat": {"units": {"USD": floats}}},
+                "dei": {
+                    "EntityCommonStockSharesOutstanding": {"units": {"shares": shares}},
+                    "EntityPublicFloat": {"units": {"USD": floats}},
+                },
                 "us-gaap": {tag: {"units": {"USD": facts}} for tag, facts in gaap.items()},
             },
         }

@@ -37,6 +37,7 @@ SAYING = [
         "sources/events.py",
         "sources/layouts.py",
         "sources/edgar/panel.py",
+        "sources/edgar/market_values.py",
         "sources/market_services.py",
         "sources/alpha_vantage.py",
         "sources/yahoo/panel.py",

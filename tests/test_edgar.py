@@ -15,10 +15,13 @@ from service_stand_in import Reply, running_service
 from quiebra.errors import FetchError, FetchStoppedError, SourceError
 from quiebra.panels import build_panel
 from quiebra.params import Edgar as Options
+from quiebra.params import load_params
 from quiebra.sources import edgar
 from quiebra.sources.edgar import fetching
 from quiebra.sources.http import Client
+from quiebra.sources.input_files import ingest_files
 from quiebra.sources.raw_store import RawStore
+from quiebra.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 OPTIONS = Options(
@@ -283,6 +286,100 @@ def test_financials_small_companies_and_other_years_are_left_out(tmp_path: Path,
     source = loaded(tmp_path, Edgar(filings, {}), monkeypatch, options)
     assert source.statements.select("company_id", "fiscal_year").rows() == [("CIK0000000009", 2012)]
     assert any("left out for their size" in str(note) for note in source.warnings)
+
+
+def priced(tmp_path: Path, sec: Edgar, monkeypatch: pytest.MonkeyPatch, text: str):  # type: ignore[no-untyped-def]
+    fetched(tmp_path / "edgar", sec, monkeypatch, today=TODAY)
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+    return edgar.load(tmp_path / "edgar", OPTIONS, None, path)
+
+
+def values_of(source) -> list[tuple[object, ...]]:  # type: ignore[no-untyped-def]
+    told = source.lineage.filter(pl.col("item") == "market_value")
+    keys = ["company_id", "fiscal_year", "available_at"]
+    rows = source.statements.join(told.select(*keys, "rule"), on=keys, how="left").sort(keys)
+    return rows.select(pl.col("company_id").str.slice(-1), "fiscal_year", "market_value", "market_value_date", "rule").rows()
+
+
+COVER_RULE, SHEET_RULE = "EntityCommonStockSharesOutstanding x close", "CommonStockSharesOutstanding x close"
+
+
+def test_market_values_of_shares_and_price_where_there_are_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cover, sheet, file, old, none = (report(cik, 2012, "2013-02-20") for cik in (1, 2, 3, 4, 5))
+    for filing in (cover, file, old):
+        filing.cover_shares, filing.cover_date, filing.public_float = 20e6, dt.date(2013, 2, 10), 90e6  # a Sunday
+    sheet.facts["CommonStockSharesOutstanding", dt.date(2012, 12, 31)] = 5e6
+    none.public_float = 70e6
+    prices = (
+        "cik,date,close,shares\n"
+        "1,2013-02-07,9.0,\n1,2013-02-08,8.5,\n1,2013-02-11,1.0,\n"  # the Friday before counts, not the Monday after
+        "2,2012-12-31,4.0,\n"
+        "3,2013-02-08,2.0,30000000\n"
+        "4,2013-02-02,7.0,\n"  # eight days before
+    )
+    source = priced(tmp_path, Edgar([cover, sheet, file, old, none], {}), monkeypatch, prices)
+    assert values_of(source) == [
+        ("1", 2012, 170.0, dt.date(2013, 2, 8), COVER_RULE),
+        ("2", 2012, 20.0, dt.date(2012, 12, 31), SHEET_RULE),
+        ("3", 2012, 60.0, dt.date(2013, 2, 8), "shares of the price file x close"),
+        ("4", 2012, 90.0, dt.date(2012, 6, 30), "EntityPublicFloat"),
+        ("5", 2012, 70.0, dt.date(2012, 6, 30), "EntityPublicFloat"),
+    ]
+    assert any("market value of shares and price: 3 of 5" in str(note) for note in source.warnings)
+    without = edgar.load(tmp_path / "edgar", OPTIONS, None)
+    assert (
+        without.statements["market_value"].to_list() == [90.0, None, 90.0, 90.0, 70.0]
+        and without.info.sha256 != source.info.sha256
+    )
+    assert without.statements.drop("market_value", "market_value_date").equals(
+        source.statements.drop("market_value", "market_value_date")
+    )
+
+
+def test_counts_and_closes_that_cannot_be_right_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filings = [report(1, year, f"{year + 1}-02-20") for year in (2011, 2012, 2013)] + [
+        report(cik, 2012, "2013-02-20") for cik in (2, 3)
+    ]
+    for filing, shares in zip(filings, (20e6, 20e3 - 1, 21e6, 100.0, 1e6), strict=True):
+        filing.cover_shares, filing.cover_date, filing.public_float = shares, filing.filed - dt.timedelta(days=1), 50e6
+    days = "".join(f"1,{year}-02-19,2,\n" for year in (2012, 2013, 2014))
+    source = priced(tmp_path, Edgar(filings, {}), monkeypatch, f"cik,date,close,shares\n{days}2,2013-02-19,3,\n3,2013-02-19,0,\n")
+    assert [(row[0], row[1], row[2]) for row in values_of(source)] == [
+        ("1", 2011, 40.0), ("1", 2012, 50.0), ("1", 2013, 42.0), ("2", 2012, 50.0), ("3", 2012, 50.0),
+    ]  # fmt: skip
+    assert any(str(note).endswith("a close not above zero): 3") for note in source.warnings)
+
+
+def test_no_close_is_later_than_the_filing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filing = report(1, 2012, "2013-02-20")
+    filing.cover_shares, filing.cover_date = 20e6, dt.date(2013, 3, 1)  # a slip of the cover
+    source = priced(tmp_path, Edgar([filing], {}), monkeypatch, "cik,date,close\n1,2013-02-19,2\n1,2013-03-01,9\n")
+    assert values_of(source) == [("1", 2012, 40.0, dt.date(2013, 2, 19), COVER_RULE)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cik,date\n1,2013-02-19\n", "close"),
+        ("cik,date,close\n1,,2\n", "date must be given in each row"),
+        ("cik,date,close\n1,2013-02-19,2\n1,2013-02-19,3\n", "two closes of cik 1 on 2013-02-19: remove one row"),
+        ("cik,date,close\n1,9999-12-31,2\n", "9999-12-31, which is none"),
+        ("cik,date,close\n1,2013-02-19,dear\n", "row 2"),
+    ],
+)
+def test_a_price_file_that_is_wrong_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        priced(tmp_path, Edgar([report(1, 2012, "2013-02-20")], {}), monkeypatch, text)
+
+
+def test_the_files_that_a_run_depends_on_are_those_of_the_person_and_of_the_store(tmp_path: Path) -> None:
+    workspace = new_workspace(
+        tmp_path / "w",
+        {"ingest": {"source": "edgar", "edgar": {"prices": "data/raw/prices.csv", "failures": "data/raw/failures.csv"}}},
+    )
+    files = ingest_files(load_params(Workspace(workspace)).ingest, workspace)
+    assert {workspace / "data/raw/prices.csv", workspace / "data/raw/failures.csv"} <= set(files)
 
 
 def test_foreign_reports_that_are_not_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

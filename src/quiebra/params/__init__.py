@@ -61,7 +61,8 @@ class American(Section):
 
 
 class Edgar(Section):
-    """Which annual reports of the SEC's EDGAR are read. leave_out_sic: ranges of SIC codes. failures: file of corrections."""
+    """Which annual reports of the SEC's EDGAR are read. leave_out_sic: ranges of SIC codes. failures: file of corrections.
+    prices: file of closes."""
 
     folder: str
     first_year: Year
@@ -70,6 +71,7 @@ class Edgar(Section):
     min_assets: Annotated[float, Field(ge=0)]
     leave_out_sic: list[str]
     failures: str | None
+    prices: str | None = None
 
     @field_validator("forms")
     @classmethod

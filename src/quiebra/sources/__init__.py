@@ -33,7 +33,7 @@ def load(ingest: Ingest, workspace: Workspace) -> Source:
 
 
 def _tables(name: str, ingest: Ingest, workspace: Workspace) -> Source:
-    def failures(path: str | None) -> Path | None:
+    def file(path: str | None) -> Path | None:
         return workspace.root / path if path else None
 
     if name == "demo":
@@ -41,10 +41,11 @@ def _tables(name: str, ingest: Ingest, workspace: Workspace) -> Source:
     if name == "american":
         return american.load(workspace.root / ingest.american.path)
     if name == "edgar":
-        return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, failures(ingest.edgar.failures))
+        own = (file(ingest.edgar.failures), file(ingest.edgar.prices))
+        return edgar.load(workspace.root / ingest.edgar.folder, ingest.edgar, *own)
     if name == "alpha_vantage":
         service = ingest.alpha_vantage
-        return alpha_vantage.load(workspace.root / service.folder, service, failures(service.failures))
+        return alpha_vantage.load(workspace.root / service.folder, service, file(service.failures))
     if name == "yahoo":
-        return yahoo.load(workspace.root / ingest.yahoo.folder, ingest.yahoo, failures(ingest.yahoo.failures))
-    return table.load(workspace.root / ingest.table.path, ingest.table, failures(ingest.table.failures))
+        return yahoo.load(workspace.root / ingest.yahoo.folder, ingest.yahoo, file(ingest.yahoo.failures))
+    return table.load(workspace.root / ingest.table.path, ingest.table, file(ingest.table.failures))

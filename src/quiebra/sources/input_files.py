@@ -52,7 +52,7 @@ def _source_files(name: str, ingest: Ingest, root: Path) -> Iterable[Path]:
         return [*table_files(root / ingest.table.path), *([root / ingest.table.failures] if ingest.table.failures else [])]
     if name == "edgar":
         store = RawStore(root / ingest.edgar.folder)
-        own = [root / ingest.edgar.failures] if ingest.edgar.failures else []
+        own = [root / file for file in (ingest.edgar.failures, ingest.edgar.prices) if file]
         return [*own, store.list_of_answers, *(store.path(name) for name in store.names())]
     if name in ("alpha_vantage", "yahoo"):
         options = ingest.alpha_vantage if name == "alpha_vantage" else ingest.yahoo

@@ -20,13 +20,16 @@ from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.edgar.filings import FACT_SCHEMA
 from quiebra.sources.edgar.submissions import member_cik
-from quiebra.sources.edgar.tags import ANNUAL, INSTANT, tags_of
+from quiebra.sources.edgar.tags import ANNUAL, INSTANT, SHARES_TAG, SHARES_UNIT, tags_of
 
 SHORTEST_YEAR, LONGEST_YEAR = 350, 380
 """Days of a fiscal year, first and last day counted: 52 and 53 weeks, and the days about them."""
 FLOAT_TAG = "EntityPublicFloat"
 FLOAT_SCHEMA: dict[str, Any] = {"accession": pl.String, "market_value": pl.Float64, "market_value_date": pl.Date}
 """market_value: held by others than affiliates, in millions of dollars, on the date."""
+COVER_SHARES_TAG = "EntityCommonStockSharesOutstanding"
+SHARES_SCHEMA: dict[str, Any] = {"accession": pl.String, "shares": pl.Float64, "shares_date": pl.Date, "tag": pl.String}
+"""shares: as filed, of all classes if the filing gives one count. tag: where they stand."""
 HEAD = 1 << 18
 """Bytes of a member that are read at once, until its cover page facts (dei) end."""
 
@@ -36,7 +39,7 @@ def read_company_facts(content: dict[str, Any], name: str) -> pl.DataFrame:
 
     SourceError naming the file where it has another form.
     """
-    kinds = {**dict.fromkeys(tags_of(INSTANT), INSTANT), **dict.fromkeys(tags_of(ANNUAL), ANNUAL)}
+    kinds = {**dict.fromkeys((*tags_of(INSTANT), SHARES_TAG), INSTANT), **dict.fromkeys(tags_of(ANNUAL), ANNUAL)}
     try:
         gaap = (content.get("facts") or {}).get("us-gaap") or {}
         rows = [
@@ -68,25 +71,38 @@ def read_company_facts(content: dict[str, Any], name: str) -> pl.DataFrame:
     )
 
 
-def public_floats(path: Path, ciks: set[int]) -> pl.DataFrame:
-    """Return the market values on the cover pages of companies' filings (`FLOAT_SCHEMA`), from the archive of company facts.
+def read_covers(path: Path, ciks: set[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the market values (`FLOAT_SCHEMA`) and counts of shares (`SHARES_SCHEMA`) on the cover pages of companies' filings,
+    from the archive of company facts.
 
     Only the beginning of each member is read. SourceError where the archive is damaged.
     """
-    rows: list[tuple[Any, ...]] = []
+    floats: list[tuple[str, float, str]] = []
+    shares: list[tuple[str, float, str]] = []
     try:
         with ZipFile(path) as archive:
             for info in archive.infolist():
                 if member_cik(info.filename) in ciks:
-                    rows += float_rows(_cover(_chunks(archive, info.filename)))
+                    cover = _cover(_chunks(archive, info.filename))
+                    floats += float_rows(cover)
+                    shares += share_rows(cover)
     except (BadZipFile, OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} is damaged ({error}): delete it, and fetch it again") from error
-    return floats_table(rows)
+    return floats_table(floats), shares_table(shares)
 
 
 def float_rows(facts: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
     """Yield accession, dollars and date of each market value of a file's cover page facts; zero is none."""
-    for fact in (facts.get(FLOAT_TAG) or {}).get("units", {}).get("USD", []):
+    yield from _rows(facts, FLOAT_TAG, "USD")
+
+
+def share_rows(facts: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Yield accession, count and date of each count of shares of a file's cover page facts; zero is none."""
+    yield from _rows(facts, COVER_SHARES_TAG, SHARES_UNIT)
+
+
+def _rows(facts: dict[str, Any], tag: str, unit: str) -> Iterator[tuple[str, float, str]]:
+    for fact in (facts.get(tag) or {}).get("units", {}).get(unit, []):
         if fact.get("val") and fact.get("accn") and fact.get("end"):
             yield fact["accn"], float(fact["val"]), fact["end"]
 
@@ -107,6 +123,14 @@ def floats_table(rows: Iterable[tuple[str, float, str]]) -> pl.DataFrame:
         .unique("accession", keep="last", maintain_order=True)
     )
     return conform_to_schema(latest, FLOAT_SCHEMA)
+
+
+def shares_table(rows: Iterable[tuple[str, float, str]]) -> pl.DataFrame:
+    """Return `SHARES_SCHEMA`; of several counts of a filing the latest counts."""
+    table = pl.DataFrame(list(rows), schema={"accession": pl.String, "shares": pl.Float64, "day": pl.String}, orient="row")
+    dated = table.with_columns(shares_date=pl.col("day").str.to_date("%Y-%m-%d", strict=False), tag=pl.lit(COVER_SHARES_TAG))
+    latest = dated.drop_nulls().sort("accession", "shares_date", "shares").unique("accession", keep="last", maintain_order=True)
+    return conform_to_schema(latest, SHARES_SCHEMA)
 
 
 def cover_facts(content: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import polars as pl
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.edgar.filings import FACT_SCHEMA, FILING_SCHEMA, US_DATE, is_annual, with_available_at
-from quiebra.sources.edgar.tags import ANNUAL, INSTANT, tags_of
+from quiebra.sources.edgar.tags import ANNUAL, INSTANT, SHARES_TAG, tags_of
 
 NEEDED = {
     "sub.txt": ("adsh", "cik", "name", "form", "period", "filed"),
@@ -97,7 +97,7 @@ def _filings(table: pl.LazyFrame, forms: Sequence[str]) -> pl.DataFrame:
 def _facts(table: pl.LazyFrame, filings: pl.DataFrame) -> pl.DataFrame:
     names = table.collect_schema().names()
     kinds = pl.DataFrame(
-        [*((tag, "0", INSTANT) for tag in tags_of(INSTANT)), *((tag, "4", ANNUAL) for tag in tags_of(ANNUAL))],
+        [*((tag, "0", INSTANT) for tag in (*tags_of(INSTANT), SHARES_TAG)), *((tag, "4", ANNUAL) for tag in tags_of(ANNUAL))],
         schema=["tag", "qtrs", "kind"],
         orient="row",
     )

@@ -26,7 +26,15 @@ from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.params import Edgar
 from quiebra.progress import report_progress
 from quiebra.sources.edgar.bankruptcy_reports import PARENT, REGISTRANT, SUBSIDIARY, UNCLEAR, judge_reports
-from quiebra.sources.edgar.company_facts import cover_facts, float_rows, floats_table, public_floats, read_company_facts
+from quiebra.sources.edgar.company_facts import (
+    cover_facts,
+    float_rows,
+    floats_table,
+    read_company_facts,
+    read_covers,
+    share_rows,
+    shares_table,
+)
 from quiebra.sources.edgar.data_sets import read_data_set, read_filings
 from quiebra.sources.edgar.failures import (
     apply_corrections,
@@ -36,6 +44,7 @@ from quiebra.sources.edgar.failures import (
     read_corrections,
 )
 from quiebra.sources.edgar.filings import AMENDED, FILING_SCHEMA, FOREIGN_FORMS, month_end, with_available_at
+from quiebra.sources.edgar.market_values import balance_sheet_shares, market_values, read_prices
 from quiebra.sources.edgar.reported_items import reported_items, without_dollars
 from quiebra.sources.edgar.sectors import ABROAD, region_of_state, sector_of_sic
 from quiebra.sources.edgar.submissions import (
@@ -66,7 +75,8 @@ SCALE_TOLERANCE = 3.0
 @dataclass(frozen=True)
 class _Read:
     """What the files say: filings (`FILING_SCHEMA`), items (`reported_items`), those that do not balance, list of filings, whose
-    cases reports are about (`JUDGED_SCHEMA`), annual reports of foreign companies, those that have no amount in dollars."""
+    cases reports are about (`JUDGED_SCHEMA`), annual reports of foreign companies, those that have no amount in dollars;
+    market values and counts of shares on covers, and counts on balance sheets."""
 
     filings: pl.DataFrame
     items: pl.DataFrame
@@ -74,14 +84,17 @@ class _Read:
     listed: pl.DataFrame
     judged: pl.DataFrame
     floats: pl.DataFrame
+    cover_shares: pl.DataFrame
+    sheet_shares: pl.DataFrame
     foreign: pl.DataFrame
     other_currency: set[str]
 
 
-def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
+def load(folder: Path, options: Edgar, corrections: Path | None, prices: Path | None = None) -> Source:
     """Return the tables of the companies and years that ``options`` name.
 
-    folder: of the raw answers. corrections: file of failures; see `quiebra.sources.edgar.failures`. SourceError where nothing was
+    folder: of the raw answers. corrections: file of failures; see `quiebra.sources.edgar.failures`. prices: file of closes;
+    see `quiebra.sources.edgar.market_values`. SourceError where nothing was
     fetched, or a file is damaged.
     """
     store = RawStore(folder)
@@ -95,7 +108,8 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
         )
     read = _read(store, sets, options)
     statements, lineage = build_versions(read.filings, read.items)
-    statements, lineage = _with_market_value(statements, lineage, read.floats)
+    values, notes = _market_values(read, prices)
+    statements, lineage = _with_market_value(statements, lineage, values)
     small = statements["total_assets"] < options.min_assets
     statements = statements.filter(~small.fill_null(False))
     statements = statements.with_columns(currency=pl.lit("USD"), source=pl.lit("edgar"))
@@ -112,7 +126,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
         first_label_year=earliest_year(statements["fiscal_year"]) if statements.height else options.first_year,
         outcomes_through=outcomes_through(as_of),
         as_of=as_of,
-        sha256=_hash(store, corrections),
+        sha256=_hash(store, corrections, prices),
         notes=NOTES,
     )
     return Source(
@@ -121,7 +135,7 @@ def load(folder: Path, options: Edgar, corrections: Path | None) -> Source:
         conform_to_schema(statements.filter(faults.is_null()), STATEMENT_SCHEMA),
         conform_to_schema(first_case_events(cases), EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
-        tuple(_notes(read, cases, int(small.sum()))),
+        (*_notes(read, cases, int(small.sum())), *notes),
         set_aside=conform_to_schema(
             statements.with_columns(rule=faults).filter(faults.is_not_null()), {**STATEMENT_SCHEMA, "rule": pl.String}
         ),
@@ -139,7 +153,7 @@ def _year_of(name: str) -> int:
 
 
 def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
-    filings, items, unbalanced, foreign = [], [], [], []
+    filings, items, unbalanced, foreign, sheet = [], [], [], [], []
     other_currency: set[str] = set()
     for number, name in enumerate(sets, start=1):
         report_progress(f"data set {number} of {len(sets)}")
@@ -148,6 +162,7 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
         facts = facts.join(filed, on="accession", how="semi")
         said, wrong = reported_items(facts)
         other_currency |= without_dollars(facts)
+        sheet.append(balance_sheet_shares(facts, filed))
         foreign.append(read_filings(store.path(name), FOREIGN_FORMS).filter(_wanted(options)))
         filings.append(filed)
         items.append(said)
@@ -158,7 +173,7 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
     listed, companies = read_submissions(_submissions(store, {*known["cik"], *since}), _of_interest(options))
     known = _with_listed(known, listed)
     newer = _newer(listed, companies, known).filter(_wanted(options))
-    floats = [_archived_floats(store, set(known["cik"]))]
+    floats, shares = ([table] for table in _archived_covers(store, set(known["cik"])))
     for name in store.names(FACTS):
         content = parse_object(name, store.read(name))
         facts = read_company_facts(content, name).join(newer, on="accession", how="semi")
@@ -166,12 +181,23 @@ def _read(store: RawStore, sets: list[str], options: Edgar) -> _Read:
         other_currency |= without_dollars(facts)
         items.append(said)
         unbalanced.append(wrong)
+        sheet.append(balance_sheet_shares(facts, newer))
         floats.append(floats_table(float_rows(cover_facts(content))))
-    latest_floats = pl.concat(floats).unique("accession", keep="last", maintain_order=True)
+        shares.append(shares_table(share_rows(cover_facts(content))))
+    values = [pl.concat(each).unique("accession", keep="last", maintain_order=True) for each in (floats, shares, sheet)]
     every = pl.concat([known, newer])
     judged = judge_reports(store, bankruptcy_filings(listed), _names(every, companies))
     return _Read(
-        every, pl.concat(items), pl.concat(unbalanced), listed, judged, latest_floats, pl.concat(foreign), other_currency
+        filings=every,
+        items=pl.concat(items),
+        unbalanced=pl.concat(unbalanced),
+        listed=listed,
+        judged=judged,
+        floats=values[0],
+        cover_shares=values[1],
+        sheet_shares=values[2],
+        foreign=pl.concat(foreign),
+        other_currency=other_currency,
     )
 
 
@@ -201,8 +227,8 @@ def _submissions(store: RawStore, ciks: set[int]) -> Iterator[tuple[str, bytes]]
         yield from archive_members(store.path(FILED_ARCHIVE), ciks)
 
 
-def _archived_floats(store: RawStore, ciks: set[int]) -> pl.DataFrame:
-    return public_floats(store.path(FACTS_ARCHIVE), ciks) if FACTS_ARCHIVE in store else floats_table([])
+def _archived_covers(store: RawStore, ciks: set[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return read_covers(store.path(FACTS_ARCHIVE), ciks) if FACTS_ARCHIVE in store else (floats_table([]), shares_table([]))
 
 
 def _with_listed(filings: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
@@ -228,16 +254,25 @@ def _newer(listed: pl.DataFrame, companies: pl.DataFrame, known: pl.DataFrame) -
     return conform_to_schema(newer.join(companies.select("cik", "name", "sic", "state"), on="cik", how="left"), FILING_SCHEMA)
 
 
+def _market_values(read: _Read, prices: Path | None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
+    """Return the market value of each filing, by shares and price where there are both, else that on its cover; and notes."""
+    floats = read.floats.with_columns(rule=pl.lit("EntityPublicFloat"))
+    if prices is None:
+        return floats, []
+    priced, notes = market_values(read.filings, read.cover_shares, read.sheet_shares, read_prices(prices))
+    return pl.concat([priced, floats.join(priced, on="accession", how="anti")]), notes
+
+
 def _with_market_value(
-    statements: pl.DataFrame, lineage: pl.DataFrame, floats: pl.DataFrame
+    statements: pl.DataFrame, lineage: pl.DataFrame, values: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return statements with the market value on the filing's cover, and its date; a version without one has that of before."""
+    """Return statements with the market value of the filing, and its date; a version without one has that of before."""
     year = ["company_id", "period_end"]
-    valued = statements.join(floats, on="accession", how="left", maintain_order="left")
+    valued = statements.join(values, on="accession", how="left", maintain_order="left")
     own = valued.filter(pl.col("market_value").is_not_null()).with_columns(
-        item=pl.lit("market_value"), value=pl.col("market_value"), rule=pl.lit("EntityPublicFloat")
+        item=pl.lit("market_value"), value=pl.col("market_value")
     )
-    filled = valued.with_columns(pl.col("market_value", "market_value_date").forward_fill().over(year))
+    filled = valued.drop("rule").with_columns(pl.col("market_value", "market_value_date").forward_fill().over(year))
     return filled, pl.concat([lineage, conform_to_schema(own, canonical.LINEAGE_SCHEMA)])
 
 
@@ -337,14 +372,15 @@ def _notes_of_judgement(read: _Read) -> Iterator[LocalisedMessage]:
         )
 
 
-def _hash(store: RawStore, corrections: Path | None) -> str:
-    """Return a hash over what was read: the hashes of the store's files."""
+def _hash(store: RawStore, *own: Path | None) -> str:
+    """Return a hash over what was read: the hashes of the store's files, and a person's own files."""
     told = hashlib.sha256()
     for name in store.names():
         answer = store.answer(name)
         told.update(f"{name} {answer.sha256 if answer else ''}\n".encode())
-    if corrections is not None:
-        told.update(corrections.read_bytes())
+    for path in own:
+        if path is not None:
+            told.update(path.read_bytes())
     return told.hexdigest()
 
 

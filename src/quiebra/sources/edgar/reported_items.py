@@ -8,7 +8,7 @@ import polars as pl
 
 from quiebra.canonical import conform_to_schema
 from quiebra.sources.edgar.filings import month_end
-from quiebra.sources.edgar.tags import CHECKED_TAGS, EQUITY_WITH_MINORITIES, LADDERS, tags_of
+from quiebra.sources.edgar.tags import CHECKED_TAGS, EQUITY_WITH_MINORITIES, LADDERS, SHARES_UNIT, tags_of
 from quiebra.sources.item_ladders import item_values
 
 MILLION = 1e6
@@ -59,7 +59,8 @@ def reported_items(facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def without_dollars(facts: pl.DataFrame) -> set[str]:
     """Return the filings that give all of their amounts in other currencies than `CURRENCY`."""
-    given = facts.group_by("accession").agg(dollars=(pl.col("unit") == CURRENCY).any())
+    amounts = facts.filter(pl.col("unit") != SHARES_UNIT)
+    given = amounts.group_by("accession").agg(dollars=(pl.col("unit") == CURRENCY).any())
     return set(given.filter(~pl.col("dollars"))["accession"])
 
 

@@ -183,6 +183,8 @@ ANNUAL_LADDERS: tuple[ItemLadder, ...] = (
 LADDERS = (*INSTANT_LADDERS, *ANNUAL_LADDERS)
 """By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.item_ladders.DERIVED`."""
 
+SHARES_TAG, SHARES_UNIT = "CommonStockSharesOutstanding", "shares"
+"""Count of shares on the balance sheet; it is no item, but part of a market value."""
 CHECKED_TAGS = ("StockholdersEquity", EQUITY_WITH_MINORITIES, TOTAL)
 
 
