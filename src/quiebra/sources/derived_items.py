@@ -25,7 +25,7 @@ MIN_ROWS = 5
 """Fewest rows that can show that a column is an item."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Derivation:
     """An item, what it is computed from, and how that is said."""
 
@@ -49,23 +49,25 @@ DERIVATIONS: tuple[Derivation, ...] = (
 )
 
 
-def derive_items(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Fill missing items by the identities in `DERIVATIONS`, and count the values filled by rule.
+def derive_items(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[Derivation, pl.Series]]:
+    """Fill missing items by the identities in `DERIVATIONS`; return also, by derivation, whether it filled each row.
 
-    statements: all items and `HELPER_COLUMNS`, null where the file has none. A company's fiscal year is one row or several; each
-    is filled from its own amounts, from none that has the wrong sign. Total assets are the measure of all, and are never derived.
+    statements: any of the items and `HELPER_COLUMNS`; items that are worked out are added. Each row is filled from its own
+    amounts, from none that has the wrong sign. Total assets are the measure of all, and are never derived.
     """
-    counts: dict[str, int] = {}
+    names = [*ITEM_NAMES, *HELPER_COLUMNS]
+    complete = statements.with_columns(pl.lit(None, pl.Float64).alias(name) for name in names if name not in statements.columns)
+    filled: dict[Derivation, pl.Series] = {}
     for derivation in DERIVATIONS:
         if derivation.item not in ITEM_NAMES or derivation.item == "total_assets":
             continue
-        missing = statements[derivation.item].null_count()
         sound = pl.all_horizontal(pl.lit(True), *(pl.col(name) >= 0 for name in derivation.of if name in UNSIGNED))
-        value = pl.when(sound).then(derivation.value)
-        statements = statements.with_columns(pl.col(derivation.item).fill_null(value))
-        if filled := missing - statements[derivation.item].null_count():
-            counts[f"{derivation.item} = {derivation.rule}"] = filled
-    return statements, counts
+        before = complete[derivation.item].is_null()
+        complete = complete.with_columns(pl.col(derivation.item).fill_null(pl.when(sound).then(derivation.value)))
+        if (now := before & complete[derivation.item].is_not_null()).any():
+            filled[derivation] = now
+    made = {derivation.item for derivation in filled}
+    return complete.select(*statements.columns, *(name for name in names if name in made - set(statements.columns))), filled
 
 
 def matches_by_identity(amounts: pl.DataFrame, unread: Collection[str], *, share: float = 0.95) -> dict[str, Derivation]:

@@ -10,17 +10,7 @@ from functools import reduce
 import polars as pl
 
 from quiebra.canonical import LINEAGE_SCHEMA, conform_to_schema
-
-DERIVED: dict[str, tuple[str, pl.Expr]] = {
-    "cost_of_goods_sold": ("revenue - gross_profit", pl.col("revenue") - pl.col("gross_profit")),
-    "gross_profit": ("revenue - cost_of_goods_sold", pl.col("revenue") - pl.col("cost_of_goods_sold")),
-    "ebitda": ("ebit + depreciation_amortization", pl.col("ebit") + pl.col("depreciation_amortization")),
-    "operating_expenses": (
-        "revenue - ebit - depreciation_amortization",
-        pl.col("revenue") - pl.col("ebit") - pl.col("depreciation_amortization"),
-    ),
-}
-"""Items that follow from others where no field says them: the rule's name, and its value."""
+from quiebra.sources.derived_items import derive_items
 
 
 @dataclass(frozen=True)
@@ -91,14 +81,10 @@ def _of(ladder: ItemLadder) -> tuple[pl.Expr, pl.Expr]:
 
 def with_derived(statements: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return statements with the items that follow from others, and the lineage of those that were worked out."""
-    given = set(statements.columns)
-    complete = statements.with_columns(
-        **{item: pl.col(item).fill_null(value) if item in given else value for item, (_, value) in DERIVED.items()}
-    )
+    complete, filled = derive_items(statements)
     worked_out = [
-        (complete.filter(statements[item].is_null()) if item in given else complete)
-        .with_columns(item=pl.lit(item), value=pl.col(item), rule=pl.lit(rule))
-        .filter(pl.col("value").is_not_null())
-        for item, (rule, _) in DERIVED.items()
+        complete.filter(rows).with_columns(item=pl.lit(each.item), value=pl.col(each.item), rule=pl.lit(each.rule))
+        for each, rows in filled.items()
     ]
-    return complete, pl.concat([conform_to_schema(table, LINEAGE_SCHEMA) for table in worked_out])
+    nothing = pl.DataFrame(schema=LINEAGE_SCHEMA)
+    return complete, pl.concat([nothing, *(conform_to_schema(table, LINEAGE_SCHEMA) for table in worked_out)])

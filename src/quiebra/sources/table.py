@@ -41,7 +41,7 @@ from quiebra.sources.cells import (
 )
 from quiebra.sources.column_names import NAMES, currencies_in, in_thousands, match_known_names, says_whole_units
 from quiebra.sources.currency import resolve_currency, unit_doubts
-from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, derive_items
+from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, Derivation, derive_items
 from quiebra.sources.events import first_events, read_failures, unknown_failures
 from quiebra.sources.fiscal_years import fiscal_year
 from quiebra.sources.layouts import YEAR, to_rows
@@ -157,12 +157,13 @@ def _hash(path: Path) -> str:
     return file_sha256(path) if files == [path] else json_sha256({file.name: file_sha256(file) for file in files})
 
 
-def _reading_in_words(path: Path, options: Table, derived: Mapping[str, int]) -> str:
+def _reading_in_words(path: Path, options: Table, derived: Mapping[Derivation, pl.Series]) -> str:
     said = f"Read from {path.name}; amounts times {options.units} are millions of {options.currency}."
     if options.preset:
         said += f" Columns by the preset '{options.preset}', which was made from documentation."
     if derived:
-        said += " Worked out where missing: " + "; ".join(f"{rule} ({rows:,} rows)" for rule, rows in derived.items()) + "."
+        rules = (f"{each.item} = {each.rule} ({rows.sum():,} rows)" for each, rows in derived.items())
+        said += f" Worked out where missing: {'; '.join(rules)}."
     return said
 
 

@@ -181,7 +181,7 @@ ANNUAL_LADDERS: tuple[ItemLadder, ...] = (
     ),
 )
 LADDERS = (*INSTANT_LADDERS, *ANNUAL_LADDERS)
-"""By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.item_ladders.DERIVED`."""
+"""By item. What follows from other items (EBITDA, ...) is worked out after; see `quiebra.sources.derived_items`."""
 
 SHARES_TAG, SHARES_UNIT = "CommonStockSharesOutstanding", "shares"
 """Count of shares on the balance sheet; it is no item, but part of a market value."""
