@@ -151,6 +151,36 @@ def test_the_command_prints_what_a_run_then_reads(workspace: Path) -> None:
     assert {match["canonical"] for match in told["matches"]} == set(PGC)
 
 
+def test_settings_of_another_file_do_not_count_and_those_of_this_one_do(workspace: Path, rows: pl.DataFrame) -> None:
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    other = {
+        "path": "data/raw/other.csv",
+        "layout": "wide",
+        "header_row": 2,
+        "header_rows": 2,
+        "columns": {"company_id": "NIF"},
+        "currency": "EUR",
+    }
+    features = {"late": {"label": "Late", "sign": 1}}
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"ingest": {"table": other}}), sort_keys=False))
+    rows.select(*FIRM_YEAR_KEYS, "total_assets", "total_liabilities", late=pl.lit(1.0)).write_csv(workspace / "data/raw/mine.csv")
+    said = command(workspace, "quiebra", "check", "data/raw/mine.csv").stdout
+    assert "layout" not in said.partition("# for params")[2] and "not read: late" in said
+    mine = {
+        "path": "data/raw/mine.csv",
+        "features": features,
+        "columns": {},
+        "layout": None,
+        "header_row": None,
+        "header_rows": 1,
+    }
+    (workspace / "params.yaml").write_text(yaml.safe_dump(merged(content, {"ingest": {"table": mine}}), sort_keys=False))
+    said = command(workspace, "quiebra", "check", "data/raw/mine.csv").stdout
+    section = yaml.safe_load(said.partition("# for params.yaml")[2].partition("\n")[2])
+    assert "not read" not in said and section["ingest"]["table"]["features"] == features
+    assert Table(**section["ingest"]["table"]).features["late"].sign == 1, "the section stands by itself"
+
+
 def test_columns_that_are_needed_and_not_there_are_named(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "few.csv"
     path.write_text("NIF,Ventas\nA,5\n")

@@ -60,19 +60,23 @@ def check(
 ) -> None:
     """Say what a file would be read as: columns and items, rows set aside and why, and a section of params.yaml to paste.
 
-    Nothing is written. Example: quiebra check data/raw/balances.xlsx
+    What params say of the file holds, what they say of another file does not. Nothing is written.
+
+    Example: quiebra check data/raw/balances.xlsx
     """
     from dataclasses import asdict
 
     from quiebra.errors import SourceError
-    from quiebra.params import load_params
+    from quiebra.params import Table, load_params
     from quiebra.services.file_check import check_file, required_missing
 
     workspace = Workspace.find()
     inside = file.resolve().is_relative_to(workspace.root)
     shown = file.resolve().relative_to(workspace.root).as_posix() if inside else str(file.resolve())
     params = load_params(workspace)
-    found = check_file(file, shown, params.ingest.table, params.labels)
+    named = params.ingest.table
+    same = (workspace.root / named.path).resolve() == file.resolve()
+    found = check_file(file, shown, named if same else Table.model_validate({"path": shown}), params.labels)
     if as_json:
         print_json(asdict(found))
         return
@@ -86,7 +90,7 @@ def check(
     if absent := required_missing(found.matches):
         echo(f"needed, and of no column: {', '.join(absent)}. Map them in the section below, under columns.", err=True)
     echo("")
-    echo("# for params.yaml, in place of the same lines there:")
+    echo("# for params.yaml, in place of ingest.sources and of the whole section ingest.table:")
     echo(found.section.rstrip(), lines=True)
     if found.fault is not None and not absent:
         raise SourceError("{why}", why=found.fault)

@@ -160,14 +160,14 @@ class Table(FileFormat):
     path: str
     preset: Literal["sabi", "orbis", "compustat", "pgc", "kaggle_american"] | None = None
     layout: Literal["long", "wide", "lines"] = "long"
-    columns: dict[str, str]
+    columns: dict[str, str] = Field(default_factory=dict)
     negative_expenses: bool = False
     statuses: dict[str, str] = Field(default_factory=dict)
     features: dict[str, OwnFeature] = Field(default_factory=dict)
     units: Annotated[float, Field(gt=0)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     filing_lag_days: Annotated[int, Field(ge=0, le=1000)]
-    outcomes_through: Year | None
+    outcomes_through: Year | None = None
     failures: str | None = None
     title: Line | None = None
 

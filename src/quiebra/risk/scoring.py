@@ -45,7 +45,10 @@ def of_sources(rows: pl.DataFrame, statements: pl.DataFrame, sources: Collection
     latest = statements.sort("company_id", "fiscal_year", "available_at").unique("company_id", keep="last")
     kept = rows.join(latest.filter(pl.col("source").is_in(list(sources))), on="company_id", how="semi", maintain_order="left")
     if kept.is_empty():
-        raise PanelError(f"no company is of score.sources ({', '.join(sources)}): name one of ingest.sources")
+        raise PanelError(
+            f"no company of score.sources ({', '.join(sources)}) has a recent statement on the day of scoring: set run.as_of to "
+            "the time of its latest accounts, or score.max_age_months higher"
+        )
     return kept
 
 

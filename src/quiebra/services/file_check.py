@@ -32,7 +32,17 @@ from quiebra.sources.workbooks import read_sheet
 
 HEADER_ROWS = 10
 ROWS_OF_NAMES = 2
-KEPT = ("encoding", "decimal", "thousands", "date_format", "missing", "outcomes_through", "failures", "title")
+KEPT = (
+    "statuses",
+    "encoding",
+    "decimal",
+    "thousands",
+    "date_format",
+    "missing",
+    "outcomes_through",
+    "failures",
+    "title",
+)
 """Options of params that hold for the section too."""
 PRESET_COLUMNS = {
     "sabi": ("codigonif",),
@@ -102,8 +112,10 @@ def check_file(path: Path, shown: str, options: Table, labels: Labels) -> FileCh
         fault = str(error)
     if table.units != options.units:
         changes["units"] = table.units
+    if options.features:
+        changes["features"] = {name: each.model_dump(exclude_defaults=True) for name, each in options.features.items()}
     mapped = {match.column for match in matches}
-    unread = tuple(column for column in raw.columns if column not in mapped)
+    unread = tuple(column for column in raw.columns if column not in mapped and column not in options.features)
     missing = tuple(item for item in ITEM_NAMES if item not in items)
     return FileCheck(tuple(matches), unread, missing, tuple(lines), _section(changes), fault)
 
