@@ -19,8 +19,12 @@ import polars as pl
 from quiebra.sources.raw_store import RawStore
 
 REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR = "registrant", "subsidiary", "parent", "unclear"
-LARGEST_READ = 8_000_000
+LARGEST_READ = 2_000_000
 """Bytes of a document that are read: a submission with exhibits may have more, and its main document comes first."""
+LONGEST_JUDGED = 100_000
+"""Characters of an item that are searched; those of real ones are some thousands."""
+SHARE_IN_CAPITALS = 0.8
+"""Share of the letters above which a text counts as written in capitals."""
 DOCUMENTS = "documents/"
 """Folder of the store with the main document of each report, by accession."""
 JUDGED_SCHEMA: dict[str, Any] = {
@@ -75,8 +79,11 @@ _AGAINST = re.compile(
 )
 _RECEIVER = re.compile(
     r"\b(?:receiver|conservator|liquidator|custodian|provisional liquidators?)(?:ship)? (?:\w+ )?"
-    r"(?:for|of|over)(?: (?:all|substantially all)? ?(?:of )?(?:the )?(?:assets|property|business) of)? (?P<who>[^;]{1,160})"
-    r"|(?P<what>[^;]{1,200}?)\b(?:placed|put|went|entered) (?:into|in|under)\b[^;]{0,30}"
+    r"(?:for|of|over)(?: (?:all|substantially all)? ?(?:of )?(?:the )?(?:assets|property|business) of)? (?P<who>[^;]{1,160})",
+    re.IGNORECASE,
+)
+_PLACED = re.compile(
+    r"\b(?:placed|put|went|entered) (?:into|in|under)\b[^;]{0,30}"
     r"\b(?:receivership|conservatorship|liquidation|administration)\b",
     re.IGNORECASE,
 )
@@ -88,17 +95,30 @@ _PLAN = re.compile(
 )
 _TOLD_THAT = re.compile(
     rf"^.*?\b(?:announced|announcing|reported|learned|informed|notified|notice|aware|disclosed|advised)\b"
-    rf"(?:(?!{_R})[^;]){{0,60}}?\bthat\b"
+    rf"(?:(?!{_R})[^;]){{0,60}}?\bthat\b",
+    re.IGNORECASE,
 )
 _NOT_THE_REGISTRANT = re.compile(
     rf"{_R} (?:itself )?(?:(?:is|was|are|were) not (?:itself )?(?:a |an |one of |part of |included |currently |the ){{1,3}}"
-    rf"(?:[\w ]{{0,20}}debtors?\b|party|in (?:the|these|this|that)|filings?|(?:bankruptcy )?(?:case|proceeding)s?)"
+    rf"(?:[\w ]{{0,20}}debtors?\b|party|subject of|in (?:the|these|this|that)|filings?|(?:bankruptcy )?(?:case|proceeding)s?)"
     rf"|(?:has|have|did) not (?:itself )?(?:filed?|commenced?|sought|seek) "
-    rf"(?:for |a |any |voluntary |bankruptcy |chapter \d+ ){{0,5}}(?:petition|bankruptcy|protection|relief|cases?\b|chapter))"
+    rf"(?:for |a |any |voluntary |bankruptcy |chapter \d+ ){{0,5}}"
+    rf"(?:petition|bankruptcy|insolvency|protection|relief|cases?\b|chapter))"
     rf"|\bneither {_R}(?!')[^.;]{{0,160}}?(?:debtor|filed|included in|party to|part of|filing|sought)",
     re.IGNORECASE,
 )
-_DEBTORS = re.compile(r"\([^()]*\"[^\"()]*Debtors?\"[^()]*\)")
+_ITS_OWN = re.compile(
+    rf"\b(?:cases?|petitions?|bankruptcy|receivership|plan\b[^.;@]{{0,60}}) (?:of|for) {_R}(?!\w|')"
+    rf"|{_R}'s? (?:[\w-]+ ){{0,3}}?(?:cases?|petitions?|plan of|bankruptcy|receivership)\b"
+    rf"|{_R} (?:[\w-]+ ){{0,6}}?(?:filed?|filing|sought|commenced|emerged|initial order|receivership)\b"
+    rf"|\b(?:plac|put)\w* {_R} (?:into|in|under)\b",
+    re.IGNORECASE,
+)
+"""Words on a case of the registrant's own, where the sentence is not understood."""
+_STARTS = "The|On|As|In|Under|This|These|A|An|Each|Neither|No|Our|We"
+"""Words that begin a sentence after a name that ends in a point."""
+_ABBREVIATED = re.compile(rf"\b((?i:Inc|Corp|Co|Ltd|Nos?|Mr|Ms|Mrs|Dr|Jr|Sr|vs?|al|LLC|LP))\.(?! (?:{_STARTS}|{_R}) )")
+_DEBTORS = re.compile(r"\([^()]*\"[^\"()]*Debtors?\"[^()]*\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,7 +148,7 @@ def judge_report(body: bytes, names: Iterable[str]) -> Judgement:
     """Return whose case a document is about. names: of the registrant, present and former."""
     text = plain_text(body)
     for part in dict.fromkeys((item_text(text), _SIGNATURE.split(text)[0])):
-        found = _judged(part, list(names))
+        found = _judged(_small_letters(part[:LONGEST_JUDGED]), list(names))
         if found.who != UNCLEAR or found.petition is not None:
             return found
     return found
@@ -148,6 +168,7 @@ def plain_text(body: bytes) -> str:
         text = head.decode()
     except UnicodeDecodeError:
         text = head.decode("cp1252", errors="replace")
+    text = re.sub(r"<!--.*?(?:-->|\Z)", "", text.partition("</DOCUMENT>")[0], flags=re.DOTALL)
     reader = _TextReader()
     reader.feed(text.replace("<![", "<!"))  # the parser refuses sections that word processors mark so
     reader.close()
@@ -195,6 +216,15 @@ def item_text(text: str) -> str:
     return _TITLE.sub(" ", text[own.end() : min([*following, *signed, len(text)])], count=1)
 
 
+def _small_letters(text: str) -> str:
+    """Return a text in capitals with small letters, but for the first of each sentence; another as it is."""
+    letters = [each for each in text if each.isalpha()]
+    if sum(map(str.isupper, letters)) < SHARE_IN_CAPITALS * max(len(letters), 1):
+        return text
+    small = _ABBREVIATED.sub(r"\1", text).lower()
+    return re.sub(r"(?:^|(?<!\b[a-z])[.!?] )\"?[a-z]", lambda start: start[0].upper(), small)
+
+
 def _judged(text: str, names: list[str]) -> Judgement:
     told = _with_signs(text, names)
     sentences = list(_sentences(told))
@@ -207,7 +237,11 @@ def _judged(text: str, names: list[str]) -> Judgement:
     if any(who == REGISTRANT for who, _ in found):
         who = UNCLEAR if _NOT_THE_REGISTRANT.search(told) else REGISTRANT
     else:
-        who = next((who for who, _ in found if who != UNCLEAR), None) or _excluded(told, found)
+        kinds = {who for who, _ in found}
+        who = next((each for each, _ in found if UNCLEAR not in kinds), None) or _excluded(told, found)
+        understood = [sentence for each, sentence in found if each != UNCLEAR]
+        if any(_ITS_OWN.search(sentence) for sentence in told_of if sentence not in understood):
+            who = UNCLEAR
     return Judgement(who, plan, _stated_day(told, [sentence for each, sentence in found if each == who] or sentences))
 
 
@@ -227,7 +261,9 @@ def _debtor_phrases(sentence: str) -> Iterator[str]:
     elif filed := _FILED.search(sentence):
         yield sentence[: filed.start()] + (filed[0] if filed[0].lower().startswith("caused") else "")
     elif receiver := _RECEIVER.search(sentence):
-        yield receiver["who"] or receiver["what"]
+        yield receiver["who"]
+    elif placed := _PLACED.search(sentence):
+        yield sentence[: placed.start()].rpartition(";")[2]
 
 
 def _who(phrase: str, debtors: str) -> str:
@@ -285,15 +321,14 @@ def _name_pattern(name: str) -> str | None:
     if not core or len("".join(core)) < 3:
         return None
     spelt = r"[\s,.'\-]*".join("(?:&|and)" if word in ("&", "and") else re.escape(word) for word in core)
-    suffix = rf"(?:,? {_KINDS[kind]}\b\.?)" if kind else r"(?:,? (?:inc|corp)\b\.?)"
-    return rf"(?:\b(?i:{spelt})(?:(?i:{suffix})|(?!,? (?:[A-Z]|(?i:inc|corp|llc|ltd|limited)\b)))(?!\w))"
+    point = rf"(?:\.(?! (?:{_STARTS}) ))?"  # one that ends a sentence stays
+    suffix = rf"(?i:,? {_KINDS[kind] if kind else '(?:inc|corp)'}\b){point}"
+    return rf"(?:\b(?i:{spelt})(?:{suffix}|(?!,? (?:[A-Z]|(?i:inc|corp|llc|ltd|limited)\b)))(?!\w))"
 
 
 def _sentences(text: str) -> Iterator[str]:
     """Yield the sentences; points of abbreviations end none."""
-    short = re.sub(
-        r"\b(Inc|Corp|Co|Ltd|Nos?|Mr|Ms|Mrs|Dr|Jr|Sr|vs?|al|LLC|LP)\.(?! (?:The|On|As|In|Under|This|These|A|@R) )", r"\1", text
-    )
+    short = _ABBREVIATED.sub(r"\1", text)
     short = re.sub(r"\b([A-Z])\.(?=[A-Z ,)])", r"\1", short)
     yield from re.split(rf"(?<=[.!?])\"? (?=[A-Z\"(]|{_R}|{_S}|{_P})", short)
 
