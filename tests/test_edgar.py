@@ -341,7 +341,7 @@ def test_counts_and_closes_that_cannot_be_right_are_not_used(tmp_path: Path, mon
     filings = [report(1, year, f"{year + 1}-02-20") for year in (2011, 2012, 2013)] + [
         report(cik, 2012, "2013-02-20") for cik in (2, 3)
     ]
-    for filing, shares in zip(filings, (20e6, 20e3 - 1, 21e6, 100.0, 1e6), strict=True):
+    for filing, shares in zip(filings, (20e6, 21e3, 21e6, 100.0, 1e6), strict=True):
         filing.cover_shares, filing.cover_date, filing.public_float = shares, filing.filed - dt.timedelta(days=1), 50e6
     days = "".join(f"1,{year}-02-19,2,\n" for year in (2012, 2013, 2014))
     source = priced(tmp_path, Edgar(filings, {}), monkeypatch, f"cik,date,close,shares\n{days}2,2013-02-19,3,\n3,2013-02-19,0,\n")
@@ -349,6 +349,31 @@ def test_counts_and_closes_that_cannot_be_right_are_not_used(tmp_path: Path, mon
         ("1", 2011, 40.0), ("1", 2012, 50.0), ("1", 2013, 42.0), ("2", 2012, 50.0), ("3", 2012, 50.0),
     ]  # fmt: skip
     assert any(str(note).endswith("a close not above zero): 3") for note in source.warnings)
+
+
+def test_of_two_counts_the_one_that_can_be_right_counts_and_none_where_the_files_own_is_in_thousands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placeholder, thousands = report(1, 2012, "2013-02-20"), report(2, 2012, "2013-02-20")
+    placeholder.cover_shares, placeholder.cover_date = 100.0, dt.date(2013, 2, 10)
+    placeholder.facts["CommonStockSharesOutstanding", dt.date(2012, 12, 31)] = 20e6
+    thousands.cover_shares, thousands.cover_date, thousands.public_float = 20e6, dt.date(2013, 2, 19), 50e6
+    prices = "cik,date,close,shares\n1,2012-12-31,2,\n2,2013-02-19,2,20000\n"
+    source = priced(tmp_path, Edgar([placeholder, thousands], {}), monkeypatch, prices)
+    assert values_of(source) == [
+        ("1", 2012, 40.0, dt.date(2012, 12, 31), SHEET_RULE),
+        ("2", 2012, 50.0, dt.date(2012, 6, 30), "EntityPublicFloat"),
+    ]
+    assert any(str(note).endswith("a close not above zero): 2") for note in source.warnings)
+
+
+def test_a_count_that_lost_exactly_three_digits_is_a_slip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filings = [report(1, year, f"{year + 1}-02-20") for year in (2011, 2012, 2013)]
+    for filing, shares in zip(filings, (555_555_000.0, 555_555.0, 500_000_000.0), strict=True):
+        filing.cover_shares, filing.cover_date, filing.public_float = shares, filing.filed - dt.timedelta(days=1), 50e6
+    days = "".join(f"1,{year}-02-19,2\n" for year in (2012, 2013, 2014))
+    source = priced(tmp_path, Edgar(filings, {}), monkeypatch, f"cik,date,close\n{days}")
+    assert [row[2] for row in values_of(source)] == [1111.11, 50.0, 1000.0]
 
 
 def test_no_close_is_later_than_the_filing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ MAX_DAYS_BEFORE = 7
 """Age of a close on the day of the shares: weekends and holidays."""
 FEWEST_SHARES = 10_000
 """Smaller counts are placeholders, such as 1 or 100."""
-LARGEST_JUMP = 1000.0
-"""Factor beyond which a count differs from the company's usual one by a slip of scale."""
+LARGEST_JUMP = 300.0
+"""Factor beyond which a count differs by a slip of scale; below a thousand, since the count itself moves from year to year."""
 PRICE_COLUMNS = ("cik", "date", "close")
 PRICE_SCHEMA: dict[str, Any] = {"cik": pl.Int64, "date": pl.Date, "close": pl.Float64, "shares": pl.Float64}
 VALUE_SCHEMA: dict[str, Any] = {
@@ -75,14 +75,15 @@ def market_values(
     """Return the market value of each filing for which there are shares and a close (`VALUE_SCHEMA`), and notes.
 
     filings: `FILING_SCHEMA`. cover, sheet: counts on covers, which count first, and on balance sheets (`SHARES_SCHEMA`). prices:
-    `PRICE_SCHEMA`; its own shares count before both. The close is that on the day of the shares, or the last one within
-    `MAX_DAYS_BEFORE`; never one after the filing was public. Where a filing gives no count, ``available_at`` stands for the day
-    of the shares.
+    `PRICE_SCHEMA`; its own shares count before both, unless they differ by a slip of scale: then none counts. The close is that
+    on the day of the shares, or the last one within `MAX_DAYS_BEFORE`; never one after the filing was public. Where a filing
+    gives no count, ``available_at`` stands for the day of the shares.
     """
-    counts = pl.concat([cover, sheet.join(cover, on="accession", how="anti")])
+    of = filings.select("accession", "cik")
+    (cover, on_covers), (sheet, on_sheets) = (_plausible(each.join(of, on="accession")) for each in (cover, sheet))
+    counts = pl.concat([cover, sheet.join(cover, on="accession", how="anti")]).drop("cik")
     told = filings.select("accession", "cik", "available_at").join(counts, on="accession", how="left", maintain_order="left")
-    told, of_filings = _plausible(told)
-    known, of_file = _plausible(prices)
+    known, of_file = _plausible(prices, keep_rows=True)
     above = known.filter(pl.col("close") > 0, pl.col("close").is_finite())
     day = pl.min_horizontal(pl.coalesce("shares_date", "available_at"), "available_at")
     closes = above.select("cik", close_date="date", close="close", own="shares")
@@ -98,6 +99,7 @@ def market_values(
             tolerance=f"{MAX_DAYS_BEFORE}d",
             check_sortedness=False,
         )
+        .with_columns(apart=~_near(pl.col("own"), pl.col("shares")).fill_null(True))
         .with_columns(rule=pl.when(pl.col("own").is_not_null()).then(pl.lit("shares of the price file")).otherwise("tag"))
         .with_columns(
             market_value=(pl.coalesce("own", "shares") * pl.col("close") / 1e6).round(6), rule=pl.format("{} x close", "rule")
@@ -105,13 +107,15 @@ def market_values(
         .drop_nulls("market_value")
         .rename({"close_date": "market_value_date"})
     )
+    apart = int(found["apart"].sum())
+    found = found.filter(~pl.col("apart"))
     notes = [
         LocalisedMessage(
             "annual reports with a market value of shares and price: {n} of {all}; the others have what outsiders held",
             {"n": found.height, "all": filings.height},
         )
     ]
-    if wrong := of_filings + of_file + known.height - above.height:
+    if wrong := on_covers + on_sheets + of_file + apart + known.height - above.height:
         notes.append(
             LocalisedMessage(
                 "counts of shares and closes that cannot be right, not used (below {fewest} shares, {jump} times off the "
@@ -122,11 +126,18 @@ def market_values(
     return conform_to_schema(found.sort("accession"), VALUE_SCHEMA), notes
 
 
-def _plausible(counts: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Return a table without those counts of shares that are placeholders or slips of scale, and how many these are."""
+def _plausible(counts: pl.DataFrame, *, keep_rows: bool = False) -> tuple[pl.DataFrame, int]:
+    """Return a table without those counts of shares that are placeholders or slips of scale, and how many these are.
+
+    keep_rows: their rows stay, without the count.
+    """
     shares = pl.col("shares")
     enough = counts.with_columns(shares=pl.when(shares >= FEWEST_SHARES, shares.is_finite()).then(shares))
     usual = shares.quantile(0.5, "higher").over("cik")  # of two, the smaller one is in doubt
-    near = pl.max_horizontal(shares / usual, usual / shares) <= LARGEST_JUMP
-    kept = enough.with_columns(shares=pl.when(near).then(shares))
-    return kept, kept["shares"].null_count() - counts["shares"].null_count()
+    kept = enough.with_columns(shares=pl.when(_near(shares, usual)).then(shares))
+    wrong = kept["shares"].null_count() - counts["shares"].null_count()
+    return (kept if keep_rows else kept.drop_nulls("shares")), wrong
+
+
+def _near(count: pl.Expr, other: pl.Expr) -> pl.Expr:
+    return pl.max_horizontal(count / other, other / count) <= LARGEST_JUMP
