@@ -201,3 +201,28 @@ def test_all_that_was_guessed_of_an_uploaded_file_is_told(base: FinishedRunView,
     notes = "\n".join(EN.say(note) for note in portfolio.uploaded_portfolio(base, "mine.csv", text).notes)
     assert "not there and count as missing: Resultado" in notes
     assert "'REVENUE' as revenue" in notes and "'1.421' (column 'total_assets')" in notes
+
+
+def test_a_wide_file_is_scored_by_its_statements_also_where_it_has_exposures(base: FinishedRunView) -> None:
+    ids = base.scores["company_id"][:5].implode()
+    rows = (
+        base.statements.filter(pl.col("company_id").is_in(ids))
+        .sort("available_at")
+        .unique(["company_id", "fiscal_year"], keep="last")
+    )
+    rows = rows.select("company_id", "fiscal_year", "total_assets", "total_liabilities", "ebit", "revenue").drop_nulls()
+    wide = rows.unpivot(index=["company_id", "fiscal_year"]).with_columns(name=pl.format("{} {}", "variable", "fiscal_year"))
+    wide = wide.pivot(on="name", index="company_id", values="value")
+    table = base.params.ingest.table.model_copy(update={"layout": "wide", "currency": base.source["currency"]})
+    params = base.params.model_copy(update={"ingest": base.params.ingest.model_copy(update={"table": table})})
+    view = FinishedRunView(base.workspace)
+    view.__dict__["params"] = params
+    with_exposure = wide.with_columns(exposure=pl.lit(3.0))
+    held = portfolio.uploaded_portfolio(view, "wide.csv", with_exposure.write_csv().encode())
+    alone = portfolio.uploaded_portfolio(view, "wide.csv", wide.write_csv().encode())
+    assert held.table["exposure"].to_list() == [3.0] * wide.height and held.table.height == alone.table.height == wide.height
+    assert held.table.sort("company_id")["pd_12m"].equals(alone.table.sort("company_id")["pd_12m"])
+    stored = base.scores.filter(pl.col("company_id").is_in(ids)).sort("company_id")["pd_12m"]
+    assert not held.table.sort("company_id")["pd_12m"].equals(stored), "scored by the file, not taken from the run"
+    plain = f"company_id,exposure\n{base.scores['company_id'][0]},5\n"
+    assert portfolio.uploaded_portfolio(view, "plain.csv", plain.encode()).table.height == 1

@@ -123,9 +123,9 @@ FILING_SCHEMA: dict[str, Any] = {
 """The filings of a source that has them, with the company's name, industry and state as of each."""
 
 
-def statement_schema(own_columns: Iterable[OwnColumn]) -> dict[str, Any]:
-    """Return the columns of statements with own ones after the canonical ones."""
-    return {**STATEMENT_SCHEMA, **{column.name: pl.Float64 for column in own_columns}}
+def statement_schema(own: Iterable[str]) -> dict[str, Any]:
+    """Return the columns of statements, those of own features, by their names, after the canonical ones."""
+    return {**STATEMENT_SCHEMA, **dict.fromkeys(own, pl.Float64)}
 
 
 def conform_to_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from quiebra.feature_engineering.own import OWN_FEATURES
+from quiebra.feature_engineering.own import OWN_FEATURES, own_label
 
 CONCEPT_LABELS = {
     "liquidity": ("liquidity", "liquidez"),
@@ -23,10 +23,7 @@ CONCEPT_LABELS = {
 
 def concept_label(concept: str, language: str) -> str:
     """Return a concept's label; an own feature is a concept with its own label."""
-    if concept in OWN_FEATURES:
-        feature = OWN_FEATURES[concept]
-        return feature.label_es if language == "es" else feature.label
-    return CONCEPT_LABELS[concept][language == "es"]
+    return own_label(concept, language) if concept in OWN_FEATURES else CONCEPT_LABELS[concept][language == "es"]
 
 
 SPANISH_LABELS = {
@@ -127,7 +124,7 @@ def spanish_label(name: str) -> str:
     >>> spanish_label("sector_rank_log_assets")
     'Tamaño (activo), posición en su sector'
     """
-    return OWN_FEATURES[name].label_es if name in OWN_FEATURES else _composed(name)
+    return own_label(name, "es") if name in OWN_FEATURES else _composed(name)
 
 
 @cache

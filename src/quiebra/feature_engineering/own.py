@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
-from quiebra.canonical import STATEMENT_SCHEMA, OwnColumn
+from quiebra.canonical import OwnColumn
 from quiebra.feature_engineering.feature import Feature
 
 OWN_FEATURES: dict[str, Feature] = {}
 """The own features of the panel at hand, by name; see `quiebra.feature_engineering.use_own_features`."""
 
 
-def statement_columns() -> dict[str, Any]:
-    """Return the columns of statements, those of own features after the canonical ones."""
-    return {**STATEMENT_SCHEMA, **dict.fromkeys(OWN_FEATURES, pl.Float64)}
+def own_label(name: str, language: str) -> str:
+    """Return an own feature's label, en or es."""
+    feature = OWN_FEATURES[name]
+    return feature.label_es if language == "es" else feature.label
 
 
 def own_feature(column: OwnColumn) -> Feature:

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 
 from quiebra.feature_engineering.build import FEATURES_BY_NAME
-from quiebra.feature_engineering.labels_es import spanish_label
-from quiebra.feature_engineering.own import OWN_FEATURES
+from quiebra.feature_engineering.own import OWN_FEATURES, own_label
 from quiebra.feature_engineering.peer_rank import LESS_THAN, MORE_THAN, PEER_SHARES, SAME_AS_MOST, PeerPlace
 from quiebra.feature_engineering.phrases import (
     AMOUNT_NOUNS,
@@ -97,8 +96,7 @@ def feature_sentence(name: str, said: float, place: PeerPlace | None, language: 
 def value_clause(name: str, said: float, language: str) -> str:
     """Return the first part of a `feature_sentence`, on the value."""
     if name in OWN_FEATURES:
-        label = spanish_label(name) if language == "es" else OWN_FEATURES[name].label
-        return f"{label}: {_significant(said, language)}"
+        return f"{own_label(name, language)}: {_significant(said, language)}"
     return _value_clause(name, said, language)
 
 
@@ -168,7 +166,7 @@ def missing_sentence(items: Iterable[str], history: History, language: str) -> s
 
 def _lacking_name(name: str, language: str) -> str:
     if name in OWN_FEATURES:
-        return spanish_label(name) if language == "es" else OWN_FEATURES[name].label
+        return own_label(name, language)
     return _bare(_text(AMOUNT_NOUNS[name], language))
 
 

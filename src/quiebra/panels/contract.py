@@ -29,7 +29,7 @@ from quiebra.panels.doubts import (
 )
 from quiebra.panels.missing_values import missing_value_auc, missing_value_doubts
 from quiebra.panels.quality import quality_report
-from quiebra.panels.quarantine import blank_negatives, split_quarantine
+from quiebra.panels.quarantine import blank_negatives, is_ratio_table, split_quarantine
 from quiebra.panels.schemas import validate_panel
 
 
@@ -62,7 +62,7 @@ def build_panel(source: Source, *, window_months: int = 24, event_kinds: Collect
     fails = pl.lit(True) if event_kinds is None else pl.col("kind").is_in(list(event_kinds))
     failures, other_exits = source.events.filter(fails), source.events.filter(~fails)
     happened = failures.group_by("company_id").agg(first).select(source.events.columns)
-    ratios = bool(source.info.own_columns) and source.statements["total_assets"].null_count() == source.statements.height
+    ratios = is_ratio_table(source.statements, source.info.own_columns)
     kept, set_aside = split_quarantine(source.statements, happened, source.info.currency, ratios=ratios)
     set_aside = pl.concat([set_aside, source.set_aside.select(set_aside.columns)]) if source.set_aside.height else set_aside
     rows_in = source.statements.height + source.set_aside.height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -69,6 +70,11 @@ QUARANTINE_RULES: tuple[QuarantineRule, ...] = (
     QuarantineRule("duplicate", "same company, fiscal year and publication date as a row that is kept"),
 )
 """Rules in order; a row gets the name of the first one that it breaks."""
+
+
+def is_ratio_table(statements: pl.DataFrame, own: Collection[object]) -> bool:
+    """Return whether statements have own features (``own``) and no amounts."""
+    return bool(own) and statements["total_assets"].null_count() == statements.height
 
 
 def split_quarantine(

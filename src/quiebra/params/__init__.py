@@ -287,7 +287,7 @@ class Train(Section):
     near_decay: Share
     interval: Annotated[float, Field(gt=0.5, lt=1)]
     blend_weight: Share | None
-    calibrate_on: list[str] = Field(default_factory=list)
+    calibrate_on: list[SourceName] = Field(default_factory=list)
     drop_features: list[str]
     search: Search
 

@@ -12,10 +12,9 @@ import polars as pl
 from quiebra.alerts import descriptions as wording
 from quiebra.alerts.cases import group_into_cases
 from quiebra.alerts.sentences import alert_sentence
-from quiebra.canonical import conform_to_schema, latest_year
+from quiebra.canonical import conform_to_schema, latest_year, statement_schema
 from quiebra.errors import LocalisedMessage, PanelError
-from quiebra.feature_engineering import feature_table
-from quiebra.feature_engineering.own import statement_columns
+from quiebra.feature_engineering import OWN_FEATURES, feature_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import reasons
 from quiebra.risk import score_statements, scored_company
@@ -115,7 +114,7 @@ def score_statement(view: FinishedRunView, name: str, sector: str | None, items:
         "source": "typed",
         **items,
     }
-    statements = conform_to_schema(pl.DataFrame([record], infer_schema_length=None), statement_columns())
+    statements = conform_to_schema(pl.DataFrame([record], infer_schema_length=None), statement_schema(OWN_FEATURES))
     companies = pl.DataFrame(
         {"company_id": [ENTERED_ID], "sector": [sector]}, schema={"company_id": pl.String, "sector": pl.String}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 from quiebra.errors import LocalisedMessage, PanelError, SourceError
 from quiebra.io.exports import to_excel
 from quiebra.items import ITEM_NAMES
+from quiebra.params import Table
 from quiebra.risk.losses import loss_report
 from quiebra.services.finished_run import FinishedRunView
 from quiebra.services.portfolio_files import EXPOSURE_SCHEMA, FAULT_SCHEMA, exposure_rows, row_fault, scored_statements
@@ -127,6 +128,15 @@ def _refuse_above(most: int, size: int) -> None:
         raise SourceError(TOO_LARGE_MESSAGE, size=size // 1_000_000, most=most // 1_000_000)
 
 
+def _are_statements(columns: Collection[str], options: Table) -> bool:
+    """Return whether columns are of statements, as params say that these look, rather than of exposures to scored companies."""
+    if {"total_assets", options.columns.get("total_assets", "total_assets")} & set(columns):
+        return True
+    if options.layout == "wide" and is_wide(columns):
+        return True
+    return "exposure" not in columns and (options.layout == "lines" or options.preset is not None)
+
+
 def portfolio_from_file(
     view: FinishedRunView, path: Path, progress: Callable[[float], None] = lambda share: None
 ) -> ScoredPortfolio:
@@ -141,9 +151,7 @@ def portfolio_from_file(
         raw, [*theirs, *(name for name in (*KNOWN_COLUMNS, *EXPOSURE_SCHEMA) if name not in options.columns)]
     )
     columns = raw.columns
-    named = {"total_assets", options.columns.get("total_assets", "total_assets")}
-    statements = bool(named & set(columns)) or options.layout == "lines" or is_wide(columns) or bool(options.preset)
-    statements &= "exposure" not in columns or options.layout == "long" or is_wide(columns)
+    statements = _are_statements(columns, options)
     if not statements and not {"company_id", "exposure"} <= set(columns) and not theirs & set(columns):
         raise SourceError(
             "{name} has neither exposures (company_id, exposure) nor statements (company_id, fiscal_year, total_assets, …): "

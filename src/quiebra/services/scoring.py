@@ -10,18 +10,17 @@ from pathlib import Path
 import polars as pl
 
 from quiebra.banners import run_banners
-from quiebra.canonical import EVENT_SCHEMA, conform_to_schema
+from quiebra.canonical import EVENT_SCHEMA, conform_to_schema, statement_schema
 from quiebra.errors import LocalisedMessage, PanelError
 from quiebra.feature_engineering import OWN_FEATURES, PeerRanks, feature_table
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
-from quiebra.feature_engineering.own import statement_columns
 from quiebra.io.files import read_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import PdModel, reasons
 from quiebra.models.term import PD_COLUMNS
 from quiebra.panels import read_panel_table, read_source
 from quiebra.panels.doubts import RULE_MEANINGS, company_doubts, date_doubts, item_doubts, period_doubts, version_doubts
-from quiebra.panels.quarantine import blank_negatives, split_quarantine
+from quiebra.panels.quarantine import blank_negatives, is_ratio_table, split_quarantine
 from quiebra.params import Score, load_params
 from quiebra.registry import read_scoring_model, registered_model
 from quiebra.risk import current_statements, of_sources, reasons_in_words, score_statements
@@ -126,11 +125,11 @@ def score_rows(
     of the panel; units: ingest.table.units. name: of the file, in messages. PanelError if no row can be used.
     """
     numbered = [column for column in ("row",) if column in raw.columns]
-    schema = statement_columns()
+    schema = statement_schema(OWN_FEATURES)
     statements = conform_to_schema(raw, schema).with_columns(
         raw[column] for column in (*ATTACHED_COLUMNS, *numbered, "rule") if column in raw.columns
     )
-    ratios = bool(OWN_FEATURES) and statements["total_assets"].null_count() == statements.height
+    ratios = is_ratio_table(statements, OWN_FEATURES)
     own = statements["currency"].drop_nulls().value_counts().sort("count", "currency")["currency"]
     kept, aside = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA), own[-1] if len(own) else None, ratios=ratios)
     counts = aside["rule"].value_counts().sort("rule").iter_rows()

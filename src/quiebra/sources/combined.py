@@ -165,7 +165,7 @@ def _labelled(source: Source) -> Source:
 
 
 def _schema(sources: Mapping[str, Source]) -> dict[str, Any]:
-    return statement_schema([column for source in sources.values() for column in source.info.own_columns])
+    return statement_schema(column.name for source in sources.values() for column in source.info.own_columns)
 
 
 def _statements(sources: Mapping[str, Source]) -> pl.DataFrame:

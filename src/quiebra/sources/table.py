@@ -104,7 +104,7 @@ def load(path: Path, options: Table, failures: Path | None = None) -> Source:
         own_columns=own_columns(options),
         assumed_lag_days=options.filing_lag_days if statements["assumed"].any() else None,
     )
-    schema = statement_schema(info.own_columns)
+    schema = statement_schema(options.features)
     return Source(
         info,
         conform_to_schema(companies, COMPANY_SCHEMA),
