@@ -59,7 +59,7 @@ def small(finished: Path, tmp_path: Path) -> Iterator[Path]:
 EVERY = [
     *COMMANDS,
     "models",
-    "promote 1 --who ana",
+    "promote unknown --who ana",
     "rollback --who ana",
     "schedule",
     "run",

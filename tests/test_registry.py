@@ -70,8 +70,8 @@ def test_who_takes_over_by_itself_and_what_people_decided_stands(workspace: Path
         (2, "retired"),
         (1, "retired"),
     ]
-    with pytest.raises(WorkspaceError, match="no model has an id starting 'x'"):
-        promote(w, "x")
+    with pytest.raises(WorkspaceError, match="no model has an id starting 'xxxx'"):
+        promote(w, "xxxx")
 
 
 def test_an_experiment_scores_with_its_own_model_and_changes_no_register(workspace: Path) -> None:
@@ -322,8 +322,10 @@ def test_a_choice_that_contradicts_register_or_folder_is_not_followed(workspace:
     assert read_scoring_model(w).model_id == first
 
 
-def test_an_id_without_a_sign_names_no_model(workspace: Path) -> None:
-    """It is the start of every id, and of the only one."""
-    for nothing in ("", " "):
-        with pytest.raises(WorkspaceError, match="say which model by its id, or the start of it"):
-            promote(Workspace(workspace), nothing)
+def test_too_few_characters_of_an_id_name_no_model(workspace: Path) -> None:
+    """None at all is the start of every id, and one that slipped in is the start of too many."""
+    model_id = read_scoring_model(Workspace(workspace)).model_id
+    for start in ("", " ", model_id[0], model_id[:3]):
+        with pytest.raises(WorkspaceError, match="say which model by its id, or at least its first 4 characters"):
+            promote(Workspace(workspace), start)
+    assert promote(Workspace(workspace), model_id[:4]).after == model_id

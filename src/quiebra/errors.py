@@ -31,6 +31,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SHORTEST_START = 4
+"""Characters of an id that are enough to name an item, as for a commit of git."""
+
 
 @dataclass(frozen=True)
 class LocalisedMessage:
@@ -172,11 +175,14 @@ def describe_id_matches(count: int, what: str) -> str:
 def single_match(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
     """Return the only item of ``found``, the items whose id starts with ``identifier``.
 
-    Raise ``kind`` where there is none or more than one, and for a blank identifier, which every id starts with.
-    what: the kind of item, for the message. known: the end of the message, on where ids are listed.
+    Raise ``kind`` where there is none or more than one, and for an identifier of fewer than four characters: a slip of the
+    keyboard starts the id of some item too often. what: the kind of item, for the message. known: the end of the message, on
+    where ids are listed.
     """
-    if not identifier.strip():
-        raise kind(f"say which {what} by its id, or the start of it: '{identifier}' could be any; {known}")
+    if len(identifier.strip()) < SHORTEST_START:
+        raise kind(
+            f"say which {what} by its id, or at least its first {SHORTEST_START} characters: '{identifier}' could be any; {known}"
+        )
     if len(found) != 1:
         raise kind(f"{describe_id_matches(len(found), what)} '{identifier}'; {known}")
     return found[0]
