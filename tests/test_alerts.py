@@ -404,6 +404,30 @@ def test_alerts_do_not_go_back_in_time_and_sources_do_not_mix(engine: Engine) ->
     assert states.list_alerts(engine, "demo").height == states.list_alerts(engine, "american").height == 1
 
 
+def test_alerts_of_a_data_set_close_when_another_takes_its_place_and_come_back_with_it(engine: Engine, finished: Path) -> None:
+    """Two tables one after the other have one source; the second may be of an earlier date."""
+    run = read_publication(Workspace(finished)).run
+    mine = {*pl.read_parquet(finished / "data/scores/scores.parquet")["company_id"]}
+    first = states.EvaluatedRun(run["run_id"], "demo", DAY)
+    month = hit(0.3, "2020-06").with_columns(kind=pl.lit("portfolio"), subject=pl.lit("portfolio"))
+    states.update_alerts(engine, pl.concat([hit(0.2), month]), {"r": rule()}, first, mine)
+    part = states.EvaluatedRun("bbbbbbbbbbbb", "demo", DAY - dt.timedelta(days=30))
+    assert states.update_alerts(engine, hit(0.2).clear(), {"r": rule()}, part, {*sorted(mine)[:20]}).later == DAY, (
+        "of one data set"
+    )
+    other = states.EvaluatedRun("cccccccccccc", "demo", DAY - dt.timedelta(days=400))
+    counts = states.update_alerts(engine, month, {"r": rule()}, other, {"A", "B"})
+    assert (counts.standing, counts.later) == (1, None)
+    (live,) = states.list_alerts(engine).iter_rows(named=True)
+    assert (live["subject"], live["raised_on"], live["raised_run"]) == ("portfolio", other.as_of, other.run_id)
+    gone = states.list_alerts(engine, closed=True).filter(pl.col("subject") == "x")["alert_id"].item()
+    assert states.alert_history(engine, gone)[-1]["reason"] == "the data were replaced by those of other companies"
+    assert store.earlier_month_pd(engine, "demo", "2031-01-31", mine) is not None
+    assert store.earlier_month_pd(engine, "demo", "2031-01-31", ["A", "B"]) is None
+    states.update_alerts(engine, hit(0.2), {"r": rule()}, first, mine)
+    assert states.list_alerts(engine)["alert_id"].to_list() == [gone]
+
+
 def test_an_unknown_or_ambiguous_alert_is_named(engine: Engine) -> None:
     with pytest.raises(AlertError, match="no alert"):
         decisions.close_alert(engine, "zzzz", "ana", "because")

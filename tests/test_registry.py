@@ -91,6 +91,23 @@ def test_a_date_before_the_champion_is_not_scored_by_what_it_learnt_later(worksp
     assert read_registers(w)["demo"].champion == first
 
 
+def test_a_champion_of_another_data_set_gives_way_and_comes_back_with_its_data(workspace: Path) -> None:
+    """One table after another has one source: a model is neither measured against the other's nor held to its date."""
+    w = Workspace(workspace)
+    first, history = read_scoring_model(w).model_id, w.models / "history.parquet"
+    before = history.read_bytes()
+    table = pl.read_parquet(history)
+    table.with_columns(company_id=pl.format("OTHER-{}", "company_id")).write_parquet(history)
+    second, standing = decided(w, "other companies, earlier", as_of="2019-06-30")
+    assert (standing, second == first) == ("champion", False)
+    assert read_registers(w)["demo"].former == (first,)
+    assert decided(w, "other companies, failed", as_of="2019-06-30", failed=["too low"]) == (second, "champion")
+    history.write_bytes(before)
+    as_of = registered_model(w, first).card["as_of"]
+    assert decided(w, "the first data, failed", as_of=as_of, failed=["too low"]) == (first, "champion")
+    assert read_registers(w)["demo"].former == (second,)
+
+
 def test_a_model_whose_features_are_made_otherwise_is_refused_by_the_feature(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

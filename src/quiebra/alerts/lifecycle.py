@@ -13,21 +13,24 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
 from quiebra.errors import AlertError, single_match
+from quiebra.panels import are_other_companies
 from quiebra.params.operations import Rule
 from quiebra.provenance import json_sha256
 from quiebra.store import tables
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.lease import check_lease
-from quiebra.store.tables import Alert, AuditEntry
+from quiebra.store.tables import Alert, AuditEntry, Prediction
 
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
 ALERT_RAISED, ALERT_CLOSED = "alert raised", "alert closed"
 RULE_GONE, RULE_CHANGED = "its rule is no longer in params", "its rule was changed"
 """Reasons for closing that say nothing about the subject: the alert is reopened when the rule comes back."""
+DATA_REPLACED = "the data were replaced by those of other companies"
+"""As above: the alert is reopened when a subject of its name meets its rule again."""
 OTHER_MODEL = "below its threshold by another model, which is in charge now"
 """As above: the alert is reopened when a model in charge meets its rule again on the same accounts."""
-RULE_IS_BACK = "its rule, or a model by which it stands, is back"
+RULE_IS_BACK = "its rule, its data, or a model by which it stands, is back"
 ALERTS_ARE_LISTED = "`quiebra alerts list --all` shows them"
 SYSTEM = "quiebra"
 """The user that raises alerts, and closes those whose cause is gone."""
@@ -73,7 +76,8 @@ def update_alerts(
 ) -> AlertCounts:
     """Raise, keep and close alerts by the hits of rules (see `quiebra.alerts.rules.find_hits`), in one transaction.
 
-    Evaluating the same run again changes nothing, and neither does a run older than the last one evaluated.
+    Evaluating the same run again changes nothing, and neither does a run older than the last one evaluated. Where the last one
+    was of another data set (`are_other_companies`), all its alerts close first, whichever run is older.
 
     scored: ids of the companies that have a score, used in the reason for closing; None: not known. under_former: hits today of
     the rules as they were when alerts were raised (`former_rules`): an alert among them closes because its rule was changed, not
@@ -84,29 +88,26 @@ def update_alerts(
         append_entries(connection, [])  # takes the audit table's lock: concurrent evaluations wait here
         alerts = _table(connection, run.source)
         latest = cast("dt.date | None", alerts["seen_on"].max())
-        if latest is not None and latest > run.as_of:
+        if scored is not None and are_other_companies(_companies_last_seen(connection, run.source), scored):
+            for alert_id in alerts.filter(pl.col("state") != CLOSED)["alert_id"]:
+                _close(connection, alert_id, DATA_REPLACED, run)
+            alerts = _table(connection, run.source)
+        elif latest is not None and latest > run.as_of:
             standing = alerts.filter(pl.col("state") != CLOSED).height
             return AlertCounts(0, 0, standing, later=latest)
         changed = {alert for alert, raised_by in _raised_by(connection, run.source).items() if _differs(raised_by, rules)}
         rescored = _last_seen_by_another_model(connection, run)
         closings = _closings(connection, run.source)
-        gone = {alert for alert, reason in closings.items() if reason in (RULE_GONE, RULE_CHANGED)}
+        gone = {alert for alert, reason in closings.items() if reason in (RULE_GONE, RULE_CHANGED, DATA_REPLACED)}
         outscored = {alert for alert, reason in closings.items() if reason == OTHER_MODEL}
         found = by_rule.compare_hits(hits, alerts.select(list(by_rule.EXISTING_ALERT_SCHEMA)), rules, run.as_of, gone, outscored)
-        _reopen(connection, found.reopened, run)
+        _reopen(connection, found.reopened, alerts, run)
         _raise(connection, found.raised, rules, run)
         _keep(connection, found.kept, run)
         of = {row["alert_id"]: row for row in alerts.to_dicts()}
         for (alert_id,) in found.closed.iter_rows():
             why = _reason(of[alert_id], rules, scored, alert_id in changed, under_former, alert_id in rescored)
-            values = {
-                "state": CLOSED,
-                "closed_on": run.as_of,
-                "closed_by": SYSTEM,
-                "seen_on": run.as_of,
-                "seen_run": run.run_id,
-            }
-            update_alert_with_audit(connection, alert_id, values, SYSTEM, ALERT_CLOSED, why, run.run_id)
+            _close(connection, alert_id, why, run)
         after = _table(connection, run.source)
     mine = pl.col("closed_by").eq_missing(pl.lit(SYSTEM)) & (pl.col("seen_run") == run.run_id)
     return AlertCounts(
@@ -114,6 +115,18 @@ def update_alerts(
         after.filter(mine).height,
         after.filter(pl.col("state") != CLOSED).height,
     )
+
+
+def _close(connection: Connection, alert_id: str, why: str, run: EvaluatedRun) -> None:
+    values = {"state": CLOSED, "closed_on": run.as_of, "closed_by": SYSTEM, "seen_on": run.as_of, "seen_run": run.run_id}
+    update_alert_with_audit(connection, alert_id, values, SYSTEM, ALERT_CLOSED, why, run.run_id)
+
+
+def _companies_last_seen(connection: Connection, source: str) -> set[str]:
+    """Return the companies that the run scored which last saw an alert of a source; none where it is not in the database."""
+    last = select(Alert.seen_run).where(Alert.source == source).order_by(Alert.seen_on.desc(), Alert.changed_at.desc()).limit(1)
+    scored = select(Prediction.company_id).where(Prediction.run_id == last.scalar_subquery(), Prediction.kind == "current")
+    return set(connection.scalars(scored))
 
 
 def _reason(
@@ -202,10 +215,19 @@ def _closings(connection: Connection, source: str) -> dict[str, str]:
     return {row.subject: row.reason for row in connection.execute(asked)}
 
 
-def _reopen(connection: Connection, rows: pl.DataFrame, run: EvaluatedRun) -> None:
+def _reopen(connection: Connection, rows: pl.DataFrame, alerts: pl.DataFrame, run: EvaluatedRun) -> None:
+    raised_on = dict(alerts.select("alert_id", "raised_on").iter_rows())
     for alert_id, value, cause in rows.select("alert_id", "value", "cause").iter_rows():
-        values = {"state": OPEN, "closed_on": None, "closed_by": None, "seen_on": run.as_of, "seen_run": run.run_id}
+        values: dict[str, Any] = {
+            "state": OPEN,
+            "closed_on": None,
+            "closed_by": None,
+            "seen_on": run.as_of,
+            "seen_run": run.run_id,
+        }
         values |= {"seen_cause": cause} | ({} if value is None else {"latest": value})
+        if raised_on[alert_id] > run.as_of:  # by a run of other data
+            values |= {"raised_on": run.as_of, "raised_run": run.run_id}
         update_alert_with_audit(connection, alert_id, values, SYSTEM, "alert opened again", RULE_IS_BACK, run.run_id)
 
 

@@ -11,9 +11,9 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError, single_match
 from quiebra.io.files import read_json, write_json
-from quiebra.panels import label_outcomes, read_panel_table
+from quiebra.panels import are_other_companies, label_outcomes, read_panel_table
 from quiebra.params import Registry
-from quiebra.registry.comparison import compare_with_champion, comparison_in_words, ranks_worse
+from quiebra.registry.comparison import compare_with_champion, comparison_in_words, judged_companies, ranks_worse
 from quiebra.registry.model_files import RegisteredModel, register_model, registered_model
 from quiebra.registry.register import (
     CHAMPION,
@@ -110,8 +110,9 @@ def decide_scoring_model(workspace: Workspace, options: Registry, *, experiment:
 
     The trained model becomes champion where ``options.promote`` is ``when_gates_pass``, it failed no gate, it does not rank worse
     than the champion, and this was not decided before, so that a user's later decision is kept. Without a champion the newest
-    model scores. For a date before the champion was made, the model trained for that date scores, without becoming champion. In
-    an experiment its own model scores, and the register stays unchanged.
+    model scores. For a date before the champion was made, the model trained for that date scores, without becoming champion. A
+    champion of another data set (`are_other_companies`) gives way to the latest one of these data, or to none. In an experiment
+    its own model scores, and the register stays unchanged.
     """
     trained = register_model(workspace)
     source = trained.record["source"]
@@ -121,7 +122,7 @@ def decide_scoring_model(workspace: Workspace, options: Registry, *, experiment:
         if not register_path(workspace).is_file():
             write_registers(workspace, registers)
         return _write(workspace, _standing(trained, source, EXPERIMENT_MODEL, trained.card["as_of"]))
-    found = None
+    found, register = None, register.succeeded(_latest_of_same_data(workspace, register, trained))
     if register.champion not in (None, trained.model_id):
         champion = registered_model(workspace, register.champion)
         if champion.card["as_of"] > trained.card["as_of"]:
@@ -137,6 +138,15 @@ def decide_scoring_model(workspace: Workspace, options: Registry, *, experiment:
     register = delete_old_models(workspace, replace(register, trained=news), options.keep)
     write_registers(workspace, {**registers, source: register})
     return _write(workspace, _chosen(workspace, source, register, trained.card["as_of"]))
+
+
+def _latest_of_same_data(workspace: Workspace, register: Register, trained: RegisteredModel) -> str | None:
+    """Return the champion, or the latest former one, that was judged on companies of the trained model's data set."""
+    now = judged_companies(trained.folder)
+    for model_id in (register.champion, *reversed(register.former)):
+        if model_id and not are_other_companies(judged_companies(registered_model(workspace, model_id).folder), now):
+            return model_id
+    return None
 
 
 def _outcomes(workspace: Workspace, trained: RegisteredModel) -> pl.DataFrame:

@@ -68,6 +68,11 @@ def compare_with_champion(champion: Path, model: Path, outcomes: pl.DataFrame) -
     return found
 
 
+def judged_companies(folder: Path) -> set[str]:
+    """Return the ids of the companies that a registered model was judged on, out of time."""
+    return {*read_table(folder / "history.parquet")["company_id"]}
+
+
 def _scores(folder: Path, name: str) -> pl.DataFrame:
     table = read_table(folder / "history.parquet").select(*FIRM_YEAR_KEYS, pl.col("pd_12m").alias(f"pd_{name}"))
     return table.join(read_table(folder / ROW_VALUES_FILE).rename({"values": f"values_{name}"}), on=FIRM_YEAR_KEYS)

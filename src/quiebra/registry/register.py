@@ -70,10 +70,12 @@ class Register:
         known = self.models.get(model_id, RegisterEntry(last + 1))
         return replace(self, models={**self.models, model_id: RegisterEntry(known.version, comparison or known.comparison)})
 
-    def succeeded(self, model_id: str) -> Register:
-        """Return the register with another champion; the current one becomes the latest former champion."""
-        former = [name for name in self.former if name != model_id]
-        return replace(self, champion=model_id, former=(*former, *([self.champion] if self.champion else [])))
+    def succeeded(self, model_id: str | None) -> Register:
+        """Return the register with a champion (None: without one); another that was it becomes the latest former champion."""
+        if model_id == self.champion:
+            return self
+        former = tuple(name for name in (*self.former, self.champion) if name not in (None, model_id))
+        return replace(self, champion=model_id, former=former)
 
 
 def register_path(workspace: Workspace) -> Path:

@@ -102,7 +102,9 @@ def previous_month_pd(view: FinishedRunView) -> float | None:
     """Return the mean PD of the same source's latest published run of an earlier month; None if there is none, or the database
     does not answer."""
     try:
-        return earlier_month_pd(connect(database_url(view.workspace.root)), view.run["data"]["source"], view.run["as_of"])
+        return earlier_month_pd(
+            connect(database_url(view.workspace.root)), view.run["data"]["source"], view.run["as_of"], view.scores["company_id"]
+        )
     except StoreError:  # a database that is down hides one figure, not the page
         return None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
 from quiebra.errors import StoreError, single_match
+from quiebra.panels import are_other_companies
 from quiebra.store.engine import read_only
 from quiebra.store.tables import Model, Prediction, Run
 
@@ -77,9 +79,9 @@ def trace_run(engine: Engine, identifier: str) -> dict[str, Any]:
         }
 
 
-def earlier_month_pd(engine: Engine, source: str, as_of: str) -> float | None:
+def earlier_month_pd(engine: Engine, source: str, as_of: str, scored: Collection[str]) -> float | None:
     """Return the mean one-year PD of this source's latest run from a month before that of ``as_of``; None if there is no such
-    run."""
+    run, or its companies are others than those ``scored`` now (`are_other_companies`)."""
     with read_only(engine) as connection, Session(connection) as session:
         if not _has_tables(connection):
             return None
@@ -87,7 +89,7 @@ def earlier_month_pd(engine: Engine, source: str, as_of: str) -> float | None:
         latest = (
             select(Run.run_id).where(Run.source == source, Run.as_of < first).order_by(Run.as_of.desc(), Run.published_at.desc())
         )
-        wanted = latest.limit(1).scalar_subquery()
-        return session.scalar(
-            select(func.avg(Prediction.pd_12m)).where(Prediction.run_id == wanted, Prediction.kind == "current")
-        )
+        current = (Prediction.run_id == latest.limit(1).scalar_subquery(), Prediction.kind == "current")
+        if are_other_companies(session.scalars(select(Prediction.company_id).where(*current)).all(), scored):
+            return None
+        return session.scalar(select(func.avg(Prediction.pd_12m)).where(*current))
