@@ -233,7 +233,8 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     groups = json.loads((folder / "data/validation/pack.json").read_text())["groups"]["by_source"]
     assert [group["group"] for group in groups] == ["demo", "table"] and all(group["rows"] for group in groups)
     page = (folder / "reports/build/risk_report.html").read_text()
-    assert "demo+table" in page and "SIMULATED" in page
+    assert "demo+table" in page and "The model has learnt from simulated companies too" in page
+    assert "These companies do not exist" not in page
 
 
 def test_a_feature_that_tells_the_source_is_not_learnt_from() -> None:

@@ -151,7 +151,7 @@ def test_the_tear_sheet_stands_alone_and_says_what_the_page_says(base: FinishedR
     assert words.percent(subject.score["pd_12m"]) in sheet
     assert subject.name in sheet
     assert base.run["run_id"] in sheet
-    assert words("SIMULATED: these companies do not exist.") in sheet
+    assert words("These companies do not exist.") in sheet
     assert "http" not in sheet
 
 

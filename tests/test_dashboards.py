@@ -145,7 +145,7 @@ def test_a_page_draws_valid_charts_in_both_languages(
         if name == "settings":
             continue
         assert "q-notice" not in text
-        assert Words(language)("SIMULATED: these companies do not exist.") in text
+        assert f"{Words(language)('SIMULATED')}: {Words(language)('These companies do not exist.')}" in text
         assert page.view.run["run_id"] in text
     assert not (finished / "data/logs/dashboards.log").exists()
     assert not untranslated

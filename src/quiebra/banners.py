@@ -1,4 +1,4 @@
-"""Banners for pages, mails and answers whose model is not the champion or failed a gate."""
+"""Banners for pages, mails and answers whose model is not the champion or failed a gate, or whose companies are simulated."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ NO_CHAMPION = "NO CHAMPION"
 GATE_FAILED = "GATE FAILED"
 PAST_DATE = "PAST DATE"
 EXPERIMENT = "EXPERIMENT"
+SIMULATED = "SIMULATED"
 
 
 def run_banners(charge: Mapping[str, Any]) -> list[tuple[str, LocalisedMessage]]:
-    """Return heading and sentence of each warning about the model behind the figures; usually none.
+    """Return heading and sentence of each warning about the model behind the figures, and about companies that are simulated.
 
-    charge: standing and failed, from `quiebra.registry.champion.ScoringModel.as_record` or a run's record; an old record without
-    them gives none.
+    charge: standing and failed, from `quiebra.registry.champion.ScoringModel.as_record` or a run's record, which has simulated
+    and data too; an old record without them gives none.
     """
     found = []
     if charge.get("standing") == "experiment":
@@ -32,4 +33,9 @@ def run_banners(charge: Mapping[str, Any]) -> list[tuple[str, LocalisedMessage]]
     if failed := charge.get("failed"):
         text = "The model behind these figures is not to be relied on: it failed {tests}."
         found.append((GATE_FAILED, LocalisedMessage(text, {"tests": [LocalisedMessage(test) for test in failed]})))
+    if charge.get("simulated"):
+        text = "These companies do not exist."
+        if "+" in charge["data"]["source"]:
+            text = "The model has learnt from simulated companies too: its PDs say nothing of real ones."
+        found.append((SIMULATED, LocalisedMessage(text)))
     return found

@@ -335,7 +335,7 @@ def quiet_until(channel: Channel, timezone: str, now: dt.datetime) -> dt.datetim
 
 
 def _head(words: Words, heading: str, subtitle: str, run: Mapping[str, Any]) -> str:
-    said = _marks(words, run) + ([words("SIMULATED: these companies do not exist.")] if run["simulated"] else [])
+    said = _marks(words, run)
     banner = "".join(f'<p class="simulated">{_html(text)}</p>' for text in said)
     return f'<p class="brand">QUIEBRA</p><h1>{_html(heading)}</h1><p class="subtitle">{_html(subtitle)}</p>{banner}'
 
@@ -343,7 +343,7 @@ def _head(words: Words, heading: str, subtitle: str, run: Mapping[str, Any]) -> 
 def _first_words(words: Words, run: Mapping[str, Any]) -> str:
     """Return the prefix of a subject: warnings that the model is not the champion or failed a gate, or that companies are
     simulated."""
-    headings = [words(heading) for heading, _ in run_banners(run)] + ([words("SIMULATED")] if run["simulated"] else [])
+    headings = [words(heading) for heading, _ in run_banners(run)]
     return "".join(f"{heading}: " for heading in headings)
 
 

@@ -26,6 +26,15 @@ def feature_importance(model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows).sort("mean_abs", "feature", descending=[True, False])
 
 
+def importance_by_year(model: PdModel, rows: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return `feature_importance` of each fiscal year, with fiscal_year, over some ``most`` of its rows."""
+    found = []
+    for (year,), table in rows.group_by("fiscal_year", maintain_order=True):
+        some = table.gather_every(max(1, table.height // most))
+        found.append(feature_importance(model, some).select(pl.lit(year, pl.Int32).alias("fiscal_year"), pl.all()))
+    return pl.concat(found)
+
+
 def importance_shift(by_year: pl.DataFrame, top: int = 15) -> pl.DataFrame:
     """Return fiscal_year, rank_correlation and kept: how similar each year's feature importance is to the year before's.
 

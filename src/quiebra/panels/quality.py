@@ -24,6 +24,7 @@ def quality_report(
     return {
         "rows_in": rows_in,
         "rows_kept": statements.height,
+        "rows_by_source": dict(statements["source"].value_counts().sort("source").iter_rows()),
         "rows_quarantined": quarantined.height,
         "quarantined_by_rule": by_rule,
         "duplicates": by_rule.get("duplicate", 0),

@@ -22,6 +22,7 @@ from quiebra.registry import challenger_in_words, read_scoring_model, registered
 from quiebra.registry.champion import EXPERIMENT_MODEL, champion_path
 from quiebra.reports.publisher import record_publisher
 from quiebra.risk import FinishedRun
+from quiebra.risk.scored_company import few_failures_sentence, own_figures_sentence
 from quiebra.text.words import Words
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import declare_publisher, why_not_published
@@ -144,37 +145,50 @@ def _not_in_database(workspace: Workspace) -> bool:
 def result_summary(workspace: Workspace) -> list[str]:
     """Return a summary of the run in nine lines.
 
-    Further lines, if they apply: warnings about the model, doubts about the data, a waiting challenger, portfolio companies
-    without a score, and unknown sectors in alert rules.
+    Further lines, if they apply: warnings about the model, doubts about the data, figures of the scored source alone, a level
+    that rests on few failures, columns of one's own, a waiting challenger, portfolio companies without a score, and unknown
+    sectors in alert rules.
     """
     from quiebra.validation.monitoring import monitoring_lights
 
     run, source = read_json(workspace.scores / "run.json"), read_json(workspace.panel / "source.json")
-    scores, quality = read_table(workspace.scores / "scores.parquet"), FinishedRun(workspace).metrics
+    finished, words = FinishedRun(workspace), Words()
+    scores, quality = read_table(workspace.scores / "scores.parquet"), finished.metrics
     w = quality["walk_forward"]
     low, high = w["interval"]["auc"]
     bounds = "" if low is None else f" ({low:.3f} to {high:.3f})"
     gates = quality["failed_gates"]
-    verdict = "no gate failed" if not gates else f"NOT to be promoted: {'; '.join(gates)}"
+    near = [row["words"] for row in quality.get("verdict", []) if row["verdict"] == "watch"]
+    verdict = ["no gate failed" + (f"; on watch: {', '.join(near)}" if near else "")]
+    if gates:
+        verdict = ["NOT to be promoted:", *gates]
     status = [light.status for light in monitoring_lights(read_table(workspace.monitoring / "findings.parquet"))]
     page = workspace.build / "risk_report.html"
     newer = waiting_challenger(workspace, run["data"]["source"])
     mean, worst, from_grade = mean_value(scores["pd_12m"]), scores["watch"].sum(), load_params(workspace).score.watch_from
     return [
         *(f"{heading}: {said}" for heading, said in run_banners(run)),
-        f"{'SIMULATED  ' if run['simulated'] else ''}{source['title']}, as of {run['as_of']}, run {run['run_id']}",
+        f"{source['title']}, as of {run['as_of']}, run {run['run_id']}",
         *ingest_summary(workspace),
         f"companies   {scores.height:,} scored, mean one-year PD {mean:.2%}, {worst} of grade {from_grade} or worse",
         f"ranking     AUC {w['auc']:.3f}{bounds}, average precision {w['average_precision']:.3f}, out of time {w['test_years']}",
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
+        *_labelled("own", own_figures_sentence(finished, words)),
+        *_labelled("level", few_failures_sentence(finished, words)),
+        *_labelled("columns", ", ".join(column["name"] for column in source.get("own_columns", []))),
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
-        f"gates       {verdict}",
+        *_labelled("gates", *verdict),
         *([] if newer is None else [f"challenger  {challenger_in_words(newer)}"]),
         *_not_counted(workspace),
         f"monitoring  {status.count('alarm')} of {len(status)} measures in alarm, {status.count('watch')} on watch",
         f"report      {page}, PDF {page.with_suffix('.pdf')}, validation {page.with_stem('validation_report')}",
         "next        make dashboards",
     ]
+
+
+def _labelled(label: str, *said: str) -> list[str]:
+    """Return lines of the summary with their label before the first; none where nothing is said."""
+    return [f"{head:<12}{line}" for head, line in zip([label, *[""] * len(said)], said, strict=False) if line]
 
 
 def _not_counted(workspace: Workspace) -> list[str]:

@@ -42,9 +42,6 @@ class Report(FinishedRun):
         found, words = [], self.words
         for heading, said in run_banners(self.run):
             found.append(f"::: {{.callout-warning}}\n**{words(heading)}.** {escape_markup(words.say(said))}\n:::")
-        if self.run["simulated"]:
-            notes = words(self.source["notes"]).removeprefix("SIMULATED: ").removeprefix("SIMULADO: ")
-            found.append(f"::: {{.callout-warning}}\n**{words('SIMULATED')}.** {escape_markup(notes)}\n:::")
         if self.params.report.status == "DRAFT":
             found.append(f"::: {{.callout-note}}\n**{words('DRAFT')}.** {words('This report has not been approved.')}\n:::")
         return "\n\n".join(found)

@@ -29,7 +29,7 @@ def page_metadata(workspace: Workspace, stage: str, params: StageParams) -> dict
         read_json(workspace.panel / "source.json"),
         Words(params.report.lang),
     )
-    marks = [words(heading) for heading, _ in run_banners(run)] + ([words("SIMULATED")] if run["simulated"] else [])
+    marks = [words(heading) for heading, _ in run_banners(run)]
     as_of = words("as of {date}", date=words.date(run["as_of"]))
     parts = [*marks, words(source["title"]), as_of, words("run {run}", run=run["run_id"]), words(params.report.status)]
     return {

@@ -24,7 +24,7 @@ from quiebra.reports.tables import escape_markup, format_interval, markdown_tabl
 from quiebra.risk.directions import SHOCK_NOTE
 from quiebra.risk.economy import Economy
 from quiebra.risk.losses import unscored_companies_sentence
-from quiebra.risk.scored_company import few_failures_sentence, uncompared_sentence
+from quiebra.risk.scored_company import few_failures_sentence, own_figures_sentence, uncompared_sentence
 from quiebra.text.words import translatable
 from quiebra.validation.monitoring import monitoring_lights, uncompared_features
 from quiebra.workspace import Workspace
@@ -56,11 +56,24 @@ class RiskReport(Report):
 
     @cached_property
     def sectors(self) -> pl.DataFrame:
-        return risk.pds_by_group(self.scores, self.companies, "sector")
+        return self._groups("sector")
 
     @cached_property
     def regions(self) -> pl.DataFrame:
-        return risk.pds_by_group(self.scores, self.companies, "region")
+        return self._groups("region")
+
+    def _groups(self, by: str) -> pl.DataFrame:
+        """Return PDs by group; empty where all companies are of one, which says nothing of where the risk sits."""
+        found = risk.pds_by_group(self.scores, self.companies, by)
+        return found if found.height > 1 else found.clear()
+
+    def about_groups(self) -> str:
+        """Return the introduction to the pictures of sectors and regions, or that there are none."""
+        if self.sectors.is_empty() and self.regions.is_empty():
+            return self.words("The data name no sectors and no regions, or one only.")
+        return self.words(
+            "Where the risk sits: the mean PD of each group of companies, and beside it the share of them on the watch list."
+        )
 
     @cached_property
     def why(self) -> str:
@@ -182,7 +195,7 @@ class RiskReport(Report):
             ratio=words.number(quality["pd_over_observed"], 2),
             health=self._health(),
         )
-        return " ".join(filter(None, [said, few_failures_sentence(self, words)]))
+        return " ".join(filter(None, [said, own_figures_sentence(self, words), few_failures_sentence(self, words)]))
 
     def _health(self) -> str:
         words, failed = self.words, len(self.metrics["failed_gates"])
@@ -427,15 +440,18 @@ class RiskReport(Report):
     def quality_rows(self) -> str:
         words, m = self.words, self.metrics
         columns = {
-            words("model and Altman blended"): "walk_forward",
+            words("model and Altman blended" if m["altman_alone"]["rows"] else "model"): "walk_forward",
             words("Altman alone"): "altman_alone",
             words("without alive exits"): "without_alive_exits",
         }
+        figures = {title: m[key] for title, key in columns.items() if m[key]["rows"]}
+        if own := self.own_figures:
+            figures[words("of {source} alone", source=own["group"])] = own
         rows = [
-            {"": words(name), **{title: format_interval(m[key], figure, digits, words) for title, key in columns.items()}}
+            {"": words(name), **{title: format_interval(found, figure, digits, words) for title, found in figures.items()}}
             for name, figure, digits in QUALITY
         ]
-        counts = {title: f"{words.number(m[key]['rows'])} / {m[key]['events']}" for title, key in columns.items()}
+        counts = {title: f"{words.number(found['rows'])} / {found['events']}" for title, found in figures.items()}
         return markdown_table([*rows, {"": words("Company-years / failures"), **counts}])
 
     def monitored(self) -> str:
@@ -473,6 +489,7 @@ class RiskReport(Report):
         rows = [
             (words("Rows in the source"), q["rows_in"]),
             (words("Rows kept"), q["rows_kept"]),
+            *((words("of them of {source}", source=name), n) for name, n in q["rows_by_source"].items() if n < q["rows_kept"]),
             *(
                 (words("Quarantined: {rule}", rule=words(rule.replace("_", " "))), n)
                 for rule, n in q["quarantined_by_rule"].items()
@@ -489,11 +506,20 @@ class RiskReport(Report):
     def method(self) -> str:
         words, card, scorers = self.words, self.model_record["card"], self.model_record["scorers"]
         blend = scorers.get("market", scorers["accounting"])["blend"]
+        judged = self.metrics["altman_alone"]["rows"]
+        blended = (
+            words(
+                "Their log-odds are blended with those of the Altman score (Z for listed manufacturers, Z′ for private ones, Z″ "
+                "for others)."
+            )
+            if judged
+            else words("No Altman score could be worked out from the data, so that nothing is blended with the model's.")
+        )
         fitted = (
             words.count(
                 "Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failure.",
                 "Weight ({weight} for the model) and calibration were fitted on {n} out-of-time failures.",
-                weight=words.number(blend["weight"], 2),
+                weight=words.number(blend["weight"] if judged else 1.0, 2),
                 n=blend["fitted_on"],
             )
             if blend["fitted_on"]
@@ -507,8 +533,7 @@ class RiskReport(Report):
             "A company-year counts as a failure if it is the last statement before the company failed, within {window} "
             "months of its "
             "period end. Gradient-boosted trees learnt from fiscal years {years} ({rows}, {failures}), leaving "
-            "{embargo} between what was learnt and what was scored, since outcomes take time to be known. Their log-odds are "
-            "blended with those of the Altman score (Z for listed manufacturers, Z′ for private ones, Z″ for others). "
+            "{embargo} between what was learnt and what was scored, since outcomes take time to be known. {blended} "
             "{fitted} Companies "
             "without a market value are scored by a model that needs none. PDs of two to five years come from hazards of "
             "each year, so "
@@ -522,6 +547,7 @@ class RiskReport(Report):
             rows=words.count("{n} company-year", "{n} company-years", n=card["rows"]),
             failures=words.count("{n} failure", "{n} failures", n=card["failures"]),
             embargo=words.count("{n} year", "{n} years", n=card["embargo_years"]),
+            blended=blended,
             fitted=fitted,
             counted=counted,
             confidence=words.percent(self.model_record["confidence"], 0),

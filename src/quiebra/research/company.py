@@ -115,8 +115,7 @@ class Company:
             high=words.percent(high),
             year=self._subject.score["fiscal_year"],
         )
-        simulated = [words("Simulated companies: not real ones.")] if self._run.simulated else []
-        return " · ".join([said, *simulated, *(f"{words(head)}: {words.say(what)}" for head, what in run_banners(self._run.run))])
+        return " · ".join([said, *(f"{words(head)}: {words.say(what)}" for head, what in run_banners(self._run.run))])
 
     def __repr__(self) -> str:
         return "\n".join([self._summary(), *(f"{head}: {' '.join(said)}" for head, said in self.reasons.items())])

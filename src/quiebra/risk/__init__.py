@@ -11,7 +11,7 @@ from quiebra.risk.portfolio import (
     watch_list,
 )
 from quiebra.risk.rating import grade_of_pd, is_on_watch, migration, yearly_migration
-from quiebra.risk.scoring import add_grades, current_statements, of_sources, score_statements
+from quiebra.risk.scoring import add_grades, current_statements, of_sources, refuse_no_company, score_statements
 
 __all__ = [
     "FinishedRun",
@@ -26,6 +26,7 @@ __all__ = [
     "pds_by_year",
     "read_run_record",
     "reasons_in_words",
+    "refuse_no_company",
     "score_statements",
     "scores_in_force",
     "top_movers",

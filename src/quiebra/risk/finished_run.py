@@ -94,6 +94,13 @@ class FinishedRun:
         return self.read(read_figures, self.registered_model.validation)
 
     @cached_property
+    def own_figures(self) -> dict[str, Any] | None:
+        """Figures of the one source whose companies are scored, out of a panel of several; None where all or several are."""
+        scored = self.run["params"]["score"].get("sources") or []
+        groups = self.read(read_json, self.registered_model.validation / "pack.json")["groups"].get("by_source", [])
+        return next((group for group in groups if [group["group"]] == scored), None)
+
+    @cached_property
     def calibration(self) -> dict[str, Any]:
         return self.read(read_json, self.registered_model.validation / "calibration.json")
 

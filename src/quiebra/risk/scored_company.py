@@ -188,6 +188,28 @@ def few_failures_sentence(run: FinishedRun, words: Words) -> str:
     )
 
 
+def own_figures_sentence(run: FinishedRun, words: Words) -> str:
+    """Return the sentence on how good the model is for the scored companies alone, where others taught it too; else empty."""
+    own = run.own_figures
+    if own is None:
+        return ""
+    low, high = own["interval"]["auc"]
+    values = {
+        "source": own["group"],
+        "auc": words.percent(own["auc"], 1),
+        "low": words.percent(low, 1),
+        "high": words.percent(high, 1),
+        "tenth": words.percent(own["top_decile_capture"], 0),
+        "ratio": words.number(own["pd_over_observed"], 2),
+        "failures": words.count("{n} failure", "{n} failures", n=own["events"]),
+    }
+    return words(
+        "Figures are of all sources; of the companies of {source} alone, which are scored here, on {failures}: {auc} of pairs "
+        "({low} to {high}), {tenth} in the riskiest tenth, mean PD {ratio} times the observed rate.",
+        **values,
+    )
+
+
 def data_flags(run: FinishedRun, subject: ScoredCompany, words: Words) -> list[str]:
     """Return warnings on the data behind the score."""
     found = []

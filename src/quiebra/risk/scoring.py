@@ -38,18 +38,21 @@ def current_statements(features: pl.DataFrame, events: pl.DataFrame, as_of: dt.d
 def of_sources(rows: pl.DataFrame, statements: pl.DataFrame, sources: Collection[str]) -> pl.DataFrame:
     """Return the rows of firm-years whose companies' latest statement is of one of the sources; all where none is named.
 
-    rows: company_id. statements: of the panel. Raise PanelError where no row is left.
+    rows: company_id. statements: of the panel.
     """
     if not sources:
         return rows
     latest = statements.sort("company_id", "fiscal_year", "available_at").unique("company_id", keep="last")
-    kept = rows.join(latest.filter(pl.col("source").is_in(list(sources))), on="company_id", how="semi", maintain_order="left")
-    if kept.is_empty():
+    return rows.join(latest.filter(pl.col("source").is_in(list(sources))), on="company_id", how="semi", maintain_order="left")
+
+
+def refuse_no_company(today: pl.DataFrame, sources: Collection[str]) -> None:
+    """Raise PanelError where no company of the sources is to be scored."""
+    if today.is_empty():
         raise PanelError(
             f"no company of score.sources ({', '.join(sources)}) has a recent statement on the day of scoring: set run.as_of to "
             "the time of its latest accounts, or score.max_age_months higher"
         )
-    return kept
 
 
 def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:

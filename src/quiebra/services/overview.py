@@ -13,7 +13,7 @@ from quiebra.alerts.descriptions import STATE_LABELS, overdue_reviews
 from quiebra.canonical import mean_value
 from quiebra.environment import database_url
 from quiebra.errors import StoreError
-from quiebra.risk.scored_company import few_failures_sentence
+from quiebra.risk.scored_company import few_failures_sentence, own_figures_sentence
 from quiebra.services.finished_run import FinishedRunView
 from quiebra.store import connect, earlier_month_pd
 from quiebra.text.words import Words
@@ -193,4 +193,4 @@ def health_sentence(view: FinishedRunView, words: Words) -> str:
         state=state,
         status=words(view.published["status"]),
     )
-    return " ".join(filter(None, [said, few_failures_sentence(view, words)]))
+    return " ".join(filter(None, [said, own_figures_sentence(view, words), few_failures_sentence(view, words)]))

@@ -210,7 +210,6 @@ def frame_html(page: Page, words: Words) -> str:
 def page_banners(view: FinishedRunView, words: Words) -> str:
     """Return the banners of every page: the model is not the champion or failed a gate, companies are simulated."""
     said = [f"{words(heading)}: {words.say(text)}" for heading, text in run_banners(view.run)]
-    said += [words("SIMULATED: these companies do not exist.")] if view.simulated else []
     return "".join(f"<p class='q-simulated'>{escape(text)}</p>" for text in said)
 
 
