@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quiebra.sources.edgar.bankruptcy_reports import (
+    LARGEST_READ,
+    NONE,
     PARENT,
     REGISTRANT,
     SUBSIDIARY,
@@ -461,6 +463,60 @@ SEEN_ONCE: dict[str, tuple[str, str]] = {
     ),
 }
 """text, whose case: written later, in three sets; each was scored once before any rule was changed."""
+NOT_ASIDE = (
+    # a parent files with its subsidiaries, of which the registrant is one
+    "Grove Holdings LLC, the Company's parent, and its subsidiaries filed voluntary petitions under Chapter 11.",
+    "Grove Holdings LLC, the Company's parent, and certain of its affiliates filed voluntary petitions under Chapter 11.",
+    "The Company's parent, Grove Holdings LLC, together with all of its direct and indirect subsidiaries, commenced cases.",
+    "Grove Holdings LLC, our parent, and 23 affiliated companies filed petitions under Chapter 11.",
+    "Grove Holdings LLC, our parent, filed a petition under Chapter 11. All of its subsidiaries also filed petitions.",
+    "Grove Holdings LLC, the parent of the Company and each of its domestic subsidiaries filed petitions under Chapter 11.",
+    # a name that is not known, which may be the registrant's new or former one
+    "Blue Heron Corp. and its wholly owned subsidiary, BH LLC, filed petitions under Chapter 11.",
+    "Blue Heron Corp. and six direct and indirect subsidiaries filed petitions under Chapter 11.",
+    "Blue Heron Corp. as well as its domestic subsidiaries filed petitions under Chapter 11.",
+    'Blue Heron Corp. and certain subsidiaries (collectively, the "Debtors") filed petitions under Chapter 11.',
+    "Blue Heron Corp. and 14 subsidiaries and affiliates filed petitions under Chapter 11.",
+    "Blue Heron Corp., a Nevada holding company, filed a petition under Chapter 11.",
+    "Blue Heron Corp., the parent company of Heron Bank, filed a petition under Chapter 11.",
+    # the registrant follows its subsidiaries
+    "Orchard Mills LLC, a subsidiary of the Company, and its parent filed petitions under Chapter 11.",
+    "Orchard Mills LLC, a subsidiary of the Company, filed a petition. On May 6 its parent company followed with one of its own.",
+    "Our subsidiaries filed petitions for relief under Chapter 11. Orchard Stores, Inc. joined them two days later.",
+    "Orchard Stores' subsidiaries filed petitions under Chapter 11. The holding company also filed.",
+    "The subsidiaries of the Company filed Chapter 7 petitions; the Company filed a petition under Chapter 11.",
+    "The subsidiaries filed petitions under Chapter 11, as did the Company.",
+    "The Company's operating subsidiary Orchard Mills filed for Chapter 7. A day later so did the Company.",
+    "The Company's subsidiaries filed for Chapter 11 protection. The Company was added as a debtor on May 5, 2012.",
+    "The Company's subsidiaries filed for Chapter 11 protection. On May 5 the court ordered the consolidation of the Company with them.",
+)
+
+
+@pytest.mark.parametrize("written", [str, str.upper])
+@pytest.mark.parametrize("text", NOT_ASIDE)
+def test_a_case_that_may_be_the_registrants_is_not_set_aside(text: str, written: Callable[[str], str]) -> None:
+    found = judge_report(
+        page(written(f"On May 4, 2012, {text[0].lower() if text.startswith('The ') else text[0]}{text[1:]}")), [NAME]
+    )
+    assert found.who in (REGISTRANT, UNCLEAR)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "a supplier of the Company",
+        "our largest customer",
+        "a tenant at 12 of the Company's properties",
+        "the lender under the Company's revolving facility",
+        "which leases 40 stores from the Company",
+        "the largest customer of the Company and its subsidiaries",
+    ],
+)
+def test_a_case_of_others_that_the_registrant_deals_with_is_not_called_its_own(who: str) -> None:
+    text = f"On May 4, 2012, Bright Lamp Corp., {who}, filed a voluntary petition under Chapter 11."
+    assert judge_report(page(text), [NAME]).who == UNCLEAR
+
+
 PAGE = (
     "<html><head><title>8-K</title><style>p {{}}</style></head><body><p>Orchard Stores, Inc.</p><p>Item 1.01. Entry into a Material "
     "Definitive Agreement.</p><p>The Company signed a credit agreement.</p>{heading}<p>{text}</p><p>Item 9.01 Financial Statements and "
@@ -587,7 +643,7 @@ def test_the_day_of_the_petition_counts_where_it_fits_the_day_of_filing(
 
 @given(st.binary(max_size=300))
 def test_whatever_a_document_is_it_is_judged(body: bytes) -> None:
-    assert judge_report(b"<p>Item 1.03 Bankruptcy <![x[<!" + body, [NAME]).who in (REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR)
+    assert judge_report(b"<p>Item 1.03 Bankruptcy <![x[<!" + body, [NAME]).who in (REGISTRANT, SUBSIDIARY, PARENT, NONE, UNCLEAR)
 
 
 @pytest.mark.parametrize(
@@ -603,6 +659,30 @@ def test_no_document_takes_long(body: str) -> None:
     begun = time.process_time()
     judge_report(b"<p>Item 1.03 Bankruptcy or Receivership</p>" + body.encode(), [NAME])
     assert time.process_time() - begun < 10, "these took from 16 to 280 s"
+
+
+def test_the_report_of_a_submission_is_read_where_exhibits_stand_before_it() -> None:
+    exhibit = "<DOCUMENT>\n<TYPE>EX-99.1\n<TEXT>\nOrchard Mills LLC, a subsidiary of the Company, filed a petition.\n</TEXT>\n</DOCUMENT>\n"
+    main = f"<DOCUMENT>\n<TYPE>8-K/A\n<TEXT>\n{page(TEXTS['registrant alone'][0]).decode()}</TEXT></DOCUMENT>"
+    body = f"<SEC-DOCUMENT>x\n{exhibit * 30_000}{main}"
+    assert len(body) > LARGEST_READ and judge_report(body.encode(), [NAME]).who == REGISTRANT
+
+
+@pytest.mark.parametrize("key", ["registrant alone", "wholly owned subsidiary", "parent"])
+def test_a_table_of_contents_is_not_the_item(key: str) -> None:
+    contents = (
+        "<p>Item 1.01 Entry into a Material Definitive Agreement 2</p><p>Item 1.03 Bankruptcy or Receivership ..... 3</p>"
+        "<p>Item 9.01 Financial Statements and Exhibits 4</p><p>Signature 5</p>"
+    )
+    text, who, plan, day = TEXTS[key]
+    assert judge_report(contents.encode() + page(text), [NAME]) == Judgement(who, plan, day)
+
+
+@pytest.mark.parametrize("said", ["Not applicable.", "N/A", "None."])
+def test_an_item_that_does_not_apply_is_no_case_whatever_the_others_say(said: str) -> None:
+    other = "<p>Item 8.01 Other Events</p><p>MegaMart Inc., a customer of the Company, filed a petition under Chapter 11.</p>"
+    assert judge_report(page(said).replace(b"<p>Item 9.01", f"{other}<p>Item 9.01".encode()), [NAME]).who == NONE
+    assert judge_report(f"<p>{said}</p>{other}".encode(), [NAME]).who != NONE, "it is said of the item alone"
 
 
 def test_what_follows_the_main_document_of_a_submission_is_not_read() -> None:

@@ -212,7 +212,7 @@ def test_a_subsidiarys_case_is_no_event_and_a_later_case_of_its_own_is(tmp_path:
     ]
     counts, aside = [str(note) for note in source.warnings][-2:]
     assert counts.startswith(
-        "8-Ks with item 1.03: 4; by their texts 1 are about the company's own case, 1 about a subsidiary's and 0 "
+        "8-Ks with item 1.03: 4; by their texts 1 are about the company's own case, 1 about a subsidiary's, 0 "
     )
     assert "not clear: 1, and without a text: 1" in counts
     assert f"COMPANY 7 ({sec.case_accession(7, first)}, subsidiary)" in aside

@@ -1,4 +1,4 @@
-"""Whose case the text of an 8-K with item 1.03 is about: the registrant's own, a subsidiary's, its parent's, or not clear.
+"""Whose case the text of an 8-K with item 1.03 is about: the registrant's own, a subsidiary's, its parent's, none, or not clear.
 
 The rules: references to the registrant (its name, what the text calls it, "the Company") become one sign; "a subsidiary of the
 Company" and "the Company's parent" become two others. The sentences that tell of a petition or a receiver are then read for who
@@ -18,9 +18,13 @@ import polars as pl
 
 from quiebra.sources.raw_store import RawStore
 
-REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR = "registrant", "subsidiary", "parent", "unclear"
+REGISTRANT, SUBSIDIARY, PARENT, NONE, UNCLEAR = "registrant", "subsidiary", "parent", "none", "unclear"
+"""none: the item says that it does not apply."""
+NOT_ITS_OWN = (SUBSIDIARY, PARENT, NONE)
 LARGEST_READ = 2_000_000
-"""Bytes of a document that are read: a submission with exhibits may have more, and its main document comes first."""
+"""Bytes of a document that are read."""
+FEWEST_LETTERS = 30
+"""An item with fewer is a line of a table of contents, if there is another."""
 LONGEST_JUDGED = 100_000
 """Characters of an item that are searched; those of real ones are some thousands."""
 SHARE_IN_CAPITALS = 0.8
@@ -36,8 +40,8 @@ JUDGED_SCHEMA: dict[str, Any] = {
 """event_date: the day of the petition, or of filing; see `petition_date`."""
 MAX_DAYS_BEFORE_FILING = 10
 """A petition is reported within four business days."""
-_R, _S, _P = "@R", "@S", "@P"
-"""Signs that stand in a text for the registrant, a subsidiary of it, and its parent."""
+_R, _S, _P, _O = "@R", "@S", "@P", "@O"
+"""Signs that stand in a text for the registrant, a subsidiary of it, its parent, and others that it deals with."""
 _HIDDEN = ("script", "style", "ix:header")
 _INLINE = ("a", "abbr", "b", "big", "em", "font", "i", "ix:nonnumeric", "s", "small", "span", "strong", "sub", "sup", "tt", "u")
 _TITLES = (
@@ -48,6 +52,8 @@ _NUMBERS = r"\bitems? ?\d ?\. ?\d\d(?:\(\w\))?(?:(?: and| ?,| ?&| ?;)+ (?:item )
 _HEADING = re.compile(rf"{_NUMBERS}[ .:\-\u2013\u2014|]*(?={_TITLES})", re.IGNORECASE)
 _OWN_NUMBER = re.compile(r"\b1 ?\. ?03\b")
 _TITLE = re.compile(r"bankruptcy (?:or|and|and/or) receivership[ .:;\-\u2013\u2014]*", re.IGNORECASE)
+_NO_ITEM = re.compile(r"\W*(?:not applicable|inapplicable|n ?/ ?a|none)\W*", re.IGNORECASE)
+_MAIN = re.compile(rb"\s*<TYPE>\s*8-K", re.IGNORECASE)
 _SIGNATURE = re.compile(r"\bSIGNATURES?\b|\bPursuant to the requirements of the Securities Exchange Act", re.IGNORECASE)
 _KINDS = {
     "inc": r"inc(?:orporated)?",
@@ -115,6 +121,25 @@ _ITS_OWN = re.compile(
     re.IGNORECASE,
 )
 """Words on a case of the registrant's own, where the sentence is not understood."""
+_ALSO = re.compile(
+    rf"\b(?:so|as) (?:did|has|have|will|was|were) {_R}(?!\w|')"
+    rf"|{_R} (?:[\w-]+ ){{0,4}}?(?:joined|followed"
+    r"|(?:be|became|is|are|was|were|added as|also) (?:also )?(?:an? |one of )?(?:the )?(?:[\w-]+ )?debtors?\b)"
+    rf"|\bconsolidat\w+ (?:of|with) {_R}(?!\w|')"
+    r"|\b(?:its|their|the) (?:parent(?: company| corporation)?|holding company) (?:has |have )?(?:also|itself|joined|followed)\b",
+    re.IGNORECASE,
+)
+"""Words that say that the registrant, too, is in the case of others."""
+_OTHERS = (
+    "suppliers?|vendors?|customers?|clients?|tenants?|lessees?|landlords?|lessors?|lenders?|borrowers?|franchisees?|licensees?"
+    "|licensors?|distributors?|officers?|directors?|competitors?|contractors?|guarantors? of"
+)
+_GROUP = re.compile(
+    r"\b(?:and|with|including|as well as|plus) (?:(?! and the )[^,;@]){0,70}?"
+    r"\b(?:subsidiar(?:y|ies)|affiliates?|affiliated \w+|joint ventures?)\b",
+    re.IGNORECASE,
+)
+"""What a debtor brings with it: its own subsidiaries, not the registrant's."""
 _STARTS = "The|On|As|In|Under|This|These|A|An|Each|Neither|No|Our|We"
 """Words that begin a sentence after a name that ends in a point."""
 _ABBREVIATED = re.compile(rf"\b((?i:Inc|Corp|Co|Ltd|Nos?|Mr|Ms|Mrs|Dr|Jr|Sr|vs?|al|LLC|LP))\.(?! (?:{_STARTS}|{_R}) )")
@@ -147,7 +172,10 @@ def judge_reports(store: RawStore, told: pl.DataFrame, names: dict[int, set[str]
 def judge_report(body: bytes, names: Iterable[str]) -> Judgement:
     """Return whose case a document is about. names: of the registrant, present and former."""
     text = plain_text(body)
-    for part in dict.fromkeys((item_text(text), _SIGNATURE.split(text)[0])):
+    item = item_text(text)
+    if item != text and _NO_ITEM.fullmatch(item):
+        return Judgement(NONE)
+    for part in dict.fromkeys((item, _SIGNATURE.split(text)[0])):
         found = _judged(_small_letters(part[:LONGEST_JUDGED]), list(names))
         if found.who != UNCLEAR or found.petition is not None:
             return found
@@ -163,7 +191,7 @@ def petition_date(judgement: Judgement, filed: dt.date) -> dt.date:
 
 def plain_text(body: bytes) -> str:
     """Return the text of a document, HTML or plain, in one line: with single blanks and straight marks of quotation."""
-    head = body[:LARGEST_READ]
+    head = _main_document(body)[:LARGEST_READ]
     try:
         text = head.decode()
     except UnicodeDecodeError:
@@ -175,6 +203,12 @@ def plain_text(body: bytes) -> str:
     plain = "".join(reader.parts).translate(_SIGNS)
     plain = re.sub(r'"\s*(?=[^"()]*"[^()]*\))', '"', " ".join(plain.split()))
     return plain.replace("' s ", "'s ")
+
+
+def _main_document(body: bytes) -> bytes:
+    """Return the report in a whole submission, where exhibits may stand before it; another body as it is."""
+    _, *documents = body.split(b"<DOCUMENT>")
+    return next((each for each in documents if _MAIN.match(each)), documents[0] if documents else body)
 
 
 _SIGNS = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u0093": '"', "\u0094": '"', "\u0092": "'",
@@ -208,9 +242,12 @@ class _TextReader(HTMLParser):
 def item_text(text: str) -> str:
     """Return the text of item 1.03, up to the next item or the signature; all of it where no such heading is found."""
     headings = list(_HEADING.finditer(text))
-    own = next((each for each in headings if _OWN_NUMBER.search(each[0])), None)
-    if own is None:
-        return text
+    items = [_up_to_the_next(text, each, headings) for each in headings if _OWN_NUMBER.search(each[0])]
+    long = (item for item in items if sum(map(str.isalpha, item)) >= FEWEST_LETTERS)
+    return next(long, items[-1] if items else text)
+
+
+def _up_to_the_next(text: str, own: re.Match[str], headings: list[re.Match[str]]) -> str:
     following = [each.start() for each in headings if each.start() > own.start()]
     signed = [end.start()] if (end := _SIGNATURE.search(text, own.end())) else []
     return _TITLE.sub(" ", text[own.end() : min([*following, *signed, len(text)])], count=1)
@@ -238,9 +275,10 @@ def _judged(text: str, names: list[str]) -> Judgement:
         who = UNCLEAR if _NOT_THE_REGISTRANT.search(told) else REGISTRANT
     else:
         kinds = {who for who, _ in found}
-        who = next((each for each, _ in found if UNCLEAR not in kinds), None) or _excluded(told, found)
+        who = kinds.pop() if len(kinds) == 1 else UNCLEAR
+        who = _excluded(told, found) if who == UNCLEAR else who
         understood = [sentence for each, sentence in found if each != UNCLEAR]
-        if any(_ITS_OWN.search(sentence) for sentence in told_of if sentence not in understood):
+        if any(_ALSO.search(each) or (each not in understood and _ITS_OWN.search(each)) for each in told_of):
             who = UNCLEAR
     return Judgement(who, plan, _stated_day(told, [sentence for each, sentence in found if each == who] or sentences))
 
@@ -254,6 +292,9 @@ def _excluded(told: str, found: list[tuple[str, str]]) -> str:
 
 def _debtor_phrases(sentence: str) -> Iterator[str]:
     """Yield the parts of a sentence that name the debtor of a petition, or whom a receiver was appointed for."""
+    _, _, further = sentence.partition(";")
+    if further:
+        yield from _debtor_phrases(further)
     if against := _AGAINST.search(sentence):
         yield re.split(r"\b(?:under|in the (?:United|U)|pursuant|seeking|by )\b", against["who"])[0]
     elif passive := _PASSIVE.search(sentence):
@@ -274,13 +315,13 @@ def _who(phrase: str, debtors: str) -> str:
         rf"\b(?:other than|rather than|excluding|except(?: for)?|not including|which {_R}'?s?) ?(?:{_R})?", " ", phrase
     )
     phrase = re.sub(rf"{_R}(?:, \w+ {_S},?)? (?:has |had )?caused", " ", phrase)
-    if re.search(rf"{_R}(?!\w)", phrase):
+    if re.search(rf"{_R}(?!\w|'s? )", phrase):
         return REGISTRANT
-    phrase = re.sub(r"\b(?:and|with|including) (?:[\w-]+ ){0,6}?(?:its|their) (?:[\w-]+,? ){0,5}?subsidiaries\b", " ", phrase)
-    if _S in phrase or re.search(r"subsidiar|joint venture", phrase, re.IGNORECASE):  # of others, unless who owns them is said
-        return SUBSIDIARY
-    if _P in phrase or re.search(r"\bparent\b|holding company", phrase, re.IGNORECASE):
+    alone = _GROUP.sub(" ", phrase)
+    if _P in phrase and alone == phrase and _S not in phrase:
         return PARENT
+    if _P not in phrase and (_S in alone or re.search(r"subsidiar|joint venture", alone, re.IGNORECASE)):
+        return UNCLEAR if re.search(r"\bparent\b|holding company", alone, re.IGNORECASE) else SUBSIDIARY
     return _who(debtors, "") if debtors and "debtor" in phrase.lower() else UNCLEAR
 
 
@@ -306,8 +347,16 @@ def _with_signs(text: str, names: list[str]) -> str:
     up_to = rf"(?:(?! and | or )[^;@]){{0,80}}?{_R}(?!\w)(?:'s?)?"
     holder = "(?:majority|controlling|principal|sole) (?:share|stock|unit)holder"
     owner = f"(?:parent(?: company| corporation)?|holding company|{holder}|general partner)"
-    text = re.sub(rf"{_R}'s? (?:[\w-]+,? ){{0,8}}?(?:subsidiar(?:y|ies)|affiliates?|joint venture)\b", _S, text)
+    text = re.sub(
+        rf"{_R}'s? (?:(?!parent|its|their)[\w-]+,? ){{0,8}}?(?:subsidiar(?:y|ies)|affiliates?|joint venture)\b", _S, text
+    )
     text = re.sub(rf"\b(?:subsidiar(?:y|ies)|affiliates?)\b[^,;@]{{0,40}}? (?:of|by|to) {up_to}", _S, text)
+    text = re.sub(
+        rf"\b(?:{_OTHERS})\b[^,;@]{{0,40}}? (?:of|to|for) {up_to}|{_R}'s? (?:[\w-]+ ){{0,4}}?(?:{_OTHERS})\b|\bfrom {_R}(?!')",
+        _O,
+        text,
+        flags=re.I,
+    )
     text = re.sub(rf"\b(?:owned|held|controlled) by {up_to}|\bin which {_R} (?:\w+ ){{0,2}}(?:owns|holds|has)\b", _S, text)
     text = re.sub(rf"{_R}'s? (?:[\w-]+,? ){{0,4}}?{owner}", _P, text, flags=re.IGNORECASE)
     return re.sub(rf"\b{owner} (?:of|to) {up_to}|\bwhich (?:owns|holds|controls) [^;@]{{0,60}}?{_R}'?s?", _P, text, flags=re.I)

@@ -16,7 +16,7 @@ import polars as pl
 from quiebra.canonical import conform_to_schema
 from quiebra.errors import SourceError
 from quiebra.sources.cells import cast_columns, require_columns
-from quiebra.sources.edgar.bankruptcy_reports import JUDGED_SCHEMA, PARENT, SUBSIDIARY
+from quiebra.sources.edgar.bankruptcy_reports import JUDGED_SCHEMA, NOT_ITS_OWN
 from quiebra.sources.edgar.submissions import BANKRUPTCY_ITEM
 from quiebra.sources.edgar.versions import company_id
 from quiebra.sources.event_kinds import named_kinds
@@ -24,7 +24,7 @@ from quiebra.sources.reading import read_file
 
 FIRST_DAY = dt.date(2004, 8, 23)
 CASE_YEARS = 4
-NO_CASE = ("none", PARENT, SUBSIDIARY)
+NO_CASE = NOT_ITS_OWN
 """Kinds in the file of corrections that say that the registrant itself did not fail: its filings of that year do not count."""
 CASE_SCHEMA: dict[str, Any] = {"cik": pl.Int64, "event_date": pl.Date, "kind": pl.String, "source": pl.String}
 CORRECTION_COLUMNS = ("cik", "date", "kind", "source")
@@ -50,7 +50,7 @@ def first_cases(listed: pl.DataFrame, judged: pl.DataFrame | None = None) -> pl.
     """
     known = pl.DataFrame(schema=JUDGED_SCHEMA) if judged is None else judged
     told = bankruptcy_filings(listed).join(known, on="accession", how="left", maintain_order="left")
-    own = told.filter(~pl.col("who").is_in([SUBSIDIARY, PARENT]).fill_null(False))
+    own = told.filter(~pl.col("who").is_in(NOT_ITS_OWN).fill_null(False))
     plan = pl.when("plan").then(pl.lit(", plan")).otherwise(pl.lit(""))
     dated = own.select(
         "cik",

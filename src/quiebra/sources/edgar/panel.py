@@ -25,7 +25,7 @@ from quiebra.canonical import (
 from quiebra.errors import LocalisedMessage, SourceError
 from quiebra.params import Edgar
 from quiebra.progress import report_progress
-from quiebra.sources.edgar.bankruptcy_reports import PARENT, REGISTRANT, SUBSIDIARY, UNCLEAR, judge_reports
+from quiebra.sources.edgar.bankruptcy_reports import NONE, NOT_ITS_OWN, PARENT, REGISTRANT, SUBSIDIARY, UNCLEAR, judge_reports
 from quiebra.sources.edgar.company_facts import (
     cover_facts,
     float_rows,
@@ -348,21 +348,21 @@ def _notes_of_judgement(read: _Read) -> Iterator[LocalisedMessage]:
     counts = dict(told.group_by("who").len().iter_rows())
     by = {
         "n": told.height,
-        **{who: counts.get(who, 0) for who in (REGISTRANT, SUBSIDIARY, PARENT, UNCLEAR)},
+        **{who: counts.get(who, 0) for who in (REGISTRANT, SUBSIDIARY, PARENT, NONE, UNCLEAR)},
         "unread": counts.get(None, 0),
     }
     yield LocalisedMessage(
         "8-Ks with item 1.03: {n}; by their texts {registrant} are about the company's own case, {subsidiary} about a "
-        "subsidiary's and {parent} about its parent's, which do not count; not clear: {unclear}, and without a text: {unread}, "
-        "which count as its own",
+        "subsidiary's, {parent} about its parent's and {none} about none, which do not count; not clear: {unclear}, and without "
+        "a text: {unread}, which count as its own",
         by,
     )
-    aside = told.filter(pl.col("who").is_in([SUBSIDIARY, PARENT]))
+    aside = told.filter(pl.col("who").is_in(NOT_ITS_OWN))
     if aside.height:
         names = read.filings.sort("filed", "accession").unique("cik", keep="last").select("cik", "name")
         first = aside.unique("cik", keep="first", maintain_order=True).join(names, on="cik", maintain_order="left").head(EXAMPLES)
         yield LocalisedMessage(
-            "8-Ks of a subsidiary's or a parent's case, set aside: {examples}; ingest.edgar.failures corrects this",
+            "8-Ks of a subsidiary's or a parent's case or of none, set aside: {examples}; ingest.edgar.failures corrects this",
             {
                 "examples": [
                     f"{name} ({accession}, {who})"
