@@ -39,6 +39,7 @@ SAYING = [
         "sources/edgar/panel.py",
         "sources/edgar/market_values.py",
         "sources/market_services.py",
+        "sources/given_amounts.py",
         "sources/alpha_vantage.py",
         "sources/yahoo/panel.py",
         "panels/doubts.py",

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -361,7 +362,107 @@ def test_a_ticker_that_is_listed_again_is_not_delisted_and_has_its_own_name(
     said, _ = fetched(tmp_path / "av", Vantage({"NEW": answers}), ["NEW"], monkeypatch)
     assert said[0] == "NEW: 4 answers"
     source = alpha_vantage.load(tmp_path / "av", options("NEW"), None)
-    assert source.companies["name"].to_list() == ["New, Owner"] and source.warnings == ()
+    assert source.companies["name"].to_list() == ["New, Owner"]
+    assert source.statements["fiscal_year"].to_list() == [2020, 2021, 2022], "in 2019 the ticker was the old owner's"
+    (note,) = source.warnings
+    assert "another company had the ticker when they ended, by the list of who was listed: 1" in str(note)
+
+
+def test_of_two_delistings_the_later_one_is_told(tmp_path: Path) -> None:
+    head = "symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\n"
+    later, earlier = (
+        "AAA,Later,NYSE,Stock,2012-01-01,2023-01-03,Delisted\r\n",
+        "AAA,Earlier,NYSE,Stock,1999-01-01,2009-05-01,Delisted\r\n",
+    )
+    for body in (f"{head}{later}{earlier}", f"{head}{earlier}{later}"):
+        keep(tmp_path, {"AAA": accounts("AAA")})
+        RawStore(tmp_path).keep("lists/delisted.csv", body.encode(), "x")
+        note, *_ = alpha_vantage.load(tmp_path, options("AAA"), None).warnings
+        assert str(note).startswith("companies that are no longer listed: 1, such as AAA since 2023-01-03")
+    RawStore(tmp_path).keep("lists/delisted.csv", b"one,two\r\n1,2\r\n", "x")
+    with pytest.raises(SourceError, match=r"delisted.csv.gz is no answer of Alpha Vantage"):
+        alpha_vantage.load(tmp_path, options("AAA"), None)
+
+
+def keep(folder: Path, companies: dict[str, dict[str, Any]]) -> None:
+    for symbol, answers in companies.items():
+        for function, content in answers.items():
+            RawStore(folder).keep(f"companies/{symbol}/{function}.json", json.dumps(content).encode(), "x")
+
+
+def with_reports(function: str, change: Callable[[list[dict[str, Any]]], object]) -> dict[str, Any]:
+    """Answers about AAA, the latest year first, after a change of one function's annual reports."""
+    answers: dict[str, Any] = accounts("AAA")
+    change(answers[function]["annualReports"])
+    return answers
+
+
+def shortened(reports: list[dict[str, Any]]) -> None:
+    reports[0]["fiscalDateEnding"] = "2022-06-30"
+
+
+@pytest.mark.parametrize(
+    ("function", "change", "aside", "words"),
+    [
+        ("INCOME_STATEMENT", lambda reports: reports[0].update(reportedCurrency="EUR"), "other_currency", "AAA (EUR, USD)"),
+        ("BALANCE_SHEET", lambda reports: reports.append({**reports[0], "totalAssets": "7"}), "no_assets",
+         "left out: 1, such as BALANCE_SHEET.totalAssets of AAA on 2022-12-31"),
+        ("BALANCE_SHEET", lambda reports: reports[0].update(totalAssets="200000"), "scale_slip", ""),
+    ],
+    ids=["two currencies", "given twice", "a thousand times off"],
+)  # fmt: skip
+def test_a_year_that_cannot_be_right_is_set_aside(
+    tmp_path: Path, function: str, change: Callable[[list[dict[str, Any]]], object], aside: str, words: str
+) -> None:
+    keep(tmp_path, {"AAA": with_reports(function, change)})
+    source = alpha_vantage.load(tmp_path, options("AAA"), None)
+    panel = build_panel(source)
+    assert panel.quarantined.select("rule", "fiscal_year").rows() == [(aside, 2022)]
+    assert panel.statements["fiscal_year"].to_list() == [2019, 2020, 2021] and words in " ".join(map(str, source.warnings))
+
+
+def test_a_part_of_a_year_is_no_year(tmp_path: Path) -> None:
+    answers = accounts("AAA")
+    for function in alpha_vantage.STATEMENTS:
+        shortened(answers[function]["annualReports"])
+    keep(tmp_path, {"AAA": answers})
+    panel = build_panel(alpha_vantage.load(tmp_path, options("AAA"), None))
+    assert panel.quarantined.select("rule", "period_end").rows() == [("not_a_year", dt.date(2022, 6, 30))]
+
+
+def test_a_year_that_has_not_ended_is_left_out_and_a_currency_that_is_not_said_is_told(tmp_path: Path) -> None:
+    def ahead(reports: list[dict[str, Any]]) -> None:
+        reports[0]["fiscalDateEnding"] = f"{dt.datetime.now(dt.UTC).year + 1}-12-31"
+        reports[1]["inventory"] = "-0"
+
+    answers = with_reports("BALANCE_SHEET", ahead)
+    for function in alpha_vantage.STATEMENTS:
+        del answers[function]["annualReports"][1]["reportedCurrency"]
+    keep(tmp_path, {"AAA": answers})
+    source = alpha_vantage.load(tmp_path, options("AAA"), None)
+    told = " ".join(map(str, source.warnings))
+    assert "had not ended when they were fetched, left out: 1" in told
+    assert "does not say the currency, taken as USD: 1" in told
+    (inventory,) = source.statements.filter(pl.col("fiscal_year") == 2021)["inventory"]
+    assert str(inventory) == "0.0", "a zero has no sign"
+    assert source.statements["fiscal_year"].max() == 2022
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "words"),
+    [
+        ("BALANCE_SHEET", b'{"symbol": "BBB", "annualReports": []}', "is about BBB: name that ticker in place of AAA"),
+        ("OVERVIEW", b'{"Symbol": "BBB"}', "is about BBB: name that ticker in place of AAA"),
+        ("CASH_FLOW", b'{"annualReports": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is no answer of Alpha Vantage"),
+        ("CASH_FLOW", b'{"symbol": "\\ud800", "annualReports": []}', "is no answer of Alpha Vantage"),
+    ],
+    ids=["another company", "another overview", "deep", "half a character"],
+)
+def test_answers_about_another_company_or_none_are_named(tmp_path: Path, name: str, body: bytes, words: str) -> None:
+    keep(tmp_path, {"AAA": accounts("AAA")})
+    RawStore(tmp_path).keep(f"companies/AAA/{name}.json", body, "x")
+    with pytest.raises(SourceError, match=f"{name}.json.gz {words}"):
+        alpha_vantage.load(tmp_path, options("AAA"), None)
 
 
 def test_another_currency_is_set_aside_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -104,11 +105,16 @@ NOT_FOUND = json.dumps(
 ).encode()
 
 
+def of(symbol: str, body: bytes) -> bytes:
+    """An answer about X as one about another company."""
+    return body.replace(b'"X"', json.dumps(symbol).encode())
+
+
 def stored(folder: Path, prices: bytes, reports: bytes | None = None, symbol: str = "X") -> None:
     store = RawStore(folder)
-    store.keep(f"companies/{symbol}/chart.json", prices, "x")
+    store.keep(f"companies/{symbol}/chart.json", of(symbol, prices), "x")
     if reports is not None:
-        store.keep(f"companies/{symbol}/accounts.json", reports, "x")
+        store.keep(f"companies/{symbol}/accounts.json", of(symbol, reports), "x")
         store.keep(f"companies/{symbol}/profile.json", PROFILE, "x")
 
 
@@ -170,8 +176,8 @@ def test_recorded_answers_give_apples_figures(tmp_path: Path) -> None:
 @pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded answers at {RECORDED}")
 def test_the_recorded_price_and_the_split_of_that_day(tmp_path: Path) -> None:
     recorded = (RECORDED / "chart_AAPL_2020-08-31_2020-11-07.json").read_bytes()
-    stored(tmp_path, recorded, accounts("2020-09-26", shares=16_976_763_000))  # a Saturday
-    (row,) = yahoo.load(tmp_path, options("X"), None).statements.iter_rows(named=True)
+    stored(tmp_path, recorded, accounts("2020-09-26", shares=16_976_763_000), "AAPL")  # a Saturday
+    (row,) = yahoo.load(tmp_path, options("AAPL"), None).statements.iter_rows(named=True)
     assert row["market_value_date"] == dt.date(2020, 9, 25)
     assert row["market_value"] == pytest.approx(16_976.763 * 112.28, rel=1e-4), "the split of 31 August came before"
 
@@ -236,6 +242,71 @@ def test_parts_of_a_year_and_other_currencies_are_no_rows_of_the_panel(tmp_path:
     assert any(
         "another currency than USD, which are set aside: 1, such as those of EURO (EUR)" in str(note) for note in source.warnings
     )
+
+
+@pytest.mark.parametrize(("country", "values"), [("United Kingdom", [None]), ("Canada", [500.0]), ("United States", [500.0])])
+def test_a_price_in_dollars_of_a_company_from_abroad_may_be_that_of_a_receipt(
+    tmp_path: Path, country: str, values: list[float | None]
+) -> None:
+    stored(tmp_path, chart({"2022-12-30": 5.0}), accounts("2022-12-31"))
+    RawStore(tmp_path).keep("companies/X/profile.json", PROFILE.replace(b"United States", country.encode()), "x")
+    assert market_values(tmp_path) == values
+
+
+def test_a_split_that_is_given_again_some_days_later_counts_once(tmp_path: Path) -> None:
+    splits = {"2023-11-30": (4, 1), "2023-12-01": (4, 1), "2024-03-01": (4, 1)}
+    stored(tmp_path, chart({"2022-12-30": 5.0, "2024-12-30": 5.0}, splits), accounts("2022-12-31"))
+    assert market_values(tmp_path) == [500.0 * 4 * 4]
+
+
+def test_a_count_of_shares_a_thousand_times_off_the_others_is_not_used(tmp_path: Path) -> None:
+    stored(tmp_path, chart({"2021-12-31": 5.0, "2022-12-30": 5.0}), accounts("2021-12-31", "2022-12-31"))
+    body = RawStore(tmp_path).read("companies/X/accounts.json").replace(b"100000000}", b"100000}", 1)
+    RawStore(tmp_path).keep("companies/X/accounts.json", body, "x")
+    assert market_values(tmp_path) == [None, 500.0]
+
+
+def changed(body: bytes, key: str, change: Callable[[Any], object]) -> bytes:
+    content = json.loads(body)
+    change(content[key]["result"])
+    return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found[0]["indicators"]["quote"][0]["close"].pop(), "is no answer of Yahoo"),
+        (lambda found: found[0]["meta"].update(dataGranularity="1wk"), "is no answer of Yahoo"),
+        (lambda found: found[0]["meta"].update(longName="half \ud800"), "is no answer of Yahoo"),
+        (
+            lambda found: found[0]["events"].update(splits={"1": {"date": 1, "numerator": 0, "denominator": 1}}),
+            "is no answer of Yahoo",
+        ),
+        (lambda found: found[0]["meta"].update(symbol="META"), "is about META: name that ticker in place of X"),
+    ],
+    ids=["prices cut", "weeks", "half a character", "split into none", "another company"],
+)
+def test_prices_that_are_not_what_was_asked_for_are_named(tmp_path: Path, change: Callable[[Any], object], words: str) -> None:
+    stored(tmp_path, changed(chart({"2022-12-30": 5.0}), "chart", change), accounts("2022-12-31"))
+    with pytest.raises(SourceError, match=f"chart.json.gz {words}"):
+        yahoo.load(tmp_path, options("X"), None)
+
+
+def test_fields_in_several_currencies_and_amounts_given_twice_are_not_mixed(tmp_path: Path) -> None:
+    def euros(found: list[dict[str, Any]]) -> None:
+        found[4]["annualTotalRevenue"][0]["currencyCode"] = "EUR"
+
+    def twice(found: list[dict[str, Any]]) -> None:
+        found[4]["annualTotalRevenue"].append({**found[4]["annualTotalRevenue"][0], "reportedValue": {"raw": 1}})
+
+    stored(tmp_path, chart({"2022-12-30": 5.0}), changed(accounts("2022-12-31"), "timeseries", twice))
+    stored(tmp_path, chart({"2022-12-30": 5.0}), changed(accounts("2022-12-31"), "timeseries", euros), symbol="EURO")
+    source = yahoo.load(tmp_path, options("X", "EURO"), None)
+    panel = build_panel(source)
+    assert panel.statements.select("company_id", "total_assets", "net_income").rows() == [("X", 200.0, -15.0)]
+    assert panel.quarantined.select("company_id", "rule").rows() == [("EURO", "other_currency")]
+    assert "TotalRevenue" not in source.lineage.filter(pl.col("company_id") == "X")["rule"].to_list()
+    assert any("twice for one day, and differently, left out: 1, such as TotalRevenue of X" in str(n) for n in source.warnings)
 
 
 def test_dead_tickers_are_told_and_are_no_failures(tmp_path: Path) -> None:
@@ -304,10 +375,10 @@ class Finance:
             return Reply(NOT_FOUND, status=404, headers={"Content-Type": "application/json"})
         if "/chart/" in path:
             assert request.params["events"] == "div,splits" and request.params["interval"] == "1d"
-            return Reply(chart({"2022-12-30": 2.5}))
+            return Reply(of(path.rpartition("/")[2], chart({"2022-12-30": 2.5})))
         if "/timeseries/" in path:
             assert "annualTotalAssets" in request.params["type"].split(",")
-            return Reply(accounts("2022-12-31"))
+            return Reply(of(path.rpartition("/")[2], accounts("2022-12-31")))
         assert request.params["crumb"] == CRUMB and request.params["modules"] == "assetProfile"
         return Reply(PROFILE)
 
@@ -381,7 +452,7 @@ def test_a_workspace_fetches_as_a_browser_does_and_reads(
         again = fetched(service, tmp_path)
         assert again.returncode == 0 and "AAA: there already" in again.stdout and data_asked(service) == asked
     store = RawStore(workspace_of_yahoo / "data/raw/yahoo")
-    assert store.read("companies/AAA/accounts.json") == accounts("2022-12-31"), "the body as it came"
+    assert store.read("companies/AAA/accounts.json") == of("AAA", accounts("2022-12-31")), "the body as it came"
     assert store.names("companies/DEAD/") == [] and "companies/DEAD/chart.json" in store
     assert CRUMB not in store.list_of_answers.read_text() and "period1=" in store.list_of_answers.read_text()
     ran = command(workspace_of_yahoo, "dvc", "repro", "ingest", HTTPS_PROXY="http://127.0.0.1:9")
@@ -406,8 +477,21 @@ def test_a_workspace_fetches_as_a_browser_does_and_reads(
         (None, Reply(b"<html>gone</html>", status=404), "Yahoo answers with no data (404)"),
         (None, Reply(chart({"2022-12-30": 2.5})[:200]), "Yahoo answers with no data (200)"),
         (None, Reply(b'{"finance": {"result": null, "error": {"code": "Unauthorized"}}}', status=401), "answers 401"),
+        (None, Reply(b'{"chart": {"result": null, "error": {"code": "Unauthorized"}}}'), "Yahoo answers with no data (200)"),
+        (None, Reply(b'{"chart": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "Yahoo answers with no data (200)"),
     ],
-    ids=["crumb says so", "crumb refused", "data refused", "crumb is a page", "page", "404 page", "half a JSON", "unauthorized"],
+    ids=[
+        "crumb says so",
+        "crumb refused",
+        "data refused",
+        "crumb is a page",
+        "page",
+        "404 page",
+        "half a JSON",
+        "unauthorized",
+        "crumb has expired",
+        "deep",
+    ],
 )
 def test_refusals_are_told_and_nothing_of_them_is_kept(
     workspace_of_yahoo: Path, certificate: ssl.SSLContext, tmp_path: Path, crumb: Reply | None, data: Reply | None, words: str
@@ -424,6 +508,19 @@ def test_refusals_are_told_and_nothing_of_them_is_kept(
             assert words in again.stderr and len(service.requests) == asked, "it is remembered until when"
 
 
+def test_a_ticker_without_a_price_in_those_years_does_not_stop_the_others(
+    workspace_of_yahoo: Path, certificate: ssl.SSLContext, tmp_path: Path
+) -> None:
+    finance = Finance("AAA", "BBB")
+    said = {"code": "Bad Request", "description": "Data doesn't exist for startDate = 946684800, endDate = 1764288000"}
+    body = json.dumps({"chart": {"result": None, "error": said}}).encode()
+    with running_service(
+        lambda request: Reply(body, status=400) if "/chart/DEAD" in request.path else finance(request), certificate
+    ) as service:
+        done = fetched(service, tmp_path)
+    assert done.returncode == 0 and "3 of 3 companies are complete; without data: DEAD." in done.stdout, done.stderr
+
+
 def test_a_body_that_is_cut_off_is_asked_for_again(workspace_of_yahoo: Path, certificate: ssl.SSLContext, tmp_path: Path) -> None:
     finance, cut = Finance("AAA", "BBB"), [True]
 
@@ -436,7 +533,9 @@ def test_a_body_that_is_cut_off_is_asked_for_again(workspace_of_yahoo: Path, cer
     with running_service(answer, certificate) as service:
         done = fetched(service, tmp_path)
     assert done.returncode == 0 and "the connection failed" in done.stderr, done.stderr
-    assert RawStore(workspace_of_yahoo / "data/raw/yahoo").read("companies/AAA/chart.json") == chart({"2022-12-30": 2.5})
+    assert RawStore(workspace_of_yahoo / "data/raw/yahoo").read("companies/AAA/chart.json") == of(
+        "AAA", chart({"2022-12-30": 2.5})
+    )
 
 
 def test_a_kill_leaves_nothing_half_kept_and_asks_nothing_twice(

@@ -11,6 +11,7 @@ import contextlib
 import csv
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from quiebra.environment import redact_secrets
 from quiebra.errors import FetchError, LocalisedMessage, RefusedError, SourceError
 from quiebra.params import MarketService
 from quiebra.sources.company_queue import CompanyQueue
+from quiebra.sources.given_amounts import GivenAmounts
 from quiebra.sources.item_ladders import ItemLadder, ItemRule, difference_rule, field_rules, fields_of
 from quiebra.sources.market_services import (
     COMPANIES,
@@ -30,6 +32,7 @@ from quiebra.sources.market_services import (
     build_source,
     company_answer,
     parse_object,
+    require_company,
 )
 from quiebra.sources.raw_store import RawStore
 
@@ -182,10 +185,10 @@ def fetch(client: Client, options: MarketService, *, refresh: bool, today: dt.da
         for state in STATES:
             if not queue.is_fresh(f"{LISTS}{state}.csv"):
                 client.fetch(f"{LISTS}{state}.csv", address, {"function": LISTING, "state": state}, again=True)
-    delisted = read_listing(store)
+    listings = read_listings(store)
     for line in queue.fetch(ask):
-        day = delisted.get(line.partition(":")[0])
-        yield f"{line}, delisted on {day}" if day else line
+        until = _last_day(listings.get(line.partition(":")[0]))
+        yield f"{line}, delisted on {until}" if until else line
 
 
 def _refused(store: RawStore, name: str, address: str, said: str) -> str:
@@ -206,81 +209,134 @@ def load(folder: Path, options: MarketService, failures: Path | None) -> Source:
     failures: the user's file of failures. SourceError where nothing was fetched, or an answer is damaged.
     """
     store = RawStore(folder)
-    read = MarketTables(
-        _read_fields(store, options.symbols), _companies(store, options.symbols), list(_about_delisted(store, options.symbols))
-    )
+    given = _read_fields(store, options.symbols)
+    listings = {symbol: told for symbol, told in read_listings(store).items() if symbol in options.symbols}
+    fields = given.table(fields_of(LADDERS))
+    own = fields.filter(~_of_an_earlier_company(listings))
+    warnings = [*given.notes(), *_about_delisted(listings, fields.height - own.height)]
+    read = MarketTables(own, _companies(store, options.symbols, listings), warnings)
     return build_source(SOURCE, read, store, options, failures)
 
 
-def _about_delisted(store: RawStore, symbols: list[str]) -> Iterator[LocalisedMessage]:
-    delisted = read_listing(store)
-    if gone := [(symbol, day) for symbol in symbols if (day := delisted.get(symbol))]:
-        yield LocalisedMessage(
-            "companies that are no longer listed: {n}, such as {example} since {date}; a delisting is no failure: those are in "
-            "the file of ingest.alpha_vantage.failures",
-            {"n": len(gone), "example": gone[0][0], "date": str(gone[0][1])},
-        )
+@dataclass(frozen=True)
+class Listing:
+    """A company under a ticker. since, until: first day and day of delisting; None: not said, or still listed."""
+
+    name: str
+    since: dt.date | None
+    until: dt.date | None
+
+    def follows(self, earlier: Listing) -> bool:
+        """Return whether this is another company, which took the ticker after the earlier one had left it."""
+        took = self.since and earlier.until and self.since >= earlier.until
+        return bool(took) and self.name.casefold() != earlier.name.casefold()
 
 
-def read_listing(store: RawStore) -> dict[str, dt.date | None]:
-    """Return, for each ticker of the lists, the day of its delisting; None: it is listed, perhaps as another company."""
-    found: dict[str, dt.date | None] = {}
-    for state in reversed(STATES):
+def read_listings(store: RawStore) -> dict[str, list[Listing]]:
+    """Return, for each ticker of the lists, the companies that had it, the last one last. SourceError where a list is none."""
+    found: dict[str, list[Listing]] = {}
+    for state in STATES:
         for row in _listed(store, f"{LISTS}{state}.csv"):
-            found[str(row["symbol"])] = None
-            with contextlib.suppress(ValueError):  # what is listed has null
-                found[str(row["symbol"])] = dt.date.fromisoformat(str(row.get("delistingDate")))
-    return found
+            told = Listing(row.get("name") or "", _day(row.get("ipoDate")), _day(row.get("delistingDate")))
+            found.setdefault(row["symbol"], []).append(told)
+    return {symbol: sorted(told, key=lambda each: each.until or dt.date.max) for symbol, told in found.items()}
+
+
+def _last_day(listings: list[Listing] | None) -> dt.date | None:
+    """Return the day on which the last company that had a ticker was delisted; None: it is listed, or not known."""
+    return listings[-1].until if listings else None
+
+
+def _day(text: str | None) -> dt.date | None:
+    with contextlib.suppress(ValueError):  # what is listed has null
+        return dt.date.fromisoformat(text or "")
+    return None
 
 
 def _listed(store: RawStore, name: str) -> list[dict[str, str]]:
     if name not in store.names(LISTS):
         return []
-    return list(csv.DictReader(store.read(name).decode("utf-8-sig", errors="replace").splitlines()))
+    try:
+        rows = list(csv.DictReader(store.read(name).decode("utf-8-sig", errors="replace").splitlines()))
+    except csv.Error:
+        rows = [{}]
+    if any("symbol" not in row for row in rows):
+        raise SourceError("{path} is no answer of Alpha Vantage: delete it, and fetch it again", path=store.path(name))
+    return rows
 
 
-def _read_fields(store: RawStore, symbols: list[str]) -> pl.DataFrame:
-    """Return the fields of annual accounts, a row for each company and end of a fiscal year; see `MarketTables`."""
-    fields, rows = sorted(fields_of(LADDERS)), dict[tuple[str, str], dict[str, str]]()
+def _of_an_earlier_company(listings: dict[str, list[Listing]]) -> pl.Expr:
+    """Return whether accounts end before another company had left their ticker."""
+    left = {
+        symbol: max(days)
+        for symbol, (*before, last) in listings.items()
+        if (days := [each.until for each in before if each.until and last.follows(each)])
+    }
+    until = pl.col("company_id").replace_strict(left, default=None, return_dtype=pl.Date)
+    return (pl.col("period_end") <= until).fill_null(False)
+
+
+def _about_delisted(listings: dict[str, list[Listing]], early: int) -> Iterator[LocalisedMessage]:
+    if gone := [(symbol, day) for symbol, told in listings.items() if (day := _last_day(told))]:
+        yield LocalisedMessage(
+            "companies that are no longer listed: {n}, such as {example} since {date}; a delisting is no failure: those are in "
+            "the file of ingest.alpha_vantage.failures",
+            {"n": len(gone), "example": gone[0][0], "date": str(gone[0][1])},
+        )
+    if early:
+        yield LocalisedMessage(
+            "accounts left out, since another company had the ticker when they ended, by the list of who was listed: {n}",
+            {"n": early},
+        )
+
+
+def _read_fields(store: RawStore, symbols: list[str]) -> GivenAmounts:
+    """Return the fields of annual accounts."""
+    given = GivenAmounts()
     for symbol in symbols:
         for function in STATEMENTS:
-            for report in _reports(store, company_answer(symbol, f"{function}.json")):
-                end = str(report.get("fiscalDateEnding"))
-                row = rows.setdefault((symbol, end), {"company_id": symbol, "period_end": end})
-                named = {"currency": report.get("reportedCurrency"), **{f"{function}.{key}": report[key] for key in report}}
-                for name, value in named.items():
-                    if str(value).strip().lower() not in MISSING:
-                        row.setdefault(name, str(value).strip())
-    schema = dict.fromkeys(("company_id", "period_end", "currency", *fields), pl.String)
-    table = pl.DataFrame([{name: row.get(name) for name in schema} for row in rows.values()], schema=schema)
-    return table.with_columns(
-        pl.col("period_end").str.to_date("%Y-%m-%d", strict=False), pl.col(fields).cast(pl.Float64, strict=False).fill_nan(None)
-    )
+            for report in _reports(store, symbol, company_answer(symbol, f"{function}.json")):
+                known = {key: str(value).strip() for key, value in report.items() if _is_given(value)}
+                named = {f"{function}.{key}": amount for key, value in known.items() if (amount := _amount(value)) is not None}
+                given.add(symbol, str(report.get("fiscalDateEnding")), known.get("reportedCurrency"), named)
+    return given
 
 
-def _reports(store: RawStore, name: str) -> list[dict[str, Any]]:
+def _is_given(value: object) -> bool:
+    return str(value).strip().lower() not in MISSING
+
+
+def _amount(text: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return None
+
+
+def _reports(store: RawStore, symbol: str, name: str) -> list[dict[str, Any]]:
     if name not in store.names(name):
         return []
     content = parse_object(store.read(name))
     reports = [] if content == {} else (content or {}).get("annualReports")
-    if not isinstance(reports, list) or not all(isinstance(each, dict) for each in reports):
+    if content is None or not isinstance(reports, list) or not all(isinstance(each, dict) for each in reports):
         raise SourceError("{path} is no answer of Alpha Vantage: delete it, and fetch it again", path=store.path(name))
+    require_company(content.get("symbol"), symbol, store.path(name))
     return reports
 
 
-def _companies(store: RawStore, symbols: list[str]) -> pl.DataFrame:
+def _companies(store: RawStore, symbols: list[str], listings: dict[str, list[Listing]]) -> pl.DataFrame:
     """Return names, countries and sectors; names of the lists where the service has no overview."""
-    listed = {row["symbol"]: row.get("name") for state in reversed(STATES) for row in _listed(store, f"{LISTS}{state}.csv")}
     rows = []
     for symbol in symbols:
         name = company_answer(symbol, f"{OVERVIEW}.json")
         about = parse_object(store.read(name)) or {} if name in store.names(name) else {}
-        known = {key: str(value) for key, value in about.items() if str(value).strip().lower() not in MISSING}
+        require_company(about.get("Symbol"), symbol, store.path(name))
+        known = {key: str(value) for key, value in about.items() if _is_given(value)}
+        listed = listings[symbol][-1].name if symbol in listings else ""
         country = known.get("Country")
         rows.append(
             {
                 "company_id": symbol,
-                "name": known.get("Name") or listed.get(symbol) or symbol,
+                "name": known.get("Name") or listed or symbol,
                 "country": "US" if country == "USA" else country,
                 "sector": known.get("Sector", "").title() or None,
             }

@@ -51,7 +51,7 @@ def judge(answer: Answer, limit: RateLimit) -> None:
     if answer.status == 400:
         try:
             said = str(json.loads(answer.body)["error_message"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             said = "Bad Request"
         raise RefusedError(f"FRED refuses: {said}")
 
@@ -140,5 +140,5 @@ def _observations(store: RawStore, name: str) -> Iterator[tuple[Any, ...]]:
             )
         for each in observations:
             yield each["date"], each["realtime_start"], each["value"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise SourceError("{path} is no answer of FRED: delete it, and fetch it again", path=store.path(name)) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,14 @@ from quiebra.sources.events import read_failures, unknown_failures
 from quiebra.sources.fiscal_years import fiscal_year, outcomes_through
 from quiebra.sources.item_ladders import ItemLadder, item_values, with_derived
 from quiebra.sources.raw_store import RawStore
+from quiebra.sources.slips import assets_slipped
 
 COMPANIES = "companies/"
 """Folder of the store, with a folder for each ticker."""
 LISTS = "lists/"
 MILLION = 1e6
+SHORTEST_YEAR = 330
+"""Days between the ends of two fiscal years; fewer are a part of a year."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,26 @@ def is_without_data(store: RawStore, service: MarketSource, symbol: str) -> bool
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:
-    """Return a JSON object; None where a body is none."""
+    """Return a JSON object; None where a body is none, is too deep, or has text that is none."""
     try:
         content = json.loads(body)
-    except ValueError:
+        if b"\\ud" in body.lower():  # half a character
+            json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def require_company(said: object, symbol: str, path: Path) -> None:
+    """Raise SourceError where an answer is about another ticker than the one that was asked for, whatever its signs."""
+    plain = [re.sub(r"[^A-Z0-9]", "", str(each).upper()) for each in (said, symbol)]
+    if said and plain[0] != plain[1]:
+        raise SourceError(
+            "{path} is about {other}: name that ticker in place of {symbol}, or delete the file and fetch it again",
+            path=path,
+            other=str(said),
+            symbol=symbol,
+        )
 
 
 def names_read(store: RawStore, options: MarketService) -> list[str]:
@@ -101,9 +119,11 @@ def build_source(
             service=service.name,
             folder=store.folder,
         )
-    statements, lineage = _statements(read.fields, service, options)
-    events = pl.DataFrame(schema=EVENT_SCHEMA) if failures is None else read_failures(failures)
     as_of = max(dt.date.fromisoformat(answer.at[:10]) for name in names_read(store, options) if (answer := store.answer(name)))
+    ended = read.fields.filter((pl.col("period_end") <= as_of).fill_null(True))
+    statements, lineage = _statements(ended, service, options)
+    faults = statements.select(_fault()).to_series()
+    events = pl.DataFrame(schema=EVENT_SCHEMA) if failures is None else read_failures(failures)
     info = SourceInfo(
         source=service.name,
         title=service.title,
@@ -119,12 +139,24 @@ def build_source(
     return Source(
         info,
         conform_to_schema(read.companies, COMPANY_SCHEMA),
-        conform_to_schema(statements, STATEMENT_SCHEMA),
+        conform_to_schema(statements.filter(faults.is_null()), STATEMENT_SCHEMA),
         conform_to_schema(events, EVENT_SCHEMA),
         pl.DataFrame(schema=MACRO_SCHEMA),
-        (*read.warnings, *_notes(service, statements, store, options), *unknown_failures(events, statements)),
+        (*read.warnings, *_notes(service, read.fields, ended, store, options), *unknown_failures(events, statements)),
+        set_aside=conform_to_schema(
+            statements.with_columns(rule=faults).filter(faults.is_not_null()), {**STATEMENT_SCHEMA, "rule": pl.String}
+        ),
         lineage=lineage,
     )
+
+
+def _fault() -> pl.Expr:
+    """Return the rule that a row breaks: it ends too soon after the one before, since services do not tell a short fiscal year
+    from a whole one, or its scale slipped; or null."""
+    whole = pl.when(pl.col("total_assets").is_not_null()).then("period_end")
+    before = whole.shift().forward_fill().over("company_id", order_by="period_end")
+    short = ((whole - before).dt.total_days() < SHORTEST_YEAR).fill_null(False)
+    return pl.when(short).then(pl.lit("not_a_year")).when(assets_slipped()).then(pl.lit("scale_slip"))
 
 
 def _statements(fields: pl.DataFrame, service: MarketSource, options: MarketService) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -132,7 +164,7 @@ def _statements(fields: pl.DataFrame, service: MarketSource, options: MarketServ
     end = pl.col("period_end")
     items = [ladder.item for ladder in service.ladders]
     values = item_values(fields, service.ladders).with_columns(
-        (pl.col(items) / MILLION).round(6),
+        *(_in_millions(item) for item in items),
         pl.col("currency").fill_null(options.currency),
         fiscal_year=fiscal_year(end),
         available_at=end + pl.duration(days=options.filing_lag_days),
@@ -152,10 +184,16 @@ def _statements(fields: pl.DataFrame, service: MarketSource, options: MarketServ
     return statements, lineage.sort("company_id", "period_end", "item")
 
 
+def _in_millions(item: str) -> pl.Expr:
+    amount = (pl.col(item) / MILLION).round(6)
+    return pl.when(amount == 0).then(0.0).otherwise(amount).alias(item)  # a zero has no sign
+
+
 def _notes(
-    service: MarketSource, statements: pl.DataFrame, store: RawStore, options: MarketService
+    service: MarketSource, fields: pl.DataFrame, ended: pl.DataFrame, store: RawStore, options: MarketService
 ) -> Iterator[LocalisedMessage]:
-    have = set(statements["company_id"])
+    """Yield what is missing. fields: all accounts. ended: those of fiscal years that are over."""
+    have = set(fields["company_id"])
     lacking = [each for each in options.symbols if each not in have]
     left = [each for each in lacking if company_answer(each, service.answers[0]) not in store]
     if left:
@@ -168,7 +206,14 @@ def _notes(
             "companies of which the service has no accounts, such as dead tickers: {n} of {all}, such as {example}",
             {"n": len(none), "all": len(options.symbols), "example": none[0]},
         )
-    others = statements.filter(pl.col("currency") != options.currency)
+    if early := fields.height - ended.height:
+        yield LocalisedMessage("accounts of fiscal years that had not ended when they were fetched, left out: {n}", {"n": early})
+    if without := ended["currency"].null_count():
+        yield LocalisedMessage(
+            "accounts of which the service does not say the currency, taken as {currency}: {n}",
+            {"n": without, "currency": options.currency},
+        )
+    others = ended.filter(pl.col("currency") != options.currency).sort("company_id", "period_end")
     if others.height:
         yield LocalisedMessage(
             "accounts in another currency than {currency}, which are set aside: {n}, such as those of {example} ({other})",

@@ -42,7 +42,7 @@ def judge(answer: Answer, limit: RateLimit) -> None:
     try:
         error = json.loads(answer.body)["quandl_error"]
         code, said = str(error["code"]), str(error["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         if answer.status == 410:
             raise FetchError("Nasdaq Data Link has retired this set (410): take another source") from None
         return
@@ -116,7 +116,7 @@ def _rows(store: RawStore, page: str, options: MacroSeries) -> Iterator[tuple[An
         part = content["datatable"] if "datatable" in content else content["dataset"]
         names = [column["name"] for column in part["columns"]] if "columns" in part else list(part["column_names"])
         data = part["data"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise SourceError(
             "{path} is no answer of Nasdaq Data Link: delete it, and fetch it again", path=store.path(page)
         ) from None

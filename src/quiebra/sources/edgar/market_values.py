@@ -17,13 +17,10 @@ from quiebra.sources.edgar.company_facts import SHARES_SCHEMA
 from quiebra.sources.edgar.filings import month_end
 from quiebra.sources.edgar.tags import SHARES_TAG, SHARES_UNIT
 from quiebra.sources.reading import read_file
+from quiebra.sources.slips import FEWEST_SHARES, LARGEST_JUMP, are_near, plausible_shares
 
 MAX_DAYS_BEFORE = 7
 """Age of a close on the day of the shares: weekends and holidays."""
-FEWEST_SHARES = 10_000
-"""Smaller counts are placeholders, such as 1 or 100."""
-LARGEST_JUMP = 300.0
-"""Factor beyond which a count differs by a slip of scale; below a thousand, since the count itself moves from year to year."""
 PRICE_COLUMNS = ("cik", "date", "close")
 PRICE_SCHEMA: dict[str, Any] = {"cik": pl.Int64, "date": pl.Date, "close": pl.Float64, "shares": pl.Float64}
 VALUE_SCHEMA: dict[str, Any] = {
@@ -99,7 +96,7 @@ def market_values(
             tolerance=f"{MAX_DAYS_BEFORE}d",
             check_sortedness=False,
         )
-        .with_columns(apart=~_near(pl.col("own"), pl.col("shares")).fill_null(True))
+        .with_columns(apart=~are_near(pl.col("own"), pl.col("shares")).fill_null(True))
         .with_columns(rule=pl.when(pl.col("own").is_not_null()).then(pl.lit("shares of the price file")).otherwise("tag"))
         .with_columns(
             market_value=(pl.coalesce("own", "shares") * pl.col("close") / 1e6).round(6), rule=pl.format("{} x close", "rule")
@@ -131,13 +128,6 @@ def _plausible(counts: pl.DataFrame, *, keep_rows: bool = False) -> tuple[pl.Dat
 
     keep_rows: their rows stay, without the count.
     """
-    shares = pl.col("shares")
-    enough = counts.with_columns(shares=pl.when(shares >= FEWEST_SHARES, shares.is_finite()).then(shares))
-    usual = shares.quantile(0.5, "higher").over("cik")  # of two, the smaller one is in doubt
-    kept = enough.with_columns(shares=pl.when(_near(shares, usual)).then(shares))
+    kept = counts.with_columns(shares=plausible_shares(pl.col("shares"), "cik"))
     wrong = kept["shares"].null_count() - counts["shares"].null_count()
     return (kept if keep_rows else kept.drop_nulls("shares")), wrong
-
-
-def _near(count: pl.Expr, other: pl.Expr) -> pl.Expr:
-    return pl.max_horizontal(count / other, other / count) <= LARGEST_JUMP

@@ -57,6 +57,7 @@ from quiebra.sources.edgar.submissions import (
 from quiebra.sources.edgar.versions import build_versions, company_id
 from quiebra.sources.fiscal_years import outcomes_through
 from quiebra.sources.raw_store import RawStore
+from quiebra.sources.slips import assets_slipped
 
 DATA_SETS, FILED, FACTS = "data_sets/", "submissions/", "company_facts/"
 """Folders of the store."""
@@ -67,9 +68,6 @@ NOTES = (
     "acceptance. Failure is the first 8-K with item 1.03 (bankruptcy or receivership) since 23 August 2004."
 )
 EXAMPLES = 5
-SCALES = (1e3, 1e6)
-SCALE_TOLERANCE = 3.0
-"""Factor about a thousand or a million within which a company's total assets are off its usual ones by a slip of scale."""
 
 
 @dataclass(frozen=True)
@@ -281,13 +279,8 @@ def _faults(statements: pl.DataFrame, read: _Read) -> pl.Series:
     wrong = read.unbalanced.select("accession", "period", wrong=pl.lit(True))
     said = statements.select("accession", period=month_end(pl.col("period_end")))
     unbalanced = said.join(wrong, on=["accession", "period"], how="left", maintain_order="left")["wrong"].fill_null(False)
-    usual = pl.col("total_assets").quantile(0.5, "higher").over("company_id")  # of two, the smaller one is in doubt
-    ratio = pl.max_horizontal(pl.col("total_assets") / usual, usual / pl.col("total_assets"))
-    slipped = statements.select(
-        pl.any_horizontal(ratio.is_between(scale / SCALE_TOLERANCE, scale * SCALE_TOLERANCE) for scale in SCALES)
-    ).to_series()
     return statements.select(
-        pl.when(unbalanced).then(pl.lit("unbalanced")).when(slipped.fill_null(False)).then(pl.lit("scale_slip"))
+        pl.when(unbalanced).then(pl.lit("unbalanced")).when(assets_slipped()).then(pl.lit("scale_slip"))
     ).to_series()
 
 

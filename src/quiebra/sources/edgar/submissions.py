@@ -111,7 +111,7 @@ def parse_object(name: str, body: bytes) -> dict[str, Any]:
     """Return the JSON object of a file of the SEC. SourceError where it is none."""
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{name} is no JSON ({error}): fetch it again") from None
     if not isinstance(content, dict):
         raise SourceError(f"{name} is none of the SEC's files: fetch it again")

@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from quiebra.errors import FetchError
 from quiebra.params import Yahoo
@@ -26,6 +27,9 @@ RATES = ((1, 2.0),)
 REFUSED_SECONDS = 3600.0
 TOO_MANY = b"Too Many Requests"
 TIMEOUT_SECONDS = 30
+NO_PRICES = b"Data doesn't exist"
+"""What Yahoo says, with status 400 or 422, of a ticker that had no price in the years that were asked for."""
+NOT_FOUND = "Not Found"
 FIRST_DAY = dt.date(2000, 1, 1)
 EXPECTED = ("chart", "timeseries", "quoteSummary")
 """One of these is in each answer with data."""
@@ -58,7 +62,8 @@ def _transport() -> Callable[[str, Params], Answer]:
             return Answer(429, {}, TOO_MANY, address, params)
         except YFException as error:
             raise FetchError(f"Yahoo gives no session ({error}): try again later") from None
-        return Answer(response.status_code, response.headers, response.content, address, params)
+        status = 404 if response.status_code in (400, 422) and NO_PRICES in response.content else response.status_code
+        return Answer(status, response.headers, response.content, address, params)
 
     return ask
 
@@ -74,8 +79,15 @@ def judge(answer: Answer, limit: RateLimit) -> None:
             raise FetchError(f"Yahoo gives no session ({answer.status}): try again later, or from another network")
         return
     content = parse_object(answer.body)
-    if content is None or (answer.status == 200 and not any(key in content for key in EXPECTED)):
+    if content is None or (answer.status == 200 and not _is_answered(content)):
         raise FetchError(f"Yahoo answers with no data ({answer.status}): try again later, or from another network")
+
+
+def _is_answered(content: dict[str, Any]) -> bool:
+    """Return whether an answer has data, or says that there are none; it does neither where a crumb has expired."""
+    told = next((content[key] for key in EXPECTED if key in content), None)
+    error = told.get("error") if isinstance(told, dict) else {}
+    return error is None or (isinstance(error, dict) and error.get("code") == NOT_FOUND)
 
 
 def fetch(client: Client, options: Yahoo, *, refresh: bool, today: dt.date | None = None) -> Iterator[str]:
