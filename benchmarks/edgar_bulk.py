@@ -1,9 +1,10 @@
 """Time and memory of reading a year of the SEC's bulk data, made up at its real size.
 
-    python benchmarks/edgar_bulk.py [--quarters 4] [--filings 6250] [--facts 3750000] [--members 900000]
+    python benchmarks/edgar_bulk.py [--quarters 4] [--filings 6250] [--facts 3750000] [--members 900000] [--documents 4000]
 
 Data sets are read into a panel: one quarter, and all, whose ratio shows whether time grows with the number of quarters. The
-archive of lists of filings is searched for 8-Ks with item 1.03. Prints seconds and the peak memory of each process, and writes
+archive of lists of filings is searched for 8-Ks with item 1.03, and whose case documents are about (HTML of 20 to 200 kB, as word
+processors write it) is judged from the store. Prints seconds and the peak memory of each process, and writes
 results/edgar_bulk.json.
 """
 
@@ -95,6 +96,46 @@ def lists_of_filings(path: Path, members: int) -> int:
     return (members + 99) // 100
 
 
+CASES = (
+    'On May 4, 2015 (the "Petition Date"), {name} Inc. (the "Company") and certain of its subsidiaries (the "Debtors") filed '
+    "voluntary petitions for relief under chapter 11 of the Bankruptcy Code.",
+    'On May 4, 2015, Mill LLC, a subsidiary of {name} Inc. (the "Company"), filed a voluntary petition under Chapter 7. '
+    "The Company is not a debtor.",
+    "On May 4, 2015, Holdings LLC, the Company's parent, filed a petition. The Company has not filed a petition.",
+)
+SENTENCES = (
+    "The Debtors continue to operate their business as debtors in possession under the jurisdiction of the Bankruptcy Court.",
+    'The Company entered into a credit agreement (the "DIP Facility") with a group of lenders, which the Court has to approve.',
+    "The commencement of the cases is an event of default under the indenture of the Company's 9&#189;% senior notes due 2018.",
+    "Forward-looking statements are subject to risks, as the ability of the Company and its subsidiaries to obtain approval.",
+    "The description is qualified by reference to the agreement, a copy of which is Exhibit 10.1 to this report.",
+)
+STYLE = 'style="font-family:Times New Roman;font-size:10pt;margin-top:0pt;margin-bottom:6pt;text-indent:36pt"'
+
+
+def reports(folder: Path, documents: int) -> int:
+    """Keep made-up reports with item 1.03 in a store, a third of each of `CASES`; return the bytes of their HTML."""
+    from quiebra.sources.raw_store import RawStore
+
+    rng, store, size = np.random.default_rng(1), RawStore(folder), 0
+
+    def paragraphs(letters: int) -> str:
+        told = [SENTENCES[place] for place in rng.integers(0, len(SENTENCES), letters // 240 + 1)]
+        return "".join(f"<p {STYLE}><font size=2>{each}</font></p>" for each in told)
+
+    for number in range(documents):
+        letters = int(np.exp(rng.uniform(np.log(20_000), np.log(200_000))))
+        case = CASES[number % len(CASES)].format(name=f"Company {number}").replace('"', "&#147;")
+        body = (
+            f"<html><head><title>8-K</title></head><body>{paragraphs(letters // 4)}<p {STYLE}><b>Item&nbsp;1.03 Bankruptcy or "
+            f"Receivership.</b></p><p {STYLE}>{case}</p>{paragraphs(letters // 4)}<p><b>Item&nbsp;2.04 Triggering Events.</b></p>"
+            f"{paragraphs(letters // 2)}<p>SIGNATURES</p></body></html>"
+        ).encode()
+        size += len(body)
+        store.keep(f"documents/{number:010}-15-000001", body, "made up")
+    return size
+
+
 READ = """
 import json, sys, time
 from pathlib import Path
@@ -118,6 +159,22 @@ seconds, peak = time.perf_counter() - begun, int(Path("/proc/self/status").read_
 print(json.dumps({"seconds": seconds, "rows": first_cases(listed).height, "peak_mb": peak}))
 """
 
+JUDGE = """
+import json, sys, time
+from pathlib import Path
+import polars as pl
+from quiebra.sources.edgar.bankruptcy_reports import judge_reports
+from quiebra.sources.raw_store import RawStore
+store = RawStore(Path(sys.argv[1]))
+names = store.names("documents/")
+told = pl.DataFrame({"cik": range(len(names)), "accession": [name[10:] for name in names]})
+told = told.with_columns(filed=pl.date(2015, 5, 6))
+begun = time.perf_counter()
+judged = judge_reports(store, told, {cik: {f"COMPANY {cik} INC"} for cik in range(len(names))})
+seconds, peak = time.perf_counter() - begun, int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+print(json.dumps({"seconds": seconds, "peak_mb": peak, **dict(judged.group_by("who").len().sort("who").iter_rows())}))
+"""
+
 
 def measured(program: str, path: Path) -> dict[str, float]:
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
@@ -127,7 +184,7 @@ def measured(program: str, path: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("quarters", 4), ("filings", 6250), ("facts", 3_750_000), ("members", 900_000)):
+    for name, default in (("quarters", 4), ("filings", 6250), ("facts", 3_750_000), ("members", 900_000), ("documents", 4000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     chosen = parser.parse_args()
     from quiebra.sources.raw_store import RawStore
@@ -150,6 +207,9 @@ def main() -> None:
         results["scan"] = measured(SCAN, archive)
         assert results["scan"]["rows"] == expected  # type: ignore[index]
         print("scan", results["scan"])
+        size = reports(Path(folder) / "reports", chosen.documents)
+        results["judge"] = {"html_mb": size / 1e6, **measured(JUDGE, Path(folder) / "reports")}
+        print("judge", results["judge"])
     (HERE / "results/edgar_bulk.json").write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -175,11 +175,11 @@ def judge_report(body: bytes, names: Iterable[str]) -> Judgement:
     item = item_text(text)
     if item != text and _NO_ITEM.fullmatch(item):
         return Judgement(NONE)
-    for part in dict.fromkeys((item, _SIGNATURE.split(text)[0])):
-        found = _judged(_small_letters(part[:LONGEST_JUDGED]), list(names))
-        if found.who != UNCLEAR or found.petition is not None:
-            return found
-    return found
+    found = _judged(_small_letters(item[:LONGEST_JUDGED]), list(names))
+    if found.who != UNCLEAR or found.petition is not None:
+        return found
+    signed = _SIGNATURE.search(text)
+    return _judged(_small_letters(text[: signed.start() if signed else None][:LONGEST_JUDGED]), list(names))
 
 
 def petition_date(judgement: Judgement, filed: dt.date) -> dt.date:
@@ -200,7 +200,7 @@ def plain_text(body: bytes) -> str:
     reader = _TextReader()
     reader.feed(text.replace("<![", "<!"))  # the parser refuses sections that word processors mark so
     reader.close()
-    plain = "".join(reader.parts).translate(_SIGNS)
+    plain = _TO_REPLACE.sub(lambda found: found[0].translate(_SIGNS), "".join(reader.parts))
     plain = re.sub(r'"\s*(?=[^"()]*"[^()]*\))', '"', " ".join(plain.split()))
     return plain.replace("' s ", "'s ")
 
@@ -213,6 +213,8 @@ def _main_document(body: bytes) -> bytes:
 
 _SIGNS = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "'", "\u0093": '"', "\u0094": '"', "\u0092": "'",
                         "\u2010": "-", "\u2011": "-", "\u00ad": "", "\u200b": "", "\ufeff": "", "@": " "})  # fmt: skip
+
+_TO_REPLACE = re.compile(f"[{''.join(map(chr, _SIGNS))}]+")
 
 
 class _TextReader(HTMLParser):
@@ -255,8 +257,7 @@ def _up_to_the_next(text: str, own: re.Match[str], headings: list[re.Match[str]]
 
 def _small_letters(text: str) -> str:
     """Return a text in capitals with small letters, but for the first of each sentence; another as it is."""
-    letters = [each for each in text if each.isalpha()]
-    if sum(map(str.isupper, letters)) < SHARE_IN_CAPITALS * max(len(letters), 1):
+    if sum(map(str.isupper, text)) < SHARE_IN_CAPITALS * max(sum(map(str.isalpha, text)), 1):
         return text
     small = _ABBREVIATED.sub(r"\1", text).lower()
     return re.sub(r"(?:^|(?<!\b[a-z])[.!?] )\"?[a-z]", lambda start: start[0].upper(), small)
