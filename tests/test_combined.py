@@ -235,6 +235,10 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     page = (folder / "reports/build/risk_report.html").read_text()
     assert "demo+table" in page and "The model has learnt from simulated companies too" in page
     assert "These companies do not exist" not in page
+    own = next(group for group in groups if group["group"] == "table")
+    sentence = f"of the companies of table alone, which are scored here, on {own['events']} failures"
+    assert f"own         Figures are of all sources; {sentence}" in done.stdout
+    assert sentence in re.sub(r"\s+", " ", page) and "of table alone" in page and "of them of demo" in page
 
 
 def test_a_feature_that_tells_the_source_is_not_learnt_from() -> None:
