@@ -22,6 +22,8 @@ RESULTS_FOLDER = "QUIEBRA_RESULTS"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL_PREFIX = "QUIEBRA_CHANNEL_"
 AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
+PASSWORD = "QUIEBRA_PASSWORD"  # noqa: S105  a variable's name
+NEW_PASSWORD = "QUIEBRA_NEW_PASSWORD"  # noqa: S105
 SEC_CONTACT = "QUIEBRA_SEC_CONTACT"
 SERVICE_KEYS = ("QUIEBRA_FRED_KEY", "QUIEBRA_ALPHA_VANTAGE_KEY", "QUIEBRA_NASDAQ_KEY")
 """Keys of data services."""
@@ -49,6 +51,11 @@ def current_person() -> str:
         return clean_person_name(getpass.getuser(), "the name of who is logged in")
     except (OSError, KeyError):
         return "unknown"
+
+
+def given_password(variable: str) -> str | None:
+    """Return a user's password from QUIEBRA_PASSWORD or QUIEBRA_NEW_PASSWORD; None where it is to be typed."""
+    return os.environ.get(variable) or None
 
 
 def workspace_name(root: Path) -> str:
@@ -85,6 +92,8 @@ def _secrets() -> set[str]:
     for name, address in os.environ.items():
         if name in (DATABASE_URL, SMTP_URL) or name.startswith(CHANNEL_PREFIX):
             found |= _secrets_of(name, address.strip())
+        elif name in (PASSWORD, NEW_PASSWORD):
+            found.add(address)
         elif name in SERVICE_KEYS:
             found |= {address.strip(), quote(address.strip(), safe="")}
     return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}

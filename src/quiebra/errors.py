@@ -135,6 +135,10 @@ class AlertError(QuiebraError):
     """A change of an alert, a watch list entry or an override is not allowed."""
 
 
+class IdentityError(QuiebraError):
+    """A sign-in, a change of users or keys, or an action is refused."""
+
+
 class DeliveryError(QuiebraError):
     """A message cannot be built or sent."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import ReasonOption, ReviewOption, WhoOption, acting_person, current_params, open_database, parse_day
+from quiebra.cli.context import ReasonOption, ReviewOption, WhoOption, authorised_person, current_params, open_database, parse_day
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.errors import AlertError
@@ -69,7 +69,15 @@ def alerts_ack(
     """
     from quiebra.services.decisions import acknowledge_alert
 
-    made = acknowledge_alert(open_database(), identifier, acting_person(who), owner=owner, note=note, review_on=parse_day(review))
+    engine = open_database()
+    made = acknowledge_alert(
+        engine,
+        identifier,
+        authorised_person(engine, who, "decide", "acknowledge an alert"),
+        owner=owner,
+        note=note,
+        review_on=parse_day(review),
+    )
     echo(f"alert {made} is acknowledged")
 
 
@@ -85,7 +93,9 @@ def alerts_close(
     """
     from quiebra.services.decisions import close_alert
 
-    echo(f"alert {close_alert(open_database(), identifier, acting_person(who), reason)} is closed")
+    engine = open_database()
+    made = close_alert(engine, identifier, authorised_person(engine, who, "decide", "close an alert"), reason)
+    echo(f"alert {made} is closed")
 
 
 @app.command("history")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quiebra import __version__
-from quiebra.cli import alerts, audit, dashboards, fetching, models, outbox, overrides, pipeline, scoring, watch_list
+from quiebra.cli import alerts, audit, dashboards, fetching, models, outbox, overrides, pipeline, scoring, users, watch_list
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.own_code import run_own_code
 from quiebra.terminal import echo
@@ -62,6 +62,8 @@ app.add_typer(watch_list.app, name="watch")
 app.add_typer(overrides.app, name="override")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(audit.app, name="audit")
+app.add_typer(users.users_app, name="users")
+app.add_typer(users.keys_app, name="keys")
 
 
 def run_app() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quiebra.cli.context import ReasonOption, WhoOption, acting_person, company_names, current_params, open_database
+from quiebra.cli.context import ReasonOption, WhoOption, authorised_person, company_names, current_params, open_database
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.errors import AlertError
@@ -88,7 +88,8 @@ def audit_restored(reason: ReasonOption, who: WhoOption = None) -> None:
     """
     from quiebra.store import record_restore
 
-    number, hash_ = record_restore(open_database(), acting_person(who), reason)
+    engine = open_database()
+    number, hash_ = record_restore(engine, authorised_person(engine, who, "users", "put a restore on record"), reason)
     echo(f"on record; the last entry is {number}:{hash_}")
 
 
@@ -100,5 +101,8 @@ def audit_prune(who: WhoOption = None) -> None:
     """
     from quiebra.store import prune_database
 
-    for what, n in prune_database(open_database(), current_params().retention, acting_person(who)).items():
+    engine = open_database()
+    for what, n in prune_database(
+        engine, current_params().retention, authorised_person(engine, who, "users", "prune the audit table")
+    ).items():
         echo(f"{what:<24} {n:>9,} deleted")

@@ -6,6 +6,7 @@ Libraries are imported inside functions, here and in every command, so that `qui
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from quiebra.workspace import Workspace
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from quiebra.identity import User
     from quiebra.params import Params
 
 WhoOption = Annotated[
@@ -46,6 +48,47 @@ def acting_person(given: str | None) -> str:
     from quiebra.environment import current_person
 
     return clean_person_name(given, "--who") if given is not None else current_person()
+
+
+def authorised_person(engine: Engine, given: str | None, permission: str, action: str) -> str:
+    """Return the acting person's name; once there are users, after a sign-in, and if the role allows it.
+
+    permission: of `quiebra.identity.Permission`. action: what is to be done, for the message and the audit table. IdentityError
+    where it is refused.
+    """
+    from quiebra.identity import users_exist
+
+    return authorised_user(engine, given, permission, action).name if users_exist(engine) else acting_person(given)
+
+
+def authorised_user(engine: Engine, given: str | None, permission: str, action: str) -> User:
+    """Return the acting person as a user whose password is right and whose role allows the action; see `authorised_person`."""
+    from quiebra.identity import Permission, require_permission
+
+    user = signed_in_user(engine, given)
+    require_permission(engine, user, Permission(permission), action)
+    return user
+
+
+def signed_in_user(engine: Engine, given: str | None) -> User:
+    """Return the acting person as a user. The password is QUIEBRA_PASSWORD's, or typed. IdentityError where it is wrong."""
+    from quiebra.environment import PASSWORD
+    from quiebra.identity import sign_in
+
+    name = acting_person(given)
+    return sign_in(engine, name, ask_password(f"password of {name}", PASSWORD))
+
+
+def ask_password(prompt: str, variable: str, *, twice: bool = False) -> str:
+    """Return a password from an environment variable, or as typed, unseen. IdentityError where neither is possible."""
+    from quiebra.environment import given_password
+    from quiebra.errors import IdentityError
+
+    if (given := given_password(variable)) is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise IdentityError("{prompt}: type it at a terminal, or set {variable}", prompt=prompt, variable=variable)
+    return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice))
 
 
 def parse_day(text: str | None) -> dt.date | None:

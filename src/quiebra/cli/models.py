@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import WhoOption, acting_person
+from quiebra.cli.context import WhoOption, authorised_person, open_database
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
@@ -55,7 +55,9 @@ def promote(
     """
     from quiebra.services.champion import promote_model
 
-    done = promote_model(Workspace.find(), model, acting_person(who), despite=despite)
+    done = promote_model(
+        Workspace.find(), model, authorised_person(open_database(), who, "promote", "promote a model"), despite=despite
+    )
     echo(f"{done.after} is the champion: `quiebra run` scores with it")
 
 
@@ -69,5 +71,5 @@ def rollback(
     """
     from quiebra.services.champion import roll_back_model
 
-    done = roll_back_model(Workspace.find(), source, acting_person(who))
+    done = roll_back_model(Workspace.find(), source, authorised_person(open_database(), who, "promote", "roll a model back"))
     echo(f"{done.after} is the champion again: `quiebra run` scores with it")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from quiebra.cli.context import ReasonOption, WhoOption, acting_person, current_params, open_database
+from quiebra.cli.context import ReasonOption, WhoOption, authorised_person, current_params, open_database
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
@@ -73,7 +73,14 @@ def outbox_retry(
     """
     from quiebra.delivery.outbox import decide_message
 
-    made = decide_message(open_database(), identifier, acting_person(who), again=True, reason="sent again by hand")
+    engine = open_database()
+    made = decide_message(
+        engine,
+        identifier,
+        authorised_person(engine, who, "settings", "send a message again"),
+        again=True,
+        reason="sent again by hand",
+    )
     echo(f"message {made[:12]} waits again; `quiebra outbox send` sends it")
 
 
@@ -89,4 +96,8 @@ def outbox_drop(
     """
     from quiebra.delivery.outbox import decide_message
 
-    echo(f"message {decide_message(open_database(), identifier, acting_person(who), again=False, reason=reason)[:12]} is dropped")
+    engine = open_database()
+    made = decide_message(
+        engine, identifier, authorised_person(engine, who, "settings", "drop a message"), again=False, reason=reason
+    )
+    echo(f"message {made[:12]} is dropped")

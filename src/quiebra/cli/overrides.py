@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import ReasonOption, WhoOption, acting_person, company_names, current_params, open_database
+from quiebra.cli.context import ReasonOption, WhoOption, authorised_person, company_names, current_params, open_database
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
@@ -73,7 +73,16 @@ def override_propose(
     """
     from quiebra.services.decisions import propose_override
 
-    made = propose_override(open_database(), company, grade, acting_person(who), reason, current_params().score.grades, days=days)
+    engine = open_database()
+    made = propose_override(
+        engine,
+        company,
+        grade,
+        authorised_person(engine, who, "decide", "propose a grade"),
+        reason,
+        current_params().score.grades,
+        days=days,
+    )
     echo(f"override {made} is proposed; another person approves it: quiebra override approve {made}")
 
 
@@ -85,7 +94,8 @@ def override_approve(number: Annotated[int, typer.Argument(help="the override's 
     """
     from quiebra.services.decisions import approve_override
 
-    approve_override(open_database(), number, acting_person(who))
+    engine = open_database()
+    approve_override(engine, number, authorised_person(engine, who, "approve", "approve a grade"))
     echo(f"override {number} is in force")
 
 
@@ -99,5 +109,6 @@ def override_end(
     """
     from quiebra.services.decisions import end_override
 
-    end_override(open_database(), number, acting_person(who), reason)
+    engine = open_database()
+    end_override(engine, number, authorised_person(engine, who, "decide", "end a grade"), reason)
     echo(f"override {number} has ended")

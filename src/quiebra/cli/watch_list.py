@@ -10,7 +10,7 @@ from quiebra.cli.context import (
     ReasonOption,
     ReviewOption,
     WhoOption,
-    acting_person,
+    authorised_person,
     company_names,
     open_database,
     parse_day,
@@ -67,7 +67,15 @@ def watch_add(
     from quiebra.alerts.descriptions import WATCH_LEVELS
     from quiebra.services.decisions import add_to_watch_list
 
-    made = add_to_watch_list(open_database(), company, acting_person(who), reason, level=level, review_on=parse_day(review))
+    engine = open_database()
+    made = add_to_watch_list(
+        engine,
+        company,
+        authorised_person(engine, who, "decide", "change the watch list"),
+        reason,
+        level=level,
+        review_on=parse_day(review),
+    )
     echo(f"{company} is on the list: {WATCH_LEVELS[made]}")
 
 
@@ -81,5 +89,6 @@ def watch_remove(
     """
     from quiebra.services.decisions import remove_from_watch_list
 
-    remove_from_watch_list(open_database(), company, acting_person(who), reason)
+    engine = open_database()
+    remove_from_watch_list(engine, company, authorised_person(engine, who, "decide", "change the watch list"), reason)
     echo(f"{company} is off the list")

@@ -249,6 +249,40 @@ class Override(Base):
     ended_by: Mapped[str | None] = mapped_column(String(64))
 
 
+class UserRow(Base):
+    """A person who may sign in. user_id: the name as `quiebra.text.person_input.person_key` has it, so that two names of one
+    person are one user; failures: wrong passwords in a row."""
+
+    __tablename__ = "usuarios"
+
+    user_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(Text)
+    disabled: Mapped[bool] = mapped_column(Boolean)
+    failures: Mapped[int] = mapped_column(Integer)
+    locked_until: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    last_sign_in: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    created_by: Mapped[str] = mapped_column(String(64))
+
+
+class KeyRow(Base):
+    """A key of another system, by the hash of its secret. scopes: list of permissions."""
+
+    __tablename__ = "claves_api"
+
+    key_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    secret_sha256: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[Any] = mapped_column(JSON)
+    created_by: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    expires_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    revoked_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    last_used_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+
+
 class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 

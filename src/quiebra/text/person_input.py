@@ -60,7 +60,13 @@ def clean_comment(text: str, what: str) -> str:
 
 def is_same_person(one: str, other: str) -> bool:
     """Return whether two names are equal but for case, blanks and Unicode form."""
-    return _folded(one) == _folded(other)
+    return person_key(one) == person_key(other)
+
+
+def person_key(name: str) -> str:
+    """Return what is equal for names of one person: in NFKC, without case, surplus blanks and invisible characters."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join("".join(sign for sign in plain if not is_invisible(sign)).split())
 
 
 def escape_invisible(text: object, *, lines: bool = False) -> str:
@@ -89,8 +95,3 @@ def _seen(text: str, what: str) -> str:
                 name=named.lower(),
             )
     return composed
-
-
-def _folded(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", name).casefold()
-    return " ".join("".join(sign for sign in plain if not is_invisible(sign)).split())

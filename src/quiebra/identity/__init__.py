@@ -1,0 +1,37 @@
+"""Who may do what: users with passwords and roles, and keys of other systems."""
+
+from quiebra.identity.keys import ApiKey, check_key, create_key, list_keys, revoke_key
+from quiebra.identity.permissions import KEY_SCOPES, ROLES, Permission
+from quiebra.identity.users import (
+    User,
+    add_user,
+    change_password,
+    change_role,
+    disable_user,
+    enable_user,
+    list_users,
+    require_permission,
+    sign_in,
+    users_exist,
+)
+
+__all__ = [
+    "KEY_SCOPES",
+    "ROLES",
+    "ApiKey",
+    "Permission",
+    "User",
+    "add_user",
+    "change_password",
+    "change_role",
+    "check_key",
+    "create_key",
+    "disable_user",
+    "enable_user",
+    "list_keys",
+    "list_users",
+    "require_permission",
+    "revoke_key",
+    "sign_in",
+    "users_exist",
+]

@@ -1,0 +1,103 @@
+"""Keys of other systems: shown once, stored as a hash, with scopes, an end, and when each was used last."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, insert, select, update
+
+from quiebra.errors import IdentityError, single_match
+from quiebra.identity.permissions import KEY_SCOPES, Permission
+from quiebra.store.audit import AuditRecord, append_entries
+from quiebra.store.engine import read_only, translate_database_errors
+from quiebra.store.tables import KeyRow
+from quiebra.text.person_input import clean_person_name
+
+PREFIX = "qbk"
+LONGEST_DAYS = 730
+LAST_USE_STEP = dt.timedelta(minutes=1)
+"""How old the noted last use may be before it is noted anew."""
+REFUSED = "the key is unknown, revoked or expired: `quiebra keys list` shows which there are"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key that may be used. name: of the system that holds it."""
+
+    key_id: str
+    name: str
+    permissions: frozenset[Permission]
+
+
+def create_key(engine: Engine, name: str, scopes: Sequence[str], days: int, who: str) -> str:
+    """Make a key for a system and return it: it is stored as a hash only, and cannot be shown again.
+
+    scopes: of `KEY_SCOPES`. days: until it expires. who: the admin. IdentityError if a scope is unknown or the time too long.
+    """
+    name, who = clean_person_name(name, "name"), clean_person_name(who, "who")
+    unknown = sorted({*scopes} - {*KEY_SCOPES})
+    if unknown or not scopes:
+        raise IdentityError(f"a key has one or more of the scopes {', '.join(KEY_SCOPES)}, not {', '.join(unknown) or 'none'}")
+    if not 1 <= days <= LONGEST_DAYS:
+        raise IdentityError(f"a key lasts from 1 to {LONGEST_DAYS} days, not {days}")
+    key_id, secret, now = secrets.token_hex(6), secrets.token_urlsafe(32), _now()
+    kept = sorted(map(str, {*scopes}))
+    row = {"name": name, "scopes": kept, "created_by": who, "created_at": now, "expires_at": now + dt.timedelta(days=days)}
+    with translate_database_errors(engine), engine.begin() as connection:
+        connection.execute(insert(KeyRow).values(key_id=key_id, secret_sha256=_hash(secret), **row))
+        about = {"name": name, "scopes": kept, "expires_at": str(row["expires_at"])}
+        append_entries(connection, [AuditRecord(who, "key created", key_id, None, about, "key created")])
+    return f"{PREFIX}_{key_id}_{secret}"
+
+
+def check_key(engine: Engine, given: str) -> ApiKey:
+    """Return the key that a request gave, and note its use. IdentityError if it is unknown, revoked or expired."""
+    prefix, _, rest = given.partition("_")
+    key_id, _, secret = rest.partition("_")
+    with read_only(engine) as connection:
+        row = connection.execute(select(KeyRow.__table__).where(KeyRow.key_id == key_id)).first() if prefix == PREFIX else None
+    stored = row.secret_sha256 if row else _hash("nobody's")
+    if not hmac.compare_digest(_hash(secret), stored) or row is None or row.revoked_at or row.expires_at <= _now():
+        raise IdentityError(REFUSED)
+    if row.last_used_at is None or _now() - row.last_used_at > LAST_USE_STEP:
+        with translate_database_errors(engine), engine.begin() as connection:
+            connection.execute(update(KeyRow).where(KeyRow.key_id == key_id).values(last_used_at=_now()))
+    return ApiKey(key_id, row.name, frozenset(map(Permission, row.scopes)))
+
+
+def revoke_key(engine: Engine, identifier: str, who: str) -> str:
+    """End a key at once and return its id. identifier: the id, or its start. IdentityError if none or several match, or it has
+    ended."""
+    who = clean_person_name(who, "who")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        rows = connection.execute(select(KeyRow.__table__).where(KeyRow.key_id.startswith(identifier, autoescape=True))).all()
+        row = single_match(rows, identifier, "key", IdentityError, "`quiebra keys list` shows them")
+        if row.revoked_at:
+            raise IdentityError(f"key {row.key_id} was revoked on {row.revoked_at:%Y-%m-%d} already")
+        connection.execute(update(KeyRow).where(KeyRow.key_id == row.key_id).values(revoked_at=_now()))
+        append_entries(connection, [AuditRecord(who, "key revoked", row.key_id, {"name": row.name}, None, "key revoked")])
+    return str(row.key_id)
+
+
+def list_keys(engine: Engine) -> list[dict[str, Any]]:
+    """Return all keys, newest first: key_id, name, scopes, created_by, created_at, expires_at, revoked_at and last_used_at."""
+    columns = ("key_id", "name", "scopes", "created_by", "created_at", "expires_at", "revoked_at", "last_used_at")
+    with read_only(engine) as connection:
+        rows = connection.execute(select(*(getattr(KeyRow, name) for name in columns)).order_by(KeyRow.created_at.desc()))
+        return [dict(row) for row in rows.mappings()]
+
+
+def _hash(secret: str) -> str:
+    """Return the hash that is stored. A secret of 256 random bits needs no slow one."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,0 +1,314 @@
+"""Users, roles and keys: who may sign in, what each role may do, and that a decision needs both once there are users."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+import unicodedata
+from pathlib import Path
+
+import bcrypt
+import polars as pl
+import pytest
+from conftest import command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from quiebra import store
+from quiebra.errors import IdentityError, InvalidNameError
+from quiebra.identity import (
+    ROLES,
+    Permission,
+    User,
+    add_user,
+    change_password,
+    change_role,
+    check_key,
+    create_key,
+    disable_user,
+    enable_user,
+    list_keys,
+    list_users,
+    require_permission,
+    revoke_key,
+    sign_in,
+    users,
+    users_exist,
+)
+from quiebra.identity.passwords import hash_password, verify_password
+
+GOOD, OTHER = "correct horse battery", "staple of another kind"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+    else:
+        url = request.getfixturevalue("postgres")(f"identity{time.time_ns()}")
+    engine = store.connect(url)
+    store.upgrade_schema(engine)
+    return engine
+
+
+@pytest.fixture
+def admin(engine: Engine) -> User:
+    return add_user(engine, "Ana", "admin", GOOD, None)
+
+
+def actions(engine: Engine) -> list[tuple[str, str, str]]:
+    return [(entry["who"], entry["action"], entry["subject"]) for entry in store.audit_entries(engine)][::-1]
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: dt.datetime) -> None:
+    monkeypatch.setattr(users, "_now", lambda: moment)
+
+
+def test_the_first_user_is_an_admin_and_adds_the_others(engine: Engine) -> None:
+    assert not users_exist(engine)
+    with pytest.raises(IdentityError, match="the first user manages the others"):
+        add_user(engine, "Luis", "analyst", GOOD, None)
+    admin = add_user(engine, "Ana", "admin", GOOD, None)
+    with pytest.raises(IdentityError, match="there are users already"):
+        add_user(engine, "Eva", "admin", GOOD, None)
+    luis = add_user(engine, "Luis", "analyst", OTHER, admin)
+    with pytest.raises(IdentityError, match="Luis does not manage users"):
+        add_user(engine, "Eva", "admin", GOOD, luis)
+    assert [(user["name"], user["role"]) for user in list_users(engine)] == [("Ana", "admin"), ("Luis", "analyst")]
+    assert actions(engine) == [("Ana", "user added", "Ana"), ("Ana", "user added", "Luis")]
+    assert store.verify_chain(engine).faults == []
+
+
+def test_two_who_add_the_first_user_at_once_make_one(engine: Engine) -> None:
+    refused = []
+
+    def first(name: str) -> None:
+        try:
+            add_user(engine, name, "admin", GOOD, None)
+        except IdentityError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=first, args=(name,)) for name in ("Ana", "Eva", "Luis")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list_users(engine)) == 1 and len(refused) == 2
+
+
+@pytest.mark.parametrize("name", ["ana", "ANA", " A​na".replace("​", ""), "Ａna"])
+def test_a_name_is_taken_in_every_spelling(engine: Engine, admin: User, name: str) -> None:
+    with pytest.raises(IdentityError, match="there is a user 'Ana' already"):
+        add_user(engine, name, "reader", GOOD, admin)
+    assert sign_in(engine, name, GOOD) == admin
+
+
+@pytest.mark.parametrize("name", ["", "A\u202ena", "x" * 61])
+def test_a_name_that_looks_like_another_is_refused(engine: Engine, admin: User, name: str) -> None:
+    with pytest.raises(InvalidNameError):
+        add_user(engine, name, "reader", GOOD, admin)
+
+
+@pytest.mark.parametrize("password", ["short", "", "aaaaaaaaaaaaaaaa", "my name is ana, and that is it", "x" * 257])
+def test_a_weak_password_is_refused(engine: Engine, password: str) -> None:
+    with pytest.raises(IdentityError, match="password"):
+        add_user(engine, "Ana", "admin", password, None)
+    assert not users_exist(engine)
+
+
+def test_five_wrong_passwords_lock_out_and_say_no_more_than_an_unknown_name(
+    engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = dt.datetime(2026, 1, 1, 12)
+    at(monkeypatch, start)
+    said = set()
+    for name, password in [("nobody", GOOD), *[("Ana", "wrong password")] * 5, ("Ana", GOOD)]:
+        with pytest.raises(IdentityError) as refused:
+            sign_in(engine, name, password)
+        said.add(str(refused.value))
+    assert len(said) == 1, "the answer does not tell which names there are"
+    assert actions(engine)[-1] == ("Ana", "user locked out", "Ana")
+    at(monkeypatch, start + dt.timedelta(minutes=16))
+    assert sign_in(engine, "Ana", GOOD) == admin
+    for _ in range(4):
+        with pytest.raises(IdentityError):
+            sign_in(engine, "Ana", "wrong password")
+    assert sign_in(engine, "Ana", GOOD) == admin, "four are not five, and a right one counts anew"
+    for _ in range(4):
+        with pytest.raises(IdentityError):
+            sign_in(engine, "Ana", "wrong password")
+    assert sign_in(engine, "Ana", GOOD) == admin
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out_for_long(engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, dt.datetime(2026, 6, 1, 12))
+    for _ in range(5):
+        with pytest.raises(IdentityError):
+            sign_in(engine, "Ana", "wrong password")
+    at(monkeypatch, dt.datetime(2026, 1, 1, 12))
+    assert sign_in(engine, "Ana", GOOD) == admin
+
+
+def test_a_disabled_user_cannot_sign_in_and_an_admin_is_always_left(engine: Engine, admin: User) -> None:
+    luis = add_user(engine, "Luis", "analyst", OTHER, admin)
+    disable_user(engine, "luis", admin)
+    with pytest.raises(IdentityError, match="wrong name or password"):
+        sign_in(engine, "Luis", OTHER)
+    enable_user(engine, "Luis", admin)
+    assert sign_in(engine, "Luis", OTHER) == luis
+    for leave in (lambda: disable_user(engine, "Ana", admin), lambda: change_role(engine, "Ana", "reader", admin)):
+        with pytest.raises(IdentityError, match="the last admin"):
+            leave()
+    change_role(engine, "Luis", "admin", admin)
+    disable_user(engine, "Ana", admin)
+    with pytest.raises(IdentityError, match="Ana does not manage users"):
+        change_role(engine, "Luis", "reader", admin)
+    with pytest.raises(IdentityError, match=r"no user 'Luiz' \(did you mean 'Luis'\?\)"):
+        change_role(engine, "Luiz", "reader", User("Luis", "admin"))
+
+
+def test_a_bcrypt_hash_of_an_older_system_counts_once_and_is_renewed(engine: Engine, admin: User) -> None:
+    old = bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(4)).decode()
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE usuarios SET password_hash = :old"), {"old": old})
+    with pytest.raises(IdentityError):
+        sign_in(engine, "Ana", OTHER)
+    assert sign_in(engine, "Ana", GOOD) == admin
+    with engine.connect() as connection:
+        (kept,) = connection.execute(text("SELECT password_hash FROM usuarios")).one()
+    assert kept.startswith("$argon2id$") and sign_in(engine, "Ana", GOOD) == admin
+    long = "é" * 20 + "abcdefgh" * 10
+    assert verify_password(long, bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(4)).decode())[0], "bcrypt read 72 bytes"
+
+
+def test_a_hash_of_no_known_kind_is_said(engine: Engine, admin: User) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE usuarios SET password_hash = '$md5$abc'"))
+    with pytest.raises(IdentityError, match="unknown kind: have an admin set a new password"):
+        sign_in(engine, "Ana", GOOD)
+
+
+def test_ones_own_password_is_ones_own_to_change(engine: Engine, admin: User) -> None:
+    luis = add_user(engine, "Luis", "analyst", OTHER, admin)
+    change_password(engine, "luis", "a new one, quite long", luis)
+    with pytest.raises(IdentityError, match="Luis does not manage users"):
+        change_password(engine, "Ana", "a new one, quite long", luis)
+    assert sign_in(engine, "Luis", "a new one, quite long") == luis
+    assert "argon2" not in str(store.audit_entries(engine)), "no hash in the audit table"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=18), st.text(max_size=18))
+def test_only_the_right_password_is_right(right: str, wrong: str) -> None:
+    stored = bcrypt.hashpw(unicodedata.normalize("NFC", right).encode(), bcrypt.gensalt(4)).decode()
+    same = unicodedata.normalize("NFC", right) == unicodedata.normalize("NFC", wrong)
+    assert verify_password(wrong, stored)[0] is (same and "\0" not in wrong)
+    assert verify_password(wrong, None) == (False, None)
+
+
+@pytest.mark.parametrize("password", ["\udcff" * 3 + "bytes that are none", "a\0b" * 6, "x" * 100_000])
+def test_bytes_that_are_no_letters_are_refused_and_never_right(password: str) -> None:
+    with pytest.raises(IdentityError, match="password"):
+        hash_password(password, "Ana")
+    assert verify_password(password, hash_password(GOOD, "Ana")) == (False, None)
+
+
+def test_a_denied_action_is_told_and_in_the_audit_table(engine: Engine, admin: User) -> None:
+    with pytest.raises(IdentityError, match="Ana is admin and may not approve a grade: it needs approver"):
+        require_permission(engine, admin, Permission.APPROVE, "approve a grade")
+    assert actions(engine)[-1] == ("Ana", "denied", "approve a grade")
+    assert store.audit_entries(engine, 1)[0]["reason"] == "asked for by admin, allowed to approver"
+
+
+def test_no_role_both_manages_users_and_decides() -> None:
+    for role, allowed in ROLES.items():
+        assert Permission.READ in allowed
+        assert not (Permission.USERS in allowed and {Permission.DECIDE, Permission.APPROVE, Permission.PROMOTE} & allowed), role
+        assert not ({Permission.APPROVE, Permission.PROMOTE} <= allowed), role
+
+
+def test_a_key_is_shown_once_and_ends(engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    from quiebra.identity import keys
+
+    key = create_key(engine, "treasury", ["read", "predict"], 30, "Ana")
+    found = check_key(engine, key)
+    assert (found.name, found.permissions) == ("treasury", {Permission.READ, Permission.PREDICT})
+    (row,) = list_keys(engine)
+    assert row["last_used_at"] is not None and row["scopes"] == ["predict", "read"]
+    with engine.connect() as connection:
+        everything = str(connection.execute(text("SELECT * FROM claves_api")).all()) + str(store.audit_entries(engine))
+    assert key.split("_", 2)[2] not in everything
+    for wrong in ("", "qbk", key[:-1], key + "x", key.replace("qbk", "abc"), f"qbk_{row['key_id']}_", "qbk_%_x", "é" * 50):
+        with pytest.raises(IdentityError, match="unknown, revoked or expired"):
+            check_key(engine, wrong)
+    assert revoke_key(engine, row["key_id"][:6], "Ana") == row["key_id"]
+    with pytest.raises(IdentityError, match="unknown, revoked or expired"):
+        check_key(engine, key)
+    with pytest.raises(IdentityError, match="revoked on"):
+        revoke_key(engine, row["key_id"], "Ana")
+    later = create_key(engine, "ledger", ["read"], 1, "Ana")
+    monkeypatch.setattr(keys, "_now", lambda: dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=1, minutes=1))
+    with pytest.raises(IdentityError, match="unknown, revoked or expired"):
+        check_key(engine, later)
+    assert [action for _, action, _ in actions(engine)][-3:] == ["key created", "key revoked", "key created"]
+
+
+@pytest.mark.parametrize(("scopes", "days"), [(["approve"], 1), (["users"], 1), ([], 1), (["read"], 0), (["read"], 731)])
+def test_a_key_has_no_rights_of_a_person(engine: Engine, admin: User, scopes: list[str], days: int) -> None:
+    with pytest.raises(IdentityError, match="a key"):
+        create_key(engine, "treasury", scopes, days, "Ana")
+
+
+@pytest.mark.slow
+def test_decisions_on_the_command_line_need_a_second_person_who_signed_in(workspace: Path) -> None:
+    said = []
+    company = pl.read_parquet(workspace / "data/scores/scores.parquet").sort("pd_12m")["company_id"][-1]
+
+    def run(*words: str, person: str, password: str | None = GOOD, new: str | None = None) -> tuple[int, str]:
+        given = {"QUIEBRA_USER": person, "QUIEBRA_PASSWORD": password, "QUIEBRA_NEW_PASSWORD": new}
+        done = command(workspace, "quiebra", *words, **{name: text for name, text in given.items() if text})
+        said.append(done.stdout + done.stderr)
+        return done.returncode, said[-1]
+
+    reason = ("--reason", "parent guarantees its debt")
+    assert run("override", "propose", company, "B", *reason, person="ana", password=None)[0] == 0, "before there are users"
+    assert run("users", "add", "ana", "--role", "admin", person="ana", new=GOOD) == (0, "ana is admin\n")
+    for name, role in (("luis", "analyst"), ("eva", "approver")):
+        assert run("users", "add", name, "--role", role, person="ana", new=OTHER + role)[0] == 0
+    code, text_ = run("override", "approve", "1", person="eva", password=None)
+    assert code == 1 and "type it at a terminal, or set QUIEBRA_PASSWORD" in text_
+    code, text_ = run("override", "approve", "1", person="eva", password="wrong " + GOOD)
+    assert code == 1 and "wrong name or password" in text_
+    code, text_ = run("override", "approve", "1", person="luis", password=OTHER + "analyst")
+    assert code == 1 and "luis is analyst and may not approve a grade: it needs approver" in text_
+    code, text_ = run("users", "role", "luis", "admin", person="luis", password=OTHER + "analyst")
+    assert code == 1 and "may not change the role of luis" in text_
+    assert run("override", "approve", "1", person="eva", password=OTHER + "approver") == (0, "override 1 is in force\n")
+    assert run("override", "propose", company, "BB", *reason, person="eva", password=OTHER + "approver")[0] == 0
+    code, text_ = run("override", "approve", "2", person="eva", password=OTHER + "approver")
+    assert code == 1 and "another person must approve it" in text_
+    code, text_ = run("promote", "abcd", person="luis", password=OTHER + "analyst")
+    assert code == 1 and "it needs model_owner" in text_
+    code, key = run("keys", "create", "treasury", "--scope", "read", person="ana")
+    assert code == 0 and key.startswith("qbk_")
+    assert run("users", "list", person="x", password=None)[0] == 0 and "approver" in said[-1]
+    kept = b"".join(path.read_bytes() for path in workspace.rglob("*") if path.is_file() and ".git" not in path.parts)
+    for secret in (GOOD, OTHER, key.strip().split("_", 2)[2]):
+        assert secret.encode() not in kept
+    assert not any(GOOD in line or OTHER in line for line in said)
+    denied = [
+        entry
+        for entry in store.audit_entries(store.connect(f"sqlite:///{workspace}/data/quiebra.db"))
+        if entry["action"] == "denied"
+    ]
+    assert {(entry["who"], entry["subject"]) for entry in denied} == {
+        ("luis", "approve a grade"),
+        ("luis", "change the role of luis"),
+        ("luis", "promote a model"),
+    }
+
+
+def test_a_password_hash_is_argon2id_of_64_mib() -> None:
+    assert hash_password(GOOD, "Ana").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
