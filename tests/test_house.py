@@ -127,6 +127,8 @@ def test_every_command_is_documented_and_has_an_example() -> None:
         "watch",
         "override",
         "outbox",
+        "users",
+        "keys",
         "audit",
         "schedule",
     }
