@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from quiebra import store
-from quiebra.errors import IdentityError, InvalidNameError
+from quiebra.errors import IdentityError, InvalidNameError, WorkspaceError
 from quiebra.identity import (
     ROLES,
     Permission,
@@ -38,6 +38,10 @@ from quiebra.identity import (
     users_exist,
 )
 from quiebra.identity.passwords import hash_password, verify_password
+from quiebra.registry import read_scoring_model
+from quiebra.registry.register import read_registers
+from quiebra.services import champion
+from quiebra.workspace import Workspace
 
 GOOD, OTHER = "correct horse battery", "staple of another kind"
 
@@ -291,6 +295,13 @@ def test_decisions_on_the_command_line_need_a_second_person_who_signed_in(worksp
     assert code == 1 and "another person must approve it" in text_
     code, text_ = run("promote", "abcd", person="luis", password=OTHER + "analyst")
     assert code == 1 and "it needs model_owner" in text_
+    assert run("users", "add", "olga", "--role", "model_owner", person="ana", new=OTHER + "owner")[0] == 0
+    code, text_ = run("promote", "abcd", person="olga", password=OTHER + "owner")
+    assert code == 1 and "no model has an id starting 'abcd'" in text_
+    model = read_scoring_model(Workspace(workspace)).model_id
+    assert "is proposed; an approver confirms it" in run("promote", model, person="olga", password=OTHER + "owner")[1]
+    assert "promotion of " + model + " by olga waits for an approver" in run("models", person="olga", password=None)[1]
+    assert run("promote", model, person="eva", password=OTHER + "approver")[0] == 0
     code, key = run("keys", "create", "treasury", "--scope", "read", person="ana")
     assert code == 0 and key.startswith("qbk_")
     assert run("users", "list", person="x", password=None)[0] == 0 and "approver" in said[-1]
@@ -308,6 +319,61 @@ def test_decisions_on_the_command_line_need_a_second_person_who_signed_in(worksp
         ("luis", "change the role of luis"),
         ("luis", "promote a model"),
     }
+
+
+def test_a_promotion_takes_two_and_a_rollback_is_confirmed_afterwards(engine: Engine, workspace: Path) -> None:
+    from test_registry import BY_HAND, decided
+
+    w = Workspace(workspace)
+    first = read_scoring_model(w).model_id
+    assert decided(w, "second", BY_HAND) == (first, "champion")
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    with pytest.raises(IdentityError, match="nobody has proposed"):
+        champion.confirm_promotion(w, engine, second, "eva")
+    assert champion.propose_promotion(w, engine, second[:6], "ana") == second
+    assert read_scoring_model(w).model_id == first, "a proposal changes nothing"
+    with pytest.raises(IdentityError, match="was proposed by ana already"):
+        champion.propose_promotion(w, engine, second, "luis")
+    with pytest.raises(IdentityError, match="another person must confirm it"):
+        champion.confirm_promotion(w, engine, second, " ANA ")
+    assert champion.waiting_successions(engine) == [{"kind": "promotion", "model_id": second, "proposed_by": "ana"}]
+    assert champion.confirm_promotion(w, engine, second, "eva").after == second
+    assert read_scoring_model(w).model_id == second and champion.waiting_successions(engine) == []
+    assert champion.roll_back_unconfirmed(w, engine, None, "ana").after == first
+    assert read_scoring_model(w).model_id == first, "a rollback does not wait"
+    assert champion.waiting_successions(engine) == [{"kind": "rollback", "model_id": first, "proposed_by": "ana"}]
+    with pytest.raises(IdentityError, match="another person must confirm it"):
+        champion.confirm_rollback(engine, "ana")
+    assert champion.confirm_rollback(engine, "eva") == first
+    with pytest.raises(IdentityError, match="no rollback waits"):
+        champion.confirm_rollback(engine, "eva")
+    assert [(who, action) for who, action, _ in actions(engine)] == [
+        ("ana", "model proposed"),
+        ("eva", "promotion confirmed"),
+        ("ana", "rollback waits for confirmation"),
+        ("eva", "rollback confirmed"),
+    ]
+
+
+def test_a_proposal_that_has_become_wrong_or_old_is_not_confirmed(
+    engine: Engine, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_registry import BY_HAND, decided
+
+    w = Workspace(workspace)
+    decided(w, "second", BY_HAND)
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    champion.propose_promotion(w, engine, second, "ana")
+    decided(w, "second", BY_HAND, failed=["too low"])
+    with pytest.raises(WorkspaceError, match="is not promoted: too low"):
+        champion.confirm_promotion(w, engine, second, "eva")
+    decided(w, "second", BY_HAND)
+    later = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=31)
+    monkeypatch.setattr(champion, "_now", lambda: later)
+    with pytest.raises(IdentityError, match="nobody has proposed"):
+        champion.confirm_promotion(w, engine, second, "eva")
 
 
 def test_a_password_hash_is_argon2id_of_64_mib() -> None:

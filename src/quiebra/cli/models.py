@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
 
-from quiebra.cli.context import WhoOption, authorised_person, open_database
+from quiebra.cli.context import WhoOption, acting_person, authorised_user, open_database, signed_in_user
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
@@ -17,7 +18,9 @@ def models(as_json: JsonOption = False) -> None:
 
     Example: quiebra models
     """
+    from quiebra.errors import StoreError
     from quiebra.registry import comparison_in_words, list_models
+    from quiebra.services.champion import waiting_successions
 
     rows = [
         {
@@ -41,6 +44,10 @@ def models(as_json: JsonOption = False) -> None:
         "remarks": "says",
     }
     print_list(rows, columns, empty="no model is registered: `quiebra run` trains one", as_json=as_json)
+    if not as_json:
+        with contextlib.suppress(StoreError):  # the register is in files: a database that is away hides no model
+            for row in waiting_successions(open_database()):
+                echo(f"{row['kind']} of {row['model_id']} by {row['proposed_by']} waits for an approver", err=True)
 
 
 def promote(
@@ -49,27 +56,49 @@ def promote(
     who: WhoOption = None,
 ) -> None:
     """Put a model in charge: from the next run on, scores come from it. One that failed a gate, or ranks worse than the champion,
-    is refused, and the message says why.
+    is refused, and the message says why. Once there are users, a model owner proposes it and an approver confirms it, by the same
+    command.
 
     Example: quiebra promote 1a2b3c4d5e6f
     """
-    from quiebra.services.champion import promote_model
+    from quiebra.identity import Permission, require_permission, users_exist
+    from quiebra.services.champion import confirm_promotion, promote_model, propose_promotion
 
-    done = promote_model(
-        Workspace.find(), model, authorised_person(open_database(), who, "promote", "promote a model"), despite=despite
-    )
+    workspace, engine = Workspace.find(), open_database()
+    if not users_exist(engine):
+        done = promote_model(workspace, model, acting_person(who), despite=despite)
+    elif Permission.APPROVE in (user := signed_in_user(engine, who)).permissions:
+        done = confirm_promotion(workspace, engine, model, user.name)
+    else:
+        require_permission(engine, user, Permission.PROMOTE, "promote a model")
+        made = propose_promotion(workspace, engine, model, user.name, despite=despite)
+        echo(f"model {made} is proposed; an approver confirms it: quiebra promote {made}")
+        return
     echo(f"{done.after} is the champion: `quiebra run` scores with it")
 
 
 def rollback(
     source: Annotated[str | None, typer.Option(help="of models, where several have a champion")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="confirm what another person rolled back")] = False,
     who: WhoOption = None,
 ) -> None:
     """Put the champion before this one in charge again: the next run restores its scores. Asked twice, the later one is back.
+    Once there are users it takes one model owner, and an approver confirms it afterwards.
 
     Example: quiebra rollback
     """
-    from quiebra.services.champion import roll_back_model
+    from quiebra.identity import users_exist
+    from quiebra.services.champion import confirm_rollback, roll_back_model, roll_back_unconfirmed
 
-    done = roll_back_model(Workspace.find(), source, authorised_person(open_database(), who, "promote", "roll a model back"))
+    workspace, engine = Workspace.find(), open_database()
+    if confirm:
+        user = authorised_user(engine, who, "approve", "confirm a rollback")
+        echo(f"confirmed: {confirm_rollback(engine, user.name)} is in charge")
+        return
+    if users_exist(engine):
+        user = authorised_user(engine, who, "promote", "roll a model back")
+        done = roll_back_unconfirmed(workspace, engine, source, user.name)
+        echo("an approver confirms it: quiebra rollback --confirm", err=True)
+    else:
+        done = roll_back_model(workspace, source, acting_person(who))
     echo(f"{done.after} is the champion again: `quiebra run` scores with it")

@@ -183,12 +183,25 @@ class Succession:
 
 
 def promote(workspace: Workspace, identifier: str, *, despite: bool = False) -> Succession:
-    """Make a model the champion of its source; it scores from the next run on.
+    """Make a model the champion of its source; it scores from the next run on. Raise WorkspaceError as `check_promotion` does."""
+    model_id, source, registers = _promotable(workspace, identifier, despite)
+    if model_id == registers[source].champion:
+        return Succession(source, model_id, model_id)
+    return _succeed(workspace, registers, source, model_id)
 
-    identifier: the id or its start. despite: promote the model although it ranks worse.
+
+def check_promotion(workspace: Workspace, identifier: str, *, despite: bool = False) -> str:
+    """Return the id of a model that may be made the champion of its source; nothing is changed.
+
+    identifier: the id or its start. despite: although it ranks worse.
     Raise WorkspaceError where no model or several match, or the model failed a gate (the message says which); and, without
     ``despite``, where it ranks worse than the champion on the same rows, with the whole interval of the difference.
     """
+    return _promotable(workspace, identifier, despite)[0]
+
+
+def _promotable(workspace: Workspace, identifier: str, despite: bool) -> tuple[str, str, dict[str, Register]]:
+    """Return the model's id, its source and all registers; see `check_promotion`."""
     registers = read_registers(workspace)
     every = {model_id: source for source, register in registers.items() for model_id in register.models}
     found = [model_id for model_id in every if model_id.startswith(identifier)]
@@ -203,9 +216,7 @@ def promote(workspace: Workspace, identifier: str, *, despite: bool = False) -> 
             f"model {model_id} is not promoted: it ranks worse than the champion, {comparison_in_words(found_so)}; "
             "to promote it all the same, add --despite"
         )
-    if model_id == register.champion:
-        return Succession(source, model_id, model_id)
-    return _succeed(workspace, registers, source, model_id)
+    return model_id, source, registers
 
 
 def roll_back(workspace: Workspace, source: str | None = None) -> Succession:

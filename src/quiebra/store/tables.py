@@ -283,6 +283,22 @@ class KeyRow(Base):
     last_used_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 
+class SuccessionRow(Base):
+    """A change of champion that a second person confirms. kind: ``promotion``, in force once it is confirmed, or ``rollback``, in
+    force at once. despite: although the model ranks worse than the champion."""
+
+    __tablename__ = "sucesiones"
+
+    succession_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    model_id: Mapped[str] = mapped_column(String(12))
+    despite: Mapped[bool] = mapped_column(Boolean)
+    proposed_by: Mapped[str] = mapped_column(String(64))
+    proposed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    confirmed_by: Mapped[str | None] = mapped_column(String(64))
+    confirmed_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+
+
 class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 

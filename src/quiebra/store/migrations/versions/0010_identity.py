@@ -1,4 +1,4 @@
-"""Users with roles and passwords, and keys of other systems.
+"""Users with roles and passwords, keys of other systems, and changes of champion that a second person confirms.
 
 Revision ID: 0010
 """
@@ -35,4 +35,15 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime, nullable=False),
         sa.Column("revoked_at", sa.DateTime),
         sa.Column("last_used_at", sa.DateTime),
+    )
+    op.create_table(
+        "sucesiones",
+        sa.Column("succession_id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("model_id", sa.String(12), nullable=False),
+        sa.Column("despite", sa.Boolean, nullable=False),
+        sa.Column("proposed_by", sa.String(64), nullable=False),
+        sa.Column("proposed_at", sa.DateTime, nullable=False),
+        sa.Column("confirmed_by", sa.String(64)),
+        sa.Column("confirmed_at", sa.DateTime),
     )
