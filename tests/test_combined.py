@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import ROOT, command, new_workspace
+from conftest import ROOT, SMALL, command, default_params, new_workspace, walk_on
 
 from quiebra.canonical import (
     COMPANY_SCHEMA,
@@ -26,7 +26,7 @@ from quiebra.errors import ParamsError, SourceError
 from quiebra.feature_engineering import feature_table
 from quiebra.items import FIRM_YEAR_KEYS, ITEM_NAMES
 from quiebra.models.chain import source_marks
-from quiebra.panels import build_panel, label_outcomes
+from quiebra.panels import Panel, build_panel, label_outcomes
 from quiebra.panels.quality import quality_summary
 from quiebra.params import validate_params
 from quiebra.sources.combined import combine
@@ -233,13 +233,35 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     assert learnt["company_id"].str.starts_with("SIM").any()
     groups = json.loads((folder / "data/validation/pack.json").read_text())["groups"]["by_source"]
     assert [group["group"] for group in groups] == ["demo", "table"] and all(group["rows"] for group in groups)
-    page = (folder / "reports/build/risk_report.html").read_text()
+    page = re.sub(r"\s+", " ", (folder / "reports/build/risk_report.html").read_text())
     assert "demo+table" in page and "The model has learnt from simulated companies too" in page
     assert "These companies do not exist" not in page
     own = next(group for group in groups if group["group"] == "table")
-    sentence = f"of the companies of table alone, which are scored here, on {own['events']} failures"
-    assert f"own         Figures are of all sources; {sentence}" in done.stdout
-    assert sentence in re.sub(r"\s+", " ", page) and "of table alone" in page and "of them of demo" in page
+    sentence = f"of those of table alone, on {own['events']} failures"
+    assert f"own         Figures and gates are of all sources, monitoring of the scored companies; {sentence}" in done.stdout
+    assert sentence in page and "of table alone" in page and "of them of demo" in page
+
+
+@pytest.mark.parametrize("named", [{"train": {"calibrate_on": ["american"]}}, {"score": {"sources": ["demo", "table"]}}])
+def test_a_source_that_is_not_read_neither_calibrates_nor_is_scored(named: dict[str, dict[str, list[str]]]) -> None:
+    """It would switch calibration off, or end a run after training with advice that does not help."""
+    content = default_params()
+    for section, values in named.items():
+        content[section] |= values
+    with pytest.raises(ParamsError, match=r"(american|table) is not read: ingest\.sources has demo"):
+        validate_params(content)
+
+
+@pytest.mark.slow
+def test_a_source_with_too_few_failures_leaves_the_level_to_all(small_panel: Panel) -> None:
+    """Not calibrated at all, PDs would be another model's, and gates would not tell."""
+    failed = small_panel.events["company_id"].head(5).to_list()
+    mine = pl.when(pl.col("company_id").is_in(failed)).then(pl.lit("table")).otherwise("source").alias("source")
+    panel = replace(small_panel, statements=small_panel.statements.with_columns(mine))
+    changes = {**SMALL, "train": {**SMALL.get("train", {}), "trees": 20}}
+    params = validate_params(default_params(**changes))
+    own = params.model_copy(update={"train": params.train.model_copy(update={"calibrate_on": ["table"]})})
+    assert walk_on(panel, own).history.equals(walk_on(panel, params).history)
 
 
 def test_a_feature_that_tells_the_source_is_not_learnt_from() -> None:

@@ -83,9 +83,9 @@ def test_a_finished_run_runs_nothing_again_and_ends_with_its_result(workspace: P
     assert done.returncode == 0
     assert re.findall("Running stage '(.*)'", done.stdout) == ["inputs"], "the files that it reads are looked at each time"
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*.parquet")} == before
-    lines = done.stdout.strip().splitlines()[-10:]
-    assert lines[0].startswith("SIMULATED")
-    assert re.match(r"statements  [\d,]+ rows in, [\d,]+ kept, \d+ set aside \(", lines[1])
+    lines = done.stdout.strip().splitlines()[-11:]
+    assert lines[0] == "SIMULATED: These companies do not exist." and lines[1].startswith("Simulated companies, as of 20")
+    assert re.match(r"statements  [\d,]+ rows in, [\d,]+ kept, \d+ set aside \(", lines[2])
     assert re.fullmatch(r"monitoring  \d+ of \d+ measures in alarm, \d+ on watch", lines[-3])
     page = re.fullmatch(r"report      (.*\.html), PDF (.*\.pdf), validation (.*\.html)", lines[-2])
     assert page is not None and all(Path(path).is_file() for path in page.groups())

@@ -83,7 +83,7 @@ def check(
     rows = [{"column": match.column, "is": match.canonical, "by": match.how} for match in found.matches]
     print_list(rows, {"column": "column", "is read as": "is", "by": "by"}, empty="no column has a name that is known")
     if found.unread:
-        echo(f"not read: {', '.join(found.unread)}")
+        echo(f"not read: {', '.join(found.unread)} (a column can be a feature of its own: ingest.table.features)")
     echo(f"missing: {', '.join(found.missing) or 'nothing'}")
     for line in found.lines:
         echo(line)

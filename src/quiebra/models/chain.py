@@ -14,7 +14,7 @@ from quiebra.canonical import earliest_day, latest_year
 from quiebra.errors import TrainingError
 from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.items import VERSION_KEYS
-from quiebra.models.fit import calibrate_scorer, fit_scorer, rows_of_kind, typical_values
+from quiebra.models.fit import calibrate_scorer, can_calibrate, fit_scorer, rows_of_kind, typical_values
 from quiebra.models.importance import feature_importance
 from quiebra.models.parallel import map_in_threads
 from quiebra.models.pd_model import PdModel
@@ -75,7 +75,8 @@ def walk_forward(
     Nothing published after ``as_of`` is used, and no feature of `source_marks`. For year T the outcomes are those known at the
     end of T, or when its first statement was published if that was earlier; outcomes open by then are left out. Blend and
     calibration are fitted on out-of-time scores of years whose outcomes are known by T − 1 − embargo, of the sources in
-    ``train.calibrate_on`` if it names any. A year without statements, or with too few failures to train on, is skipped.
+    ``train.calibrate_on`` if it names any and these have failures enough, else of all. A year without statements, or with too
+    few failures to train on, is skipped.
     Raise TrainingError where the last year's model cannot be fitted.
     """
     features = features.filter(pl.col("available_at") <= as_of)
@@ -124,8 +125,7 @@ def walk_forward(
             if year == last_year:
                 raise _too_few(rows, first_year, learnt)
             continue
-        counted = known if not own else known.join(own_rows, on=VERSION_KEYS, how="semi")
-        scorers = {kind: _calibrated(scorer, parts[kind], counted, train) for kind, scorer in uncalibrated.items()}
+        scorers = {kind: _calibrated(scorer, parts[kind], known, own_rows, train) for kind, scorer in uncalibrated.items()}
         chain[year] = scorers
         for kind, scorer in scorers.items():
             table = rows_of_kind(scored, kind)
@@ -183,11 +183,14 @@ def _first_published(features: pl.DataFrame, year: int) -> pl.DataFrame:
     return rows.unique("company_id", keep="first", maintain_order=True)
 
 
-def _calibrated(scorer: Scorer, parts: list[pl.DataFrame], known: pl.DataFrame, train: Train) -> Scorer:
+def _calibrated(scorer: Scorer, parts: list[pl.DataFrame], known: pl.DataFrame, own_rows: pl.DataFrame, train: Train) -> Scorer:
+    """Return a scorer calibrated on the scores of ``own_rows`` alone, or where these have too few failures, on all."""
     if not parts:
         return scorer
     outcomes = known.select("company_id", "fiscal_year", "years_to_failure", "years_known")
     past = pl.concat(parts).join(outcomes, on=["company_id", "fiscal_year"]).sort(VERSION_KEYS)
+    mine = past.join(own_rows, on=VERSION_KEYS, how="semi", maintain_order="left")
+    past = mine if can_calibrate(mine) else past
     return scorer if past.is_empty() else calibrate_scorer(scorer, past, train)
 
 

@@ -106,6 +106,12 @@ def calibrate_scorer(scorer: Scorer, past: pl.DataFrame, train: Train) -> Scorer
     return replace(calibrated, blend=blend.with_level(trust, centre), spread=spread)
 
 
+def can_calibrate(past: pl.DataFrame) -> bool:
+    """Return whether out-of-time scores, as `calibrate_scorer` takes them, have enough failures for it."""
+    known = past.filter(pl.col("years_known") >= 1)
+    return bool(first_year_target(known).share.sum() >= MIN_FAILURES_TO_CALIBRATE)
+
+
 def _later_pairs(past: pl.DataFrame, train: Train) -> tuple[np.ndarray, np.ndarray]:
     """Return log-odds and 0/1 outcome of every firm-year and later year in which it is at risk and its outcome is known."""
     log_odds = later_log_odds(past, train.near_share, train.near_decay)

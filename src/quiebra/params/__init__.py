@@ -268,7 +268,8 @@ class Search(Section):
 
 
 class Train(Section):
-    """How models are trained. calibrate_on: sources whose companies alone blend and calibration are fitted on; none: all."""
+    """How models are trained. calibrate_on: sources whose companies alone blend and calibration are fitted on, where they have
+    failures enough; none: all."""
 
     first_year: Year | None
     embargo_years: Annotated[int, Field(ge=0, le=5)]
@@ -437,6 +438,15 @@ class Params(Section):
     schedule: Schedule
     retention: Retention
     dashboards: Dashboards
+
+    @model_validator(mode="after")
+    def _sources_that_are_read(self) -> Params:
+        for name, named in {"train.calibrate_on": self.train.calibrate_on, "score.sources": self.score.sources}.items():
+            if unread := [source for source in named if source not in self.ingest.sources]:
+                text = "{name}: {unread} is not read: ingest.sources has {sources}"
+                values = {"unread": ", ".join(unread), "sources": ", ".join(self.ingest.sources)}
+                raise InvalidValue(text, name=name, **values)
+        return self
 
     @model_validator(mode="after")
     def _rules_that_can_be_broken(self) -> Params:

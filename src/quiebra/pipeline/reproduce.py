@@ -175,7 +175,7 @@ def result_summary(workspace: Workspace) -> list[str]:
         f"riskiest    a tenth of companies held {w['top_decile_capture']:.0%} of {w['events']} failures",
         *_labelled("own", own_figures_sentence(finished, words)),
         *_labelled("level", few_failures_sentence(finished, words)),
-        *_labelled("columns", ", ".join(column["name"] for column in source.get("own_columns", []))),
+        *_labelled("columns", _own_columns(finished)),
         f"calibration mean PD is {w['pd_over_observed']:.2f} times the observed rate",
         *_labelled("gates", *verdict),
         *([] if newer is None else [f"challenger  {challenger_in_words(newer)}"]),
@@ -184,6 +184,18 @@ def result_summary(workspace: Workspace) -> list[str]:
         f"report      {page}, PDF {page.with_suffix('.pdf')}, validation {page.with_stem('validation_report')}",
         "next        make dashboards",
     ]
+
+
+def _own_columns(finished: FinishedRun) -> str:
+    """Return which columns of one's own the model learnt from, and which not; empty where there are none."""
+    learnt = {name for scorer in finished.model_record["scorers"].values() for name in scorer["features"]}
+    own = [column["name"] for column in finished.source.get("own_columns", [])]
+    left = [name for name in own if name not in learnt]
+    said = [f"learnt from your own {', '.join(name for name in own if name in learnt)}"] if {*own} & learnt else []
+    if left:
+        why = ": a source lacks it, so that it would tell the source" if "+" in finished.source["source"] else ""
+        said.append(f"not learnt from {', '.join(left)}{why}")
+    return "; ".join(said)
 
 
 def _labelled(label: str, *said: str) -> list[str]:

@@ -204,8 +204,8 @@ def own_figures_sentence(run: FinishedRun, words: Words) -> str:
         "failures": words.count("{n} failure", "{n} failures", n=own["events"]),
     }
     return words(
-        "Figures are of all sources; of the companies of {source} alone, which are scored here, on {failures}: {auc} of pairs "
-        "({low} to {high}), {tenth} in the riskiest tenth, mean PD {ratio} times the observed rate.",
+        "Figures and gates are of all sources, monitoring of the scored companies; of those of {source} alone, on "
+        "{failures}: {auc} of pairs ({low} to {high}), {tenth} in the riskiest tenth, mean PD {ratio} times the observed rate.",
         **values,
     )
 

@@ -192,7 +192,7 @@ class Client:
             try:
                 return self.service.transport(address, params)
             except OSError as error:
-                raise AskAgain(f"the connection failed ({type(error).__name__})") from None
+                raise AskAgain(f"the connection failed ({type(error).__name__}): is there a network?") from None
         with self._sent(address, params, {}) as response:
             return Answer(response.status_code, response.headers, _body(response), address, params)
 
@@ -255,7 +255,7 @@ def _cut_off() -> Iterator[None]:
     try:
         yield
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise AskAgain(f"the connection failed ({type(error).__name__})") from None
+        raise AskAgain(f"the connection failed ({type(error).__name__}): is there a network?") from None
 
 
 def _patiently(ask: Callable[[], T]) -> T:
