@@ -239,6 +239,8 @@ def test_a_whole_run_on_two_sources_with_the_level_of_ones_own(tmp_path: Path) -
     own = next(group for group in groups if group["group"] == "table")
     sentence = f"of those of table alone, on {own['events']} failures"
     assert f"own         Figures and gates are of all sources, monitoring of the scored companies; {sentence}" in done.stdout
+    judged = re.sub(r"\s+", " ", (folder / "reports/build/validation_report.html").read_text())
+    assert sentence in judged
     assert sentence in page and "of table alone" in page and "of them of demo" in page
 
 

@@ -28,6 +28,7 @@ from quiebra.sources import american, table
 from quiebra.sources.currency import format_plain
 from quiebra.sources.demo import Simulation
 from quiebra.text.words import Words
+from quiebra.workspace import Workspace
 
 CASES = ROOT.parent / "shared" / "cases"
 US_NAMED = ROOT.parent / "shared" / "data" / "us_named" / "us_statements_to_2018.csv.gz"
@@ -562,3 +563,22 @@ def test_the_documentation_names_every_rule_identity_and_share() -> None:
         f"below {amounts.MIN_MEDIAN_ASSETS}",
     ]
     assert all(text in page for text in (*shares, *days, *medians))
+
+
+def test_a_file_with_failed_companies_and_old_accounts_says_so_when_it_is_scored(workspace: Path) -> None:
+    """They would lead the list of the riskiest."""
+    rows = pl.read_parquet(workspace / "data/panel/statements.parquet").unique(["company_id", "fiscal_year"], keep="first")
+    a, b, c = rows.group_by("company_id").len().filter(pl.col("len") > 6).sort("company_id")["company_id"].head(3)
+    mine = rows.filter(pl.col("company_id").is_in([a, b, c]), (pl.col("company_id") != b) | (pl.col("fiscal_year") < 2016))
+    mine = mine.drop("currency", "source").with_columns(
+        event_date=pl.when(pl.col("company_id") == a).then(pl.lit("2021-05-01")).otherwise(pl.lit(None, pl.String))
+    )
+    mine.write_csv(workspace / "mine.csv")
+    said = [str(warning) for warning in score_file(Workspace(workspace), workspace / "mine.csv").warnings]
+    assert any(
+        f"failed or gone by the file itself, with a PD of the time of their accounts: 1, such as {a}" in line for line in said
+    )
+    assert any(f"months before the newest in the file: 1, such as {b}, 2015" in line for line in said)
+    mine.filter(pl.col("company_id") == c).write_csv(workspace / "mine.csv")
+    said = [str(warning) for warning in score_file(Workspace(workspace), workspace / "mine.csv").warnings]
+    assert not any("failed or gone" in line or "newest in the file" in line for line in said)

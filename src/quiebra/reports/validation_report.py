@@ -17,7 +17,7 @@ from quiebra.registry import challenger_in_words, comparison_in_words, waiting_c
 from quiebra.reports.base import Report
 from quiebra.reports.model_card import CARD_FIGURES, weak_points
 from quiebra.reports.tables import escape_markup, format_interval, markdown_table
-from quiebra.risk.scored_company import UNCOMPARED_FEATURES_NOTE
+from quiebra.risk.scored_company import UNCOMPARED_FEATURES_NOTE, own_figures_sentence
 from quiebra.text.words import translatable
 from quiebra.validation.details import GROUPINGS
 from quiebra.validation.discrimination import accuracy_ratio
@@ -79,7 +79,8 @@ class ValidationReport(Report):
             if row["verdict"] == "fail"
         )
         weak = "\n".join(f"- {line}" for line in weak_points(self.metrics, self.calibration, self.pack, words))
-        return "\n\n".join(part for part in (self.banners(), head, refused, weak) if part)
+        own = own_figures_sentence(self, words)
+        return "\n\n".join(part for part in (self.banners(), head, own, refused, weak) if part)
 
     def verdict(self) -> str:
         words = self.words

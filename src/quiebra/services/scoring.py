@@ -21,11 +21,12 @@ from quiebra.models.term import PD_COLUMNS
 from quiebra.panels import read_panel_table, read_source
 from quiebra.panels.doubts import RULE_MEANINGS, company_doubts, date_doubts, item_doubts, period_doubts, version_doubts
 from quiebra.panels.quarantine import blank_negatives, is_ratio_table, split_quarantine
-from quiebra.params import Score, load_params
+from quiebra.params import Score, Table, load_params
 from quiebra.registry import read_scoring_model, registered_model
 from quiebra.risk import current_statements, of_sources, reasons_in_words, score_statements
 from quiebra.risk.scored_company import BLIND_SHARE
 from quiebra.sources.currency import known_company_doubts, unit_doubts
+from quiebra.sources.events import first_events
 from quiebra.sources.table import read_statements
 from quiebra.workspace import Workspace
 
@@ -79,12 +80,37 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
         marks.append(
             LocalisedMessage("SIMULATED: the model has learnt from simulated companies; its PDs say nothing of real ones")
         )
+    marks += [*_failed_already(rows, options), *_old_accounts(rows, params.score.max_age_months)]
     if strange := _unknown_sectors(rows, companies):
         text = "sectors that the model does not know, so that these companies are compared with all: {list}"
         marks.append(LocalisedMessage(text, {"list": ", ".join(strange)}))
     named = scored.table.join(_names(rows, companies), on="company_id", how="left", maintain_order="left")
     table = named.select("company_id", "name", pl.exclude("company_id", "name"))
     return replace(scored, table=table, warnings=[*marks, *notes, *scored.warnings])
+
+
+def _failed_already(rows: pl.DataFrame, options: Table) -> list[LocalisedMessage]:
+    """Return a note on companies that have failed or gone by what the file itself says: a PD says nothing of them."""
+    gone = first_events(rows.filter(pl.col("rule").is_null()), options.statuses)[0].sort("company_id")
+    if gone.is_empty():
+        return []
+    text = (
+        "companies that have failed or gone by the file itself, with a PD of the time of their accounts: {n}, such as {example}"
+    )
+    return [LocalisedMessage(text, {"n": gone["company_id"].n_unique(), "example": gone["company_id"][0]})]
+
+
+def _old_accounts(rows: pl.DataFrame, months: int) -> list[LocalisedMessage]:
+    """Return a note on companies whose latest accounts are older than a run would score, beside those of others in the file."""
+    last = rows.group_by("company_id").agg(pl.col("period_end").max()).drop_nulls().sort("period_end", "company_id")
+    if last.is_empty():
+        return []
+    old = last.filter(pl.col("period_end") < pl.lit(last["period_end"][-1]).dt.offset_by(f"-{months}mo"))
+    if old.is_empty():
+        return []
+    text = "companies whose latest accounts end more than {months} months before the newest in the file: {n}, such as {example}"
+    example = f"{old['company_id'][0]}, {old['period_end'][0]}"
+    return [LocalisedMessage(text, {"n": old.height, "months": months, "example": example})]
 
 
 def _unknown_sectors(rows: pl.DataFrame, known: pl.DataFrame) -> list[str]:
