@@ -122,6 +122,13 @@ def test_a_weak_password_is_refused(engine: Engine, password: str) -> None:
     assert not users_exist(engine)
 
 
+def test_a_name_whose_plain_form_is_longer_than_itself(engine: Engine, admin: User) -> None:
+    name = "\ufdfa" * 30  # one sign, eighteen letters
+    assert sign_in(engine, add_user(engine, name, "reader", GOOD, admin).name, GOOD).role == "reader"
+    with pytest.raises(IdentityError, match="wrong name or password"):
+        sign_in(engine, "An\x00b", GOOD)
+
+
 def test_five_wrong_passwords_lock_out_and_say_no_more_than_an_unknown_name(
     engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +251,19 @@ def test_a_key_is_shown_once_and_ends(engine: Engine, admin: User, monkeypatch: 
     with engine.connect() as connection:
         everything = str(connection.execute(text("SELECT * FROM claves_api")).all()) + str(store.audit_entries(engine))
     assert key.split("_", 2)[2] not in everything
-    for wrong in ("", "qbk", key[:-1], key + "x", key.replace("qbk", "abc"), f"qbk_{row['key_id']}_", "qbk_%_x", "é" * 50):
+    for wrong in (
+        "",
+        "qbk",
+        key[:-1],
+        key + "x",
+        key.replace("qbk", "abc"),
+        f"qbk_{row['key_id']}_",
+        "qbk_%_x",
+        "é" * 50,
+        f"qbk_{row['key_id']}_\x00",
+        "\udcff",
+        key + "\n",
+    ):
         with pytest.raises(IdentityError, match="unknown, revoked or expired"):
             check_key(engine, wrong)
     assert revoke_key(engine, row["key_id"][:6], "Ana") == row["key_id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from quiebra.store.tables import KeyRow
 from quiebra.text.person_input import clean_person_name
 
 PREFIX = "qbk"
+KEY = rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})"
 LONGEST_DAYS = 730
 LAST_USE_STEP = dt.timedelta(minutes=1)
 """How old the noted last use may be before it is noted anew."""
@@ -58,12 +60,13 @@ def create_key(engine: Engine, name: str, scopes: Sequence[str], days: int, who:
 
 def check_key(engine: Engine, given: str) -> ApiKey:
     """Return the key that a request gave, and note its use. IdentityError if it is unknown, revoked or expired."""
-    prefix, _, rest = given.partition("_")
-    key_id, _, secret = rest.partition("_")
+    written = re.fullmatch(KEY, given)
+    if written is None:
+        raise IdentityError(REFUSED)
+    key_id, secret = written.groups()
     with read_only(engine) as connection:
-        row = connection.execute(select(KeyRow.__table__).where(KeyRow.key_id == key_id)).first() if prefix == PREFIX else None
-    stored = row.secret_sha256 if row else _hash("nobody's")
-    if not hmac.compare_digest(_hash(secret), stored) or row is None or row.revoked_at or row.expires_at <= _now():
+        row = connection.execute(select(KeyRow.__table__).where(KeyRow.key_id == key_id)).first()
+    if row is None or not hmac.compare_digest(_hash(secret), row.secret_sha256) or row.revoked_at or row.expires_at <= _now():
         raise IdentityError(REFUSED)
     if row.last_used_at is None or _now() - row.last_used_at > LAST_USE_STEP:
         with translate_database_errors(engine), engine.begin() as connection:

@@ -13,7 +13,7 @@ down_revision = "0009"
 def upgrade() -> None:
     op.create_table(
         "usuarios",
-        sa.Column("user_id", sa.String(128), primary_key=True),
+        sa.Column("user_id", sa.Text, primary_key=True),
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("password_hash", sa.Text, nullable=False),
