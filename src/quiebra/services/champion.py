@@ -27,9 +27,7 @@ Kind = Literal["promotion", "rollback"]
 def promote_model(workspace: Workspace, identifier: str, who: str, *, despite: bool = False) -> Succession:
     """Make a model the champion, recorded as ``who``'s decision; see `quiebra.registry.promote`."""
     done = promote(workspace, identifier, despite=despite)
-    _mirror_register(
-        workspace, who, "model promoted", "although it ranks worse than the champion" if despite else "no gate failed"
-    )
+    _mirror_promotion(workspace, who, despite)
     return done
 
 
@@ -65,9 +63,10 @@ def confirm_promotion(workspace: Workspace, engine: Engine, identifier: str, who
         waiting = _waiting(connection, "promotion", model_id)
         if waiting is None:
             raise IdentityError(f"nobody has proposed model {model_id}: a model owner does, by quiebra promote {model_id}")
-        check_promotion(workspace, model_id, despite=waiting.despite)
         _confirm(connection, waiting, who, "promotion confirmed")
-    return promote_model(workspace, model_id, who, despite=waiting.despite)
+        done = promote(workspace, model_id, despite=waiting.despite)  # killed here, it is confirmed again
+    _mirror_promotion(workspace, who, waiting.despite)
+    return done
 
 
 def roll_back_unconfirmed(workspace: Workspace, engine: Engine, source: str | None, who: str) -> Succession:
@@ -124,6 +123,11 @@ def _confirm(connection: Connection, waiting: Row[Any], who: str, action: str) -
     mine = SuccessionRow.kind == waiting.kind, SuccessionRow.model_id == waiting.model_id, SuccessionRow.confirmed_by.is_(None)
     connection.execute(update(SuccessionRow).where(*mine).values(confirmed_by=who, confirmed_at=_now()))
     append_entries(connection, [AuditRecord(who, action, waiting.model_id, None, {"kind": waiting.kind}, action)])
+
+
+def _mirror_promotion(workspace: Workspace, who: str, despite: bool) -> None:
+    why = "although it ranks worse than the champion" if despite else "no gate failed"
+    _mirror_register(workspace, who, "model promoted", why)
 
 
 def _mirror_register(workspace: Workspace, who: str, action: str, why: str) -> None:
