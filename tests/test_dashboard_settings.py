@@ -243,6 +243,9 @@ def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> Non
             "ciclos",
             "alertas_comunicadas",
             "turnos",
+            "usuarios",
+            "claves_api",
+            "sucesiones",
         ):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import AMERICAN, default_params, made_once, walk_on
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 
@@ -74,6 +74,7 @@ def test_no_pd_of_any_company_moves_against_a_shock(engine: ShockEngine, lever: 
 
 
 @given(st.fixed_dictionaries({name: st.floats(-0.5, 0.5) for name in ADVERSE_SIGNS}))
+@example({"revenue": 0.25, "rates": 0.0, "margin": 0.0, "leverage": 2e-311, "market_value": 0.0})
 @settings(max_examples=6, deadline=None)
 def test_what_is_good_never_makes_a_mixed_shock_worse_nor_what_is_bad_better(
     engine: ShockEngine, sizes: dict[str, float]

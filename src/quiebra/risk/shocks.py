@@ -22,6 +22,8 @@ TAX_RATE = 0.25
 VARIABLE_SHARE = 0.7
 """Share of operating expenses that moves with revenue, where a source gives no cost of goods sold."""
 LEVER_PREFIX = "shock_"
+SMALLEST_SHOCK = 1e-9
+"""Smaller sizes of a shock count as none."""
 ADVERSE_SIGNS = {"revenue": -1, "rates": 1, "margin": -1, "leverage": 1, "market_value": -1}
 """Lever of a `Shock` → the sign that makes a company riskier."""
 
@@ -57,6 +59,12 @@ def _with_levers(statements: pl.DataFrame, shock: Shock) -> pl.DataFrame:
     return statements.with_columns(pl.lit(float(size)).alias(LEVER_PREFIX + name) for name, size in asdict(shock).items())
 
 
+def _lever(name: str) -> pl.Expr:
+    """Return the column of a lever, with sizes that are next to nothing as none: ratios to what they would add are no numbers."""
+    size = pl.col(LEVER_PREFIX + name)
+    return pl.when(size.abs() < SMALLEST_SHOCK).then(0.0).otherwise(size)
+
+
 def apply_row_shocks(statements: pl.DataFrame) -> pl.DataFrame:
     """Return statements after each row's own shock, given by columns ``shock_LEVER`` (levers of `Shock`), which are dropped.
 
@@ -77,7 +85,7 @@ def apply_row_shocks(statements: pl.DataFrame) -> pl.DataFrame:
         table = table.with_columns(value.alias(f"_{name}"))
         return pl.col(f"_{name}")
 
-    shock = Shock(**{part.name: pl.col(LEVER_PREFIX + part.name) for part in fields(Shock)})  # type: ignore[arg-type]  # a column of shocks
+    shock = Shock(**{part.name: _lever(part.name) for part in fields(Shock)})  # type: ignore[arg-type]  # a column of shocks
     revenue = item("revenue") * shock.revenue
     costs = pl.coalesce(pl.col("cost_of_goods_sold"), VARIABLE_SHARE * item("operating_expenses")) * shock.revenue
     squeeze = -shock.margin * (item("revenue") + revenue)
