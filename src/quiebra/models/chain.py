@@ -15,7 +15,7 @@ from quiebra.errors import TrainingError
 from quiebra.feature_engineering import FEATURES_BY_NAME
 from quiebra.items import VERSION_KEYS
 from quiebra.models.fit import calibrate_scorer, can_calibrate, fit_scorer, rows_of_kind, typical_values
-from quiebra.models.importance import feature_importance
+from quiebra.models.importance import importance_by_year
 from quiebra.models.parallel import map_in_threads
 from quiebra.models.pd_model import PdModel
 from quiebra.models.scorer import SCORER_KINDS, Scorer
@@ -132,8 +132,7 @@ def walk_forward(
             parts[kind].append(pl.concat([table.select(VERSION_KEYS), scorer.parts(table)], how="horizontal"))
         model = PdModel(scorers, train.interval, typical_values(rows), _card(rows, train, f"{first_year}-{learnt}"))
         history.append(_score(model, scored))
-        some = scored.gather_every(max(1, scored.height // IMPORTANCE_COMPANIES))
-        looked_at.append(feature_importance(model, some).select(pl.lit(year, pl.Int32).alias("fiscal_year"), pl.all()))
+        looked_at.append(importance_by_year(model, scored, IMPORTANCE_COMPANIES))
     return ModelChain(model, pl.concat(history).sort(VERSION_KEYS), pl.concat(looked_at), chain)
 
 

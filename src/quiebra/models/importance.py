@@ -27,7 +27,7 @@ def feature_importance(model: PdModel, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def importance_by_year(model: PdModel, rows: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Return `feature_importance` of each fiscal year, with fiscal_year, over some ``most`` of its rows."""
+    """Return `feature_importance` of each fiscal year, with fiscal_year, over some ``most`` of its rows; rows: one or more."""
     found = []
     for (year,), table in rows.group_by("fiscal_year", maintain_order=True):
         some = table.gather_every(max(1, table.height // most))
