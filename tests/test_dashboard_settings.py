@@ -246,6 +246,11 @@ def test_a_database_of_the_version_before_is_brought_up(place: Workspace) -> Non
             "usuarios",
             "claves_api",
             "sucesiones",
+            "sesiones",
+            "predicciones_api",
+            "accesos_api",
+            "trabajos",
+            "respuestas_guardadas",
         ):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")

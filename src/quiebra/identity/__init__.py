@@ -2,6 +2,7 @@
 
 from quiebra.identity.keys import ApiKey, check_key, create_key, list_keys, revoke_key
 from quiebra.identity.permissions import KEY_SCOPES, ROLES, Permission
+from quiebra.identity.sessions import Session, check_session, end_session, open_session, renew_session, session_user
 from quiebra.identity.users import (
     User,
     add_user,
@@ -20,18 +21,24 @@ __all__ = [
     "ROLES",
     "ApiKey",
     "Permission",
+    "Session",
     "User",
     "add_user",
     "change_password",
     "change_role",
     "check_key",
+    "check_session",
     "create_key",
     "disable_user",
     "enable_user",
+    "end_session",
     "list_keys",
     "list_users",
+    "open_session",
+    "renew_session",
     "require_permission",
     "revoke_key",
+    "session_user",
     "sign_in",
     "users_exist",
 ]

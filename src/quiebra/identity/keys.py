@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +12,14 @@ from sqlalchemy import Engine, insert, select, update
 
 from quiebra.errors import IdentityError, single_match
 from quiebra.identity.permissions import KEY_SCOPES, Permission
+from quiebra.identity.random_secrets import PATTERN, hash_secret, is_secret_of, new_id, new_secret
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.tables import KeyRow
 from quiebra.text.person_input import clean_person_name
 
 PREFIX = "qbk"
-KEY = rf"{PREFIX}_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})"
+KEY = rf"{PREFIX}_([0-9a-f]{{12}})_({PATTERN})"
 LONGEST_DAYS = 730
 LAST_USE_STEP = dt.timedelta(minutes=1)
 """How old the noted last use may be before it is noted anew."""
@@ -48,11 +46,11 @@ def create_key(engine: Engine, name: str, scopes: Sequence[str], days: int, who:
         raise IdentityError(f"a key has one or more of the scopes {', '.join(KEY_SCOPES)}, not {', '.join(unknown) or 'none'}")
     if not 1 <= days <= LONGEST_DAYS:
         raise IdentityError(f"a key lasts from 1 to {LONGEST_DAYS} days, not {days}")
-    key_id, secret, now = secrets.token_hex(6), secrets.token_urlsafe(32), _now()
+    key_id, secret, now = new_id(), new_secret(), _now()
     kept = sorted(map(str, {*scopes}))
     row = {"name": name, "scopes": kept, "created_by": who, "created_at": now, "expires_at": now + dt.timedelta(days=days)}
     with translate_database_errors(engine), engine.begin() as connection:
-        connection.execute(insert(KeyRow).values(key_id=key_id, secret_sha256=_hash(secret), **row))
+        connection.execute(insert(KeyRow).values(key_id=key_id, secret_sha256=hash_secret(secret), **row))
         about = {"name": name, "scopes": kept, "expires_at": str(row["expires_at"])}
         append_entries(connection, [AuditRecord(who, "key created", key_id, None, about, "key created")])
     return f"{PREFIX}_{key_id}_{secret}"
@@ -66,7 +64,7 @@ def check_key(engine: Engine, given: str) -> ApiKey:
     key_id, secret = written.groups()
     with read_only(engine) as connection:
         row = connection.execute(select(KeyRow.__table__).where(KeyRow.key_id == key_id)).first()
-    if row is None or not hmac.compare_digest(_hash(secret), row.secret_sha256) or row.revoked_at or row.expires_at <= _now():
+    if row is None or not is_secret_of(secret, row.secret_sha256) or row.revoked_at or row.expires_at <= _now():
         raise IdentityError(REFUSED)
     if row.last_used_at is None or _now() - row.last_used_at > LAST_USE_STEP:
         with translate_database_errors(engine), engine.begin() as connection:
@@ -95,11 +93,6 @@ def list_keys(engine: Engine) -> list[dict[str, Any]]:
     with read_only(engine) as connection:
         rows = connection.execute(select(*(getattr(KeyRow, name) for name in columns)).order_by(KeyRow.created_at.desc()))
         return [dict(row) for row in rows.mappings()]
-
-
-def _hash(secret: str) -> str:
-    """Return the hash that is stored. A secret of 256 random bits needs no slow one."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _now() -> dt.datetime:

@@ -13,7 +13,7 @@ from quiebra.identity.passwords import hash_password, verify_password
 from quiebra.identity.permissions import ROLES, Permission, roles_with
 from quiebra.store.audit import AuditRecord, append_entries, record_action
 from quiebra.store.engine import read_only, translate_database_errors
-from quiebra.store.tables import UserRow
+from quiebra.store.tables import SessionRow, UserRow
 from quiebra.text.person_input import clean_person_name, person_key
 
 FAILURES_TO_LOCK = 5
@@ -97,6 +97,7 @@ def disable_user(engine: Engine, name: str, by: User) -> None:
         if row.role == ADMIN:
             _keep_an_admin(connection, row.user_id)
         _change(connection, row, by, "user disabled", {"disabled": row.disabled}, {"disabled": True})
+        _end_sessions(connection, row.user_id)
 
 
 def enable_user(engine: Engine, name: str, by: User) -> None:
@@ -116,6 +117,7 @@ def change_password(engine: Engine, name: str, password: str, by: User) -> None:
         row = _row(connection, name) if person_key(name) == person_key(by.name) else _managed(connection, name, by)
         append_entries(connection, [])
         _change(connection, row, by, "password changed", None, {"password_hash": hashed, "failures": 0, "locked_until": None})
+        _end_sessions(connection, row.user_id)
 
 
 def sign_in(engine: Engine, name: str, password: str) -> User:
@@ -219,6 +221,11 @@ def _change(
     connection.execute(update(UserRow).where(UserRow.user_id == row.user_id).values(**new))
     told = {name: new[name] for name in before} if before else None
     append_entries(connection, [AuditRecord(by.name, action, row.name, before, told, action)])
+
+
+def _end_sessions(connection: Connection, user_id: str) -> None:
+    mine = SessionRow.user_id == user_id, SessionRow.ended_at.is_(None)
+    connection.execute(update(SessionRow).where(*mine).values(ended_at=_now()))
 
 
 def _now() -> dt.datetime:

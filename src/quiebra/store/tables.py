@@ -299,6 +299,89 @@ class SuccessionRow(Base):
     confirmed_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 
+class SessionRow(Base):
+    """A signed-in user's session. kind: ``browser``, or ``api``, which access tokens are renewed under. former_sha256: of the
+    secret before the last renewal, which is never valid again; ended_at: signed out or revoked."""
+
+    __tablename__ = "sesiones"
+
+    session_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    user_id: Mapped[str] = mapped_column(Text, index=True)
+    secret_sha256: Mapped[str] = mapped_column(String(64))
+    former_sha256: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    last_used_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    expires_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    ended_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+
+
+class ServedPrediction(Base):
+    """A prediction that was answered to another system. prediction_id: hash of the input and of what it was computed with, so
+    that the same question is one row."""
+
+    __tablename__ = "predicciones_api"
+
+    prediction_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    company_id: Mapped[str] = mapped_column(String(64))
+    input_sha256: Mapped[str] = mapped_column(String(64))
+    model_id: Mapped[str] = mapped_column(String(12))
+    run_id: Mapped[str] = mapped_column(String(12))
+    computed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    pd_12m: Mapped[float] = mapped_column(Float)
+    rating: Mapped[str] = mapped_column(String(8))
+    request: Mapped[Any] = mapped_column(JSON)
+    answer: Mapped[Any] = mapped_column(JSON)
+
+
+class AccessRow(Base):
+    """An answer with predictions: who got it, of which model, and the hash of what was asked. companies: how many it holds;
+    cached: how many of them were computed before."""
+
+    __tablename__ = "accesos_api"
+
+    access_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(DateTime, index=True)
+    who: Mapped[str] = mapped_column(String(64))
+    route: Mapped[str] = mapped_column(String(64))
+    model_id: Mapped[str] = mapped_column(String(12))
+    input_sha256: Mapped[str] = mapped_column(String(64))
+    companies: Mapped[int] = mapped_column(Integer)
+    cached: Mapped[int] = mapped_column(Integer)
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class Job(Base):
+    """A large file of companies that is scored in the background. state: queued, running, done or failed; done: number of
+    companies scored so far. Its input and results are files of the workspace."""
+
+    __tablename__ = "trabajos"
+
+    job_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    state: Mapped[str] = mapped_column(String(12))
+    who: Mapped[str] = mapped_column(String(64))
+    companies: Mapped[int] = mapped_column(Integer)
+    done: Mapped[int] = mapped_column(Integer)
+    input_sha256: Mapped[str] = mapped_column(String(64))
+    error: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    queued_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
+class KeptAnswer(Base):
+    """The answer to a write that carried an idempotency key, given again to its repetitions. key_sha256: of who asked, the route
+    and the key; status: NULL while the first one is under way."""
+
+    __tablename__ = "respuestas_guardadas"
+
+    key_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None] = mapped_column(Integer)
+    answer: Mapped[str | None] = mapped_column(Text)
+    asked_at: Mapped[dt.datetime] = mapped_column(DateTime)
+
+
 class Message(Base):
     """A message to one recipient or channel, sent at most once; see `quiebra.delivery.outbox`.
 
