@@ -45,6 +45,8 @@ SAYING = [
         "panels/doubts.py",
         "panels/missing_values.py",
         "services/scoring.py",
+        "services/prediction.py",
+        "services/loaded_model.py",
         "risk/finished_run.py",
         "risk/scored_company.py",
     )

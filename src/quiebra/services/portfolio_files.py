@@ -12,6 +12,7 @@ from quiebra.services.finished_run import FinishedRunView
 from quiebra.services.scoring import ScoredFile, score_rows
 from quiebra.sources.cells import ROW_COLUMN, RawTable, cast_with_faults, require_columns, text_column
 from quiebra.sources.currency import require_one_currency
+from quiebra.sources.derived_items import are_items_derived
 from quiebra.sources.table import canonical_statements
 from quiebra.text.words import translatable
 
@@ -41,7 +42,9 @@ def scored_statements(view: FinishedRunView, table: RawTable, progress: Callable
     otherwise each company has one unit. A missing LGD is ``portfolio.lgd``.
     """
     options, currency = view.params.ingest.table, view.source["currency"]
-    raw, faults = canonical_statements(table, options, currency, beside=EXPOSURE_SCHEMA)
+    raw, faults = canonical_statements(
+        table, options, currency, beside=EXPOSURE_SCHEMA, derive=are_items_derived(view.source["source"])
+    )
     bad, wrong = (
         faults.filter(pl.col("column").is_in(list(EXPOSURE_SCHEMA))),
         faults.filter(~pl.col("column").is_in(list(EXPOSURE_SCHEMA))),

@@ -9,22 +9,19 @@ from pathlib import Path
 
 import polars as pl
 
-from quiebra.banners import run_banners
 from quiebra.canonical import EVENT_SCHEMA, conform_to_schema, statement_schema
 from quiebra.errors import LocalisedMessage, PanelError
 from quiebra.feature_engineering import OWN_FEATURES, PeerRanks, feature_table
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
-from quiebra.io.files import read_table
 from quiebra.items import ITEMS, VERSION_KEYS
 from quiebra.models import PdModel, reasons
 from quiebra.models.term import PD_COLUMNS
-from quiebra.panels import read_panel_table, read_source
 from quiebra.panels.doubts import RULE_MEANINGS, company_doubts, date_doubts, item_doubts, period_doubts, version_doubts
 from quiebra.panels.quarantine import blank_negatives, is_ratio_table, split_quarantine
-from quiebra.params import Score, Table, load_params
-from quiebra.registry import read_scoring_model, registered_model
-from quiebra.risk import current_statements, of_sources, reasons_in_words, score_statements
+from quiebra.params import Score, Table
+from quiebra.risk import reasons_in_words, score_statements
 from quiebra.risk.scored_company import BLIND_SHARE
+from quiebra.services.loaded_model import load_model
 from quiebra.sources.currency import known_company_doubts, unit_doubts
 from quiebra.sources.events import first_events
 from quiebra.sources.table import read_statements
@@ -61,26 +58,21 @@ def score_file(workspace: Workspace, path: Path) -> ScoredFile:
     Rows that break a quality rule are left out with a warning. Raises SourceError (the file), PanelError (no row can be used) and
     WorkspaceError (no model in charge yet).
     """
-    params = load_params(workspace)
-    charge = read_scoring_model(workspace)
-    model = registered_model(workspace, charge.model_sha256).load()
-    companies = read_panel_table(workspace.panel, "companies")
-    peers = read_table(workspace.features / "features.parquet")
-    options, learnt = params.ingest.table, read_source(workspace.panel).currency
-    events, as_of = read_panel_table(workspace.panel, "events"), dt.date.fromisoformat(model.card["as_of"])
-    living = current_statements(peers, events, as_of, params.score.max_age_months)
-    compared = PeerRanks(of_sources(living, read_panel_table(workspace.panel, "statements"), params.score.sources))
-    rows, notes = read_statements(path, options, learnt)
-    scored = score_rows(rows, model, companies, peers, compared, params.score, path.name, currency=learnt, units=options.units)
-    marks = [
-        LocalisedMessage("{heading}: {text}", {"heading": heading, "text": said})
-        for heading, said in run_banners(charge.as_record())
-    ]
-    if read_source(workspace.panel).simulated:
-        marks.append(
-            LocalisedMessage("SIMULATED: the model has learnt from simulated companies; its PDs say nothing of real ones")
-        )
-    marks += [*_failed_already(rows, options), *_old_accounts(rows, params.score.max_age_months)]
+    loaded = load_model(workspace)
+    options, companies = loaded.table, loaded.companies
+    rows, notes = read_statements(path, options, loaded.currency, derive=loaded.derived)
+    scored = score_rows(
+        rows,
+        loaded.model,
+        companies,
+        loaded.features,
+        loaded.compared,
+        loaded.score,
+        path.name,
+        currency=loaded.currency,
+        units=options.units,
+    )
+    marks = [*loaded.banners(), *_failed_already(rows, options), *_old_accounts(rows, loaded.score.max_age_months)]
     if strange := _unknown_sectors(rows, companies):
         text = "sectors that the model does not know, so that these companies are compared with all: {list}"
         marks.append(LocalisedMessage(text, {"list": ", ".join(strange)}))

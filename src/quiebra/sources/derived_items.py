@@ -49,6 +49,12 @@ DERIVATIONS: tuple[Derivation, ...] = (
 )
 
 
+def are_items_derived(source: str) -> bool:
+    """Return whether the missing items of a panel's source were filled in by `derive_items`: not those of the demo, whose model
+    learns from its gaps. What a model scores is read as its panel was."""
+    return source != "demo"
+
+
 def derive_items(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[Derivation, pl.Series]]:
     """Fill missing items by the identities in `DERIVATIONS`; return also, by derivation, whether it filled each row.
 

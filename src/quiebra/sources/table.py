@@ -172,14 +172,16 @@ def required_headers(options: Table) -> frozenset[str]:
     return frozenset(options.columns.get(name, name) for name in REQUIRED)
 
 
-def read_statements(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
+def read_statements(
+    path: Path, options: Table, learnt: str | None = None, *, derive: bool = True
+) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
     """Return the firm-years of a file or folder in canonical names and types, in millions, and notes on how they were read.
 
-    Items that follow from others are filled in. ``rule``: why a row is to be set aside; null: it is not.
+    ``rule``: why a row is to be set aside; null: it is not. derive: fill in items that follow from others.
     learnt: currency of the panel behind the model that will score them; see `quiebra.sources.currency.resolve_currency`.
     """
     rows, notes = _read(path, options, learnt)
-    return derive_items(rows)[0], notes
+    return derive_items(rows)[0] if derive else rows, notes
 
 
 def _read(path: Path, options: Table, learnt: str | None = None) -> tuple[pl.DataFrame, list[LocalisedMessage]]:
@@ -211,7 +213,12 @@ def _unit_doubts_of_names(table: RawTable, options: Table) -> list[LocalisedMess
 
 
 def canonical_statements(
-    table: RawTable, options: Table, learnt: str | None = None, beside: Mapping[str, Kind] = MappingProxyType({})
+    table: RawTable,
+    options: Table,
+    learnt: str | None = None,
+    beside: Mapping[str, Kind] = MappingProxyType({}),
+    *,
+    derive: bool = True,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the firm-years of a table as `read_statements` does, with ``row``, and the values that do not fit.
 
@@ -223,7 +230,8 @@ def canonical_statements(
     needed = column_types(options)
     kinds = {**needed, **{name: kind for name, kind in beside.items() if name in table.columns}}
     done, faults = cast_with_faults(table, kinds)
-    rows = derive_items(_in_millions(done, options, table.path, learnt))[0].with_columns(row=pl.col(ROW_COLUMN))
+    rows = _in_millions(done, options, table.path, learnt)
+    rows = (derive_items(rows)[0] if derive else rows).with_columns(row=pl.col(ROW_COLUMN))
     of_row = rows.select("row", "company_id", "fiscal_year").unique("row", keep="last", maintain_order=True)
     faults = faults.join(of_row, on="row", how="left", maintain_order="left")
     left_out = faults.filter(pl.col("column").is_in(list(needed)))["row"]
@@ -330,7 +338,7 @@ def _with_file_year(table: RawTable) -> RawTable:
 def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | None) -> pl.DataFrame:
     signs = dict.fromkeys(EXPENSES, -1.0) if options.negative_expenses else {}
     amounts = [name for name in (*ITEM_NAMES, *HELPER_COLUMNS) if name != "share_price"]
-    dated = _with_dates(frame, options)
+    dated = with_dates(frame, options.filing_lag_days)
     ruled = dated.with_columns(rule=pl.coalesce(_not_a_year(), _other_basis(dated)))
     return resolve_currency(ruled, options.currency, path, learnt).with_columns(
         *(pl.col(name) * options.units * signs.get(name, 1.0) for name in amounts),
@@ -353,13 +361,17 @@ def _other_basis(frame: pl.DataFrame) -> pl.Expr:
     return pl.when(consolidated != more).then(pl.lit("other_basis"))
 
 
-def _with_dates(frame: pl.DataFrame, options: Table) -> pl.DataFrame:
+def with_dates(frame: pl.DataFrame, filing_lag_days: int) -> pl.DataFrame:
+    """Return firm-years with missing fiscal years, period ends and dates of publication filled in from each other.
+
+    assumed: whether the date of publication is that of the period's end and ``filing_lag_days``.
+    """
     frame = frame.with_columns(pl.col("fiscal_year").fill_null(fiscal_year(pl.col("period_end"))))
     plausible = pl.col("fiscal_year").is_between(1, 9998)
     year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
     frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
     day = pl.col("period_end")
-    lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=options.filing_lag_days))
+    lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=filing_lag_days))
     assumed = pl.col("available_at").is_null()  # no lag is added to an implausible period_end: such a row is quarantined
     return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged).fill_null(day), assumed=assumed)
 
