@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fast test test-fast coverage lab dashboards docs bench clean
+.PHONY: help setup run fast test test-fast coverage lab dashboards serve docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ lab: setup ## open JupyterLab at the research notebooks; LAB has more options, s
 
 dashboards: setup ## serve the dashboards in a browser
 	@quiebra dashboards
+
+serve: setup ## serve predictions to other systems over HTTP
+	@quiebra serve
 
 docs: setup ## build the documentation's site, tutorials executed, in build/docs/site
 	@test -f data/scores/run.json || quiebra run

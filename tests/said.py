@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from quiebra.api.problems import FIELD_FAULTS
 from quiebra.items import ITEMS
 from quiebra.panels.quarantine import QUARANTINE_RULES
 from quiebra.params.faults import FAULT_MESSAGES
@@ -17,7 +18,7 @@ from quiebra.sources.yahoo import panel as yahoo
 from quiebra.validation.verdict import GATE_TESTS
 
 ROOT = Path(__file__).parents[1]
-MESSAGES = ("LocalisedMessage", "InvalidValue", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
+MESSAGES = ("LocalisedMessage", "ApiError", "InvalidValue", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
 TRANSLATORS = ("words", "_", "markup", "markdown", "translatable")
 SAYING = [
     ROOT / "src/quiebra" / name
@@ -54,6 +55,8 @@ SAYING = [
 """Modules below the dashboards whose messages reach their readers."""
 
 
+LAUNCHER = (("server", "access.py"), ("server", "app.py"))
+"""Modules whose errors are for who starts the dashboards."""
 COUNTED = {"count": 2, "LocalisedMessage": 3}
 """Call → how many places it takes up to its last text."""
 
@@ -87,21 +90,26 @@ def said() -> set[str]:
         "APPROVED",
     }
     found |= {"ok", "watch", "alarm", "unknown", "pass", "fail", "all", "market", "accounting"}
-    found |= set(FAULT_MESSAGES.values()) | {"at or above", "at or below", "portfolio", "model"}  # parts of messages of params
+    found |= (
+        set(FAULT_MESSAGES.values())
+        | set(FIELD_FAULTS.values()) - {"{other}", "{error}"}
+        | {"at or above", "at or below", "portfolio", "model"}
+    )  # parts of messages of params
     return (found | _in_code() | _in_reports() | _in_params()) - {text for pair in counted() for text in pair}
 
 
 def _in_code() -> set[str]:
     found = set()
     for path in (ROOT / "src/quiebra").rglob("*.py"):
-        pages = {"dashboards", "services"} & {*path.parts} and path.name not in ("access.py", "app.py")  # errors of the launcher
+        pages = {"api", "dashboards", "services"} & {*path.parts} and (path.parent.name, path.name) not in LAUNCHER
         shown = path in SAYING or pages
         names = (*TRANSLATORS, *MESSAGES) if shown else TRANSLATORS
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-                if name in names and isinstance(node.args[0].value, str):
-                    found.add(node.args[0].value)
+                text = node.args[1 if name == "ApiError" else 0]  # after its status
+                if name in names and isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    found.add(text.value)
     return found - {""}
 
 

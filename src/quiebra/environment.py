@@ -24,6 +24,8 @@ CHANNEL_PREFIX = "QUIEBRA_CHANNEL_"
 AUDIT_HEADS = "QUIEBRA_AUDIT_HEADS"
 PASSWORD = "QUIEBRA_PASSWORD"  # noqa: S105  a variable's name
 NEW_PASSWORD = "QUIEBRA_NEW_PASSWORD"  # noqa: S105
+TOKEN_KEYS = "QUIEBRA_TOKEN_KEYS"  # noqa: S105
+REDIS_URL = "QUIEBRA_REDIS_URL"
 SEC_CONTACT = "QUIEBRA_SEC_CONTACT"
 SERVICE_KEYS = ("QUIEBRA_FRED_KEY", "QUIEBRA_ALPHA_VANTAGE_KEY", "QUIEBRA_NASDAQ_KEY")
 """Keys of data services."""
@@ -58,6 +60,16 @@ def given_password(variable: str) -> str | None:
     return os.environ.get(variable) or None
 
 
+def token_keys() -> str | None:
+    """Return the keys that sign access tokens, from QUIEBRA_TOKEN_KEYS; None: each server makes its own."""
+    return os.environ.get(TOKEN_KEYS, "").strip() or None
+
+
+def redis_url() -> str | None:
+    """Return the address of a Redis for caches and counters, from QUIEBRA_REDIS_URL; None: each process keeps its own."""
+    return os.environ.get(REDIS_URL, "").strip() or None
+
+
 def workspace_name(root: Path) -> str:
     """Return this workspace's name in a shared database: QUIEBRA_WORKSPACE, or machine and folder."""
     return os.environ.get(WORKSPACE, "").strip() or f"{socket.gethostname()}:{root}"
@@ -90,10 +102,12 @@ def redact_secrets(text: str) -> str:
 def _secrets() -> set[str]:
     found: set[str] = set()
     for name, address in os.environ.items():
-        if name in (DATABASE_URL, SMTP_URL) or name.startswith(CHANNEL_PREFIX):
+        if name in (DATABASE_URL, SMTP_URL, REDIS_URL) or name.startswith(CHANNEL_PREFIX):
             found |= _secrets_of(name, address.strip())
         elif name in (PASSWORD, NEW_PASSWORD):
             found.add(address)
+        elif name == TOKEN_KEYS:
+            found |= {pair.partition(":")[2].strip() for pair in address.split(",")}
         elif name in SERVICE_KEYS:
             found |= {address.strip(), quote(address.strip(), safe="")}
     return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}

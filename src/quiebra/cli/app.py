@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from quiebra import __version__
-from quiebra.cli import alerts, audit, dashboards, fetching, models, outbox, overrides, pipeline, scoring, users, watch_list
+from quiebra.cli import (
+    alerts,
+    audit,
+    dashboards,
+    fetching,
+    models,
+    outbox,
+    overrides,
+    pipeline,
+    scoring,
+    serving,
+    users,
+    watch_list,
+)
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.own_code import run_own_code
 from quiebra.terminal import echo
@@ -52,6 +65,7 @@ for _command in (
     scoring.check,
     scoring.score,
     dashboards.dashboards,
+    serving.serve,
     pipeline.schedule,
     scoring.dictionary,
 ):

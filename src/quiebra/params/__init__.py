@@ -20,6 +20,7 @@ from pydantic import (
 from quiebra.errors import InvalidValue, InvalidYamlError, LocalisedMessage, MessageLines, ParamsError, suggestion_message
 from quiebra.io.safe_yaml import MAX_YAML_LENGTH, read_yaml
 from quiebra.items import ITEM_NAMES
+from quiebra.params.api import Api
 from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.params.file_format import FileFormat
 from quiebra.params.operations import Alerts, Delivery, Retention, Schedule
@@ -438,6 +439,7 @@ class Params(Section):
     schedule: Schedule
     retention: Retention
     dashboards: Dashboards
+    api: Api = Field(default_factory=Api)
 
     @model_validator(mode="after")
     def _sources_that_are_read(self) -> Params:

@@ -76,6 +76,17 @@ class LoadedModel:
         """The date of the run that made the model."""
         return dt.date.fromisoformat(self.model.card["as_of"])
 
+    def reference(self) -> dict[str, str]:
+        """Return which model and run an answer rests on."""
+        return {"model_id": self.charge.model_id, "standing": self.charge.standing, "run_id": self.run_id}
+
+    def peers_until(self, days: pl.Series) -> dict[dt.date, str | None]:
+        """Return, for days of publication, the last one of the statements that are ranked among; None where there are none."""
+        published = self.features["available_at"].drop_nulls().unique().sort()
+        asked = days.drop_nulls().unique()
+        places = published.search_sorted(asked, side="right")
+        return {day: str(published[place - 1]) if place else None for day, place in zip(asked, places, strict=True)}
+
     def banners(self) -> list[LocalisedMessage]:
         """Return what each answer must say of the model: that it is not the champion, failed a gate, or learnt from simulated
         companies."""

@@ -123,6 +123,14 @@ def uploaded_portfolio(
             raise type(error)(error.said.text, **values) from None
 
 
+def exposures_portfolio(view: FinishedRunView, table: pl.DataFrame) -> ScoredPortfolio:
+    """Return the portfolio of exposures to scored companies: company_id, exposure and lgd (missing: that of params)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "exposures.parquet"
+        table.write_parquet(path)
+        return portfolio_from_file(view, path)
+
+
 def _refuse_above(most: int, size: int) -> None:
     if size > most:
         raise SourceError(TOO_LARGE_MESSAGE, size=size // 1_000_000, most=most // 1_000_000)

@@ -229,46 +229,50 @@ def _names(loaded: LoadedModel, asked: Iterable[CompanyStatements]) -> list[str 
 
 def _answers(loaded: LoadedModel, features: pl.DataFrame, versions: pl.DataFrame) -> dict[str, Prediction]:
     """Return the scores and reasons of each place."""
-    scores = score_statements(loaded.model, features, loaded.score).with_columns(pl.selectors.float().round(DECIMALS))
+    scores = score_statements(loaded.model, features, loaded.score)
     why = reasons(loaded.model, features, loaded.score.reasons, loaded.compared, versions)
-    said = _reasons(why.with_columns(pl.selectors.float().round(DECIMALS)))
-    told = dict(versions.select("company_id", pl.struct("fiscal_year", "period_end", "available_at", "currency")).iter_rows())
+    said = reason_records(why)
+    names = ("fiscal_year", "period_end", "available_at", "currency")
+    told = {place: dict(zip(names, values, strict=True)) for place, *values in versions.select("company_id", *names).iter_rows()}
+    until = loaded.peers_until(versions["available_at"])
     found = {}
     for row in scores.iter_rows(named=True):
         place = row["company_id"]
         scored = {name: value if name in ("fiscal_year", "currency") else str(value) for name, value in told[place].items()}
-        pds = {name: row[name] for column in PD_COLUMNS for name in (column, f"{column}_low", f"{column}_high")}
-        altman = {name: {"value": row[name], "zone": row[f"{name}_zone"]} for name in ALTMAN_SCORES}
-        found[place] = {
-            "scored": scored,
-            **pds,
-            "rating": row["rating"],
-            "watch": row["watch"],
-            "scorer": row["scorer"],
-            "altman": altman,
-            "blend": _blend(loaded, row),
-            "reasons": said.get(place, []),
-        }
+        weight = loaded.model.scorers[row["scorer"]].blend.weight
+        model = {**loaded.reference(), "peers_until": until.get(told[place]["available_at"])}
+        found[place] = {"scored": scored, **score_record(row, weight), "reasons": said.get(place, []), "model": model}
     return found
 
 
-def _blend(loaded: LoadedModel, row: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return the PDs of the model and of Altman's score alone, and the weight of the first in their blend."""
-    model, altman = (row[f"log_odds_{name}"] for name in ("model", "altman"))
-    weight = loaded.model.scorers[row["scorer"]].blend.weight
-    return {"pd_model": _pd(model), "pd_altman": _pd(altman), "model_weight": 1.0 if altman is None else round(weight, DECIMALS)}
+def score_record(row: Mapping[str, Any], weight: float) -> dict[str, Any]:
+    """Return a row of scores as it is answered: PDs with intervals, grade, Altman's scores, and the parts of the blend.
+
+    row: from `quiebra.risk.score_statements`. weight: of the model in the blend.
+    """
+    pds = {name: round(row[name], DECIMALS) for column in PD_COLUMNS for name in (column, f"{column}_low", f"{column}_high")}
+    altman = {name: {"value": _rounded(row[name]), "zone": row[f"{name}_zone"]} for name in ALTMAN_SCORES}
+    model, by_altman = row["log_odds_model"], row["log_odds_altman"]
+    share = 1.0 if by_altman is None else round(weight, DECIMALS)
+    blend = {"pd_model": _pd(model), "pd_altman": _pd(by_altman), "model_weight": share}
+    return {**pds, **{name: row[name] for name in ("rating", "watch", "scorer")}, "altman": altman, "blend": blend}
 
 
 def _pd(log_odds: float | None) -> float | None:
     return None if log_odds is None else round(1 / (1 + math.exp(-log_odds)), DECIMALS)
 
 
-def _reasons(why: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Return the reasons of each place, what raises its risk first."""
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
+
+
+def reason_records(why: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return the reasons of each company, what raises its risk first; why: from `quiebra.models.reasons`."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     columns = ("kind", "code", "concept", "feature", "value", "typical", "effect", "text", "text_es")
-    for place, *values, english, spanish in why.select("company_id", *columns).iter_rows():
-        found[place].append({**dict(zip(columns, values, strict=False)), "text": {"en": english, "es": spanish}})
+    rounded = why.select("company_id", *columns).with_columns(pl.selectors.float().round(DECIMALS))
+    for company, *values, english, spanish in rounded.iter_rows():
+        found[company].append({**dict(zip(columns, values, strict=False)), "text": {"en": english, "es": spanish}})
     return found
 
 

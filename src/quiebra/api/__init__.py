@@ -1,0 +1,1 @@
+"""The prediction API: HTTP over `quiebra.services`, with no rule of its own."""

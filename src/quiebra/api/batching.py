@@ -1,0 +1,78 @@
+"""Group what comes at the same time: scoring many companies costs little more than one, and so does writing many rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from quiebra.api.problems import ApiError
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
+class Batcher(Generic[Asked, Answer]):
+    """Calls ``work`` with what several callers have asked for, in one thread, one group after the other.
+
+    work: returns one answer for each item, in order. most: items of a group. wait: seconds that a first item waits for others.
+    waiting: items that may wait; further ones are refused with 503.
+    """
+
+    def __init__(
+        self, work: Callable[[list[Asked]], Sequence[Answer]], *, most: int, wait: float, waiting: int, name: str
+    ) -> None:
+        self.work, self.most, self.wait, self.waiting = work, most, wait, waiting
+        self._queue: list[tuple[list[Asked], asyncio.Future[list[Answer]]]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._running: asyncio.Task[None] | None = None
+        self._count = 0
+
+    async def submit(self, items: list[Asked]) -> list[Answer]:
+        """Return the answers to some items. ApiError (503) where too many wait already."""
+        if not items:
+            return []
+        if self._count and self._count + len(items) > self.waiting:
+            raise ApiError(503, "Too much is waiting to be computed: come back in a moment.", retry_after=1)
+        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._count += len(items)
+        self._queue.append((items, future))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        try:
+            return await future
+        finally:
+            self._count -= len(items)
+
+    async def close(self) -> None:
+        """Finish what is under way, and end the thread."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _run(self) -> None:
+        if self.wait:
+            await asyncio.sleep(self.wait)
+        while self._queue:
+            group: list[tuple[list[Asked], asyncio.Future[list[Answer]]]] = []
+            size = 0
+            while self._queue and (not group or size + len(self._queue[0][0]) <= self.most):
+                group.append(self._queue.pop(0))
+                size += len(group[-1][0])
+            await self._answer(group)
+
+    async def _answer(self, group: list[tuple[list[Asked], asyncio.Future[list[Answer]]]]) -> None:
+        items = [item for asked, _ in group for item in asked]
+        try:
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self.work, items)
+        except Exception as error:  # each caller gets it, and the next group goes on
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        start = 0
+        for asked, future in group:
+            if not future.done():  # the caller may have gone
+                future.set_result(list(answers[start : start + len(asked)]))
+            start += len(asked)

@@ -1,0 +1,103 @@
+"""Answer predictions: from the cache, else computed, and stored before they are told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from asgi_correlation_id import correlation_id
+
+from quiebra.api.access import Principal
+from quiebra.api.records import Records, access_record, utc_now
+from quiebra.api.schemas import CompanyIn
+from quiebra.api.service import Service
+from quiebra.errors import QuiebraError
+from quiebra.services.loaded_model import LoadedModel
+from quiebra.services.prediction import CompanyStatements, Prediction
+from quiebra.text.words import Words
+
+COMPANIES_PER_STEP = 500
+"""Companies of a large call that are scored at a time, so that small calls come in between."""
+
+
+async def answer_predictions(
+    service: Service, principal: Principal, route: str, asked: Sequence[CompanyIn]
+) -> list[tuple[Prediction | QuiebraError, bool]]:
+    """Return each company's prediction, or why it has none, and whether it had been computed before.
+
+    What was computed, and the access record, are in the database before this returns. Raise StoreError where it does not answer.
+    """
+    loaded = await current_model(service)
+    inputs = [_hash(company.model_dump(mode="json", exclude_defaults=True)) for company in asked]
+    ids = [_hash({"model": loaded.sha256, "input": each})[:32] for each in inputs]
+    found: list[Prediction | QuiebraError | None] = [
+        None if kept is None else orjson.loads(kept) for kept in await service.cache.get(ids)
+    ]
+    cached = [answer is not None for answer in found]
+    places = [place for place, answer in enumerate(found) if answer is None]
+    for start in range(0, len(places), COMPANIES_PER_STEP):
+        part = places[start : start + COMPANIES_PER_STEP]
+        statements: list[tuple[LoadedModel, CompanyStatements]] = [(loaded, asked[place].as_statements()) for place in part]
+        for place, answer in zip(part, await service.predictions.submit(statements), strict=True):
+            found[place] = answer if isinstance(answer, QuiebraError) else {"prediction_id": ids[place], **answer}
+    answers = [answer for answer in found if answer is not None]
+    new = {ids[place]: place for place in places if not isinstance(answers[place], QuiebraError)}
+    whole = inputs[0] if len(inputs) == 1 else _hash(inputs)
+    access = access_record(
+        who=principal.name,
+        route=route,
+        model_id=loaded.charge.model_id,
+        input_sha256=whole,
+        companies=len(asked),
+        cached=sum(cached),
+        correlation_id=correlation_id.get(),
+    )
+    rows = [_row(loaded, asked[place], inputs[place], answers[place]) for place in new.values()]
+    await service.records.submit([Records(access, rows)])
+    await service.cache.set({name: orjson.dumps(answers[place]) for name, place in new.items()})
+    return list(zip(answers, cached, strict=True))
+
+
+async def current_model(service: Service) -> LoadedModel:
+    """Return the model in charge. WorkspaceError where there is none yet."""
+    fresh = service.models.fresh()
+    return await anyio.to_thread.run_sync(service.models.get) if fresh is None else fresh
+
+
+def in_language(answer: Prediction, cached: bool, words: Words) -> dict[str, Any]:
+    """Return a prediction with its texts in one language."""
+    language = words.language
+    return {
+        **answer,
+        "reasons": [{**reason, "text": reason["text"][language]} for reason in answer["reasons"]],
+        "notes": [note[language] for note in answer["notes"]],
+        "cached": cached,
+    }
+
+
+def failed(company_id: str, error: QuiebraError, words: Words) -> dict[str, str]:
+    """Return the entry of a company that cannot be scored."""
+    return {"company_id": company_id, "problem": words.say(error.said)}
+
+
+def _row(loaded: LoadedModel, company: CompanyIn, input_sha256: str, answer: Any) -> dict[str, Any]:
+    """Return the row of a prediction in the database."""
+    return {
+        "prediction_id": answer["prediction_id"],
+        "company_id": company.company_id,
+        "input_sha256": input_sha256,
+        "model_id": loaded.charge.model_id,
+        "run_id": loaded.run_id,
+        "computed_at": utc_now(),
+        "pd_12m": answer["pd_12m"],
+        "rating": answer["rating"],
+        "request": company.model_dump(mode="json", exclude_defaults=True),
+        "answer": answer,
+    }
+
+
+def _hash(content: Mapping[str, Any] | Sequence[str]) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,107 @@
+"""Routes that are guarded: who may ask is checked before a request's body is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import anyio.to_thread
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from quiebra.api.access import Principal
+from quiebra.api.problems import ApiError, error_problem, request_language
+from quiebra.api.schemas import Problem
+from quiebra.api.service import service_of
+from quiebra.errors import QuiebraError
+from quiebra.identity import Permission
+
+PERMISSION = "x-permission"
+"""Name in the OpenAPI document of the permission that a route needs."""
+READ_TYPES = ("application/json", "application/x-ndjson")
+"""Content types of bodies; which of them a route takes, it says itself."""
+PROBLEM_STATUSES = (401, 403, 404, 409, 413, 422, 429, 503)
+
+
+def guarded(permission: Permission, **extra: Any) -> dict[str, Any]:
+    """Return the arguments of a route that needs a permission; extra: further ones of its OpenAPI operation."""
+    return {
+        "openapi_extra": {PERMISSION: permission.value, "security": [{"bearer": []}], **extra},
+        "responses": {status: problem_response() for status in PROBLEM_STATUSES},
+        "response_model": None,
+    }
+
+
+def problem_response() -> dict[str, Any]:
+    return {"description": "problem details", "content": {"application/problem+json": {"schema": {"$ref": PROBLEM_REF}}}}
+
+
+PROBLEM_REF = f"#/components/schemas/{Problem.__name__}"
+
+
+class GuardedRoute(APIRoute):
+    """A route that lets in who has its permission, at a rate."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+        needed = (self.openapi_extra or {}).get(PERMISSION)
+
+        async def handle(request: Request) -> Response:
+            try:
+                if needed is not None:
+                    await _admit(request, Permission(needed), f"{request.method} {self.path_format}")
+                _require_read_type(request)
+            except QuiebraError as error:
+                return error_problem(request, error)
+            response = await answer(request)
+            response.headers.update(getattr(request.state, "rate_headers", {}))
+            return response
+
+        return handle
+
+
+async def _admit(request: Request, permission: Permission, action: str) -> None:
+    service = service_of(request)
+    principal = service.access.trusted(request.headers.get("authorization", ""))
+    if principal is None:
+        principal = await anyio.to_thread.run_sync(service.access.authenticate, request.headers.get("authorization", ""))
+    request.state.principal = principal
+    rates = request.app.state.rates
+    request.state.rate_headers = await rates.check(service.options.rate_per_key, principal.kind, principal.name)
+    if permission not in principal.permissions:
+        await anyio.to_thread.run_sync(service.access.refuse, principal, permission, action)
+
+
+def _require_read_type(request: Request) -> None:
+    """Raise ApiError (415) for a body of a content type that no route reads."""
+    given = request.headers.get("content-type", READ_TYPES[0]).partition(";")[0].strip().lower()
+    if request.method not in ("GET", "HEAD", "DELETE") and given not in READ_TYPES:
+        raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=READ_TYPES[0])
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who sends a request of a guarded route."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+def router() -> APIRouter:
+    return APIRouter(route_class=GuardedRoute)
+
+
+def json_answer(
+    request: Request, content: Any, status: int = 200, *, kept: bool = False, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer as JSON. kept: the client may keep it and ask whether it has changed, by its ETag."""
+    body = orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS)
+    said = {"Content-Language": request_language(request), "Cache-Control": "no-store", **(headers or {})}
+    if not kept:
+        return Response(body, status, said, "application/json")
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    said |= {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept-Language, Authorization"}
+    asked = request.headers.get("if-none-match", "")
+    if tag in [part.strip().removeprefix("W/") for part in asked.split(",")] or asked.strip() == "*":
+        return Response(None, 304, said)
+    return Response(body, status, said, "application/json")

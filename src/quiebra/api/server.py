@@ -1,0 +1,48 @@
+"""Serve the API with uvicorn, in one process or several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import uvicorn
+
+from quiebra import store
+from quiebra.api.app import LOCAL_KEY, ROOT
+from quiebra.environment import TOKEN_KEYS, token_keys
+from quiebra.identity import list_keys, users_exist
+from quiebra.identity.random_secrets import hash_secret, new_secret
+from quiebra.identity.tokens import signing_keys
+from quiebra.workspace import Workspace
+
+GRACE_SECONDS = 20
+"""How long requests that are under way at the end may take."""
+
+
+def serve_api(workspace: Workspace, *, host: str, port: int, workers: int = 1, announce: Callable[[str], None] = print) -> None:
+    """Serve the API until interrupted. announce: receives the address and, while there are neither users nor keys, a key that
+    holds until the server stops. StoreError if the database does not answer."""
+    engine = store.open_database(workspace)
+    os.environ[ROOT] = str(workspace.root)
+    if token_keys() is None:  # all processes must know the same keys
+        os.environ[TOKEN_KEYS] = ",".join(f"{name}:{key}" for name, key in signing_keys().keys.items())
+    shown = f"[{host}]" if ":" in host else host
+    announce(f"http://{shown}:{port}/v1")
+    if not users_exist(engine) and not any(key["revoked_at"] is None for key in list_keys(engine)):
+        key = new_secret()
+        os.environ[LOCAL_KEY] = hash_secret(key)
+        announce(f"key until it stops, as there are no users and no keys yet: {key}")
+    engine.dispose()
+    uvicorn.run(
+        "quiebra.api.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+        h11_max_incomplete_event_size=32 * 1024,
+    )

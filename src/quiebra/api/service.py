@@ -1,0 +1,151 @@
+"""What the routes share: the model and the run at hand, the database, the cache, and who may come in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from sqlalchemy import Engine
+
+from quiebra import store
+from quiebra.api.access import Access
+from quiebra.api.batching import Batcher
+from quiebra.api.cache import Cache, make_cache
+from quiebra.api.records import Records, write_records
+from quiebra.environment import redis_url
+from quiebra.errors import QuiebraError, StoreError
+from quiebra.params import load_params
+from quiebra.params.api import Api
+from quiebra.pipeline.stages import is_running
+from quiebra.services.finished_run import FinishedRunView, stage_times
+from quiebra.services.loaded_model import LoadedModel, load_model
+from quiebra.services.prediction import CompanyStatements, Prediction, predict
+from quiebra.workspace import Workspace
+
+T = TypeVar("T")
+BATCH_WAIT_SECONDS = 0.002
+COMPANIES_PER_BATCH = 500
+ANSWERS_PER_WRITE = 500
+
+
+class Kept(Generic[T]):
+    """Something made of the workspace's files: made anew once they have changed, and kept while a run writes them."""
+
+    def __init__(self, workspace: Workspace, make: Any) -> None:
+        self.workspace, self._make = workspace, make
+        self._lock = threading.Lock()
+        self._made: tuple[Any, T] | None = None
+
+    def fresh(self) -> T | None:
+        """Return it where the files have not changed; None: it is to be made, which takes a while."""
+        return self._made[1] if self._made is not None and self._made[0] == _stamp(self.workspace) else None
+
+    def get(self) -> T:
+        """Return it as of the files that there are. Errors of making it are raised where there is none from before."""
+        stamp = _stamp(self.workspace)
+        if self._made is not None and (self._made[0] == stamp or is_running(self.workspace)):
+            return self._made[1]
+        with self._lock:
+            if self._made is not None and self._made[0] == stamp:
+                return self._made[1]
+            try:
+                self._made = (stamp, self._make(self.workspace))
+            except QuiebraError as error:
+                if self._made is None:
+                    raise
+                logging.getLogger("quiebra.api").error("reload", extra={"reason": str(error)})
+                self._made = (stamp, self._made[1])
+            return self._made[1]
+
+
+def _stamp(workspace: Workspace) -> tuple[int, ...]:
+    params = workspace.root / "params.yaml"
+    return (*stage_times(workspace), params.stat().st_mtime_ns if params.exists() else 0)
+
+
+def _load(workspace: Workspace) -> LoadedModel:
+    loaded = load_model(workspace)
+    loaded.peers, loaded.known, loaded.latest_assets  # noqa: B018  prepared now, not at the first request
+    return loaded
+
+
+def _view(workspace: Workspace) -> FinishedRunView:
+    view = FinishedRunView(workspace)
+    view.check()
+    for name in ("params", "scores", "history", "statements", "features", "contributions", "model", "peer_ranks", "companies"):
+        getattr(view, name)
+    for name in ("source", "calibration", "model_record", "portfolio_losses", "shocks", "scenarios", "own_figures"):
+        getattr(view, name)
+    return view
+
+
+@dataclass
+class Service:
+    """One process of the API. options: section ``api`` of params. local_key_sha256: of the key that a server without users
+    prints."""
+
+    workspace: Workspace
+    local_key_sha256: str | None = None
+    options: Api = field(init=False)
+    cache: Cache = field(init=False)
+    access: Access = field(init=False)
+    predictions: Batcher[tuple[LoadedModel, CompanyStatements], Prediction | QuiebraError] = field(init=False)
+    records: Batcher[Records, None] = field(init=False)
+    in_flight: int = 0
+    _engine: Engine | None = None
+
+    def __post_init__(self) -> None:
+        self.options = load_params(self.workspace).api
+        self.cache = make_cache(redis_url(), most=self.options.cached_answers, seconds=self.options.cache_seconds)
+        self.access = Access(self.engine, self.local_key_sha256)
+        self.models: Kept[LoadedModel] = Kept(self.workspace, _load)
+        self.views: Kept[FinishedRunView] = Kept(self.workspace, _view)
+        waiting = self.options.waiting_companies
+        self.predictions = Batcher(_predict, most=COMPANIES_PER_BATCH, wait=BATCH_WAIT_SECONDS, waiting=waiting, name="predict")
+        write = partial(_write, self)
+        self.records = Batcher(write, most=ANSWERS_PER_WRITE, wait=0.0, waiting=waiting, name="records")
+
+    def engine(self) -> Engine:
+        """Return the database, migrated at the first call. StoreError while it does not answer."""
+        if self._engine is None:
+            self._engine = store.open_database(self.workspace)
+        return self._engine
+
+    def database_answers(self) -> bool:
+        """Return whether the database answers now."""
+        try:
+            store.last_entry(self.engine())
+        except StoreError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self.predictions.close()
+        await self.records.close()
+        await self.cache.close()
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+def _predict(asked: list[tuple[LoadedModel, CompanyStatements]]) -> list[Prediction | QuiebraError]:
+    """Score companies; those of a group may have been asked for just before and after a change of model."""
+    found: list[Prediction | QuiebraError | None] = [None] * len(asked)
+    for loaded in {id(loaded): loaded for loaded, _ in asked}.values():
+        places = [place for place, (own, _) in enumerate(asked) if own is loaded]
+        for place, answer in zip(places, predict(loaded, [asked[place][1] for place in places]), strict=True):
+            found[place] = answer
+    return [answer for answer in found if answer is not None]
+
+
+def _write(service: Service, records: list[Records]) -> list[None]:
+    return write_records(service.engine(), records)
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of a request's app."""
+    service: Service = request.app.state.service
+    return service

@@ -1,0 +1,28 @@
+"""The command that serves the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from quiebra.workspace import Workspace
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="address to listen on; for others, put the gateway of deploy/nginx before it")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on")] = 8890,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="processes that answer")] = 1,
+) -> None:
+    """Serve predictions and the last run to other systems over HTTP, with keys, roles and limits.
+
+    While there are neither users nor keys, it prints a key of its own that holds until it stops.
+
+    Example: quiebra serve --port 8890
+    """
+    workspace = Workspace.find()
+    from quiebra.api.server import serve_api
+
+    serve_api(workspace, host=host, port=port, workers=workers, announce=typer.echo)
