@@ -49,16 +49,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(workspace: Path, env: dict[str, str], *options: str, wait: float = 120) -> Iterator[Served]:
-    """Serve a workspace's dashboards, ready when this gives the server; stopped at the end."""
+def serving(workspace: Path, env: dict[str, str], *options: str, wait: float = 120, log: Path | None = None) -> Iterator[Served]:
+    """Serve a workspace's dashboards, ready when this gives the server; stopped at the end. log: file for what it complains of."""
     port = free_port()
+    complaints = log.open("w") if log else None
     process = subprocess.Popen(
         [sys.executable, "-m", "quiebra.cli", "dashboards", "--port", str(port), *options],
         cwd=workspace,
         env=env,
         text=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=complaints or subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}/"
     try:

@@ -19,6 +19,16 @@ from quiebra.validation.verdict import GATE_TESTS
 
 ROOT = Path(__file__).parents[1]
 MESSAGES = ("LocalisedMessage", "ApiError", "InvalidValue", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
+MESSAGES = (
+    "LocalisedMessage",
+    "InvalidValue",
+    "ParamsError",
+    "WorkspaceError",
+    "PanelError",
+    "SourceError",
+    "IdentityError",
+    "AlertError",
+)
 TRANSLATORS = ("words", "_", "markup", "markdown", "translatable")
 SAYING = [
     ROOT / "src/quiebra" / name

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import http.client
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -15,8 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from browser import Served, serving
 from conftest import copy_workspace, environment
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
+from http_browser import Browser
 
 from quiebra.dashboards.server.access import tokens_for
 from quiebra.dashboards.server.limits import (
@@ -26,7 +22,7 @@ from quiebra.dashboards.server.limits import (
     MAX_CONNECTIONS_PER_ADDRESS,
     REQUEST_TIMEOUT_SECONDS,
     TokenGuesses,
-    TooManyWrongTokens,
+    TooManyWrongTries,
 )
 from quiebra.errors import InvalidNameError, WorkspaceError
 
@@ -36,58 +32,6 @@ def served(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     place = copy_workspace(finished, tmp_path_factory.mktemp("server") / "workspace")
     with serving(place, environment(), "--editor", "luis", "--pool", "0") as server:
         yield server
-
-
-class Browser:
-    """A browser with cookies of its own, which follows nothing. source: the loopback address that it comes from."""
-
-    def __init__(self, served: Served, source: str = "127.0.0.1") -> None:
-        self.netloc = urlsplit(served.address).netloc
-        self.cookies: dict[str, str] = {}
-        self.source = source
-
-    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> http.client.HTTPResponse:
-        link = http.client.HTTPConnection(self.netloc, timeout=60, source_address=(self.source, 0))
-        if self.cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        link.request(method, path, body, headers)
-        answer = link.getresponse()
-        for given in answer.headers.get_all("Set-Cookie", []):
-            name, _, value = given.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        answer.text = answer.read().decode(errors="replace")  # type: ignore[attr-defined]
-        link.close()
-        return answer
-
-    def open(self, page: str, token: str) -> str:
-        """Open a page and return its kernel."""
-        assert self.ask("GET", f"/{page}?token={token}").status == 302
-        return re.search(r'"kernelId":\s*"([\w-]+)"', self.ask("GET", f"/{page}").text)[1]  # type: ignore[attr-defined]
-
-    def post(self, path: str) -> int:
-        self.ask("GET", "/")
-        return self.ask(
-            "POST", path, "", **{"X-XSRFToken": self.cookies.get("_xsrf", ""), "Origin": f"http://{self.netloc}"}
-        ).status
-
-    def join(self, kernel: str) -> int:
-        """Open the wire to a kernel; return 101, or the status that it was refused with."""
-
-        async def connect() -> int:
-            headers = {
-                "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
-                "Origin": f"http://{self.netloc}",
-            }
-            try:
-                wire = await websocket_connect(
-                    HTTPRequest(f"ws://{self.netloc}/api/kernels/{kernel}/channels?session_id=x", headers=headers)
-                )
-            except HTTPClientError as error:
-                return error.code
-            wire.close()
-            return 101
-
-        return asyncio.run(connect())
 
 
 def test_no_reader_joins_watches_or_shuts_the_page_of_another(served: Served) -> None:
@@ -141,14 +85,14 @@ def test_waits_grow_end_and_are_forgotten() -> None:
         try:
             guesses.check("192.0.2.1")
             waits.append(0)
-        except TooManyWrongTokens as refused:
+        except TooManyWrongTries as refused:
             waits.append(refused.wait)
             clock[0] += refused.wait
             guesses.check("192.0.2.1")
     assert waits == [0] * (FREE_GUESSES - 1) + [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
     for n in range(FREE_GUESSES):
         guesses.failed(f"2001:db8::{n}")  # one subscriber
-    with pytest.raises(TooManyWrongTokens):
+    with pytest.raises(TooManyWrongTries):
         guesses.check("2001:db8::ffff")
     guesses.check("2001:db8:0:1::1")
     clock[0] += 10_000

@@ -22,7 +22,7 @@ ES = Words("es")
 
 
 def test_what_a_reader_is_told_can_be_said_in_another_language() -> None:
-    names = ("finished_run", "company", "portfolio", "portfolio_files", "settings", "setting_values")
+    names = ("finished_run", "company", "portfolio", "portfolio_files", "settings", "setting_values", "decisions", "champion")
     pages = [ROOT / "src/quiebra/services" / f"{name}.py" for name in names]
     messages = 0
     for path in [*SAYING, *pages]:

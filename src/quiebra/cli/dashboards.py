@@ -16,7 +16,7 @@ def dashboards(
     no_token: Annotated[bool, typer.Option("--no-token", help="let everybody on this machine in")] = False,
     pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 2,
 ) -> None:
-    """Serve the dashboards in a browser, and print the address of each person.
+    """Serve the dashboards in a browser, and print the address of each person; once there are users they sign in.
 
     Examples: quiebra dashboards    quiebra dashboards --editor ana --editor luis
     """
@@ -24,11 +24,14 @@ def dashboards(
     workspace = Workspace.find()
     from quiebra.dashboards.server.access import require_free_port, tokens_for
 
-    tokens = tokens_for(host, editor or [], not no_token)
+    tokens_for(host, editor or [], not no_token)  # refuses what is not safe before anything is started
     require_free_port(host, port)
     from quiebra.dashboards.server.kernels import start_kernel_factory
 
     start_kernel_factory()  # its imports run in parallel with the server's
+    from quiebra.dashboards.server.accounts import Accounts
     from quiebra.dashboards.server.app import serve_dashboards
 
-    serve_dashboards(workspace, tokens=tokens, host=host, port=port, pool=pool, announce=typer.echo)
+    accounts = Accounts(workspace)
+    tokens = tokens_for(host, editor or [], not no_token, users=accounts.any())
+    serve_dashboards(workspace, tokens=tokens, accounts=accounts, host=host, port=port, pool=pool, announce=typer.echo)

@@ -15,6 +15,7 @@ from quiebra.identity.users import User
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.tables import SessionRow, UserRow
 from quiebra.text.person_input import person_key
+from quiebra.text.words import translatable
 
 Kind = Literal["browser", "api"]
 LIFETIMES: dict[Kind, dt.timedelta] = {"browser": dt.timedelta(hours=12), "api": dt.timedelta(days=14)}
@@ -24,7 +25,7 @@ IDLE_TIMES: dict[Kind, dt.timedelta] = {"browser": dt.timedelta(hours=2), "api":
 LAST_USE_STEP = dt.timedelta(minutes=1)
 """How old the noted last use may be before it is noted anew."""
 TOKEN = rf"([0-9a-f]{{12}})\.({PATTERN})"
-ENDED = "the session has ended: sign in again"
+ENDED = translatable("the session has ended: sign in again")
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,17 @@ def open_session(engine: Engine, user: User, kind: Kind) -> str:
     return f"{session_id}.{secret}"
 
 
-def check_session(engine: Engine, token: str, kind: Kind) -> Session:
-    """Return the session of a token and note its use. IdentityError if it is unknown or over, or its user is disabled."""
+def check_session(engine: Engine, token: str, kind: Kind, *, note_use: bool = True) -> Session:
+    """Return the session of a token. IdentityError if it is unknown or over, or its user is disabled.
+
+    note_use: note that the session is used; False for what a page asks by itself, which does not keep a session from idling out.
+    """
     session_id, secret = _parts(token)
     with read_only(engine) as connection:
         row, user = _session(connection, session_id, kind)
     if not is_secret_of(secret, row.secret_sha256):
         raise IdentityError(ENDED)
-    if _now() - row.last_used_at > LAST_USE_STEP:
+    if note_use and _now() - row.last_used_at > LAST_USE_STEP:
         with translate_database_errors(engine), engine.begin() as connection:
             connection.execute(update(SessionRow).where(SessionRow.session_id == session_id).values(last_used_at=_now()))
     return Session(session_id, user)

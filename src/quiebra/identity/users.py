@@ -15,12 +15,16 @@ from quiebra.store.audit import AuditRecord, append_entries, record_action
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.tables import SessionRow, UserRow
 from quiebra.text.person_input import clean_person_name, person_key
+from quiebra.text.words import translatable
 
 FAILURES_TO_LOCK = 5
 """Wrong passwords in a row after which a user is locked out."""
 LOCK_TIME = dt.timedelta(minutes=15)
 ADMIN = "admin"
-WRONG = "wrong name or password, or too many wrong ones: after {most} in a row, {minutes} minutes pass before the next try"
+WRONG = translatable(
+    "wrong name or password, or too many wrong ones: after {most} in a row, {minutes} minutes pass before the next try"
+)
+NOT_ALLOWED = translatable("{name} is {role} and may not {action}: it needs {roles}")
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def require_permission(engine: Engine, user: User, permission: Permission, actio
     text = f"asked for by {user.role}, allowed to {', '.join(roles)}"
     record_action(engine, [AuditRecord(user.name, "denied", action, None, None, text)])
     raise IdentityError(
-        "{name} is {role} and may not {action}: it needs {roles}",
+        NOT_ALLOWED,
         name=user.name,
         role=user.role,
         action=action,

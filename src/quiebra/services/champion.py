@@ -47,7 +47,9 @@ def propose_promotion(workspace: Workspace, engine: Engine, identifier: str, who
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         if waiting := _waiting(connection, "promotion", model_id):
-            raise IdentityError(f"model {model_id} was proposed by {waiting.proposed_by} already: an approver confirms it")
+            raise IdentityError(
+                "model {model} was proposed by {who} already: an approver confirms it", model=model_id, who=waiting.proposed_by
+            )
         _record(connection, "promotion", model_id, who, despite, "model proposed")
     return model_id
 
@@ -62,7 +64,9 @@ def confirm_promotion(workspace: Workspace, engine: Engine, identifier: str, who
         append_entries(connection, [])
         waiting = _waiting(connection, "promotion", model_id)
         if waiting is None:
-            raise IdentityError(f"nobody has proposed model {model_id}: a model owner does, by quiebra promote {model_id}")
+            raise IdentityError(
+                "nobody has proposed model {model}: a model owner does, by quiebra promote {model}", model=model_id
+            )
         _confirm(connection, waiting, who, "promotion confirmed")
         done = promote(workspace, model_id, despite=waiting.despite)  # killed here, it is confirmed again
     _mirror_promotion(workspace, who, waiting.despite)
@@ -119,7 +123,7 @@ def _record(connection: Connection, kind: Kind, model_id: str, who: str, despite
 
 def _confirm(connection: Connection, waiting: Row[Any], who: str, action: str) -> None:
     if is_same_person(waiting.proposed_by, who):
-        raise IdentityError(f"{waiting.proposed_by} asked for this: another person must confirm it")
+        raise IdentityError("{who} asked for this: another person must confirm it", who=waiting.proposed_by)
     mine = SuccessionRow.kind == waiting.kind, SuccessionRow.model_id == waiting.model_id, SuccessionRow.confirmed_by.is_(None)
     connection.execute(update(SuccessionRow).where(*mine).values(confirmed_by=who, confirmed_at=_now()))
     append_entries(connection, [AuditRecord(who, action, waiting.model_id, None, {"kind": waiting.kind}, action)])

@@ -47,6 +47,19 @@ def acknowledge_alert(
     return str(row.alert_id)
 
 
+def comment_alert(engine: Engine, identifier: str, who: str, note: str) -> str:
+    """Put a note on an alert, whose state stays as it is; return its id. AlertError if it is closed, the note is missing, or none
+    or several match."""
+    who, note = clean_person_name(who, "who"), clean_comment(note, "note")
+    if not note:
+        raise AlertError("write the comment first")
+    with translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [])
+        row = find_open_alert(connection, identifier)
+        update_alert_with_audit(connection, row.alert_id, {"note": note}, who, "alert commented", note, row.seen_run)
+    return str(row.alert_id)
+
+
 def close_alert(engine: Engine, identifier: str, who: str, note: str) -> str:
     """Close an alert with a reason (``note``); return its id. The same cause raises no further alert. AlertError if it is closed
     already, the reason is missing, or none or several match."""
@@ -71,11 +84,11 @@ def add_to_watch_list(
     """
     reason, who = _require_reason(reason), clean_person_name(who, "who")
     if level is not None and level not in WATCH_LEVELS:
-        raise AlertError(f"level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}")
+        raise AlertError("level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}", level=level)
     today = _today()
     review_on = review_on or today + dt.timedelta(days=90)
     if review_on < today:
-        raise AlertError(f"the review date {review_on} has passed: give one from today on")
+        raise AlertError("the review date {day} has passed: give one from today on", day=review_on)
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         run, _ = _scored_company(connection, company_id)
@@ -104,7 +117,7 @@ def remove_from_watch_list(engine: Engine, company_id: str, who: str, reason: st
         mine = (WatchEntry.source == run.source) & (WatchEntry.company_id == company_id)
         before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
         if before is None:
-            raise AlertError(f"company '{company_id}' is not on the analysts' watch list")
+            raise AlertError("company '{company}' is not on the analysts' watch list", company=company_id)
         connection.execute(delete(WatchEntry).where(mine))
         append_entries(
             connection, [AuditRecord(who, "watch removed", company_id, _audited_values(before), None, reason, run.run_id)]
@@ -121,15 +134,19 @@ def propose_override(
     """
     reason, author = _require_reason(reason), clean_person_name(author, "who")
     if rating not in grades:
-        raise AlertError(f"'{rating}' is not a grade: there are {', '.join(grades)}")
+        raise AlertError("'{rating}' is not a grade: there are {grades}", rating=rating, grades=", ".join(grades))
     if not 1 <= days <= MAX_OVERRIDE_DAYS:
-        raise AlertError(f"an override lasts from 1 to {MAX_OVERRIDE_DAYS} days, not {days}")
+        raise AlertError("an override lasts from 1 to {most} days, not {days}", most=MAX_OVERRIDE_DAYS, days=days)
     today = _today()
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         run, score = _scored_company(connection, company_id)
         if score.rating == rating:
-            raise AlertError(f"the model's grade of '{company_id}' is {rating} already: there is nothing to override")
+            raise AlertError(
+                "the model's grade of '{company}' is {rating} already: there is nothing to override",
+                company=company_id,
+                rating=rating,
+            )
         row = {
             "source": run.source,
             "company_id": company_id,
@@ -156,11 +173,15 @@ def approve_override(engine: Engine, override_id: int, approver: str) -> None:
         append_entries(connection, [])
         row = _open_override(connection, override_id)
         if row.approver is not None:
-            raise AlertError(f"override {override_id} was approved by {row.approver} on {row.approved_on}")
+            raise AlertError(
+                "override {number} was approved by {who} on {day}", number=override_id, who=row.approver, day=row.approved_on
+            )
         if is_same_person(row.author, approver):
-            raise AlertError(f"override {override_id} was proposed by {row.author}: another person must approve it")
+            raise AlertError(
+                "override {number} was proposed by {who}: another person must approve it", number=override_id, who=row.author
+            )
         if row.expires_on < today:
-            raise AlertError(f"override {override_id} expired on {row.expires_on}: propose it anew")
+            raise AlertError("override {number} expired on {day}: propose it anew", number=override_id, day=row.expires_on)
         same = (Override.source == row.source) & (Override.company_id == row.company_id)
         former = connection.scalars(select(Override.override_id).where(same, *in_force_conditions(today))).all()
         for other in former:
@@ -190,9 +211,9 @@ def _end_override(connection: Connection, override_id: int, who: str, reason: st
 def _open_override(connection: Connection, override_id: int) -> Any:
     row = connection.execute(select(Override.__table__).where(Override.override_id == override_id)).first()
     if row is None:
-        raise AlertError(f"there is no override {override_id}; `quiebra override list` shows them")
+        raise AlertError("there is no override {number}; `quiebra override list` shows them", number=override_id)
     if row.ended_on is not None:
-        raise AlertError(f"override {override_id} ended on {row.ended_on}, by {row.ended_by}")
+        raise AlertError("override {number} ended on {day}, by {who}", number=override_id, day=row.ended_on, who=row.ended_by)
     return row
 
 
@@ -218,10 +239,14 @@ def _scored_company(connection: Connection, company_id: str) -> tuple[Any, Any]:
     if score is None:
         known = connection.scalars(select(Company.company_id).where(Company.source == run.source)).all()
         near = closest_name(company_id, known)
-        raise AlertError(
-            f"company '{company_id}' is not among those scored by run {run.run_id}"
-            + (f" (did you mean '{near}'?)" if near else "")
-        )
+        if near:
+            raise AlertError(
+                "company '{company}' is not among those scored by run {run} (did you mean '{near}'?)",
+                company=company_id,
+                run=run.run_id,
+                near=near,
+            )
+        raise AlertError("company '{company}' is not among those scored by run {run}", company=company_id, run=run.run_id)
     return run, score
 
 

@@ -113,6 +113,10 @@ class FinishedRunView(FinishedRun):
             )
             return OpenDecisions(alerts, overrides, watched, answered=False)
 
+    def forget_decisions(self) -> None:
+        """Have the decisions read anew, after one was made."""
+        self.__dict__.pop("decisions", None)
+
     @cached_property
     def company_facts(self) -> dict[str, CompanyFacts]:
         """Company id → figures now and at the previous statement."""

@@ -10,12 +10,13 @@ import polars as pl
 
 from quiebra.text.words import MISSING_SIGN, Words
 
-Kind = Literal["text", "number", "rating", "company", "status"]
+Kind = Literal["text", "number", "rating", "company", "status", "choice"]
 
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A displayed column. format: value → text; None: unchanged. kind: ``company`` links to the company's page."""
+    """A displayed column. format: value → text; None: unchanged. kind: ``company`` links to the company's page; ``choice`` is a
+    button that chooses the row, which the column ``case_id`` names."""
 
     key: str
     label: str
@@ -65,7 +66,7 @@ def page_of_rows(
     """Return one page of cells and the number of matching rows; ratings sort in the order of ``grades``.
 
     A company's cell is [id, name], with an empty id if ``known`` is False (not a company of the run); a status' is [status,
-    label]. The filter searches displayed text. Missing values are a dash.
+    label]; a choice's [id, label]. The filter searches displayed text. Missing values are a dash.
     """
     rows = frame.filter(match_rows(_as_read(frame, columns, words), query.text)) if query.text.strip() else frame
     if query.sort in rows.columns:
@@ -84,6 +85,8 @@ def _cell(record: dict[str, Any], column: TableColumn, words: Words) -> Any:
         return [record["company_id"] if record.get("known", True) else "", value]
     if column.kind == "status":
         return [value, words(value)]
+    if column.kind == "choice":
+        return [record["case_id"], value]
     if value is None:
         return MISSING_SIGN
     return column.format(value) if column.format else str(value)

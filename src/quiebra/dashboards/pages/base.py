@@ -17,12 +17,14 @@ import traitlets
 from IPython import get_ipython
 from IPython.display import HTML, display
 from ipywidgets import VBox, Widget
+from sqlalchemy import Engine
 
 from quiebra.banners import run_banners
-from quiebra.dashboards.pages.visitor import VISITOR_FOLDER
+from quiebra.dashboards.pages.visitor import VISITOR_FOLDER, Visitor, current_visitor, deciding_person, page_database
 from quiebra.dashboards.widgets.controls import ASSETS, Table, html
 from quiebra.dashboards.widgets.markup import Markup, escape
 from quiebra.errors import QuiebraError
+from quiebra.identity import Permission
 from quiebra.io.files import make_private_file, make_private_folder
 from quiebra.params import load_params
 from quiebra.pipeline.stages import is_running
@@ -57,7 +59,7 @@ class Frame(anywidget.AnyWidget):
 
 
 class Page:
-    """Base class of the six pages. Subclasses define ``name``, ``opening_html`` (the first figures) and ``compose`` (the
+    """Base class of the pages. Subclasses define ``name``, ``opening_html`` (the first figures) and ``compose`` (the
     widgets)."""
 
     name = ""
@@ -84,6 +86,30 @@ class Page:
         """Show the parts that depend on the visitor or are costly, once a visitor opens the page; a warm kernel has drawn the
         rest before."""
 
+    def show_permitted_parts(self, visitor: Visitor) -> None:
+        """Show the controls that the visitor's role allows, and hide the others; after each drawing, and once a visitor opens the
+        page."""
+
+    def refresh_decisions(self) -> None:
+        """Show what people have decided anew, after a decision on this page."""
+
+    def decide(self, permission: Permission, action: str, act: Callable[[Engine, str], object], said: str) -> bool:
+        """Have ``act`` decide something in the name of the visitor, if the role allows it now; return whether it was done.
+
+        act: receives the database and the visitor's name. action: what it is, for the audit table, where it is refused. said:
+        shown once it is done. Errors become messages over the page.
+        """
+
+        def run() -> bool:
+            engine = page_database(self.view.workspace)
+            act(engine, deciding_person(engine, permission, action))
+            self.view.forget_decisions()
+            self.refresh_decisions()
+            self.frame.say(said, "ok")
+            return True
+
+        return bool(self.guarded(run)())
+
     def apply_query(self, query: dict[str, str]) -> None:
         """Apply the address's query, such as ``?company=C_1``."""
 
@@ -92,7 +118,7 @@ class Page:
         display(HTML(render_in_all_languages(lambda words: frame_html(self, words))))
         self.frame.observe(lambda _change: self.redraw(), "language")
         self.frame.observe(lambda change: self.guarded(self.apply_query)(_query(change["new"])), "address")
-        self.frame.observe(lambda _change: self.guarded(self.draw_costly_parts)() if self.ready else None, "opened")
+        self.frame.observe(lambda _change: self.welcome(), "opened")
         self.redraw()
         if (
             shell := get_ipython()
@@ -111,10 +137,18 @@ class Page:
                 new.query = old.query  # keeps the reader's sorting and filter
         self.body.children = drawn
         self.frame.shown = f"{self.words.language} {uuid.uuid4().hex[:6]}"
-        if self.frame.opened and self.ready:
-            self.guarded(self.draw_costly_parts)()
+        if self.frame.opened:
+            self.welcome()
+        elif self.ready:
+            self.guarded(self.show_permitted_parts)(current_visitor(self.view.workspace))
         for widget in before:
             _close(widget)
+
+    def welcome(self) -> None:
+        """Show what depends on who has opened the page, and what is costly."""
+        if self.ready:
+            self.guarded(self.show_permitted_parts)(current_visitor(self.view.workspace))
+            self.guarded(self.draw_costly_parts)()
 
     def draw(self) -> list[Widget]:
         """Return the widgets, or a card with the error and the command that fixes it."""

@@ -9,9 +9,12 @@ import ipywidgets as w
 
 from quiebra.dashboards.pages.base import Page
 from quiebra.dashboards.pages.company_sheet import company_page_html
+from quiebra.dashboards.pages.visitor import Visitor, current_visitor
 from quiebra.dashboards.widgets import charts
 from quiebra.dashboards.widgets.controls import Chart, Download, Search, card, html, row
 from quiebra.dashboards.widgets.markup import Kpi, Markup, bullet_list, chip, flag_list, html_table, kpi_row, titled_lists
+from quiebra.errors import IdentityError
+from quiebra.identity import Permission
 from quiebra.items import ITEMS
 from quiebra.models.reasons import ALTMAN_LABELS
 from quiebra.risk import directions, scored_company
@@ -174,9 +177,14 @@ class CompanyPage(Page):
 
         self.guarded(show)()
 
+    def show_permitted_parts(self, visitor: Visitor) -> None:
+        self.type_in.layout.display = "" if visitor.may(Permission.PREDICT) else "none"
+
     def toggle(self, on: bool) -> None:
         if on == self.typing:  # switched off by choosing a company, which is shown already
             return
+        if on and not current_visitor(self.view.workspace).may(Permission.PREDICT):
+            raise IdentityError("your role reads, and has no statements scored")
         self.typing = on
         self.form.layout.display = "" if on else "none"
         if on:

@@ -9,9 +9,10 @@ import ipywidgets as w
 import polars as pl
 
 from quiebra.dashboards.pages.base import Page
-from quiebra.dashboards.pages.visitor import current_visitor
+from quiebra.dashboards.pages.visitor import Visitor, current_visitor, deciding_person, page_database
 from quiebra.dashboards.widgets.controls import Table, card, html, row
 from quiebra.errors import ParamsError, StoreError
+from quiebra.identity import Permission
 from quiebra.services import settings
 from quiebra.services.setting_values import parse_setting
 from quiebra.services.table_rows import TableColumn
@@ -28,17 +29,19 @@ class SettingsPage(Page):
         self.reason: w.Text | None = None
 
     def opening_html(self, words: Words) -> str:
-        who = current_visitor()
-        text = (
-            words.markup(
-                "You are <strong>{who}</strong> and may change settings; each change is kept with your name and reason.", who=who
+        visitor = current_visitor(self.view.workspace)
+        if visitor.name and visitor.may(Permission.SETTINGS):
+            text = words.markup(
+                "You are <strong>{who}</strong> and may change settings; each change is kept with your name and reason.",
+                who=visitor.name,
             )
-            if who
-            else words(
+        elif visitor.user:
+            text = words("You can read the settings. Model owners and administrators change them.")
+        else:
+            text = words(
                 "You can read the settings. Who may change them is said when the dashboards are started: "
                 "quiebra dashboards --editor NAME."
             )
-        )
         return f"<p class='q-lead'>{text}</p>"
 
     def compose(self) -> list[w.Widget]:
@@ -61,7 +64,7 @@ class SettingsPage(Page):
             description=words("Reason"), placeholder=words("Why is this changed?"), value=typed.pop("reason", "")
         )
         self.look = w.Button(description=words("Show the change"))
-        self.keep = w.Button(description=words("Save"), button_style="primary", disabled=current_visitor() is None)
+        self.keep = w.Button(description=words("Save"), button_style="primary", disabled=True)
         self.look.on_click(lambda _button: self.guarded(self.preview)())
         self.keep.on_click(lambda _button: self.guarded(self.save)())
         self.shown = html(f"<p class='note'>{words('Nothing was changed yet.')}</p>")
@@ -91,10 +94,9 @@ class SettingsPage(Page):
     def _saved(self, name: str) -> str:
         return settings.format_setting(settings.setting_value(self.text, name))
 
-    def draw_costly_parts(self) -> None:
-        """Show who opened the page, and enable saving for editors."""
+    def show_permitted_parts(self, visitor: Visitor) -> None:
         self.lead.value = self.opening_html(self.words)
-        self.keep.disabled = current_visitor() is None
+        self.keep.disabled = visitor.name is None or not visitor.may(Permission.SETTINGS)
 
     def _control(self, field: settings.SettingField) -> w.Widget:
         value = self._saved(field.name)
@@ -146,9 +148,9 @@ class SettingsPage(Page):
     def save(self) -> None:
         if self.reason is None:  # the page is not drawn yet
             return
-        self.version = settings.save_settings(
-            self.view.workspace, self.version, self.edits(), who=current_visitor() or "", reason=self.reason.value
-        )
+        workspace = self.view.workspace
+        who = deciding_person(page_database(workspace), Permission.SETTINGS, "change settings")
+        self.version = settings.save_settings(workspace, self.version, self.edits(), who=who, reason=self.reason.value)
         self.text, self.version = settings.read_settings(self.view.workspace)
         self.reason.value = ""
         self.preview()

@@ -20,12 +20,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def tokens_for(host: str, editors: list[str], authenticated: bool) -> dict[str, str]:
-    """Return person → token; empty without authentication.
+def tokens_for(host: str, editors: list[str], authenticated: bool, *, users: bool = False) -> dict[str, str]:
+    """Return person → token; empty without authentication, and where there are users, who sign in.
 
-    WorkspaceError for a host that other machines reach, or editors, without authentication, and for an editor's name that is not
-    allowed in the audit table.
+    WorkspaceError for a host that other machines reach, or editors, without authentication; for an editor's name that is not
+    allowed in the audit table; and for editors, or no authentication, where there are users.
     """
+    if users and (editors or not authenticated):
+        raise WorkspaceError(
+            "there are users: leave --editor and --no-token away; everybody signs in with name and password at the address that "
+            "is printed, and the role says who may change what (quiebra users list)"
+        )
+    if users:
+        return {}
     _check_names(editors)
     if not authenticated and not is_loopback(host):
         raise WorkspaceError(f"{host} can be reached by others: leave --no-token away, or bind to 127.0.0.1")

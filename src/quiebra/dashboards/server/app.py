@@ -14,15 +14,17 @@ from typing import Any
 
 import plotly
 import tornado.web
+from tornado.ioloop import PeriodicCallback
 from traitlets.config import Config
 from voila.app import Voila
 
 from quiebra.dashboards.pages.base import PAGE_TITLES
 from quiebra.dashboards.pages.visitor import READER, VISITOR_FOLDER
-from quiebra.dashboards.server import handlers
+from quiebra.dashboards.server import handlers, sign_in
+from quiebra.dashboards.server.accounts import Accounts
 from quiebra.dashboards.server.limits import listen
 from quiebra.dashboards.server.pool import KernelPool
-from quiebra.dashboards.server.visitors import TokenIdentityProvider
+from quiebra.dashboards.server.visitors import VisitorIdentityProvider
 from quiebra.params import load_params
 from quiebra.pipeline.forked_kernels import PROVISIONER, can_fork
 from quiebra.workspace import Workspace
@@ -35,6 +37,8 @@ CONTENT_SECURITY_POLICY = (
 )
 """Content security policy: the browser may load files from this server only, even if a library asks for others."""
 
+SESSION_CHECK_SECONDS = 15
+"""Seconds between two looks at whether the sessions of open pages still hold."""
 WARM_KERNEL_DELAY_SECONDS = 1.0
 """Seconds between a page's use of a warm kernel and the start of the next one."""
 
@@ -44,6 +48,7 @@ class DashboardsApp(Voila):
 
     workspace: Workspace
     visitors: Path
+    accounts: Accounts
     template_paths: list[str]
 
     def setup_template_dirs(self) -> None:
@@ -54,13 +59,16 @@ class DashboardsApp(Voila):
         settings = super().init_settings()
         options = load_params(self.workspace).dashboards
         pool = KernelPool(self.kernel_manager, self.workspace, open_pages=options.open_pages, idle_minutes=options.idle_minutes)
-        context = handlers.ServerContext(self.workspace, pool, self.visitors, self.port, self.identity_provider.tokens)
+        tokens = self.identity_provider.tokens
+        context = handlers.ServerContext(self.workspace, pool, self.visitors, self.port, tokens, self.accounts)
+        self.watch = PeriodicCallback(partial(handlers.close_ended_pages, context), SESSION_CHECK_SECONDS * 1000)
+        self.watch.start()
         headers = {
             "Content-Security-Policy": CONTENT_SECURITY_POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "same-origin",
         }
-        if not self.identity_provider.tokens:
+        if not tokens and not self.accounts.any():
             settings["allow_remote_access"] = False  # without tokens, only requests with this machine's name in Host are answered
         return {
             **settings,
@@ -76,7 +84,8 @@ class DashboardsApp(Voila):
         ours = [
             (r"/", handlers.HomeHandler),
             (r"/health", handlers.HealthHandler),
-            (r"/login", handlers.LoginHandler),
+            (r"/login", sign_in.LoginHandler),
+            (r"/logout", sign_in.LogoutHandler),
             (r"/state/([\w-]+)", handlers.StateHandler),
             (r"/assets/brand.css", handlers.BrandHandler),
             (
@@ -147,7 +156,7 @@ def voila_configuration(workspace: Workspace, tokens: dict[str, str], pool: int)
     config.VoilaKernelManager.fill_delay = (
         WARM_KERNEL_DELAY_SECONDS  # the page that took a warm kernel is painted before the next is made
     )
-    config.TokenIdentityProvider.tokens = tokens
+    config.VisitorIdentityProvider.tokens = tokens
     return config
 
 
@@ -155,6 +164,7 @@ def serve_dashboards(
     workspace: Workspace,
     *,
     tokens: dict[str, str],
+    accounts: Accounts,
     host: str = "127.0.0.1",
     port: int = 8866,
     pool: int = 2,
@@ -162,8 +172,8 @@ def serve_dashboards(
 ) -> None:
     """Serve the dashboards until interrupted.
 
-    tokens: person → token, see `quiebra.dashboards.server.access`; empty: everybody on this machine has access. announce:
-    receives each person's address.
+    tokens: person → token, see `quiebra.dashboards.server.access`; empty: everybody on this machine has access, or once there are
+    users those who sign in. announce: receives each person's address.
     """
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[VISITOR_FOLDER] = str(visitors)
@@ -176,13 +186,13 @@ def serve_dashboards(
         port_retries=0,
         open_browser=False,
         root_dir=str(workspace.root / "dashboards"),
-        identity_provider_class=TokenIdentityProvider,
+        identity_provider_class=VisitorIdentityProvider,
         log_level=logging.ERROR,
     )
-    app.workspace, app.visitors = workspace, visitors
+    app.workspace, app.visitors, app.accounts = workspace, visitors, accounts
     everywhere = ("0.0.0.0", "::")  # noqa: S104  addresses that a user may listen on; another one is shown for them
     shown = "localhost" if host in everywhere else f"[{host}]" if ":" in host else host
-    for person, token in tokens.items() or {READER: ""}.items():
+    for person, token in tokens.items() or {"users" if accounts.any() else READER: ""}.items():
         query = f"?token={token}" if token else ""
         announce(f"{person:<12} http://{shown}:{port}/{query}")
     for name in ("tornado.application", "tornado.general", "tornado.access"):

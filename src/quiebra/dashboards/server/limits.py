@@ -1,4 +1,4 @@
-"""Limits on requests before authentication: connections, seconds, bytes and wrong tokens."""
+"""Limits on requests before authentication: connections, seconds, bytes, and wrong tokens and passwords."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError
 
 MAX_BODY_BYTES = 64 * 1024
-"""Bytes of a request's body. Pages send a token or nothing; files are uploaded over a page's WebSocket, which needs
+"""Bytes of a request's body. Pages send a token, a password or nothing; files are uploaded over a page's WebSocket, which needs
 authentication."""
 MAX_HEAD_BYTES = 32 * 1024
 REQUEST_TIMEOUT_SECONDS = 20.0
@@ -21,7 +21,8 @@ REQUEST_TIMEOUT_SECONDS = 20.0
 MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS = 512, 128
 """Connections without a WebSocket, in all and per address."""
 FREE_GUESSES, MAX_WAIT_SECONDS, GUESS_MEMORY_SECONDS = 5, 300.0, 900.0
-"""Wrong tokens of an address without a wait, the longest wait after further ones, and the time after which they are forgotten."""
+"""Wrong tokens or passwords of an address without a wait, the longest wait after further ones, and the time after which they are
+forgotten."""
 MAX_ADDRESSES = 10_000
 
 
@@ -49,8 +50,8 @@ def listen(app: Application, port: int, host: str) -> HTTPServer:
     return server
 
 
-class TooManyWrongTokens(HTTPError):
-    """The request is refused without checking the token: the address has to wait."""
+class TooManyWrongTries(HTTPError):
+    """The request is refused without checking the token or password: the address has to wait."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(429)
@@ -59,21 +60,21 @@ class TooManyWrongTokens(HTTPError):
 
 @dataclass
 class TokenGuesses:
-    """Wrong tokens by address. After a few, each one doubles the time that the address has to wait. A correct token does not
-    reset it, since a visitor with one token may be guessing another."""
+    """Wrong tokens and passwords by address. After a few, each one doubles the time that the address has to wait. A correct one
+    does not reset it, since a visitor who has one may be guessing another."""
 
     now: Callable[[], float] = time.monotonic
     _wrong: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
 
     def check(self, address: str) -> None:
-        """Raise TooManyGuesses if the address has to wait."""
+        """Raise TooManyWrongTries if the address has to wait."""
         count, last = self._of(address)
         wait = last + _wait(count) - self.now()
         if wait > 0:
-            raise TooManyWrongTokens(wait)
+            raise TooManyWrongTries(wait)
 
     def failed(self, address: str) -> None:
-        """Count a wrong token."""
+        """Count a wrong token or password."""
         count, _ = self._of(address)
         self._wrong[_network(address)] = (count + 1, self.now())
         self._wrong.move_to_end(_network(address))

@@ -40,6 +40,7 @@ class Table(anywidget.AnyWidget):
     cells: traitlets.List[Any] = traitlets.List().tag(sync=True)
     matching = traitlets.Int(0).tag(sync=True)
     query = traitlets.Dict().tag(sync=True)
+    chosen = traitlets.Unicode("").tag(sync=True)  # id of the chosen row, where a column of kind "choice" offers it
     says = traitlets.Dict().tag(sync=True)
 
     def __init__(

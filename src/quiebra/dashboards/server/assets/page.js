@@ -54,6 +54,7 @@
     const ask = async () => {
       try {
         const state = await (await fetch(`${baseUrl}state/${kernelId}`, { cache: "no-store" })).json();
+        if (state.sign_in) return void location.assign(`${baseUrl}login?next=${encodeURIComponent(location.pathname + location.search)}`);
         first ??= state.under_way ? "" : state.results; // a page opened during a run shows the results before it
         missed = 0;
         tell(!state.lives ? "lost" : state.under_way ? "under_way" : state.results !== first ? "newer" : "");

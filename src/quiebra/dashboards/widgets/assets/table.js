@@ -38,6 +38,11 @@ export default {
         const chip = make("span", { class: "q-chip", "data-value": key });
         chip.textContent = words;
         td.append(chip);
+      } else if (column.kind === "choice") {
+        const button = make("button", { type: "button", class: "q-choice", "aria-pressed": String(value[0] === model.get("chosen")) });
+        button.textContent = value[1];
+        button.addEventListener("click", () => { model.set("chosen", value[0]); model.save_changes(); });
+        td.append(button);
       } else td.textContent = column.kind === "company" ? value[1] : value;
       return td;
     };
@@ -69,7 +74,7 @@ export default {
       foot.hidden = count <= query.size && !says.searchable;
       if (held) [...foot.querySelectorAll("button")].sort((a, b) => (b.textContent === held) - (a.textContent === held)).find((b) => !b.disabled)?.focus();
     };
-    for (const name of ["cells", "columns", "matching"]) model.on(`change:${name}`, draw);
+    for (const name of ["cells", "columns", "matching", "chosen"]) model.on(`change:${name}`, draw);
     draw();
   },
 };
