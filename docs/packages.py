@@ -23,8 +23,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch  # noqa: E402
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT, STEP = 2.4, 1.2, 2.95
 ROWS = {
-    "Entry points": ("cli", "dashboards", "research", "schedule", "delivery", "doctor"),
-    "Services, execution, presentation": ("services", "pipeline", "reports", "plots"),
+    "Entry points": ("cli", "dashboards", "api", "research", "schedule", "delivery", "doctor"),
+    "Services, execution, presentation": ("services", "pipeline", "reports", "plots", "identity"),
     "From a score to a decision": ("registry", "risk", "store", "alerts"),
     "From raw statements to a score": ("validation", "models", "feature_engineering", "panels", "sources"),
 }

@@ -18,9 +18,9 @@ from quiebra.sources.yahoo import panel as yahoo
 from quiebra.validation.verdict import GATE_TESTS
 
 ROOT = Path(__file__).parents[1]
-MESSAGES = ("LocalisedMessage", "ApiError", "InvalidValue", "ParamsError", "WorkspaceError", "PanelError", "SourceError")
 MESSAGES = (
     "LocalisedMessage",
+    "ApiError",
     "InvalidValue",
     "ParamsError",
     "WorkspaceError",

@@ -207,7 +207,7 @@ def test_a_write_with_a_key_is_done_once(server: Server, tokens: dict[str, str],
     with server.client(tokens["approver"]) as client:
         assert client.post(f"/v1/overrides/{first.json()['override_id']}/approve").json()["state"] == "in force"
         assert client.get("/v1/companies/SIM-00001").json()["analyst_grade"]["rating"] == "C"
-        mine = client.post("/v1/overrides", json={**body, "company_id": "SIM-00002"}).json()["override_id"]
+        mine = client.post("/v1/overrides", json={**body, "company_id": "SIM-00004"}).json()["override_id"]
         refused = client.post(f"/v1/overrides/{mine}/approve")
         assert refused.status_code == 409 and "another person" in refused.json()["detail"]
 

@@ -17,7 +17,7 @@ from quiebra.identity import Permission, check_key, users_exist
 from quiebra.identity.keys import PREFIX
 from quiebra.identity.permissions import KEY_SCOPES, ROLES, roles_with
 from quiebra.identity.random_secrets import is_secret_of
-from quiebra.identity.tokens import signing_keys, token_user
+from quiebra.identity.tokens import REFUSED, signing_keys, token_user
 from quiebra.store.audit import AuditRecord, record_action
 from quiebra.text.words import translatable
 
@@ -87,7 +87,7 @@ class Access:
             return Principal(f"key {key.name}", "key", key.permissions)
         if self.local_key_sha256 is not None and is_secret_of(given, self.local_key_sha256):
             if users_exist(self.engine()):
-                raise IdentityError("there are users now: sign in")
+                raise IdentityError(REFUSED)
             return Principal(LOCAL, "key", frozenset(KEY_SCOPES))
         user = token_user(self.engine(), self.keys, given)
         return Principal(user.name, "user", ROLES[user.role], user.role)
