@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import itertools
 import json
+import os
+import re
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +19,11 @@ import httpx
 import jwt
 import polars as pl
 import pytest
-from api_server import Server, api_server, company
-from conftest import copy_workspace
+from api_server import PLAIN, Server, api_server, company
+from conftest import ROOT, copy_workspace
 
 from quiebra import store
+from quiebra.client import Client, ServiceError
 from quiebra.environment import database_url
 from quiebra.identity import ROLES, Permission, User, add_user, change_role, create_key, disable_user, revoke_key
 from quiebra.services.prediction import STATEMENT_COLUMNS
@@ -380,3 +385,40 @@ def test_without_a_model_the_command_is_named(finished: Path, tmp_path: Path) ->
         assert client.get("/health/live").status_code == 200
         (tmp_path / "champion.json").rename(folder / "models" / "champion.json")
         assert client.post("/v1/predict/single", json=company()).status_code == 200  # without a restart
+
+
+def test_the_client_of_ours_gives_what_the_service_answers(server: Server, engine: Any) -> None:
+    key = create_key(engine, "a client", ["read", "predict", "decide"], 10, "the admin")
+    with Client(server.url, key, language="es") as client:
+        one = client.predict("ACME", [PLAIN], sector="C Manufacturing", as_of=dt.date(2030, 1, 1))
+        assert one["rating"] and one["notes"][0].startswith("SIMULADO")
+        many = list(client.predict_many(company(f"c{n}", revenue=90.0 + n) for n in range(1203)))
+        assert [answer["company_id"] for answer in many] == [f"c{n}" for n in range(1203)]
+        assert many[0]["pd_12m"] != one["pd_12m"] or many[0]["sector"] != one["sector"]
+        known = client.find("SIM-00001")[0]["company_id"]
+        assert client.company(known)["history"]
+        assert client.portfolio([{"company_id": known, "exposure": 1.0}])["losses"]["companies"] == 1
+        assert client.stress(shock={"revenue": -0.2})["after"]["pd_12m"] > 0
+        assert client.model()["figures"]["auc"]["value"] > 0.5
+        client.close_alert(client.alerts()[0]["alert_id"], "closed by a test")
+        with pytest.raises(ServiceError, match="total_assets"):
+            client.predict("ACME", [{"fiscal_year": 2022}])
+
+
+def test_examples_of_the_document_and_of_the_guide_are_answered(server: Server, tokens: dict[str, str]) -> None:
+    document = httpx.get(server.url + "/v1/openapi.json").json()
+    asked = 0
+    with server.client(tokens["analyst"]) as client:
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                for kind, body in operation.get("requestBody", {}).get("content", {}).items():
+                    for example in body.get("examples", {}).values():
+                        answer = client.request(method, path, json=example["value"], headers={"Content-Type": kind})
+                        assert answer.status_code == 200, answer.text
+                        asked += 1
+    assert asked >= 2
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    (command_line,) = re.findall(r"```console\n(curl [^`]*predict/single[^`]*)```", guide)
+    script = command_line.replace("http://127.0.0.1:8890", server.url)
+    done = subprocess.run(["bash", "-c", script], env={**os.environ, "KEY": tokens["analyst"]}, capture_output=True, check=True)
+    assert json.loads(done.stdout)["rating"]

@@ -9,11 +9,13 @@ from typing import Any
 import anyio.to_thread
 import orjson
 from asgi_correlation_id import correlation_id
+from fastapi import Request
 
 from quiebra.api.access import Principal
 from quiebra.api.records import Records, access_record, utc_now
+from quiebra.api.routing import principal_of
 from quiebra.api.schemas import CompanyIn
-from quiebra.api.service import Service
+from quiebra.api.service import Service, service_of
 from quiebra.errors import QuiebraError
 from quiebra.services.loaded_model import LoadedModel
 from quiebra.services.prediction import CompanyStatements, Prediction
@@ -62,9 +64,30 @@ async def answer_predictions(
 
 
 async def current_model(service: Service) -> LoadedModel:
-    """Return the model in charge. WorkspaceError where there is none yet."""
+    """Return the model in charge; another one than before empties the cache. WorkspaceError where there is none yet."""
     fresh = service.models.fresh()
-    return await anyio.to_thread.run_sync(service.models.get) if fresh is None else fresh
+    if fresh is not None:
+        return fresh
+    loaded = await anyio.to_thread.run_sync(service.models.get)
+    if service.model_sha256 not in (None, loaded.sha256):
+        await service.cache.clear()
+    service.model_sha256 = loaded.sha256
+    return loaded
+
+
+async def record_access(request: Request, asked: Any, model_id: str, companies: int) -> None:
+    """Store who gets an answer on companies of the last run, before it is told. asked: what the request names."""
+    route = request.scope["route"].path_format
+    access = access_record(
+        who=principal_of(request).name,
+        route=route.removeprefix("/v1/"),
+        model_id=model_id,
+        input_sha256=_hash({"asked": asked}),
+        companies=companies,
+        cached=0,
+        correlation_id=correlation_id.get(),
+    )
+    await service_of(request).records.submit([Records(access)])
 
 
 def in_language(answer: Prediction, cached: bool, words: Words) -> dict[str, Any]:

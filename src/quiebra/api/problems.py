@@ -48,6 +48,7 @@ REMEDIES = {
     405: translatable("GET /v1/openapi.json lists what there is"),
     415: translatable("send application/json, or application/x-ndjson where a list is taken"),
     422: translatable("GET /v1/openapi.json has the form of each request, with examples"),
+    429: translatable("wait for the seconds that Retry-After says"),
     500: translatable("tell whoever keeps the service the correlation_id: the log has the reason"),
     503: translatable("try again in a few seconds"),
 }

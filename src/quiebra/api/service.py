@@ -96,6 +96,7 @@ class Service:
     predictions: Batcher[tuple[LoadedModel, CompanyStatements], Prediction | QuiebraError] = field(init=False)
     records: Batcher[Records, None] = field(init=False)
     in_flight: int = 0
+    model_sha256: str | None = None
     _engine: Engine | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from fastapi import Query, Request, Response
 
 from quiebra.alerts.analyst_decisions import list_overrides, watch_list_entries
 from quiebra.alerts.lifecycle import list_alerts
+from quiebra.api.predicting import record_access
 from quiebra.api.problems import ApiError, request_language
 from quiebra.api.routing import guarded, json_answer, router
 from quiebra.api.service import Service, service_of
@@ -54,7 +55,9 @@ async def get(request: Request, company_id: str) -> Response:
         "notes": [note[language] for note in record["notes"]],
     }
     decided = await anyio.to_thread.run_sync(_decisions, service, view, company_id)
-    if not decided["database"]:
+    if decided["database"]:
+        await record_access(request, company_id, record["model"]["model_id"], 1)
+    else:
         texts["notes"] = [*texts["notes"], words(AWAY)]
     return json_answer(request, {**record, **texts, **decided}, kept=True)
 

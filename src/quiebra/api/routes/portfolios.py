@@ -9,6 +9,7 @@ import polars as pl
 from fastapi import Request, Response
 from pydantic import Field
 
+from quiebra.api.predicting import record_access
 from quiebra.api.problems import request_language
 from quiebra.api.routes.companies import current_view
 from quiebra.api.routing import guarded, json_answer, router
@@ -72,7 +73,9 @@ async def portfolio(request: Request, given: PortfolioIn) -> Response:
     view = await current_view(service_of(request))
     table = pl.DataFrame([exposure.model_dump() for exposure in given.exposures], infer_schema_length=None)
     made = await anyio.to_thread.run_sync(exposures_portfolio, view, table)
-    return json_answer(request, _portfolio(view, made, Words(request_language(request))))
+    answer = _portfolio(view, made, Words(request_language(request)))
+    await record_access(request, given.model_dump(mode="json"), view.run["model_sha256"][:12], made.table.height)
+    return json_answer(request, answer)
 
 
 def _portfolio(view: FinishedRunView, made: ScoredPortfolio, words: Words) -> dict[str, Any]:
@@ -91,7 +94,9 @@ async def stress(request: Request, given: StressIn) -> Response:
     """Return mean PDs, companies on watch and the portfolio's expected loss, before and after, and the companies hit hardest."""
     view = await current_view(service_of(request))
     words = Words(request_language(request))
-    return json_answer(request, await anyio.to_thread.run_sync(_stress, view, given, words))
+    answer = await anyio.to_thread.run_sync(_stress, view, given, words)
+    await record_access(request, given.model_dump(mode="json"), view.run["model_sha256"][:12], view.scores.height)
+    return json_answer(request, answer)
 
 
 def _stress(view: FinishedRunView, given: StressIn, words: Words) -> dict[str, Any]:
