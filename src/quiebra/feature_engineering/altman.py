@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from quiebra.feature_engineering.feature import ratio
@@ -28,6 +30,7 @@ ALTMAN_ZONES: dict[str, tuple[float, float]] = {
     "altman_z1995": (1.10, 2.60),
 }
 """Score → bounds of its zones: distress below the first, safe above the second, grey between them."""
+_SCORES = [score.alias(name) for name, score in ALTMAN_SCORES.items()]
 
 
 def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
@@ -41,7 +44,7 @@ def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
     >>> [round(v, 3) for v in altman_scores(pl.DataFrame([row])).select("altman_z", "altman_z1995").row(0)]
     [2.849, 3.336]
     """
-    return statements.with_columns(**ALTMAN_SCORES)
+    return statements.with_columns(_SCORES)
 
 
 def altman_zone(score: str) -> pl.Expr:
@@ -56,6 +59,7 @@ MANUFACTURING = r"(?i)^\s*(?:[CD]\b|[23]\d{3}\b)|manufactur|industria"
 """Sectors of manufacturers: NACE section C, SIC division D, SIC codes 2000 to 3999, or such a name."""
 
 
+@cache
 def altman_score_used(*, market: bool) -> pl.Expr:
     """Return the name of the score designed for a company's type, from its sector and whether it has a market value.
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
 import polars as pl
 
 from quiebra.canonical import STATEMENT_SCHEMA, OwnColumn
 from quiebra.errors import ParamsError
 from quiebra.feature_engineering.altman import ALTMAN_SCORES, altman_scores, altman_zone
-from quiebra.feature_engineering.changes import HELPER_AMOUNTS, add_lags, change_features, years_published
+from quiebra.feature_engineering.changes import HELPER_AMOUNTS, change_features, lagged_values, years_published
 from quiebra.feature_engineering.feature import Feature
 from quiebra.feature_engineering.market import MARKET_FEATURES, distance_to_default
 from quiebra.feature_engineering.own import OWN_FEATURES, own_feature
 from quiebra.feature_engineering.peers import Peers, add_ranks, rank_features
 from quiebra.feature_engineering.ratios import RATIO_FEATURES
-from quiebra.items import ITEM_NAMES
+from quiebra.items import ITEM_NAMES, VERSION_KEYS
 
 
 def _by_name(*groups: tuple[Feature, ...]) -> dict[str, Feature]:
@@ -33,6 +34,17 @@ FEATURES_BY_NAME: dict[str, Feature] = _by_name(FEATURES)
 """All features of the panel at hand: `FEATURES`, and those that `use_own_features` adds."""
 KEYS = ("company_id", "fiscal_year", "period_end", "available_at")
 
+
+def _expressions(features: Iterable[Feature]) -> dict[str, pl.Expr]:
+    return {feature.name: feature.expr.alias(feature.name) for feature in features}
+
+
+_HELPER_EXPRS = [amount.alias(name) for name, amount in HELPER_AMOUNTS.items()]
+_STATIC_EXPRS = list(_expressions(_STATIC).values())
+_CHANGE_STEPS = [_expressions(group) for group in (_CHANGES, *((feature,) for feature in _DISTANCE))]
+"""What is computed from columns that the step before has made: the distance uses the volatility."""
+_ZONE_EXPRS = [altman_zone(name).alias(f"{name}_zone") for name in ALTMAN_SCORES]
+_YEARS_PUBLISHED = years_published().alias("years_published_raw")
 
 AGE_FEATURES = ("years_published",)
 """Features that count years; they drift as the panel grows older."""
@@ -114,25 +126,28 @@ def feature_table(
     """
     if only is not None and peers is None:
         raise ValueError("rows wanted alone need peers to be ranked among")
-    return finish_features(add_history(statements, companies, only), peers).sort(KEYS[0], KEYS[1], KEYS[3])
+    return finish_features(add_history(statements, companies, only), peers)
 
 
 def add_history(statements: pl.DataFrame, companies: pl.DataFrame | None, only: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return statements with their sector, ratios and lagged values; arguments as in `feature_table`."""
+    """Return statements by company, fiscal year and publication, with their sector, ratios and lagged values; arguments as in
+    `feature_table`."""
     sectors = pl.DataFrame(schema={"company_id": pl.String, "sector": pl.String}) if companies is None else companies
     if "market_value_date" not in statements.columns:
         statements = statements.with_columns(market_value_date=pl.lit(None, pl.Date))
-    table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left")
-    table = table.sort("company_id", "available_at", "fiscal_year").with_columns(years_published_raw=years_published())
-    past = add_ratios(table)
-    wanted = past if only is None else past.join(only, on=["company_id", "fiscal_year", "available_at"], how="semi")
-    return add_lags(wanted, past)
+    table = statements.join(sectors.select("company_id", "sector"), on="company_id", how="left").sort(VERSION_KEYS)
+    past = add_ratios(table.with_columns(_YEARS_PUBLISHED))
+    if only is None:
+        return past.hstack(lagged_values(past, np.arange(past.height)))
+    keys = past.select(VERSION_KEYS).with_row_index("row")
+    rows = keys.join(only, on=VERSION_KEYS, how="semi", maintain_order="left")["row"].to_numpy()
+    return past[rows].hstack(lagged_values(past, rows))
 
 
 def add_ratios(statements: pl.DataFrame) -> pl.DataFrame:
     """Return statements with the features computed from their own items, replacing any that they have."""
-    table = statements.with_columns(**HELPER_AMOUNTS)
-    return table.with_columns(feature.expr.alias(feature.name) for feature in (*_STATIC, *OWN_FEATURES.values()))
+    own = _expressions(OWN_FEATURES.values()).values()
+    return statements.with_columns(_HELPER_EXPRS).with_columns(*_STATIC_EXPRS, *own)
 
 
 def finish_features(
@@ -143,13 +158,9 @@ def finish_features(
     given: features of the same rows that are used as they are instead of being computed.
     """
     table, fixed = (rows, []) if given is None else (rows.with_columns(given), given.columns)
-    for group in (_CHANGES, *((feature,) for feature in _DISTANCE)):  # the distance uses the volatility
-        table = table.with_columns(feature.expr.alias(feature.name) for feature in group if feature.name not in fixed)
+    for step in _CHANGE_STEPS:
+        table = table.with_columns(expr for name, expr in step.items() if name not in fixed)
     reference = table if peers is None else peers
-    table = add_ranks(table, reference if isinstance(reference, Peers) else Peers(reference))
-    return altman_scores(table).select(
-        *KEYS,
-        "sector",
-        *(pl.col(name).cast(pl.Float64) for name in (*FEATURES_BY_NAME, *ALTMAN_SCORES)),
-        **{f"{name}_zone": altman_zone(name) for name in ALTMAN_SCORES},
-    )
+    table = altman_scores(add_ranks(table, reference if isinstance(reference, Peers) else Peers(reference)))
+    numbers = table[[*FEATURES_BY_NAME, *ALTMAN_SCORES]].cast(pl.Float64)
+    return table[[*KEYS, "sector"]].hstack(numbers).hstack(table.select(_ZONE_EXPRS))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from quiebra.feature_engineering.feature import Feature, log_million, mean_known, ratio
+from quiebra.feature_engineering.matrix import to_columns, to_matrix
 from quiebra.feature_engineering.ratios import CHS, FUNDS_FROM_OPERATIONS, OHLSON, TEXTBOOK, formula_feature
 
 SHUMWAY = "Change of the ratio; Shumway (2001), Ohlson (1980)"
@@ -260,24 +262,27 @@ _HISTORY = tuple(
 )
 
 
-def add_lags(table: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-    """Return ``table`` with columns ``NAME_lagN`` of `LAGS`: values N fiscal years before, in the version published by then.
+def lagged_values(past: pl.DataFrame, rows: np.ndarray) -> list[pl.Series]:
+    """Return columns ``NAME_lagN`` of `LAGS` for ``rows``: values N fiscal years before, in the version published by then.
 
-    past: the table that holds those values. A year that is absent, or was published later than the row, gives null.
+    past: statements sorted by company_id, fiscal_year and available_at, none of them missing. rows: positions there. A year that
+    is absent, or was published later than the row, gives null.
     """
-    needed = dict.fromkeys(name for columns in LAGS.values() for name in columns)
-    known = past.select("company_id", "fiscal_year", "available_at", *needed).sort("available_at")
-    asked = table.select("company_id", "fiscal_year", "available_at").with_row_index("place").sort("available_at")
-    found = asked
-    for years, columns in LAGS.items():
-        values = (pl.col(name).alias(f"{name}_lag{years}") for name in columns)
-        before = known.select("company_id", pl.col("fiscal_year") + years, "available_at", *values)
-        found = found.join_asof(
-            before, on="available_at", by=["company_id", "fiscal_year"], strategy="backward", check_sortedness=False
-        )
-    return table.hstack(found.sort("place").drop(asked.columns))
+    years, days = (past[name].to_numpy().astype(np.int64) for name in ("fiscal_year", "available_at"))
+    years, days = years - years.min(initial=0) + YEARS_BACK, days - days.min(initial=0)  # lags stay within a company's numbers
+    firm_years = past["company_id"].rle_id().to_numpy() * (years.max(initial=0) + 1) + years
+    days_in_all = days.max(initial=0) + 1
+    versions, found = firm_years * days_in_all + days, list[pl.Series]()
+    for lag, columns in LAGS.items():
+        wanted = firm_years[rows] - lag
+        latest = np.searchsorted(versions, wanted * days_in_all + days[rows], "right") - 1
+        values = to_matrix(past, columns)[latest]
+        values[firm_years[latest] != wanted] = np.nan
+        found += to_columns(values, [f"{name}_lag{lag}" for name in columns])
+    return found
 
 
 def years_published() -> pl.Expr:
-    """Return the years since the first fiscal year published by available_at, at most five; rows must be sorted by the latter."""
-    return (pl.col("fiscal_year") - pl.col("fiscal_year").cum_min().over("company_id")).clip(0, 5).cast(pl.Float64)
+    """Return the years since the first fiscal year published by available_at, at most five."""
+    first = pl.col("fiscal_year").cum_min().over("company_id", order_by=["available_at", "fiscal_year"])
+    return (pl.col("fiscal_year") - first).clip(0, 5).cast(pl.Float64)

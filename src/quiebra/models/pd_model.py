@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 
 from quiebra.errors import WorkspaceError
+from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.matrix import to_columns, to_matrix
 from quiebra.io.files import read_json, write_atomically, write_json
 from quiebra.models.scorer import SCORER_KINDS, Scorer, feature_names
 from quiebra.provenance import hash_files, json_sha256
@@ -39,35 +41,44 @@ class PdModel:
 
     def kinds(self, table: pl.DataFrame) -> pl.Series:
         """Return each row's scorer: ``market`` where the model has it and the row has a market value, else ``accounting``."""
-        listed = pl.col("log_market_value").is_not_null() & pl.lit("market" in self.scorers)
-        return table.select(scorer=pl.when(listed).then(pl.lit("market")).otherwise(pl.lit("accounting"))).to_series()
+        listed = table["log_market_value"].is_not_null().to_numpy() & ("market" in self.scorers)
+        return pl.Series("scorer", np.where(listed, "market", "accounting"), dtype=pl.String)
 
-    def _rows(self, table: pl.DataFrame) -> list[tuple[Scorer, np.ndarray]]:
+    def _rows(self, table: pl.DataFrame) -> list[tuple[Scorer, np.ndarray, pl.DataFrame]]:
+        """Return each scorer that some rows have, with the positions of these, and the rows."""
         kinds = self.kinds(table).to_numpy()
-        return [(scorer, rows) for kind, scorer in self.scorers.items() if len(rows := np.flatnonzero(kinds == kind))]
+        places = {kind: np.flatnonzero(kinds == kind) for kind in self.scorers}
+        return [
+            (self.scorers[kind], rows, table if len(rows) == table.height else table[rows])
+            for kind, rows in places.items()
+            if len(rows)
+        ]
 
     def predict(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return one row per input row: scorer, the parts' log-odds, log_odds, pd_12m … pd_60m, and low and high of each PD.
 
         The interval covers calibration and the spread between years, not what else could be learnt about a company.
         """
-        pieces = []
-        for scorer, rows in self._rows(table):
-            parts = scorer.parts(table[rows])
-            done = pl.concat([parts, scorer.finish(parts, self.confidence)], how="horizontal")
-            pieces.append(done.with_columns(scorer=pl.lit(scorer.kind), row=pl.Series(rows)))
-        if not pieces:
+        if table.is_empty():
             return self.predict(_one_empty_row(table)).clear()
-        return pl.concat(pieces).sort("row").select("scorer", pl.exclude("scorer", "row"))
+        pieces, places = [], []
+        for scorer, rows, own in self._rows(table):
+            parts = scorer.parts(own)
+            pieces.append(parts.hstack(scorer.finish(parts, self.confidence)))
+            places.append(rows)
+        return pl.concat(pieces)[np.argsort(np.concatenate(places))].insert_column(0, self.kinds(table))
 
     def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Return contributions (rows × features and ``altman``) and the base, which add up exactly to ``log_odds``."""
-        base = np.zeros(table.height)
-        pieces = []
-        for scorer, rows in self._rows(table):
-            frame, base[rows] = scorer.explain(table[rows])
-            pieces.append(frame.with_columns(row=pl.Series(rows)))
-        return pl.concat(pieces).sort("row").drop("row"), base
+        parts, base = self.contributions(table)
+        return pl.DataFrame(to_columns(parts, (*FEATURES_BY_NAME, "altman"))), base
+
+    def contributions(self, table: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `explain` does, the contributions as one array."""
+        parts, base = np.zeros((table.height, len(FEATURES_BY_NAME) + 1)), np.zeros(table.height)
+        for scorer, rows, own in self._rows(table):
+            parts[rows], base[rows] = scorer.contributions(own)
+        return parts, base
 
     def blind_share(self, table: pl.DataFrame) -> pl.Series:
         """Return, for each row, the share missing of the features that were nearly always present in its scorer's training rows.
@@ -75,10 +86,10 @@ class PdModel:
         Trees send a value that was never missing in training down an untrained branch: do not trust a score with a high share.
         """
         result = np.zeros(table.height)
-        for scorer, rows in self._rows(table):
+        for scorer, rows, own in self._rows(table):
             shares = self.card["missing_share"][scorer.kind]
             usual = [name for name in scorer.names if shares[name] < MAX_MISSING_SHARE_RELIED_ON]
-            result[rows] = table[rows].select(pl.mean_horizontal(pl.col(name).is_null() for name in usual)).to_series()
+            result[rows] = np.isnan(to_matrix(own, usual)).mean(axis=1)
         return pl.Series("blind_share", result)
 
     def save(self, folder: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
 
 from quiebra.feature_engineering import FEATURES_BY_NAME, market_features
+from quiebra.feature_engineering.matrix import to_columns, to_matrix
 from quiebra.models.altman_link import AltmanLink, altman_log_odds
 from quiebra.models.blend import Blend
 from quiebra.models.interval import PdUncertainty, assumed_uncertainty, pd_interval
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 SCORER_KINDS = ("market", "accounting")
 PART_COLUMNS = ("log_odds_near", "log_odds_later", "log_odds_model", "log_odds_altman")
+FOUND_COLUMNS = ("log_odds", *PD_COLUMNS, *(f"{name}_{end}" for name in PD_COLUMNS for end in ("low", "high")))
 
 
 def feature_names(kind: str) -> tuple[str, ...]:
@@ -53,7 +56,7 @@ class Scorer:
     def market(self) -> bool:
         return self.kind == "market"
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The features that both sets of trees use, in order."""
         return tuple(cast("list[str]", self.near.feature_names))
@@ -64,36 +67,35 @@ class Scorer:
         near, later = (log_odds(trees, inputs) for trees in (self.near, self.later))
         share = self.near_share
         values = (near, later, share * near + (1 - share) * later, altman_log_odds(table, self.links, market=self.market))
-        return pl.DataFrame(dict(zip(PART_COLUMNS, values, strict=True))).fill_nan(None)
+        return pl.DataFrame(to_columns(np.column_stack(values), PART_COLUMNS))
 
     def finish(self, parts: pl.DataFrame, confidence: float) -> pl.DataFrame:
         """Return log_odds, pd_12m … pd_60m, and low and high of each PD, from `parts`."""
-        model, altman = parts["log_odds_model"].to_numpy(), parts["log_odds_altman"].fill_null(np.nan).to_numpy()
+        model, altman = to_matrix(parts, ("log_odds_model", "log_odds_altman")).T
         log_odds = self.blend.log_odds(model, altman)
         error = self.spread.standard_error(self.blend.mixed(model, altman))
         later = self.term.log_odds(later_log_odds(parts, self.near_share, self.near_decay))
-        pds = dict(zip(PD_COLUMNS, cumulative_pds(log_odds, later).T, strict=True))
-        found = {"log_odds": log_odds, **pds}
-        for name, pd in pds.items():
-            found[f"{name}_low"], found[f"{name}_high"] = pd_interval(np.log(pd) - np.log1p(-pd), error, confidence)
-        return pl.DataFrame(found)
+        pds = cumulative_pds(log_odds, later)
+        low, high = pd_interval(np.log(pds) - np.log1p(-pds), error[:, None], confidence)
+        bounds = np.stack([low, high], axis=2).reshape(len(pds), -1)
+        return pl.DataFrame(to_columns(np.column_stack([log_odds, pds, bounds]), FOUND_COLUMNS))
 
-    def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
+    def contributions(self, table: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return contributions (rows × all features and ``altman``) and the base: together exactly ``log_odds``."""
         altman = altman_log_odds(table, self.links, market=self.market)
         weight = self.blend.weights(altman)
         rest = self.blend.slope * (1 - weight)
-        total = {name: np.zeros(len(table)) for name in (*FEATURES_BY_NAME, "altman")}
+        total = np.zeros((len(table), len(FEATURES_BY_NAME) + 1))
         base = self.blend.intercept + rest * self.altman_base
-        inputs = design_matrix(table, self.names)
+        inputs, places = design_matrix(table, self.names), {name: at for at, name in enumerate(FEATURES_BY_NAME)}
+        used = [places[name] for name in self.names]
         for trees, share in ((self.near, self.near_share), (self.later, 1 - self.near_share)):
             values, start = shap_contributions(trees, inputs)
             scale = self.blend.slope * weight * share
             base = base + scale * start
-            for column, name in enumerate(self.names):
-                total[name] = total[name] + scale * values[:, column]
-        total["altman"] = rest * np.nan_to_num(altman - self.altman_base)
-        return pl.DataFrame(total), base
+            total[:, used] += scale[:, None] * values
+        total[:, -1] = rest * np.nan_to_num(altman - self.altman_base)
+        return total, base
 
     def as_record(self) -> dict[str, Any]:
         """Return all but the trees as JSON values."""

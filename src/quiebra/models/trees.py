@@ -11,6 +11,7 @@ import polars as pl
 
 from quiebra.errors import TrainingError
 from quiebra.feature_engineering import FEATURES_BY_NAME
+from quiebra.feature_engineering.matrix import to_matrix
 from quiebra.params import Train
 
 if TYPE_CHECKING:  # XGBoost takes two seconds to import, and most commands do not need it
@@ -38,8 +39,10 @@ class TreeTarget:
 
 def design_matrix(table: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     """Return the inputs, rows × names, as float32; missing and non-finite values are NaN, which the trees handle."""
-    matrix = table.select(names).cast(pl.Float32).to_numpy()
-    return np.where(np.isfinite(matrix), matrix, np.float32(np.nan))
+    with np.errstate(over="ignore"):
+        matrix = to_matrix(table, names).astype(np.float32)
+    matrix[~np.isfinite(matrix)] = np.nan
+    return matrix
 
 
 def fit_trees(
@@ -101,6 +104,6 @@ def shap_contributions(booster: xgb.Booster, inputs: np.ndarray) -> tuple[np.nda
     """Return exact tree SHAP values (rows × features, in log-odds) and the base; they add up to `log_odds`."""
     import xgboost as xgb
 
-    data = xgb.DMatrix(inputs, feature_names=booster.feature_names, nthread=1 if len(inputs) < 1000 else 0)
-    values = booster.predict(data, pred_contribs=True).astype(np.float64)
+    data = xgb.DMatrix(inputs, nthread=1 if len(inputs) < 1000 else 0)
+    values = booster.predict(data, pred_contribs=True, validate_features=False).astype(np.float64)
     return values[:, :-1], values[:, -1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from functools import lru_cache
 
 import polars as pl
 
 from quiebra.errors import PanelError
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
+from quiebra.items import VERSION_KEYS
 from quiebra.models import PdModel
 from quiebra.params import Score
 from quiebra.risk.rating import grade_of_pd, is_on_watch
@@ -57,11 +59,16 @@ def refuse_no_company(today: pl.DataFrame, sources: Collection[str]) -> None:
 
 def score_statements(model: PdModel, features: pl.DataFrame, score: Score) -> pl.DataFrame:
     """Return company_id, fiscal_year, available_at, log-odds, PDs, rating, watch, and the Altman scores and zones."""
-    table = features.select("company_id", "fiscal_year", "available_at", *ALTMAN_COLUMNS)
-    return add_grades(pl.concat([table, model.predict(features)], how="horizontal"), score)
+    return add_grades(features[[*VERSION_KEYS, *ALTMAN_COLUMNS]].hstack(model.predict(features)), score)
 
 
 def add_grades(scores: pl.DataFrame, score: Score) -> pl.DataFrame:
     """Add rating and watch to scores with ``pd_12m``."""
-    rated = scores.with_columns(rating=grade_of_pd(pl.col("pd_12m"), score.grades))
-    return rated.with_columns(watch=is_on_watch(pl.col("rating"), score.grades, score.watch_from))
+    return scores.with_columns(_grades(tuple(score.grades.items()), score.watch_from))
+
+
+@lru_cache(maxsize=16)
+def _grades(scale: tuple[tuple[str, float], ...], watch_from: str) -> tuple[pl.Expr, pl.Expr]:
+    grades = dict(scale)
+    rating = grade_of_pd(pl.col("pd_12m"), grades)
+    return rating.alias("rating"), is_on_watch(rating, grades, watch_from).alias("watch")
