@@ -55,21 +55,25 @@ class PeerRanks:
 
     def codes(self, sectors: pl.Series) -> np.ndarray:
         """Return a number for each sector; -1 where it is missing, or no company has it."""
-        if not self._codes:
-            return np.full(len(sectors), -1)
-        return sectors.replace_strict(self._codes, default=-1, return_dtype=pl.Int64).fill_null(-1).to_numpy()
+        return np.array([self._codes.get(sector, -1) for sector in sectors.to_list()], dtype=np.int64)
 
     def places(self, name: str, values: np.ndarray, codes: np.ndarray, *, in_sector: bool = True) -> np.ndarray:
-        """Return the places of a feature's values, as indices of `PEER_PLACES`.
+        """Return the places of a feature's values, as indices of `PEER_PLACES`; arguments as in `shares`."""
+        return peer_places(self.shares(name, values, codes, in_sector=in_sector))
+
+    def shares(self, name: str, values: np.ndarray, codes: np.ndarray, *, in_sector: bool = True) -> np.ndarray:
+        """Return the shares of peers below and above a feature's values, and whether these are of the sector (3 × values).
 
         Peers are the companies of the same sector; all companies where the sector is unknown, where fewer than 20 of it have a
-        value, or where ``in_sector`` is false. 0 (unknown) where fewer than 20 companies have a value, or the value is missing.
+        value, or where ``in_sector`` is false. NaN where fewer than 20 companies have a value, or the value is missing.
         codes: sectors of the values, see `codes`.
         """
-        found = self._among(name, False, values, np.zeros(len(values), dtype=np.int64))
-        if in_sector and self._codes:
-            own = self._among(name, True, values, codes)
-            found = np.where(own > 0, own, found)
+        found = np.full((3, len(values)), np.nan)
+        for whom in (True, False) if in_sector and self._codes else (False,):
+            rest = np.flatnonzero(np.isnan(found[0]))
+            if len(rest):
+                found[:2, rest] = self._among(name, whom, values[rest], codes[rest] if whom else np.zeros_like(rest))
+                found[2, rest] = whom
         return found
 
     def _among(self, name: str, in_sector: bool, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -78,10 +82,10 @@ class PeerRanks:
             self._kept[key] = self._sorted(name, in_sector)
         peers = self._kept[key]
         if peers is None:
-            return np.zeros(len(values), dtype=np.int64)
+            return np.full((2, len(values)), np.nan)
         below, above, count = peers.counts(values, codes)
         known = np.isfinite(values) & (codes >= 0) & (count >= MIN_PEERS)
-        return np.where(known, _place(below / np.maximum(count, 1), above / np.maximum(count, 1), in_sector), 0)
+        return np.where(known, np.array([below, above]) / np.maximum(count, 1), np.nan)
 
     def _sorted(self, name: str, in_sector: bool) -> _Sorted | None:
         table = self.companies.select("sector", value=pl.col(name).cast(pl.Float64).fill_nan(None)).drop_nulls("value")
@@ -122,10 +126,26 @@ class _Sorted:
         return below, end - np.searchsorted(self.keys, key, "right"), end - start
 
 
-def _place(below: np.ndarray, above: np.ndarray, in_sector: bool) -> np.ndarray:
+_STEPS = np.sort(PEER_SHARES) - EPSILON
+_PLACES = np.array(
+    [
+        [
+            [
+                [_AT[PeerPlace(SAME_AS_MOST if tied else IN_THE_MIDDLE, 1.0, in_sector)] for tied in (False, True)],
+                *([_AT[PeerPlace(side, share, in_sector)]] * 2 for share in sorted(PEER_SHARES)),
+            ]
+            for in_sector in (False, True)
+        ]
+        for side in (MORE_THAN, LESS_THAN)
+    ]
+)
+"""Side, whether in the sector, step of `PEER_SHARES` that is reached, and whether most are the same → index of `PEER_PLACES`."""
+
+
+def peer_places(shares: np.ndarray) -> np.ndarray:
+    """Return the places, as indices of `PEER_PLACES`, of what `PeerRanks.shares` gives; 0, unknown, where that is NaN."""
+    below, above, in_sector = np.nan_to_num(shares)
+    more, less = np.searchsorted(_STEPS, (below, above), "right")
     tied = 1 - below - above > 0.5
-    found = np.where(tied, _AT[PeerPlace(SAME_AS_MOST, 1.0, in_sector)], _AT[PeerPlace(IN_THE_MIDDLE, 1.0, in_sector)])
-    for share in reversed(PEER_SHARES):
-        found = np.where(below >= share - EPSILON, _AT[PeerPlace(MORE_THAN, share, in_sector)], found)
-        found = np.where(above >= share - EPSILON, _AT[PeerPlace(LESS_THAN, share, in_sector)], found)
-    return found
+    found = _PLACES[(less >= more).astype(int), in_sector.astype(int), np.maximum(more, less), tied.astype(int)]
+    return np.where(np.isnan(shares[0]), 0, found)

@@ -75,10 +75,20 @@ def rounded_values(name: str, values: np.ndarray) -> np.ndarray:
 
     There are at most three decimals. Missing values stay missing.
     """
+    return three_digits(shown_values(name, values))
+
+
+def shown_values(name: str, values: np.ndarray) -> np.ndarray:
+    """Return a feature's values in the units of sentences: per cent, points or millions."""
     unit = feature_unit(name)
     with np.errstate(all="ignore"):
-        said = VALUE_TRANSFORMS[unit](values) if unit in VALUE_TRANSFORMS else values * UNIT_SCALES.get(unit, 1.0)
-        said = np.where(np.isfinite(said), said, np.nan)
+        return VALUE_TRANSFORMS[unit](values) if unit in VALUE_TRANSFORMS else values * UNIT_SCALES.get(unit, 1.0)
+
+
+def three_digits(shown: np.ndarray) -> np.ndarray:
+    """Return values to three significant digits, with at most three decimals. What is not finite is missing."""
+    with np.errstate(all="ignore"):
+        said = np.where(np.isfinite(shown), shown, np.nan)
         places = np.clip(2 - np.floor(np.log10(np.abs(said))), -300, 3)
         rounded = np.where(said == 0, 0.0, np.round(said * 10.0**places) / 10.0**places)
     return rounded + 0.0  # turns -0.0 into 0.0

@@ -75,7 +75,7 @@ class PdModel:
 
     def contributions(self, table: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return what `explain` does, the contributions as one array."""
-        parts, base = np.zeros((table.height, len(FEATURES_BY_NAME) + 1)), np.zeros(table.height)
+        parts, base = np.zeros((table.height, len(FEATURES_BY_NAME) + 1), order="F"), np.zeros(table.height)
         for scorer, rows, own in self._rows(table):
             parts[rows], base[rows] = scorer.contributions(own)
         return parts, base
