@@ -130,8 +130,11 @@ def statement_schema(own: Iterable[str]) -> dict[str, Any]:
 
 def conform_to_schema(frame: pl.DataFrame, schema: dict[str, Any]) -> pl.DataFrame:
     """Return exactly the schema's columns, in its order and types; columns that are absent are null."""
-    have = set(frame.columns)
-    return frame.select((pl.col(name) if name in have else pl.lit(None)).cast(kind).alias(name) for name, kind in schema.items())
+    have = frame.schema
+    return frame.select(
+        name if have.get(name) == kind else (pl.col(name) if name in have else pl.lit(None)).cast(kind).alias(name)
+        for name, kind in schema.items()
+    )
 
 
 def mean_value(column: pl.Series) -> float | None:

@@ -39,14 +39,15 @@ class PdModel:
     typical: dict[str, float | None]
     card: dict[str, Any] = field(default_factory=dict)
 
-    def kinds(self, table: pl.DataFrame) -> pl.Series:
+    def kinds(self, table: pl.DataFrame) -> list[str]:
         """Return each row's scorer: ``market`` where the model has it and the row has a market value, else ``accounting``."""
         listed = table["log_market_value"].is_not_null().to_numpy() & ("market" in self.scorers)
-        return pl.Series("scorer", np.where(listed, "market", "accounting"), dtype=pl.String)
+        kinds: list[str] = np.where(listed, "market", "accounting").tolist()
+        return kinds
 
     def _rows(self, table: pl.DataFrame) -> list[tuple[Scorer, np.ndarray, pl.DataFrame]]:
         """Return each scorer that some rows have, with the positions of these, and the rows."""
-        kinds = self.kinds(table).to_numpy()
+        kinds = np.array(self.kinds(table))
         places = {kind: np.flatnonzero(kinds == kind) for kind in self.scorers}
         return [
             (self.scorers[kind], rows, table if len(rows) == table.height else table[rows])
@@ -66,7 +67,7 @@ class PdModel:
             parts = scorer.parts(own)
             pieces.append(parts.hstack(scorer.finish(parts, self.confidence)))
             places.append(rows)
-        return pl.concat(pieces)[np.argsort(np.concatenate(places))].insert_column(0, self.kinds(table))
+        return pl.concat(pieces)[np.argsort(np.concatenate(places))].insert_column(0, pl.Series("scorer", self.kinds(table)))
 
     def explain(self, table: pl.DataFrame) -> tuple[pl.DataFrame, np.ndarray]:
         """Return contributions (rows × features and ``altman``) and the base, which add up exactly to ``log_odds``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ ALTMAN_LABELS = {"altman_z": "Altman Z", "altman_z1983": "Altman Z′", "altman_
 KINDS = RAISES, LOWERS, MISSING_VALUE = "raises", "lowers", "gap"
 MIN_EFFECT = 0.01
 """Smallest effect on the log-odds for a concept to be a reason, and for a missing value to be named."""
-REASON_SCHEMA: dict[Any, Any] = {
+REASON_SCHEMA = {
     "company_id": pl.String,
     "fiscal_year": pl.Int32,
     "kind": pl.String,
@@ -120,33 +120,46 @@ def _lacking(table: pl.DataFrame, statements: pl.DataFrame) -> np.ndarray:
     return lacking
 
 
-class _Inputs(NamedTuple):
-    """What features are computed from.
+class _Layout(NamedTuple):
+    """What the features of the panel at hand are, by their places in arrays.
 
     items: whether each feature needs each item (features × items, 0 or 1). back: whether it uses earlier statements. explained:
-    whether its items can imply that there is none, as of a ratio to debt where there is no debt.
+    whether its items can imply that there is none, as of a ratio to debt where there is no debt. groups: concepts' features.
+    concepts, codes, columns: names of concepts, of the codes of a rise and a fall of each, and of features; see `_Found`.
     """
 
     items: np.ndarray
     back: np.ndarray
     explained: np.ndarray
+    groups: list[np.ndarray]
+    concepts: pl.Series
+    codes: pl.Series
+    columns: pl.Series
 
 
-def _inputs() -> _Inputs:
-    return _inputs_of(tuple(FEATURES_BY_NAME), _given())
+def _layout() -> _Layout:
+    return _layout_of(tuple(FEATURES_BY_NAME), _given())
 
 
 @cache
-def _inputs_of(names: tuple[str, ...], given: tuple[str, ...]) -> _Inputs:
-    made = [feature_inputs(name) for name in names]
-    items = np.array([[item in needed for item in given] for needed, _ in made], dtype=np.float32)
-    back = np.array([looks_back for _, looks_back in made])
-    return _Inputs(items, back, np.array([denominator_sentence(name, "en") is not None for name in names]) & ~back)
+def _layout_of(names: tuple[str, ...], given: tuple[str, ...]) -> _Layout:
+    made, groups = [feature_inputs(name) for name in names], features_by_concept()
+    back, places = np.array([looks_back for _, looks_back in made]), {name: at for at, name in enumerate((*names, "altman"))}
+    concepts = [*groups, "data"]
+    return _Layout(
+        np.array([[item in needed for item in given] for needed, _ in made], dtype=np.float32),
+        back,
+        np.array([denominator_sentence(name, "en") is not None for name in names]) & ~back,
+        [np.array([places[name] for name in members]) for members in groups.values()],
+        pl.Series(concepts),
+        pl.Series([f"{concept.upper()}_{way}" for concept in concepts for way in ("UP", "DOWN")]),
+        pl.Series([*value_columns(), None]),
+    )
 
 
 def _whole(lacking: np.ndarray) -> np.ndarray:
     """Return whether each row's statement has all the items that each feature needs (rows × features)."""
-    whole: np.ndarray = lacking.astype(np.float32) @ _inputs().items.T == 0
+    whole: np.ndarray = lacking.astype(np.float32) @ _layout().items.T == 0
     return whole
 
 
@@ -156,14 +169,13 @@ def _known(values: np.ndarray, lacking: np.ndarray) -> np.ndarray:
     It is known where it has a value, or where its items are present and imply that there is none, such as a ratio to debt where
     there is no debt.
     """
-    known = np.isfinite(values[:, : len(FEATURES_BY_NAME)]) | (_whole(lacking) & _inputs().explained)
+    known = np.isfinite(values[:, : len(FEATURES_BY_NAME)]) | (_whole(lacking) & _layout().explained)
     return np.column_stack([known, np.ones(len(values), dtype=bool)])
 
 
 def _strongest(effects: np.ndarray, table: pl.DataFrame, count: int) -> _Found:
     """Return the concepts that raise and lower each row's risk most."""
-    columns = {name: at for at, name in enumerate((*FEATURES_BY_NAME, ALTMAN_CONCEPT))}
-    groups = [np.array([columns[name] for name in names]) for names in features_by_concept().values()]
+    groups = _layout().groups
     pieces = [effects[:, own] for own in groups]
     totals = np.column_stack([piece.sum(axis=1) for piece in pieces])
     found = []
@@ -176,8 +188,8 @@ def _strongest(effects: np.ndarray, table: pl.DataFrame, count: int) -> _Found:
         found.append(_Found(row, np.full_like(row, kind), place + 1, concept, most[row, concept], effect[row, place]))
     both = _joined(*found)
     score = table.select(altman_score_used(market=True)).to_series().fill_null("altman_z1995").to_list()
-    used = np.array([value_columns().index(name) for name in score], dtype=np.int64)
-    return both._replace(feature=np.where(both.feature == columns[ALTMAN_CONCEPT], used[both.row], both.feature))
+    used = len(FEATURES_BY_NAME) + np.array([[*ALTMAN_SCORES].index(name) for name in score], dtype=np.int64)
+    return both._replace(feature=np.where(both.feature == len(FEATURES_BY_NAME), used[both.row], both.feature))
 
 
 def _texts(found: _Found, values: np.ndarray, sectors: np.ndarray, peers: PeerRanks) -> list[tuple[str, str]]:
@@ -217,22 +229,22 @@ def _gaps(effects: np.ndarray, lacking: np.ndarray, table: pl.DataFrame) -> tupl
     effects: those of missing values, zero elsewhere.
     """
     counts = np.abs(effects[:, : len(FEATURES_BY_NAME)]) >= MIN_EFFECT
-    items = (counts.astype(np.float32) @ _inputs().items > 0) & lacking
-    history = (counts & _inputs().back & _whole(lacking)).any(axis=1)
+    items = (counts.astype(np.float32) @ _layout().items > 0) & lacking
+    history = (counts & _layout().back & _whole(lacking)).any(axis=1)
     first = ~(to_matrix(table, ["years_published"])[:, 0] > 0)
     history = np.where(history, np.where(first, 2, 1), 0)
     rows = np.flatnonzero(items.any(axis=1) | (history > 0))
-    keys = [(tuple(np.flatnonzero(items[row]).tolist()), HISTORY_CODES[history[row]]) for row in rows]
-    texts = {
-        (lacks, past): (
-            missing_sentence([_given()[at] for at in lacks], past, "en"),
-            missing_sentence([_given()[at] for at in lacks], past, "es"),
-        )
-        for lacks, past in dict.fromkeys(keys)
-    }
-    kind, concept = np.full_like(rows, KINDS.index(MISSING_VALUE)), np.full_like(rows, len(features_by_concept()))
+    patterns, which = np.unique(np.column_stack([items, history])[rows], axis=0, return_inverse=True)
+    texts = [_missing(*pattern) for pattern in patterns.tolist()]
+    kind, concept = np.full_like(rows, KINDS.index(MISSING_VALUE)), np.full_like(rows, len(_layout().groups))
     found = _Found(rows, kind, np.ones_like(rows), concept, np.full_like(rows, -1), effects.sum(axis=1)[rows])
-    return found, [texts[key] for key in keys]
+    return found, [texts[at] for at in which]
+
+
+def _missing(*pattern: int) -> tuple[str, str]:
+    """Return in both languages which of the items are missing (0 or 1 each), and the history, by its code."""
+    names = [name for name, lacks in zip(_given(), pattern[:-1], strict=True) if lacks]
+    return missing_sentence(names, HISTORY_CODES[pattern[-1]], "en"), missing_sentence(names, HISTORY_CODES[pattern[-1]], "es")
 
 
 def _as_table(
@@ -241,21 +253,20 @@ def _as_table(
     """Return reasons with the columns of `REASON_SCHEMA`, by row, kind and rank."""
     order = np.lexsort((found.rank, found.kind, found.row))
     found, texts = _Found(*(array[order] for array in found)), [texts[at] for at in order]
-    concepts = [*features_by_concept(), "data"]
-    codes = [f"{concept.upper()}_{way}" for concept in concepts for way in ("UP", "DOWN")]
-    typical = [model.typical.get(name) for name in value_columns()]
-    effect = pl.Series("effect", found.effect)
+    layout, typical = _layout(), np.array([*map(model.typical.get, value_columns()), None], dtype=np.float64)
+    effect = pl.Series(found.effect)
     columns = [
         *table[["company_id", "fiscal_year"]][found.row],
-        pl.Series("kind", KINDS)[found.kind],
-        pl.Series("rank", found.rank),
-        pl.Series("code", codes)[2 * found.concept + (found.effect <= 0)],
-        pl.Series("concept", concepts)[found.concept],
-        pl.Series("feature", [*value_columns(), None])[found.feature],
-        pl.Series("value", np.where(found.feature < 0, np.nan, values[found.row, found.feature]), nan_to_null=True),
-        pl.Series("typical", [*typical, None], dtype=pl.Float64)[found.feature],
+        pl.Series(KINDS)[found.kind],
+        pl.Series(found.rank),
+        layout.codes[2 * found.concept + (found.effect <= 0)],
+        layout.concepts[found.concept],
+        layout.columns[found.feature],
+        pl.Series(np.where(found.feature < 0, np.nan, values[found.row, found.feature]), nan_to_null=True),
+        pl.Series(typical[found.feature], nan_to_null=True),
         effect,
-        effect.exp().alias("odds_factor"),
-        *(pl.Series(name, [text[at] for text in texts], dtype=pl.String) for at, name in enumerate(("text", "text_es"))),
+        effect.exp(),
+        pl.Series([english for english, _ in texts], dtype=pl.String),
+        pl.Series([spanish for _, spanish in texts], dtype=pl.String),
     ]
-    return pl.DataFrame(columns).cast(REASON_SCHEMA)
+    return pl.DataFrame(columns, schema=REASON_SCHEMA)

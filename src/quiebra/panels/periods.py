@@ -25,21 +25,28 @@ def misplaced_periods(statements: pl.DataFrame) -> pl.Series:
 
     All versions (restatements) of a period get the same result.
     """
-    ends = statements.select(*_YEAR, "period_end").unique()
+    ends = _spaced(statements[[*_YEAR, "period_end"]].unique())
+    none = pl.Series("rule", [None] * statements.height, dtype=pl.String)
+    if ends.n_unique(_YEAR) == ends.height and not (ends["days"] <= SAME_PERIOD_DAYS).any():
+        return none
     of_end = _periods(ends)
     candidates = _candidates(of_end)
-    if candidates.select(_YEAR).is_unique().all() and candidates.select(_PERIOD).is_unique().all():
-        return pl.Series("rule", [None] * statements.height, dtype=pl.String)
+    if candidates.n_unique(_YEAR) == candidates.n_unique(_PERIOD) == candidates.height:
+        return none
     judged = _judged(candidates)
     ruled = of_end.select(*_YEAR, "period_end", "period").join(judged.select(*_YEAR, "period", "rule"), on=[*_YEAR, "period"])
     return statements.join(ruled, on=[*_YEAR, "period_end"], how="left", maintain_order="left")["rule"]
 
 
+def _spaced(ends: pl.DataFrame) -> pl.DataFrame:
+    """Return period ends by company and time with ``days`` since the one before, null for a company's first."""
+    days = (pl.col("period_end") - pl.col("period_end").shift()).dt.total_days()
+    same = pl.col("company_id") == pl.col("company_id").shift()
+    return ends.sort("company_id", "period_end", "fiscal_year").with_columns(days=pl.when(same).then(days))
+
+
 def _periods(ends: pl.DataFrame) -> pl.DataFrame:
     """Add ``period``, a number within the company, and ``gap``, days since the period before (null for the first)."""
-    ends = ends.sort("company_id", "period_end", "fiscal_year")
-    days = (pl.col("period_end") - pl.col("period_end").shift().over("company_id")).dt.total_days()
-    ends = ends.with_columns(days=days)
     apart = (pl.col("days") > SAME_PERIOD_DAYS).fill_null(True)
     ends = ends.with_columns(period=apart.cum_sum().over("company_id"))
     return ends.with_columns(gap=pl.col("days").first().over(_PERIOD))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -86,16 +87,15 @@ def split_quarantine(
     currency: of the panel; None: any. ratios: the statements have own features and no amounts. Columns beyond the canonical ones
     are kept. A rule that the statements have in ``rule`` already, from how they were read, is the first.
     """
-    first = events.group_by("company_id").agg(pl.col("event_date").min())
-    dated = statements.join(first, on="company_id", how="left", maintain_order="left")
-    dated = dated.with_columns(expected_currency=pl.lit(currency, pl.String))
-    broken = pl.coalesce(
-        pl.when(rule.broken.fill_null(False)).then(pl.lit(rule.name))
-        for rule in QUARANTINE_RULES
-        if rule.broken is not None and not (ratios and rule.name == "no_assets")
-    )
-    given = pl.col("rule") if "rule" in statements.columns else pl.lit(None, pl.String)
-    rule = dated.select(rule=pl.coalesce(given, broken)).to_series()
+    given = {"expected_currency": pl.lit(currency, pl.String)}
+    if "rule" not in statements.columns:
+        given["rule"] = pl.lit(None, pl.String)
+    if events.is_empty():
+        dated = statements.with_columns(event_date=pl.lit(None, pl.Date), **given)
+    else:
+        first = events.group_by("company_id").agg(pl.col("event_date").min())
+        dated = statements.join(first, on="company_id", how="left", maintain_order="left").with_columns(**given)
+    rule = dated.select(_first_rule_broken(ratios=ratios)).to_series()
     unjudged = statements.drop("rule", strict=False)
     for between_rows in (misplaced_periods, mark_duplicates):
         fit = rule.is_null()
@@ -104,12 +104,26 @@ def split_quarantine(
     return judged.filter(pl.col("rule").is_null()).drop("rule"), judged.filter(pl.col("rule").is_not_null())
 
 
+@cache
+def _first_rule_broken(*, ratios: bool) -> pl.Expr:
+    """Return the rule that the source gives, else the first that the row breaks by itself."""
+    broken = (
+        pl.when(rule.broken).then(pl.lit(rule.name))
+        for rule in QUARANTINE_RULES
+        if rule.broken is not None and not (ratios and rule.name == "no_assets")
+    )
+    return pl.coalesce("rule", *broken)
+
+
 def mark_duplicates(statements: pl.DataFrame) -> pl.Series:
     """Return ``duplicate`` for each row that repeats the version of another row, and null for the others.
 
     The row with the fewest missing items is kept; ties are broken by the latest period end, then by the lowest amounts, so that
     the order of rows does not matter.
     """
+    rule = pl.Series("rule", [None] * statements.height, dtype=pl.String)
+    if statements.n_unique(VERSION_KEYS) == statements.height:
+        return rule
     numbered = statements.with_row_index("place")
     twice = numbered.filter(pl.len().over(VERSION_KEYS) > 1)
     gaps = pl.sum_horizontal(pl.col(ITEM_NAMES).is_null())
@@ -117,8 +131,7 @@ def mark_duplicates(statements: pl.DataFrame) -> pl.Series:
     keys = ["gaps", "period_end", *ITEM_NAMES, *others]
     ranked = twice.with_columns(gaps=gaps).sort(keys, descending=[name == "period_end" for name in keys], nulls_last=True)
     places = ranked.filter(pl.int_range(pl.len()).over(VERSION_KEYS) > 0)["place"]
-    rule = pl.Series("rule", [None] * statements.height, dtype=pl.String)
-    return rule.scatter(places, pl.Series(["duplicate"] * len(places), dtype=pl.String)) if len(places) else rule
+    return rule.scatter(places, pl.Series(["duplicate"] * len(places), dtype=pl.String))
 
 
 def count_conflicts(kept: pl.DataFrame, aside: pl.DataFrame) -> int:
@@ -131,6 +144,6 @@ def count_conflicts(kept: pl.DataFrame, aside: pl.DataFrame) -> int:
 def blank_negatives(statements: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """Set negative values of items that cannot be negative (assets, debts, revenue ...) to null; return also their counts."""
     names = [item.name for item in ITEMS if not item.signed]
-    counts = statements.select((pl.col(name) < 0).sum() for name in names).row(0, named=True)
-    blanked = statements.with_columns(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in names)
-    return blanked, {name: count for name, count in counts.items() if count}
+    counts = zip(names, (statements[names].to_numpy() < 0).sum(axis=0).tolist(), strict=True)
+    found = {name: count for name, count in counts if count}
+    return statements.with_columns(pl.when(pl.col(name) >= 0).then(pl.col(name)).alias(name) for name in found), found
