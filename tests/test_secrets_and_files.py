@@ -230,6 +230,7 @@ def test_who_approves_is_another_person_however_the_name_is_written() -> None:
     for other in ("ANA", " ana ", "a\u200bna", "ａｎａ", "ana\u00a0"):
         assert is_same_person("ana", other)
     assert is_same_person("José", "Jose\u0301")
+    assert is_same_person("\u01f0\u0323", "J\u0323\u030c"), "one letter in small and in capital form"
     assert not is_same_person("ana", "luis")
 
 

@@ -121,8 +121,8 @@ def read_only(engine: Engine) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def translate_database_errors(engine: Engine, but: type[DBAPIError] | tuple[()] = ()) -> Iterator[None]:
-    """Raise a StoreError for database errors (permissions, disk space, not a database, locks) and unreadable values, except
-    errors of type ``but``."""
+    """Raise a StoreError for database errors (permissions, disk space, not a database, locks), unreadable values and text that
+    cannot be written, except errors of type ``but``."""
     try:
         yield
     except but:
@@ -131,6 +131,8 @@ def translate_database_errors(engine: Engine, but: type[DBAPIError] | tuple[()] 
         raise StoreError(
             f"the database at {address_without_password(engine.url)} lacks a row that it must have: {RESTORE_ADVICE}"
         ) from None
+    except UnicodeEncodeError as error:
+        raise StoreError(f"a text holds bytes that are no letters, {error.object!a}: type it again") from None
     except (DBAPIError, sqlite3.Error, UnreadableValue) as error:
         raise StoreError(
             f"the database at {address_without_password(engine.url)} refused: {_reason(error)}. Nothing was changed."

@@ -13,11 +13,14 @@ from quiebra.errors import InvalidNameError
 
 LONGEST_NAME = 60
 LONGEST_COMMENT = 2000
+SIGNS_OF_ONE = 4
+"""Characters that can become one in NFC. Text that is longer than what is allowed could be is not normalised, since the time for
+that grows with the square of the number of accents in a row."""
 INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of control, format (direction, joiners), surrogate, private-use and unassigned characters, and line ends."""
-BLANK_CHARACTERS = set(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0))) | set(
-    map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-)
+BLANK_CHARACTERS = set(
+    map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0, 0x16FE4, 0x1D159))
+) | set(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 """Letters and marks of other categories that show nothing."""
 
 CONTROL_NAMES = {"\n": "line break", "\r": "line break", "\t": "tab", "\x1b": "escape"}
@@ -37,13 +40,11 @@ def clean_person_name(name: str, what: str) -> str:
     >>> clean_person_name("  Ana   García ", "--who")
     'Ana García'
     """
-    kept = " ".join(_seen(name, what).split())
+    kept = " ".join(_seen(name, what, LONGEST_NAME).split())
     if not kept:
         raise InvalidNameError("{what}: the name is empty", what=what)
     if len(kept) > LONGEST_NAME:
-        raise InvalidNameError(
-            "{what}: a name has {most} signs at most, not {count}", what=what, most=LONGEST_NAME, count=len(kept)
-        )
+        raise _too_long(what, LONGEST_NAME, len(kept))
     return kept
 
 
@@ -52,9 +53,9 @@ def clean_comment(text: str, what: str) -> str:
 
     Raise InvalidNameError where it has a line break or another invisible character, or is longer than 2000 characters.
     """
-    kept = _seen(text.strip(), what)
+    kept = _seen(text.strip(), what, LONGEST_COMMENT)
     if len(kept) > LONGEST_COMMENT:
-        raise InvalidNameError("{what}: {most} signs at most, not {count}", what=what, most=LONGEST_COMMENT, count=len(kept))
+        raise _too_long(what, LONGEST_COMMENT, len(kept))
     return kept
 
 
@@ -64,8 +65,13 @@ def is_same_person(one: str, other: str) -> bool:
 
 
 def person_key(name: str) -> str:
-    """Return what is equal for names of one person: in NFKC, without case, surplus blanks and invisible characters."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    """Return what is equal for names of one person: in NFKC, without case, surplus blanks and invisible characters.
+
+    What is too long for a name is no person's, and is returned as it is.
+    """
+    if len(name) > SIGNS_OF_ONE * LONGEST_NAME:
+        return name
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join("".join(sign for sign in plain if not is_invisible(sign)).split())
 
 
@@ -83,7 +89,14 @@ def _spelt(sign: str) -> str:
     return json.dumps(sign)[1:-1] if not sign.isascii() else f"\\u{ord(sign):04x}"
 
 
-def _seen(text: str, what: str) -> str:
+def _too_long(what: str, most: int, count: int) -> InvalidNameError:
+    return InvalidNameError("{what}: {most} signs at most, not {count}", what=what, most=most, count=count)
+
+
+def _seen(text: str, what: str, most: int) -> str:
+    """Return a text in NFC. Raise InvalidNameError where a character is invisible, or it must be longer than ``most``."""
+    if len(text) > SIGNS_OF_ONE * most:
+        raise _too_long(what, most, len(text))
     composed = unicodedata.normalize("NFC", text)
     for sign in composed:
         if is_invisible(sign):
