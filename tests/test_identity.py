@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from quiebra import store
-from quiebra.errors import IdentityError, InvalidNameError, WorkspaceError
+from quiebra.errors import IdentityError, InvalidNameError, StoreError, WorkspaceError
 from quiebra.identity import (
     ROLES,
     Permission,
@@ -37,10 +37,12 @@ from quiebra.identity import (
     users,
     users_exist,
 )
-from quiebra.identity.passwords import hash_password, verify_password
+from quiebra.identity.passwords import NOBODY, hash_password, verify_password
 from quiebra.registry import read_scoring_model
 from quiebra.registry.register import read_registers
 from quiebra.services import champion
+from quiebra.store.audit import AuditRecord, record_action
+from quiebra.text.person_input import clean_comment
 from quiebra.workspace import Workspace
 
 GOOD, OTHER = "correct horse battery", "staple of another kind"
@@ -109,10 +111,55 @@ def test_a_name_is_taken_in_every_spelling(engine: Engine, admin: User, name: st
     assert sign_in(engine, name, GOOD) == admin
 
 
-@pytest.mark.parametrize("name", ["", "A\u202ena", "x" * 61])
-def test_a_name_that_looks_like_another_is_refused(engine: Engine, admin: User, name: str) -> None:
+@pytest.mark.parametrize("name", ["", "A\u202ena", "x" * 61, "Ana\u180b", "Ana\U0001d159", "a" + "\u0301\u0323" * 100_000])
+def test_a_name_with_signs_that_cannot_be_seen_or_without_end_is_refused(engine: Engine, admin: User, name: str) -> None:
     with pytest.raises(InvalidNameError):
         add_user(engine, name, "reader", GOOD, admin)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("\u0410na", "mixes alphabets, Cyrillic, Latin"),  # CYRILLIC CAPITAL LETTER A
+        ("\u0410\u043f\u0430 Ruiz", "mixes alphabets"),
+        ("A\u0274a", "looks the same"),  # LATIN LETTER SMALL CAPITAL N
+        ("Iucas", "there is a user 'lucas' already, whose name looks the same"),
+        ("1ucas", "looks the same"),
+        ("\u0421\u0430\u0440\u0430", "there is a user 'Capa' already"),
+        ("treasury", "a system is named 'treasury'"),
+        ("Quiebra", "signs where no person did"),
+        ("SYSTEM", "signs where no person did"),
+    ],
+)
+def test_a_name_that_looks_like_another_is_refused(engine: Engine, admin: User, name: str, why: str) -> None:
+    for other in ("lucas", "Capa"):
+        add_user(engine, other, "reader", GOOD, admin)
+    create_key(engine, "treasury", ["read"], 1, "Ana")
+    with pytest.raises(IdentityError, match=why):
+        add_user(engine, name, "reader", GOOD, admin)
+    for other in ("Ána", "Ольга", "Lucía", "陳大文"):
+        assert sign_in(engine, add_user(engine, other, "reader", OTHER, admin).name, OTHER).name == other
+    with pytest.raises(IdentityError, match="there is a user 'lucas'"):
+        create_key(engine, "Iucas", ["read"], 1, "Ana")
+
+
+def test_a_name_or_password_without_end_is_refused_at_once(engine: Engine, admin: User) -> None:
+    endless = "a" + "\u0301\u0323" * 100_000  # to normalise it takes a minute
+    started = time.monotonic()
+    for name, password in ((endless, GOOD), ("Ana", endless)):
+        with pytest.raises(IdentityError, match="wrong name or password"):
+            sign_in(engine, name, password)
+    with pytest.raises(IdentityError, match="12 to 256"):
+        hash_password(endless, "Ana")
+    with pytest.raises(InvalidNameError, match="2000 signs at most"):
+        clean_comment(endless, "note")
+    assert time.monotonic() - started < 10
+
+
+def test_a_password_may_hold_a_name_of_one_or_two_letters() -> None:
+    assert hash_password("a sentence with all letters", "S")
+    with pytest.raises(IdentityError, match="easy to guess"):
+        hash_password("ＪＯＳÉ and nobody else", "José")
 
 
 @pytest.mark.parametrize("password", ["short", "", "aaaaaaaaaaaaaaaa", "my name is ana, and that is it", "x" * 257])
@@ -140,7 +187,7 @@ def test_five_wrong_passwords_lock_out_and_say_no_more_than_an_unknown_name(
             sign_in(engine, name, password)
         said.add(str(refused.value))
     assert len(said) == 1, "the answer does not tell which names there are"
-    assert actions(engine)[-1] == ("Ana", "user locked out", "Ana")
+    assert actions(engine)[-1] == ("Ana", "user locked out", "Ana") and list_users(engine)[0]["locked_out"]
     at(monkeypatch, start + dt.timedelta(minutes=16))
     assert sign_in(engine, "Ana", GOOD) == admin
     for _ in range(4):
@@ -194,9 +241,56 @@ def test_a_bcrypt_hash_of_an_older_system_counts_once_and_is_renewed(engine: Eng
     assert verify_password(long, bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(4)).decode())[0], "bcrypt read 72 bytes"
 
 
-def test_a_hash_of_no_known_kind_is_said(engine: Engine, admin: User) -> None:
+def test_a_password_set_during_a_sign_in_is_the_one_that_counts(
+    engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(4)).decode()
     with engine.begin() as connection:
-        connection.execute(text("UPDATE usuarios SET password_hash = '$md5$abc'"))
+        connection.execute(text("UPDATE usuarios SET password_hash = :old"), {"old": old})
+
+    def check(password: str, stored: str | None) -> tuple[bool, str | None]:
+        found = verify_password(password, stored)
+        if stored == old:
+            change_password(engine, "Ana", OTHER, admin)
+        return found
+
+    monkeypatch.setattr(users, "verify_password", check)
+    with pytest.raises(IdentityError, match="wrong name or password"):
+        sign_in(engine, "Ana", GOOD)
+    assert sign_in(engine, "Ana", OTHER) == admin, "the renewed hash of the old one has not taken its place"
+
+
+def test_an_unknown_user_costs_as_much_as_a_wrong_password(engine: Engine, admin: User) -> None:
+    from quiebra.identity import passwords
+
+    def verified(name: str) -> list[str]:
+        checked: list[str] = []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(passwords._HASHES, "verify", lambda plain, stored: checked.append(stored[:30]))
+            patched.setattr(passwords._HASHES, "verify_and_update", lambda plain, stored: (checked.append(stored[:30]), None))
+            patched.setattr(passwords._HASHES, "hash", lambda plain: checked.append("made"))
+            with pytest.raises(IdentityError, match="wrong name or password"):
+                sign_in(engine, name, GOOD)
+        return checked
+
+    assert len(verified("nobody")) == 1 and verified("nobody") == verified("Ana")
+
+
+def test_a_role_that_this_version_does_not_know_allows_nothing(engine: Engine, admin: User) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE usuarios SET role = 'owner'"))
+    found = sign_in(engine, "Ana", GOOD)
+    assert found.permissions == frozenset()
+    with pytest.raises(IdentityError, match="Ana is owner and may not look"):
+        require_permission(engine, found, Permission.READ, "look")
+    with pytest.raises(IdentityError, match="Ana does not manage users"):
+        change_role(engine, "Ana", "admin", found)
+
+
+@pytest.mark.parametrize("stored", ["$md5$abc", "", "$2b$99$" + "a" * 53, "$2x$04$" + "a" * 53, "$argon2id$rubbish"])
+def test_a_hash_of_no_known_kind_is_said(engine: Engine, admin: User, stored: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE usuarios SET password_hash = :stored"), {"stored": stored})
     with pytest.raises(IdentityError, match="unknown kind: have an admin set a new password"):
         sign_in(engine, "Ana", GOOD)
 
@@ -231,6 +325,19 @@ def test_a_denied_action_is_told_and_in_the_audit_table(engine: Engine, admin: U
         require_permission(engine, admin, Permission.APPROVE, "approve a grade")
     assert actions(engine)[-1] == ("Ana", "denied", "approve a grade")
     assert store.audit_entries(engine, 1)[0]["reason"] == "asked for by admin, allowed to approver"
+
+
+def test_a_denied_action_is_kept_whatever_its_text_holds(engine: Engine, admin: User) -> None:
+    with pytest.raises(IdentityError, match="may not add"):
+        require_permission(engine, admin, Permission.APPROVE, "add \udcff\x1b[2J" + "x" * 100_000)
+    (denied,) = store.audit_entries(engine, 1)
+    assert (
+        denied["action"] == "denied"
+        and denied["subject"].startswith("add \\udcff\\u001b[2Jxxx")
+        and len(denied["subject"]) == 200
+    )
+    with pytest.raises(StoreError, match="bytes that are no letters"):
+        record_action(engine, [AuditRecord("Ana", "noted", "\udcff", None, None, "")])
 
 
 def test_no_role_both_manages_users_and_decides() -> None:
@@ -276,6 +383,38 @@ def test_a_key_is_shown_once_and_ends(engine: Engine, admin: User, monkeypatch: 
     with pytest.raises(IdentityError, match="unknown, revoked or expired"):
         check_key(engine, later)
     assert [action for _, action, _ in actions(engine)][-3:] == ["key created", "key revoked", "key created"]
+
+
+def test_a_key_that_got_out_is_revoked_by_itself_and_shown_nowhere(engine: Engine, admin: User) -> None:
+    key = create_key(engine, "treasury", ["read"], 30, "Ana")
+    secret = key.split("_", 2)[2]
+    for wrong in (key.replace("qbk", "abc"), "treasury", "%%%%", "____", "\udcff\udcff", key[:4] + "0" * 12 + key[16:]):
+        with pytest.raises(IdentityError, match="keys list") as refused:
+            revoke_key(engine, wrong, "Ana")
+        assert secret not in str(refused.value)
+    assert revoke_key(engine, f" {key} ", "Ana") == key.split("_")[1]
+    assert secret not in str(store.audit_entries(engine))
+
+
+@pytest.mark.parametrize("stored", ['["read", "users"]', '["read", "a later one"]', '"read"', "null", "5", '{"read": 1}'])
+def test_a_key_has_only_scopes_that_keys_have(engine: Engine, admin: User, stored: str) -> None:
+    key = create_key(engine, "treasury", ["predict"], 30, "Ana")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE claves_api SET scopes = :stored"), {"stored": stored})
+    assert check_key(engine, key).permissions == ({Permission.READ} if stored.startswith("[") else set())
+    assert all(isinstance(row["scopes"], list) for row in list_keys(engine))
+
+
+def test_the_last_use_of_a_key_is_noted_after_the_clock_was_set_back(
+    engine: Engine, admin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quiebra.identity import keys
+
+    key, now = create_key(engine, "treasury", ["read"], 30, "Ana"), dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    for moment in (now + dt.timedelta(days=20), now):
+        monkeypatch.setattr(keys, "_now", lambda moment=moment: moment)
+        check_key(engine, key)
+        assert list_keys(engine)[0]["last_used_at"] == moment
 
 
 @pytest.mark.parametrize(("scopes", "days"), [(["approve"], 1), (["users"], 1), ([], 1), (["read"], 0), (["read"], 731)])
@@ -396,4 +535,5 @@ def test_a_proposal_that_has_become_wrong_or_old_is_not_confirmed(
 
 
 def test_a_password_hash_is_argon2id_of_64_mib() -> None:
+    assert NOBODY.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert hash_password(GOOD, "Ana").startswith("$argon2id$v=19$m=65536,t=3,p=4$")

@@ -30,7 +30,10 @@ def users_list(as_json: JsonOption = False) -> None:
     from quiebra.identity import list_users
 
     columns = {"name": "name", "role": "role", "state": "state", "last sign-in": "last_sign_in", "added by": "created_by"}
-    rows = [{**row, "state": "disabled" if row["disabled"] else ""} for row in list_users(open_database())]
+    rows = [
+        {**row, "state": "disabled" if row["disabled"] else "locked out" if row["locked_out"] else ""}
+        for row in list_users(open_database())
+    ]
     print_list(rows, columns, empty="there are no users: quiebra users add NAME --role admin adds the first", as_json=as_json)
 
 
@@ -156,6 +159,7 @@ def keys_revoke(key: Annotated[str, typer.Argument(help="the key's id, or its fi
     Example: quiebra keys revoke 1a2b3c4d5e6f
     """
     from quiebra.identity import revoke_key
+    from quiebra.identity.keys import key_id_start
 
-    engine = open_database()
-    echo(f"key {revoke_key(engine, key, authorised_person(engine, who, 'users', f'revoke key {key}'))} is revoked")
+    engine, start = open_database(), key_id_start(key)
+    echo(f"key {revoke_key(engine, start, authorised_person(engine, who, 'users', f'revoke key {start}'))} is revoked")

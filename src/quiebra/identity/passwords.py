@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
@@ -11,13 +10,18 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from quiebra.errors import IdentityError
-from quiebra.text.person_input import person_key
+from quiebra.text.person_input import SIGNS_OF_ONE, person_key
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
 """Characters."""
+SHORTEST_NAME_HELD = 3
+"""Characters of a name that a password may not hold; shorter ones are in most sentences."""
 BCRYPT_BYTES = 72
 """Bytes of a password that bcrypt reads."""
 _HASHES = PasswordHash((Argon2Hasher(), BcryptHasher()))
+NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$ySI2N68GY8eHOa41G5uGBQ$jbDn5GdvSw8Vg8dQ5zpowNgcQgM3Gc5vLGQKj7emTwY"
+"""Hash of a random text, of the kind that is made now: passwords of unknown users are checked against it."""
+UNKNOWN_HASH = "the stored hash of the password is of an unknown kind: have an admin set a new password"
 
 
 def hash_password(password: str, name: str) -> str:
@@ -32,7 +36,8 @@ def hash_password(password: str, name: str) -> str:
         )
     if not _is_text(plain):
         raise IdentityError("the password holds bytes that are no letters: type it again")
-    if len(set(plain)) < SHORTEST_PASSWORD // 3 or person_key(name) in plain.casefold():
+    short = len(person_key(name)) < SHORTEST_NAME_HELD
+    if len(set(plain)) < SHORTEST_PASSWORD // 3 or (not short and person_key(name) in person_key(plain)):
         raise IdentityError("the password is too easy to guess: it repeats a few characters, or holds the user's name")
     return _HASHES.hash(plain)
 
@@ -47,14 +52,14 @@ def verify_password(password: str, stored: str | None) -> tuple[bool, str | None
         return False, None
     try:
         if stored is None:
-            _HASHES.verify(plain, _nobody())
+            _HASHES.verify(plain, NOBODY)
             return False, None
         if BcryptHasher.identify(stored):
             right = _HASHES.verify(plain.encode()[:BCRYPT_BYTES], stored)
             return right, _HASHES.hash(plain) if right else None
         return _HASHES.verify_and_update(plain, stored)
-    except UnknownHashError:
-        raise IdentityError("the stored hash of the password is of an unknown kind: have an admin set a new password") from None
+    except (UnknownHashError, ValueError):  # bcrypt raises ValueError for a number of rounds that it does not know
+        raise IdentityError(UNKNOWN_HASH) from None
 
 
 def _is_text(password: str) -> bool:
@@ -62,12 +67,6 @@ def _is_text(password: str) -> bool:
     return "\0" not in password and not any("\ud800" <= sign <= "\udfff" for sign in password)
 
 
-@cache
-def _nobody() -> str:
-    """Return a hash to check passwords of unknown users against."""
-    return _HASHES.hash("a password of nobody")
-
-
 def _normal(password: str) -> str:
-    """Return a password in the Unicode form in which keyboards of all kinds give the same."""
-    return unicodedata.normalize("NFC", password)
+    """Return a password in the Unicode form in which keyboards of all kinds give the same; one that is far too long as it is."""
+    return password if len(password) > SIGNS_OF_ONE * LONGEST_PASSWORD else unicodedata.normalize("NFC", password)

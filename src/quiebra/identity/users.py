@@ -13,8 +13,9 @@ from quiebra.identity.passwords import hash_password, verify_password
 from quiebra.identity.permissions import ROLES, Permission, roles_with
 from quiebra.store.audit import AuditRecord, append_entries, record_action
 from quiebra.store.engine import read_only, translate_database_errors
-from quiebra.store.tables import SessionRow, UserRow
-from quiebra.text.person_input import clean_person_name, person_key
+from quiebra.store.tables import KeyRow, SessionRow, UserRow
+from quiebra.text.lookalikes import alphabets, looks
+from quiebra.text.person_input import clean_person_name, escape_invisible, person_key
 from quiebra.text.words import translatable
 
 FAILURES_TO_LOCK = 5
@@ -25,6 +26,10 @@ WRONG = translatable(
     "wrong name or password, or too many wrong ones: after {most} in a row, {minutes} minutes pass before the next try"
 )
 NOT_ALLOWED = translatable("{name} is {role} and may not {action}: it needs {roles}")
+SIGNED_WITHOUT_A_PERSON = {"quiebra", "system", "unknown"}
+"""Names that entries of the audit table have where no person decided."""
+LONGEST_ACTION = 200
+"""Characters of an asked-for action that the audit table keeps."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class User:
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        return ROLES[self.role]
+        """What the role allows; nothing for a role that this version does not know."""
+        return ROLES.get(self.role, frozenset())
 
 
 def users_exist(engine: Engine) -> bool:
@@ -46,27 +52,28 @@ def users_exist(engine: Engine) -> bool:
 
 
 def list_users(engine: Engine) -> list[dict[str, Any]]:
-    """Return all users by name: name, role, disabled, locked_until, created_at, created_by and last_sign_in; never a hash."""
+    """Return all users by name: name, role, disabled, locked_until, locked_out (now), created_at, created_by and last_sign_in;
+    never a hash."""
     columns = ("name", "role", "disabled", "locked_until", "created_at", "created_by", "last_sign_in")
     with read_only(engine) as connection:
         rows = connection.execute(select(*(getattr(UserRow, name) for name in columns)).order_by(UserRow.name))
-        return [dict(row) for row in rows.mappings()]
+        return [{**row._mapping, "locked_out": _is_locked(row)} for row in rows]
 
 
 def add_user(engine: Engine, name: str, role: str, password: str, by: User | None) -> User:
     """Add a user. by: the admin; None only for the first user, who must be an admin.
 
-    IdentityError if the role is unknown, the password too weak, or the name, but for case and accents of the keyboard, taken.
+    IdentityError if the role is unknown, the password too weak, or the name taken: by a user whose name is the same but for case
+    and Unicode form, or looks the same, or by what signs without a person.
     """
-    name, role = clean_person_name(name, "name"), _known_role(role)
+    name, role = check_user_name(name), _known_role(role)
     hashed = hash_password(password, name)
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])  # takes the audit table's lock: two first users wait for each other here
         _check_manager(connection, by)
         if by is None and role != ADMIN:
             raise IdentityError("the first user manages the others: give the role admin")
-        if taken := connection.scalar(select(UserRow.name).where(UserRow.user_id == person_key(name))):
-            raise IdentityError("there is a user '{name}' already", name=taken)
+        _check_free(connection, name)
         who, now = by.name if by else name, _now()
         connection.execute(
             insert(UserRow).values(
@@ -124,43 +131,60 @@ def change_password(engine: Engine, name: str, password: str, by: User) -> None:
         _end_sessions(connection, row.user_id)
 
 
+def check_user_name(name: str) -> str:
+    """Return a new user's name as it is stored. IdentityError if it could be taken for a name that another alphabet writes, or is
+    one that entries without a person have."""
+    name = clean_person_name(name, "name")
+    if len(found := alphabets(name)) > 1:
+        raise IdentityError(
+            "the name '{name}' mixes alphabets, {found}: write it in one", name=name, found=", ".join(sorted(found))
+        )
+    if person_key(name) in SIGNED_WITHOUT_A_PERSON:
+        raise IdentityError("'{name}' is what signs where no person did: take another name", name=name)
+    return name
+
+
 def sign_in(engine: Engine, name: str, password: str) -> User:
     """Return the user whose name and password these are, and renew a hash of an older kind.
 
-    IdentityError, in the same words, if the name is unknown, the password wrong, or the user disabled or locked out:
-    `FAILURES_TO_LOCK` wrong passwords in a row lock for `LOCK_TIME`, which the audit table notes.
+    IdentityError, in the same words and after the same time, if the name is unknown, the password wrong, or the user disabled or
+    locked out: `FAILURES_TO_LOCK` wrong passwords in a row lock for `LOCK_TIME`, which the audit table notes.
     """
-    refused = IdentityError(WRONG, most=FAILURES_TO_LOCK, minutes=int(LOCK_TIME.total_seconds() // 60))
     key = person_key(name)
-    with read_only(engine) as connection:
-        row = connection.execute(select(UserRow.__table__).where(UserRow.user_id == key)).first()
-    right, renewed = verify_password(password, row.password_hash if row else None)
-    if row is None:
-        raise refused
-    with translate_database_errors(engine), engine.begin() as connection:
-        append_entries(connection, [])
-        row = connection.execute(select(UserRow.__table__).where(UserRow.user_id == key)).one()
-        mine = update(UserRow).where(UserRow.user_id == key)
-        allowed = not row.disabled and not _is_locked(row)
-        if allowed and right:
-            new = {"failures": 0, "locked_until": None, "last_sign_in": _now()}
-            connection.execute(mine.values(**new, **({"password_hash": renewed} if renewed else {})))
-        elif allowed and row.failures + 1 >= FAILURES_TO_LOCK:
-            connection.execute(mine.values(failures=0, locked_until=_now() + LOCK_TIME))
-            append_entries(
-                connection, [AuditRecord(row.name, "user locked out", row.name, None, None, "wrong passwords, one after another")]
-            )
-        elif allowed:
-            connection.execute(mine.values(failures=row.failures + 1))
-    if not (allowed and right):
-        raise refused
-    return User(row.name, row.role)
+    while True:
+        with read_only(engine) as connection:
+            stored = connection.scalar(select(UserRow.password_hash).where(UserRow.user_id == key))
+        right, renewed = verify_password(password, stored)
+        with translate_database_errors(engine), engine.begin() as connection:
+            append_entries(connection, [])
+            row = connection.execute(select(UserRow.__table__).where(UserRow.user_id == key)).first()
+            if (row.password_hash if row else None) != stored:  # a new password was set meanwhile: only that one counts
+                continue
+            allowed = row is not None and not row.disabled and not _is_locked(row)
+            if row is not None and allowed:
+                _note_attempt(connection, row, right, renewed)
+        if row is None or not (allowed and right):
+            raise IdentityError(WRONG, most=FAILURES_TO_LOCK, minutes=int(LOCK_TIME.total_seconds() // 60))
+        return User(row.name, row.role)
+
+
+def _note_attempt(connection: Connection, row: Row[Any], right: bool, renewed: str | None) -> None:
+    """Count a wrong password of a user who may sign in, or note the sign-in and the renewed hash."""
+    new: dict[str, Any] = {"failures": row.failures + 1}
+    if right:
+        new = {"failures": 0, "locked_until": None, "last_sign_in": _now(), **({"password_hash": renewed} if renewed else {})}
+    elif row.failures + 1 >= FAILURES_TO_LOCK:
+        new = {"failures": 0, "locked_until": _now() + LOCK_TIME}
+        locked = AuditRecord(row.name, "user locked out", row.name, None, None, "wrong passwords, one after another")
+        append_entries(connection, [locked])
+    connection.execute(update(UserRow).where(UserRow.user_id == row.user_id).values(**new))
 
 
 def require_permission(engine: Engine, user: User, permission: Permission, action: str) -> None:
     """Raise IdentityError, noted in the audit table, if a user may not do something. action: what was asked for, in words."""
     if permission in user.permissions:
         return
+    action = escape_invisible(action)[:LONGEST_ACTION]
     roles = roles_with(permission)
     text = f"asked for by {user.role}, allowed to {', '.join(roles)}"
     record_action(engine, [AuditRecord(user.name, "denied", action, None, None, text)])
@@ -171,6 +195,18 @@ def require_permission(engine: Engine, user: User, permission: Permission, actio
         action=action,
         roles=" or ".join(roles),
     )
+
+
+def _check_free(connection: Connection, name: str) -> None:
+    """Raise IdentityError if a new user's name is, or looks like, that of a user or of a system with a key."""
+    for taken in connection.scalars(select(UserRow.name)):
+        if person_key(taken) == person_key(name):
+            raise IdentityError("there is a user '{name}' already", name=taken)
+        if looks(taken) == looks(name):
+            raise IdentityError("there is a user '{name}' already, whose name looks the same", name=taken)
+    for taken in connection.scalars(select(KeyRow.name)):
+        if looks(taken) == looks(name):
+            raise IdentityError("a system is named '{name}': a user with that name could be taken for it", name=taken)
 
 
 def _known_role(role: str) -> str:
@@ -207,7 +243,7 @@ def _check_manager(connection: Connection, by: User | None) -> None:
             raise IdentityError("there are users already: an admin adds others")
         return
     row = _row(connection, by.name)
-    if row.disabled or Permission.USERS not in ROLES[row.role]:
+    if row.disabled or Permission.USERS not in User(row.name, row.role).permissions:
         raise IdentityError("{name} does not manage users", name=by.name)
 
 
