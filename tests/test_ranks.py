@@ -157,3 +157,14 @@ add_ranks(table[:40_000], Peers(table[:40_000]))
 print("numba" in sys.modules)
 """
     assert said_by_itself(code) == ["False", str(find_spec("numba") is not None)]
+
+
+def test_dates_that_are_no_longer_kept_are_counted_again(features: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = features.sample(300, seed=1)
+    plain = add_ranks(rows, Peers(features))
+    monkeypatch.setattr(ranking, "KEPT_BYTES", 3_000_000)
+    kept = Peers(features, keep=True)
+    for _ in range(3):
+        assert add_ranks(rows, kept).equals(plain)
+    assert kept.everyone.kept is not None
+    assert kept.everyone.kept.bytes == sum(counts.nbytes for counts in kept.everyone.kept.counts.values()) <= 3_000_000

@@ -48,6 +48,8 @@ COMPILE_FROM_COMPARISONS = 25_000_000
 at 20 to 40 ns for all features. The demo, which has half as many, is quicker without."""
 COMPARISONS_PER_STATEMENT = 20
 """Comparisons that take as long as one more statement in that pass: 1.3 to 1.8 µs for all features, at 50 to 90 ns."""
+KEPT_BYTES = 256_000_000
+"""Most that is kept of the dates of one set of peers."""
 PEER_WINDOW = np.timedelta64(365, "D")
 _RANK_NAMES = (*(f"rank_{name}" for name in RANKED), *(f"sector_rank_{name}" for name in RANKED_IN_SECTOR))
 WHY = "the level moves with the year and the market; the place among peers does not"
@@ -169,7 +171,7 @@ class _Published:
         """Return the mid-rank share of each value among the statements of its window; rows × features. run: to rank all dates in
         one pass; None: each for itself."""
         if self.kept is not None:
-            result = self.kept.shares(values, zip(*windows, strict=True))
+            result = self._by_kept_counts(values, windows, self.kept)
         elif run is not None and not np.isneginf(self.values).any():  # sorting and counting take minus infinity for a value
             result = self._in_one_pass(values, windows, run)
         else:
@@ -180,6 +182,19 @@ class _Published:
                 else:
                     result[rows] = _sorted(values[rows], self.values[start:end])
         result[~np.isfinite(values)] = np.nan
+        return result
+
+    def _by_kept_counts(self, values: np.ndarray, windows: _Windows, kept: _Kept) -> np.ndarray:
+        """Return the shares from what is kept of each date; a few rows of a date that was not asked for before are counted."""
+        result, looked_up = np.full(values.shape, np.nan), []
+        for rows, start, end in zip(*windows, strict=True):
+            if len(rows) <= COUNT_UP_TO_ROWS and kept.is_new(start, end):
+                result[rows] = _counted(values[rows], self.upright[:, start:end])
+            else:
+                looked_up.append((rows, start, end))
+        if looked_up:
+            rows = np.concatenate([rows for rows, _, _ in looked_up])
+            result[rows] = kept.shares(values, looked_up)[rows]
         return result
 
     def _in_one_pass(self, values: np.ndarray, windows: _Windows, run: RankingPass) -> np.ndarray:
@@ -205,13 +220,22 @@ def _sorted(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
 
 
 class _Kept:
-    """How many statements of each date are below each value that any statement has: counted once, then looked up."""
+    """How many statements of each date are below each value that any statement has: counted once, then looked up. The dates that
+    were not asked for the longest are counted again once all take more than `KEPT_BYTES`."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.order = np.argsort(values, axis=0)
         self.all = np.sort(values.T, axis=1)  # features × rows; the missing come last
         self.known = np.isfinite(values).sum(axis=0)
         self.counts: dict[tuple[int, int], np.ndarray] = {}
+        self.bytes = 0
+        self.asked: set[tuple[int, int]] = set()
+
+    def is_new(self, start: int, end: int) -> bool:
+        """Return whether a date is asked for the first time."""
+        new = (start, end) not in self.asked
+        self.asked.add((start, end))
+        return new
 
     def shares(self, asked: np.ndarray, windows: Iterable[tuple[np.ndarray, int, int]]) -> np.ndarray:
         """Return the mid-rank share of each value asked among the statements of its window: rows, start and end."""
@@ -240,8 +264,13 @@ class _Kept:
 
     def _counts(self, start: int, end: int) -> np.ndarray:
         """Return how many of the least values, from none to all, came out from ``start`` to ``end``."""
-        if (start, end) not in self.counts:
+        counts = self.counts.pop((start, end), None)
+        if counts is None:
             inside = (self.order >= start) & (self.order < end)
-            self.counts[start, end] = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.min_scalar_type(len(inside)))
-            np.cumsum(inside, axis=0, out=self.counts[start, end][1:])
-        return self.counts[start, end]
+            counts = np.zeros((len(inside) + 1, inside.shape[1]), dtype=np.min_scalar_type(len(inside)))
+            np.cumsum(inside, axis=0, out=counts[1:])
+            self.bytes += counts.nbytes
+            while self.counts and self.bytes > KEPT_BYTES:
+                self.bytes -= self.counts.pop(next(iter(self.counts))).nbytes
+        self.counts[start, end] = counts  # the last asked for is the last
+        return counts

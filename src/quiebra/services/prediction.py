@@ -82,7 +82,9 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
     features = feature_table(statements, sectors, loaded.peers, versions.select(VERSION_KEYS))
     _note_doubts(loaded, asked, versions, features, notes)
     answers = _answers(loaded, features, versions)
-    years = dict(usable.group_by("company_id").agg(pl.col("fiscal_year").unique().sort()).iter_rows())
+    years: dict[str, set[int]] = defaultdict(set)
+    for place, year in usable.select("company_id", "fiscal_year").iter_rows():
+        years[place].add(year)
     banners = [_in_all_languages(note) for note in loaded.banners()]
     names = _names(loaded, asked)
     found: list[Prediction | QuiebraError] = []
@@ -92,7 +94,7 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
             continue
         who = {"company_id": company.company_id, "name": name, "sector": sector}
         said = [*banners, *(_in_all_languages(note) for note in notes.of(place))]
-        found.append({**who, **answers[place], "years_used": years[place], "notes": said})
+        found.append({**who, **answers[place], "years_used": sorted(years[place]), "notes": said})
     return found
 
 
