@@ -47,7 +47,7 @@ class Server:
     def __init__(self, url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.url, self.process, self.log = url, process, log
 
-    def wait(self, path: str, seconds: float = 120) -> None:
+    def wait(self, path: str, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             assert self.process.poll() is None, self.log.read_text()
