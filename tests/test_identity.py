@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import polars as pl
 import pytest
-from conftest import command
+from conftest import command, environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
 
 from quiebra import store
-from quiebra.errors import IdentityError, InvalidNameError, StoreError, WorkspaceError
+from quiebra.errors import AlertError, IdentityError, InvalidNameError, QuiebraError, StoreError, WorkspaceError
 from quiebra.identity import (
     ROLES,
     Permission,
@@ -38,10 +46,13 @@ from quiebra.identity import (
     users_exist,
 )
 from quiebra.identity.passwords import NOBODY, hash_password, verify_password
+from quiebra.params import Params
 from quiebra.registry import read_scoring_model
-from quiebra.registry.register import read_registers
-from quiebra.services import champion
+from quiebra.registry.register import read_registers, write_registers
+from quiebra.services import champion, decisions
 from quiebra.store.audit import AuditRecord, record_action
+from quiebra.store.ownership import claim_database
+from quiebra.store.run_files import read_publication
 from quiebra.text.person_input import clean_comment
 from quiebra.workspace import Workspace
 
@@ -62,6 +73,12 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
 @pytest.fixture
 def admin(engine: Engine) -> User:
     return add_user(engine, "Ana", "admin", GOOD, None)
+
+
+@pytest.fixture
+def published(engine: Engine, finished: Path) -> Engine:
+    store.publish_run(engine, read_publication(Workspace(finished)))
+    return engine
 
 
 def actions(engine: Engine) -> list[tuple[str, str, str]]:
@@ -447,9 +464,12 @@ def test_decisions_on_the_command_line_need_a_second_person_who_signed_in(worksp
     assert code == 1 and "luis is analyst and may not approve a grade: it needs approver" in text_
     code, text_ = run("users", "role", "luis", "admin", person="luis", password=OTHER + "analyst")
     assert code == 1 and "may not change the role of luis" in text_
-    assert run("override", "approve", "1", person="eva", password=OTHER + "approver") == (0, "override 1 is in force\n")
+    code, text_ = run("override", "approve", "1", person="eva", password=OTHER + "approver")
+    assert code == 1 and "ana proposed this and is admin now, who may not propose it" in text_
+    assert run("override", "propose", company, "B", *reason, person="luis", password=OTHER + "analyst")[0] == 0
+    assert run("override", "approve", "2", person="eva", password=OTHER + "approver") == (0, "override 2 is in force\n")
     assert run("override", "propose", company, "BB", *reason, person="eva", password=OTHER + "approver")[0] == 0
-    code, text_ = run("override", "approve", "2", person="eva", password=OTHER + "approver")
+    code, text_ = run("override", "approve", "3", person="eva", password=OTHER + "approver")
     assert code == 1 and "another person must approve it" in text_
     code, text_ = run("promote", "abcd", person="luis", password=OTHER + "analyst")
     assert code == 1 and "it needs model_owner" in text_
@@ -479,6 +499,78 @@ def test_decisions_on_the_command_line_need_a_second_person_who_signed_in(worksp
     }
 
 
+def test_what_needs_no_sign_in_is_not_on_record_as_a_users_doing(
+    engine: Engine, admin: User, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, signed in (("ANA", "ANA (not signed in)"), ("scheduler", "scheduler")):
+        monkeypatch.setenv("QUIEBRA_USER", name)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE ejecuciones SET is_current = :no"), {"no": False})
+        store.publish_run(engine, read_publication(Workspace(finished)))
+        assert actions(engine)[-1][:2] == (signed, "run published")
+
+
+def test_a_shared_database_is_taken_over_by_who_signed_in(postgres: Callable[[str], str], workspace: Path) -> None:
+    url = postgres(f"identity{time.time_ns()}")
+    engine = store.connect(url)
+    store.upgrade_schema(engine)
+    assert claim_database(engine, Workspace(workspace.parent)) is None
+    olga = add_user(engine, "Olga", "admin", GOOD, None)
+    add_user(engine, "Luis", "analyst", GOOD, olga)
+    for person, password, why in (
+        ("Olga", {}, "set QUIEBRA_PASSWORD"),
+        ("Luis", {"QUIEBRA_PASSWORD": GOOD}, "may not take the database over"),
+    ):
+        given = {"QUIEBRA_DATABASE_URL": url, "QUIEBRA_USER": person, **password}
+        done = command(workspace, "quiebra", "publish", "--take-over", **given)
+        assert done.returncode == 1 and why in done.stderr, done.stderr
+    given = {"QUIEBRA_DATABASE_URL": url, "QUIEBRA_PASSWORD": GOOD}
+    assert command(workspace, "quiebra", "publish", "--take-over", "--who", "olga", **given).returncode == 0
+    assert ("Olga", "workspace declared") in [entry[:2] for entry in actions(engine)]
+
+
+def test_no_program_that_a_command_starts_gets_its_password(workspace: Path) -> None:
+    shown = "import os; print('given', sorted(name for name in os.environ if 'PASSWORD' in name))"
+    script = f"from quiebra.cli import app; app.app = lambda **_: __import__('subprocess').run(['{sys.executable}', '-c', {shown!r}]); "
+    script += (
+        "app.run_app(); from quiebra.environment import given_password; print(given_password('QUIEBRA_PASSWORD') == 'x' * 12)"
+    )
+    done = command(workspace.parent, sys.executable, "-c", script, QUIEBRA_PASSWORD="x" * 12, QUIEBRA_NEW_PASSWORD="y" * 12)
+    assert done.stdout == "given []\nTrue\n", done.stderr
+
+
+def test_a_typed_password_is_unseen_and_asked_for_beside_what_the_command_prints(tmp_path: Path) -> None:
+    import pty
+
+    store.upgrade_schema(store.connect(f"sqlite:///{tmp_path / 'test.db'}"))
+    (tmp_path / "params.yaml").write_text("")
+    (tmp_path / "dvc.yaml").write_text("")
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "quiebra.cli", "users", "add", "ana\x1b[2J", "--role", "admin"],
+        cwd=tmp_path,
+        env=environment(QUIEBRA_DATABASE_URL=f"sqlite:///{tmp_path / 'test.db'}"),
+        stdin=child,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    err = b""
+    try:
+        for prompt in (b"ana\\u001b[2J: ", b"confirmation: "):
+            while not err.endswith(prompt):
+                sign = process.stderr.read(1)
+                assert sign, err
+                err += sign
+            time.sleep(0.5)  # what is typed before the prompt is thrown away
+            os.write(parent, f"{GOOD}\n".encode())
+        out, more = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert out == b"" and GOOD.encode() not in err + more and b"\x1b" not in err + more and b"cannot be seen" in more, (err, more)
+
+
 def test_a_promotion_takes_two_and_a_rollback_is_confirmed_afterwards(engine: Engine, workspace: Path) -> None:
     from test_registry import BY_HAND, decided
 
@@ -495,12 +587,16 @@ def test_a_promotion_takes_two_and_a_rollback_is_confirmed_afterwards(engine: En
         champion.propose_promotion(w, engine, second, "luis")
     with pytest.raises(IdentityError, match="another person must confirm it"):
         champion.confirm_promotion(w, engine, second, " ANA ")
-    assert champion.waiting_successions(engine) == [{"kind": "promotion", "model_id": second, "proposed_by": "ana"}]
+    waits = {"kind": "promotion", "model_id": second, "proposed_by": "ana", "despite": False}
+    assert champion.waiting_successions(engine) == [waits]
+    with pytest.raises(IdentityError, match="without --despite: propose it anew"):
+        champion.confirm_promotion(w, engine, second, "eva", despite=True)
     assert champion.confirm_promotion(w, engine, second, "eva").after == second
     assert read_scoring_model(w).model_id == second and champion.waiting_successions(engine) == []
     assert champion.roll_back_unconfirmed(w, engine, None, "ana").after == first
     assert read_scoring_model(w).model_id == first, "a rollback does not wait"
-    assert champion.waiting_successions(engine) == [{"kind": "rollback", "model_id": first, "proposed_by": "ana"}]
+    waits = {"kind": "rollback", "model_id": first, "proposed_by": "ana", "despite": False}
+    assert champion.waiting_successions(engine) == [waits]
     with pytest.raises(IdentityError, match="another person must confirm it"):
         champion.confirm_rollback(engine, "ana")
     assert champion.confirm_rollback(engine, "eva") == first
@@ -512,6 +608,148 @@ def test_a_promotion_takes_two_and_a_rollback_is_confirmed_afterwards(engine: En
         ("ana", "rollback waits for confirmation"),
         ("eva", "rollback confirmed"),
     ]
+
+
+def test_a_grade_proposed_by_nobody_who_signed_in_is_not_approved(published: Engine, params: Params) -> None:
+    engine = published
+    with engine.connect() as connection:
+        company = connection.scalar(text("SELECT company_id FROM v_ultimas_predicciones WHERE rating = 'B' ORDER BY company_id"))
+
+    def propose(author: str) -> int:
+        return decisions.propose_override(engine, company, "BB", author, "parent guarantees its debt", params.score.grades)
+
+    def refused(number: int, why: str) -> None:
+        with pytest.raises(IdentityError, match=why + ".*proposed anew"):
+            decisions.approve_override(engine, number, "Eva")
+        with engine.connect() as connection:
+            asked = text("SELECT approver FROM ajustes_calificacion WHERE override_id = :n")
+            assert connection.scalar(asked, {"n": number}) is None
+
+    ghost, early, trusted = propose("ghost"), propose("Luis"), propose("Luis")
+    decisions.approve_override(engine, trusted, "Eva")  # before there are users names are on trust
+    admin = add_user(engine, "Ana", "admin", GOOD, None)
+    for name, role in (("Luis", "analyst"), ("Eva", "approver")):
+        add_user(engine, name, role, GOOD, admin)
+    refused(ghost, "ghost proposed this and is no user")
+    refused(early, "Luis proposed this and had not signed in")
+    number = propose("LUIS")
+    disable_user(engine, "Luis", admin)
+    refused(number, "is disabled")
+    enable_user(engine, "Luis", admin)
+    change_role(engine, "Luis", "reader", admin)
+    refused(number, "is reader now, who may not propose it")
+    change_role(engine, "Luis", "approver", admin)
+    with pytest.raises(AlertError, match="another person must approve it"):
+        decisions.approve_override(engine, number, "luis")
+    decisions.approve_override(engine, number, "Eva")
+    with engine.begin() as connection:  # as one would who writes to the database, but for the audit table
+        connection.execute(
+            text("UPDATE ajustes_calificacion SET override_id = 99, approver = NULL WHERE override_id = :n"), {"n": number}
+        )
+    refused(99, "had not signed in")
+
+
+def test_a_promotion_proposed_by_who_may_not_any_more_is_not_confirmed(engine: Engine, admin: User, workspace: Path) -> None:
+    from test_registry import BY_HAND, decided
+
+    w = Workspace(workspace)
+    first = read_scoring_model(w).model_id
+    decided(w, "second", BY_HAND)
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    for name, role in (("Olga", "model_owner"), ("Pia", "model_owner"), ("Eva", "approver")):
+        add_user(engine, name, role, GOOD, admin)
+    champion.propose_promotion(w, engine, second, "Olga")
+    disable_user(engine, "Olga", admin)
+    assert champion.waiting_successions(engine) == []
+    with pytest.raises(IdentityError, match="Olga proposed this and is disabled: it is to be proposed anew"):
+        champion.confirm_promotion(w, engine, second, "Eva")
+    assert read_scoring_model(w).model_id == first
+    champion.propose_promotion(w, engine, second, "Pia")
+    assert champion.confirm_promotion(w, engine, second, "Eva").after == second
+    champion.propose_promotion(w, engine, second, "Pia")
+    champion.roll_back_unconfirmed(w, engine, None, "Pia")
+    with pytest.raises(IdentityError, match="nobody has proposed"):
+        champion.confirm_promotion(w, engine, second, "Eva")
+    disable_user(engine, "Pia", admin)
+    assert champion.confirm_rollback(engine, "Eva") == first, "what is in force is confirmed, whoever did it"
+
+
+def test_both_must_say_that_a_model_is_promoted_although_it_ranks_worse(
+    engine: Engine, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_registry import BY_HAND, decided
+
+    from quiebra.registry import champion as files
+
+    w = Workspace(workspace)
+    decided(w, "second", BY_HAND)
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    champion.propose_promotion(w, engine, second, "ana")
+    register = read_registers(w)["demo"]
+    found = {"champion": register.champion, "worse": True}
+    write_registers(
+        w, {"demo": replace(register, models={**register.models, second: replace(register.models[second], comparison=found)})}
+    )
+    monkeypatch.setattr(files, "ranks_worse", lambda comparison: bool(comparison and comparison.get("worse")))
+    monkeypatch.setattr(files, "comparison_in_words", lambda comparison: "by far")
+    for despite in (False, True):
+        with pytest.raises(QuiebraError, match=r"by far|without --despite: propose it anew"):
+            champion.confirm_promotion(w, engine, second, "eva", despite=despite)
+    champion.propose_promotion(w, engine, second, "ana", despite=True)
+    assert champion.waiting_successions(engine)[-1]["despite"]
+    with pytest.raises(WorkspaceError, match="by far; to promote it all the same, add --despite"):
+        champion.confirm_promotion(w, engine, second, "eva")
+    assert champion.confirm_promotion(w, engine, second, "eva", despite=True).after == second
+    assert champion.waiting_successions(engine) == []
+
+
+def test_a_promotion_that_the_database_did_not_keep_is_undone(engine: Engine, workspace: Path) -> None:
+    from test_registry import BY_HAND, decided
+
+    w = Workspace(workspace)
+    first = read_scoring_model(w).model_id
+    decided(w, "second", BY_HAND)
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    champion.propose_promotion(w, engine, second, "ana")
+
+    def full(connection: Any) -> None:
+        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    event.listen(engine, "commit", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        champion.confirm_promotion(w, engine, second, "eva")
+    event.remove(engine, "commit", full)
+    assert read_scoring_model(w).model_id == first and len(champion.waiting_successions(engine)) == 1
+    assert champion.confirm_promotion(w, engine, second, "eva").after == second
+
+
+def test_no_rollback_is_without_a_note(engine: Engine, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_registry import BY_HAND, decided
+
+    w = Workspace(workspace)
+    with pytest.raises(WorkspaceError, match="no model was champion before"):
+        champion.roll_back_unconfirmed(w, engine, None, "ana")
+    assert champion.waiting_successions(engine) == [] and actions(engine) == []
+    first = read_scoring_model(w).model_id
+    decided(w, "second", BY_HAND)
+    second = read_registers(w)["demo"].last
+    assert second is not None
+    champion.promote_model(w, second, "ana")
+    for error, waits in ((WorkspaceError("the disk is full"), 0), (KeyboardInterrupt(), 1)):
+
+        def fail(*_: Any, error: BaseException = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(champion, "roll_back", fail)  # killed here, or the disk is full
+            with pytest.raises(type(error)):
+                champion.roll_back_unconfirmed(w, engine, None, "ana")
+        assert read_scoring_model(w).model_id == second and len(champion.waiting_successions(engine)) == waits
+    assert champion.roll_back_unconfirmed(w, engine, None, "ana").after == first
+    assert champion.confirm_rollback(engine, "eva") == first and champion.waiting_successions(engine) == []
 
 
 def test_a_proposal_that_has_become_wrong_or_old_is_not_confirmed(

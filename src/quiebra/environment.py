@@ -55,9 +55,19 @@ def current_person() -> str:
         return "unknown"
 
 
+_taken: dict[str, str] = {}
+"""Passwords that this process was given, out of the environment."""
+
+
+def take_passwords() -> None:
+    """Take users' passwords out of the environment, so that no notebook, kernel or program that is started from here gets them;
+    `given_password` still returns them."""
+    _taken.update({name: os.environ.pop(name) for name in (PASSWORD, NEW_PASSWORD) if name in os.environ})
+
+
 def given_password(variable: str) -> str | None:
     """Return a user's password from QUIEBRA_PASSWORD or QUIEBRA_NEW_PASSWORD; None where it is to be typed."""
-    return os.environ.get(variable) or None
+    return os.environ.get(variable) or _taken.get(variable) or None
 
 
 def token_keys() -> str | None:
@@ -101,7 +111,7 @@ def redact_secrets(text: str) -> str:
 
 def _secrets() -> set[str]:
     found: set[str] = set()
-    for name, address in os.environ.items():
+    for name, address in {**_taken, **os.environ}.items():
         if name in (DATABASE_URL, SMTP_URL, REDIS_URL) or name.startswith(CHANNEL_PREFIX):
             found |= _secrets_of(name, address.strip())
         elif name in (PASSWORD, NEW_PASSWORD):

@@ -21,6 +21,7 @@ from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.lease import check_lease
 from quiebra.store.tables import Alert, AuditEntry, Prediction
+from quiebra.store.unverified import SYSTEM
 
 OPEN, ACKNOWLEDGED, CLOSED = "open", "acknowledged", "closed"
 ALERT_RAISED, ALERT_CLOSED = "alert raised", "alert closed"
@@ -32,8 +33,6 @@ OTHER_MODEL = "below its threshold by another model, which is in charge now"
 """As above: the alert is reopened when a model in charge meets its rule again on the same accounts."""
 RULE_IS_BACK = "its rule, its data, or a model by which it stands, is back"
 ALERTS_ARE_LISTED = "`quiebra alerts list --all` shows them"
-SYSTEM = "quiebra"
-"""The user that raises alerts, and closes those whose cause is gone."""
 _KINDS: dict[type, pl.DataType | type[pl.DataType]] = {
     str: pl.String,
     float: pl.Float64,

@@ -23,6 +23,7 @@ from quiebra.cli import (
 )
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.own_code import run_own_code
+from quiebra.environment import take_passwords
 from quiebra.terminal import echo
 from quiebra.workspace import PACKAGE
 
@@ -83,4 +84,5 @@ app.add_typer(users.keys_app, name="keys")
 def run_app() -> None:
     """Run a command with the code of the current folder's workspace."""
     run_own_code()
+    take_passwords()
     app(prog_name="quiebra")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quiebra.errors import AlertError
-from quiebra.text.person_input import clean_person_name
+from quiebra.text.person_input import clean_person_name, escape_invisible
 from quiebra.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def ask_password(prompt: str, variable: str, *, twice: bool = False) -> str:
         return given
     if not sys.stdin.isatty():
         raise IdentityError("{prompt}: type it at a terminal, or set {variable}", prompt=prompt, variable=variable)
-    return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice))
+    asked = escape_invisible(prompt)  # on standard error, since a script keeps what a command prints, such as a key
+    return str(typer.prompt(asked, hide_input=True, confirmation_prompt=twice, err=True))
 
 
 def parse_day(text: str | None) -> dt.date | None:

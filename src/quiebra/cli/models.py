@@ -47,7 +47,8 @@ def models(as_json: JsonOption = False) -> None:
     if not as_json:
         with contextlib.suppress(StoreError):  # the register is in files: a database that is away hides no model
             for row in waiting_successions(open_database()):
-                echo(f"{row['kind']} of {row['model_id']} by {row['proposed_by']} waits for an approver", err=True)
+                worse = ", although it ranks worse than the champion: --despite" if row["despite"] else ""
+                echo(f"{row['kind']} of {row['model_id']} by {row['proposed_by']} waits for an approver{worse}", err=True)
 
 
 def promote(
@@ -68,7 +69,7 @@ def promote(
     if not users_exist(engine):
         done = promote_model(workspace, model, acting_person(who), despite=despite)
     elif Permission.APPROVE in (user := signed_in_user(engine, who)).permissions:
-        done = confirm_promotion(workspace, engine, model, user.name)
+        done = confirm_promotion(workspace, engine, model, user.name, despite=despite)
     else:
         require_permission(engine, user, Permission.PROMOTE, "promote a model")
         made = propose_promotion(workspace, engine, model, user.name, despite=despite)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from quiebra.cli.context import WhoOption, authorised_person, open_database
 from quiebra.cli.listing import JsonOption, print_json
 from quiebra.errors import PanelError
 from quiebra.terminal import echo
@@ -53,15 +54,17 @@ def publish(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="also where another workspace published to this database so far")
     ] = False,
+    who: WhoOption = None,
 ) -> None:
     """Load the finished run into the database again (the same run twice leaves the same rows). From then on this workspace
-    publishes to it.
+    publishes to it. Once there are users, --take-over needs a sign-in.
 
     Example: QUIEBRA_DATABASE_URL=postgresql://user:password@host/name quiebra publish
     """
     from quiebra.services.publication import publish_finished_run
 
-    run_id, tables = publish_finished_run(Workspace.find(), take_over=take_over)
+    person = authorised_person(open_database(), who, "settings", "take the database over") if take_over else None
+    run_id, tables = publish_finished_run(Workspace.find(), take_over=take_over, who=person)
     for table, rows in tables.items():
         echo(f"{table:<24} {rows:>9,}")
     echo(f"run {run_id} is current")

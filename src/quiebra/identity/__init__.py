@@ -2,6 +2,7 @@
 
 from quiebra.identity.keys import ApiKey, check_key, create_key, list_keys, revoke_key
 from quiebra.identity.permissions import KEY_SCOPES, ROLES, Permission
+from quiebra.identity.proposals import check_proposer, why_void
 from quiebra.identity.sessions import Session, check_session, end_session, open_session, renew_session, session_user
 from quiebra.identity.users import (
     User,
@@ -27,6 +28,7 @@ __all__ = [
     "change_password",
     "change_role",
     "check_key",
+    "check_proposer",
     "check_session",
     "create_key",
     "disable_user",
@@ -41,4 +43,5 @@ __all__ = [
     "session_user",
     "sign_in",
     "users_exist",
+    "why_void",
 ]

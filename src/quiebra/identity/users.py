@@ -14,6 +14,7 @@ from quiebra.identity.permissions import ROLES, Permission, roles_with
 from quiebra.store.audit import AuditRecord, append_entries, record_action
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.tables import KeyRow, SessionRow, UserRow
+from quiebra.store.unverified import SYSTEM
 from quiebra.text.lookalikes import alphabets, looks
 from quiebra.text.person_input import clean_person_name, escape_invisible, person_key
 from quiebra.text.words import translatable
@@ -26,7 +27,8 @@ WRONG = translatable(
     "wrong name or password, or too many wrong ones: after {most} in a row, {minutes} minutes pass before the next try"
 )
 NOT_ALLOWED = translatable("{name} is {role} and may not {action}: it needs {roles}")
-SIGNED_WITHOUT_A_PERSON = {"quiebra", "system", "unknown"}
+USER_ADDED = "user added"
+SIGNED_WITHOUT_A_PERSON = {SYSTEM, "system", "unknown"}
 """Names that entries of the audit table have where no person decided."""
 LONGEST_ACTION = 200
 """Characters of an asked-for action that the audit table keeps."""
@@ -87,7 +89,7 @@ def add_user(engine: Engine, name: str, role: str, password: str, by: User | Non
                 created_by=who,
             )
         )
-        append_entries(connection, [AuditRecord(who, "user added", name, None, {"role": role}, "user added")])
+        append_entries(connection, [AuditRecord(who, USER_ADDED, name, None, {"role": role}, USER_ADDED)])
     return User(name, role)
 
 

@@ -1,6 +1,14 @@
 """Register of trained models: keep each by its content hash, choose the champion, and roll back."""
 
-from quiebra.registry.champion import ScoringModel, Succession, check_promotion, promote, read_scoring_model, roll_back
+from quiebra.registry.champion import (
+    ScoringModel,
+    Succession,
+    check_promotion,
+    check_rollback,
+    promote,
+    read_scoring_model,
+    roll_back,
+)
 from quiebra.registry.comparison import challenger_in_words, comparison_in_words
 from quiebra.registry.model_files import RegisteredModel, registered_model
 from quiebra.registry.register import CHALLENGER, CHAMPION, RETIRED, list_models, previous_champion, waiting_challenger
@@ -14,6 +22,7 @@ __all__ = [
     "Succession",
     "challenger_in_words",
     "check_promotion",
+    "check_rollback",
     "comparison_in_words",
     "list_models",
     "previous_champion",

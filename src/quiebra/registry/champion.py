@@ -222,8 +222,14 @@ def _promotable(workspace: Workspace, identifier: str, despite: bool) -> tuple[s
 def roll_back(workspace: Workspace, source: str | None = None) -> Succession:
     """Make the previous champion the champion again; a second call reverses this. source: needed where several have a champion.
 
-    Raise WorkspaceError where there is no champion, or no previous one.
+    Raise WorkspaceError as `check_rollback` does.
     """
+    planned = check_rollback(workspace, source)
+    return _succeed(workspace, read_registers(workspace), planned.source, planned.after)
+
+
+def check_rollback(workspace: Workspace, source: str | None = None) -> Succession:
+    """Return what `roll_back` would do. Raise WorkspaceError where there is no champion, or no previous one."""
     registers = read_registers(workspace)
     led = {name: register for name, register in registers.items() if register.champion and source in (None, name)}
     if not led:
@@ -233,7 +239,8 @@ def roll_back(workspace: Workspace, source: str | None = None) -> Succession:
     ((source, register),) = led.items()
     if not register.former:
         raise WorkspaceError(f"no model was champion before {register.champion}: there is nothing to go back to")
-    return _succeed(workspace, registers, source, register.former[-1])
+    registered_model(workspace, register.former[-1])  # raises WorkspaceError where it is missing
+    return Succession(source, register.champion, register.former[-1])
 
 
 def _succeed(workspace: Workspace, registers: dict[str, Register], source: str, model_id: str) -> Succession:

@@ -21,7 +21,7 @@ from quiebra import store
 from quiebra.delivery import message_texts as letters
 from quiebra.delivery import outbox
 from quiebra.delivery.channels import channel_senders, ready_channels
-from quiebra.environment import current_person, redact_secrets
+from quiebra.environment import redact_secrets
 from quiebra.errors import DeliveryError, QuiebraError, StageError, WorkspaceError
 from quiebra.io.files import append_line, make_private_folder, read_json
 from quiebra.params import Params, load_params
@@ -32,6 +32,7 @@ from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.lease import Lease, LeaseLost, LeaseTaken, hold_lease
 from quiebra.store.ownership import why_not_delivering
 from quiebra.store.tables import Cycle
+from quiebra.store.unverified import unverified_person
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import is_experiment, why_not_published
 
@@ -197,9 +198,9 @@ class _Cycle:
             values = {"state": state, "run_id": self.ended.run_id, "ended_at": _now(), "error": error}
             connection.execute(update(Cycle).where(Cycle.cycle_id == self.ended.cycle_id).values(**values))
             action, why = f"cycle {state}", error or "all steps"
+            who = unverified_person(connection)
             append_entries(
-                connection,
-                [AuditRecord(current_person(), action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)],
+                connection, [AuditRecord(who, action, self.ended.cycle_id, None, self.ended.sent, why, self.ended.run_id)]
             )
         chain = verify_chain(self.engine)
         faults = {"audit_faults": chain.faults} if chain.faults else {}

@@ -16,11 +16,13 @@ from quiebra.alerts.analyst_decisions import in_force_conditions
 from quiebra.alerts.descriptions import WATCH_LEVELS
 from quiebra.alerts.lifecycle import ACKNOWLEDGED, ALERT_CLOSED, CLOSED, find_open_alert, update_alert_with_audit
 from quiebra.errors import AlertError, closest_name
+from quiebra.identity import Permission, check_proposer
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import translate_database_errors
 from quiebra.store.tables import Company, Override, Prediction, Run, WatchEntry
 from quiebra.text.person_input import clean_comment, clean_person_name, is_same_person
 
+OVERRIDE_PROPOSED = "override proposed"
 MAX_OVERRIDE_DAYS = 366
 """Longest duration of an override: after a year there is a new statement."""
 
@@ -161,13 +163,13 @@ def propose_override(
             "expires_on": today + dt.timedelta(days=days),
         }
         made = connection.execute(insert(Override).values(row).returning(Override.override_id)).scalar_one()
-        append_entries(connection, [AuditRecord(author, "override proposed", str(made), score.rating, row, reason, run.run_id)])
+        append_entries(connection, [AuditRecord(author, OVERRIDE_PROPOSED, str(made), score.rating, row, reason, run.run_id)])
     return made
 
 
 def approve_override(engine: Engine, override_id: int, approver: str) -> None:
     """Approve a proposed override and end the company's override in force. AlertError if the approver is the author, or there is
-    no such proposal, or it has expired."""
+    no such proposal, or it has expired; IdentityError if its author is no user who may propose (`check_proposer`)."""
     today, approver = _today(), clean_person_name(approver, "who")
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
@@ -180,6 +182,7 @@ def approve_override(engine: Engine, override_id: int, approver: str) -> None:
             raise AlertError(
                 "override {number} was proposed by {who}: another person must approve it", number=override_id, who=row.author
             )
+        check_proposer(connection, row.author, Permission.DECIDE, OVERRIDE_PROPOSED, str(override_id))
         if row.expires_on < today:
             raise AlertError("override {number} expired on {day}: propose it anew", number=override_id, day=row.expires_on)
         same = (Override.source == row.source) & (Override.company_id == row.company_id)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import URL, Connection, Engine, make_url, select
 
-from quiebra.environment import current_person, database_url, workspace_name
+from quiebra.environment import database_url, workspace_name
 from quiebra.errors import LocalisedMessage
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import connect, open_database, read_only, translate_database_errors, upgrade_schema
 from quiebra.store.tables import AuditEntry
+from quiebra.store.unverified import unverified_person
 from quiebra.workspace import Workspace
 from quiebra.workspace.publishing import is_experiment, why_not_published
 
@@ -51,9 +52,11 @@ def publishing_engine(workspace: Workspace) -> tuple[Engine, LocalisedMessage | 
     return engine, reason
 
 
-def claim_database(engine: Engine, workspace: Workspace, *, take_over: bool = False) -> LocalisedMessage | None:
+def claim_database(
+    engine: Engine, workspace: Workspace, *, take_over: bool = False, who: str | None = None
+) -> LocalisedMessage | None:
     """Record this workspace as the database's owner, if it has none or with ``take_over``; return why it may not publish, or
-    None. A database inside a workspace always belongs to it."""
+    None. A database inside a workspace always belongs to it. who: the person, signed in; None: nobody is."""
     if _embedded(engine, workspace):
         return None
     me = workspace_name(workspace.root)
@@ -63,9 +66,9 @@ def claim_database(engine: Engine, workspace: Workspace, *, take_over: bool = Fa
         if owner == me:
             return None
         if owner is None or take_over:
+            who = who or unverified_person(connection)
             append_entries(
-                connection,
-                [AuditRecord(current_person(), DECLARED_ACTION, me, owner, me, "this workspace publishes to the database")],
+                connection, [AuditRecord(who, DECLARED_ACTION, me, owner, me, "this workspace publishes to the database")]
             )
             return None
     return _taken(owner)

@@ -10,13 +10,13 @@ import polars as pl
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 
 from quiebra.canonical import SourceInfo
-from quiebra.environment import current_person
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.bulk import upsert
 from quiebra.store.engine import translate_database_errors
 from quiebra.store.lease import check_lease
 from quiebra.store.register import mirror_rows
 from quiebra.store.tables import Company, Finding, MacroObservation, Prediction, Run, Statement
+from quiebra.store.unverified import SYSTEM, unverified_person
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,8 @@ def publish_run(engine: Engine, what: Publication) -> dict[str, int]:
         counts["predicciones"] = _replace_scores(connection, what)
         counts["monitoreo"] = _replace_findings(connection, what)
         if before != run_id:
-            append_entries(
-                connection,
-                [AuditRecord(current_person(), "run published", run_id, before, run_id, "what tables and views show", run_id)],
-            )
+            who, why = unverified_person(connection), "what tables and views show"
+            append_entries(connection, [AuditRecord(who, "run published", run_id, before, run_id, why, run_id)])
     return counts
 
 
@@ -78,7 +76,7 @@ def _marked(companies: pl.DataFrame, info: SourceInfo) -> pl.DataFrame:
 def _register(connection: Connection, what: Publication) -> None:
     """Update the model register, insert the run if it is new, and mark it as current."""
     run = what.run
-    mirror_rows(connection, what.models, who=current_person(), why="as models/register.json says")
+    mirror_rows(connection, what.models, who=SYSTEM, why="as models/register.json says")
     if connection.scalar(select(Run.run_id).where(Run.run_id == run["run_id"])) is None:
         connection.execute(
             _table(Run).insert(),
