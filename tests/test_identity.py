@@ -529,6 +529,20 @@ def test_a_shared_database_is_taken_over_by_who_signed_in(postgres: Callable[[st
     assert ("Olga", "workspace declared") in [entry[:2] for entry in actions(engine)]
 
 
+def test_a_promotion_does_not_go_past_the_users_by_another_database(workspace: Path, tmp_path: Path) -> None:
+    own = {"QUIEBRA_DATABASE_URL": f"sqlite:///{tmp_path / 'shared.db'}"}
+    assert command(workspace, "quiebra", "publish", **own).returncode == 0
+    model = read_scoring_model(Workspace(workspace)).model_id
+    for words in (("promote", model), ("rollback",)):
+        done = command(workspace, "quiebra", *words)  # in a new terminal, without the variable
+        assert done.returncode == 1 and f"this workspace publishes to sqlite:///{tmp_path / 'shared.db'}" in done.stderr, (
+            done.stderr
+        )
+    assert command(workspace, "quiebra", "promote", model, **own).returncode == 0
+    assert command(workspace, "quiebra", "publish").returncode == 0
+    assert command(workspace, "quiebra", "promote", model).returncode == 0
+
+
 def test_no_program_that_a_command_starts_gets_its_password(workspace: Path) -> None:
     shown = "import os; print('given', sorted(name for name in os.environ if 'PASSWORD' in name))"
     script = f"from quiebra.cli import app; app.app = lambda **_: __import__('subprocess').run(['{sys.executable}', '-c', {shown!r}]); "

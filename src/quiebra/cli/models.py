@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from quiebra.cli.context import WhoOption, acting_person, authorised_user, open_
 from quiebra.cli.listing import JsonOption, print_list
 from quiebra.terminal import echo
 from quiebra.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 def models(as_json: JsonOption = False) -> None:
@@ -51,6 +54,15 @@ def models(as_json: JsonOption = False) -> None:
                 echo(f"{row['kind']} of {row['model_id']} by {row['proposed_by']} waits for an approver{worse}", err=True)
 
 
+def _own_database() -> tuple[Workspace, Engine]:
+    """Return the workspace and the database that it publishes to. StoreError where another one is set."""
+    from quiebra.store.ownership import check_own_database
+
+    workspace, engine = Workspace.find(), open_database()
+    check_own_database(engine, workspace)
+    return workspace, engine
+
+
 def promote(
     model: Annotated[str, typer.Argument(help="a model's id, or the start of one")],
     despite: Annotated[bool, typer.Option("--despite", help="even where it ranks worse than the champion")] = False,
@@ -65,7 +77,7 @@ def promote(
     from quiebra.identity import Permission, require_permission, users_exist
     from quiebra.services.champion import confirm_promotion, promote_model, propose_promotion
 
-    workspace, engine = Workspace.find(), open_database()
+    workspace, engine = _own_database()
     if not users_exist(engine):
         done = promote_model(workspace, model, acting_person(who), despite=despite)
     elif Permission.APPROVE in (user := signed_in_user(engine, who)).permissions:
@@ -91,7 +103,7 @@ def rollback(
     from quiebra.identity import users_exist
     from quiebra.services.champion import confirm_rollback, roll_back_model, roll_back_unconfirmed
 
-    workspace, engine = Workspace.find(), open_database()
+    workspace, engine = _own_database()
     if confirm:
         user = authorised_user(engine, who, "approve", "confirm a rollback")
         echo(f"confirmed: {confirm_rollback(engine, user.name)} is in charge")

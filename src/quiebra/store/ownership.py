@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import URL, Connection, Engine, make_url, select
 
-from quiebra.environment import database_url, workspace_name
-from quiebra.errors import LocalisedMessage
+from quiebra.environment import DATABASE_URL, database_url, workspace_name
+from quiebra.errors import LocalisedMessage, StoreError
 from quiebra.store.audit import AuditRecord, append_entries
-from quiebra.store.engine import connect, open_database, read_only, translate_database_errors, upgrade_schema
+from quiebra.store.engine import (
+    address_without_password,
+    connect,
+    open_database,
+    read_only,
+    translate_database_errors,
+    upgrade_schema,
+)
 from quiebra.store.tables import AuditEntry
 from quiebra.store.unverified import unverified_person
 from quiebra.workspace import Workspace
-from quiebra.workspace.publishing import is_experiment, why_not_published
+from quiebra.workspace.publishing import is_experiment, note_database, noted_database, why_not_published
 
 DECLARED_ACTION = "workspace declared"
 
@@ -57,8 +66,13 @@ def claim_database(
 ) -> LocalisedMessage | None:
     """Record this workspace as the database's owner, if it has none or with ``take_over``; return why it may not publish, or
     None. A database inside a workspace always belongs to it. who: the person, signed in; None: nobody is."""
-    if _embedded(engine, workspace):
-        return None
+    taken = None if _embedded(engine, workspace) else _claim(engine, workspace, take_over, who)
+    if taken is None:
+        note_database(workspace, _address(engine))
+    return taken
+
+
+def _claim(engine: Engine, workspace: Workspace, take_over: bool, who: str | None) -> LocalisedMessage | None:
     me = workspace_name(workspace.root)
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])  # takes the audit table's lock: concurrent claims wait here
@@ -72,6 +86,27 @@ def claim_database(
             )
             return None
     return _taken(owner)
+
+
+def check_own_database(engine: Engine, workspace: Workspace) -> None:
+    """Raise StoreError if a workspace published to another database than this one: a decision would be taken past its users.
+
+    That happens where QUIEBRA_DATABASE_URL is not set in a new terminal.
+    """
+    noted = noted_database(workspace)
+    if noted not in (None, _address(engine)):
+        raise StoreError(
+            f"this workspace publishes to {noted}, and {DATABASE_URL} leads to {_address(engine)}: set it to the former, or have "
+            "`quiebra publish` load the latter first"
+        )
+
+
+def _address(engine: Engine) -> str:
+    """Return a database's address without user and password, the same from every folder."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+        url = url.set(database=str(Path(url.database).resolve()))
+    return address_without_password(url)
 
 
 def why_not_delivering(engine: Engine, workspace: Workspace) -> LocalisedMessage | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from quiebra.errors import LocalisedMessage
 from quiebra.io.files import write_json
@@ -39,10 +40,30 @@ def declare_publisher(workspace: Workspace, *, asked: bool = False) -> None:
 
 def is_publisher(workspace: Workspace) -> bool:
     """Return whether the workspace at this root was declared to publish."""
+    return bool(_recorded(workspace))
+
+
+def _recorded(workspace: Workspace) -> dict[str, Any]:
+    """Return what is recorded of a workspace that publishes; empty where it was not declared at this root."""
     try:
-        return bool(json.loads(_record(workspace).read_text(encoding="utf-8"))["root"] == str(workspace.root))
+        found = json.loads(_record(workspace).read_text(encoding="utf-8"))
+        return dict(found) if found["root"] == str(workspace.root) else {}
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return {}
+
+
+def note_database(workspace: Workspace, address: str) -> None:
+    """Record the address of the database that this workspace publishes to, without its password; nothing if it publishes to
+    none."""
+    known = _recorded(workspace)
+    if known and known.get("database") != address:
+        write_json(_record(workspace), {**known, "database": address})
+
+
+def noted_database(workspace: Workspace) -> str | None:
+    """Return the address of the database that this workspace published to last; None where it has published to none."""
+    found = _recorded(workspace).get("database")
+    return found if isinstance(found, str) else None
 
 
 def why_not_published(workspace: Workspace) -> LocalisedMessage | None:
