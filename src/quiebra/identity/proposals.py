@@ -11,7 +11,6 @@ from quiebra.store.tables import AuditEntry, UserRow
 from quiebra.text.person_input import person_key
 from quiebra.text.words import translatable
 
-
 NO_USER = translatable("{who} proposed this and is no user: it is to be proposed anew")
 DISABLED = translatable("{who} proposed this and is disabled: it is to be proposed anew")
 MAY_NOT = translatable("{who} proposed this and is {role} now, who may not propose it: it is to be proposed anew")
