@@ -25,6 +25,7 @@ from quiebra.dashboards.pages.model import ModelPage
 from quiebra.dashboards.pages.portfolio import PortfolioPage
 from quiebra.dashboards.pages.settings import SettingsPage
 from quiebra.dashboards.pages.stress import StressPage
+from quiebra.dashboards.pages.work import WorkPage
 from quiebra.dashboards.server.app import TokenFilter
 from quiebra.dashboards.widgets.controls import Chart
 from quiebra.dashboards.widgets.markup import Kpi, html_table, kpi_row
@@ -43,13 +44,14 @@ from quiebra.text.words import LANGUAGES, Words
 from quiebra.workspace import Workspace
 
 EN, ES = Words("en"), Words("es")
-SIX: dict[str, type[Page]] = {
+PAGES: dict[str, type[Page]] = {
     "executive": ExecutivePage,
     "company": CompanyPage,
     "portfolio": PortfolioPage,
     "stress": StressPage,
     "model": ModelPage,
     "settings": SettingsPage,
+    "work": WorkPage,
 }
 
 
@@ -126,12 +128,12 @@ def test_grades_sort_from_best_to_worst_not_by_the_alphabet() -> None:
 # pages
 
 
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_draws_valid_charts_in_both_languages(
     name: str, finished: Path, monkeypatch: pytest.MonkeyPatch, untranslated: set[str]
 ) -> None:
     monkeypatch.chdir(finished)
-    page = SIX[name]()
+    page = PAGES[name]()
     page.frame.opened = True
     for language in LANGUAGES:
         page.frame.language = language
@@ -140,7 +142,7 @@ def test_a_page_draws_valid_charts_in_both_languages(
         for chart in charts:
             assert chart.spec["alt"]
             go.Figure(_plain(chart.spec["data"]), _plain(chart.spec["layout"]))  # raises where Plotly would not draw it
-        assert len(charts) >= (0 if name == "settings" else 4)
+        assert len(charts) >= (0 if name in ("settings", "work") else 4)
         text = frame_html(page, Words(language))
         if name == "settings":
             continue
@@ -164,7 +166,7 @@ def _plain(value: object) -> object:
     return [_plain(v) for v in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(
     name: str, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +177,7 @@ def test_a_page_is_drawn_from_what_the_run_wrote_and_scores_nothing(
 
     for method in ("predict", "explain"):
         monkeypatch.setattr(PdModel, method, refuse)
-    page = SIX[name]()
+    page = PAGES[name]()
     page.redraw()
     assert page.ready
     assert "q-notice" not in frame_html(page, EN)
@@ -206,18 +208,18 @@ def test_a_setting_that_params_lack_can_be_given_on_the_page(workspace: Path, mo
     assert page.ready
     page.preview()
     assert "portfolio.lgd: falta" in page.shown.value  # in the reader's language
-    page.fields["portfolio.lgd"].value = "0.4"
+    page.fields["portfolio.lgd"].value = "0,4"  # as it is typed in Spanish
     assert "+  lgd: 0.4" in page.shown.value
 
 
 def test_there_is_a_notebook_a_page() -> None:
-    assert {path.stem for path in (ROOT / "dashboards").glob("*.ipynb")} == set(PAGE_TITLES) == set(SIX)
+    assert {path.stem for path in (ROOT / "dashboards").glob("*.ipynb")} == set(PAGE_TITLES) == set(PAGES)
 
 
 def test_without_a_finished_run_every_page_says_what_to_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (workspace / "data/scores/run.json").unlink()
     monkeypatch.chdir(workspace)
-    for name, kind in SIX.items():
+    for name, kind in PAGES.items():
         if name == "settings":  # a setting that stops the run is mended there
             continue
         text = frame_html(kind(), ES)
@@ -412,7 +414,7 @@ def test_settings_that_were_typed_outlive_a_change_of_language(workspace: Path, 
     page.fields["portfolio.lgd"].value, page.reason.value = "0.5", "as agreed"
     page.frame.language = "es"
     page.redraw()
-    assert page.fields["portfolio.lgd"].value == "0.5" and page.reason.value == "as agreed"
+    assert page.fields["portfolio.lgd"].value == "0,5" and page.reason.value == "as agreed"
     assert page.edits() == {"portfolio.lgd": 0.5}
 
 
@@ -448,7 +450,7 @@ def test_the_settings_page_comes_back_once_params_are_mended(workspace: Path, mo
 @pytest.mark.parametrize("name", PAGE_TITLES)
 def test_a_redrawn_page_leaves_no_widget_behind(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
-    page = SIX[name]()
+    page = PAGES[name]()
     page.redraw()
     counts = []
     for language in ("es", "en", "es"):

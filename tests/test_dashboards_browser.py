@@ -95,7 +95,7 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
     for width, other, language in ((1280, 400, "en"), (400, 1280, "es")):
         watched = visit(served.url(name), width=width, language=language)
         page = watched.page
-        if name != "settings":
+        if name not in ("settings", "work"):
             page.wait_for_selector(".q-chart[data-drawn]", timeout=30_000)
             page.set_viewport_size({"width": width, "height": page.evaluate("document.documentElement.scrollHeight")})
             page.wait_for_function(  # charts are drawn when they come into sight
@@ -123,9 +123,9 @@ def test_each_page_loads_in_both_languages_at_both_widths_without_error_or_outsi
         leave(watched)
 
 
-def test_the_first_page_lists_the_six_and_drops_the_token_from_the_address(served: Served, visit: Visit) -> None:
+def test_the_first_page_lists_all_pages_and_drops_the_token_from_the_address(served: Served, visit: Visit) -> None:
     watched = visit(served.url(""), live=False)
-    assert watched.page.locator(".q-door >> visible=true").count() == 6
+    assert watched.page.locator(".q-door >> visible=true").count() == len(PAGE_TITLES)
     assert "token" not in watched.page.url
     watched.page.locator(".q-door >> visible=true").first.click()
     watched.page.wait_for_selector("body[data-live=yes]", state="attached")

@@ -84,19 +84,19 @@ FIELDS_BY_SECTION: dict[str, tuple[SettingField, ...]] = {
         SettingField("dashboards.idle_minutes", translatable("Minutes an abandoned page is kept")),
     ),
     translatable("Alerts and messages"): (
-        SettingField("alerts.rules", translatable("Alert rules, one a line")),
-        SettingField("delivery.channels", translatable("Channels of alerts, one a line")),
+        SettingField("alerts.rules", translatable("Alert rules")),
+        SettingField("delivery.channels", translatable("Channels of alerts")),
         SettingField(
             "delivery.recipients", translatable("Recipients of the report, such as ana@example.com (es), bob@example.com")
         ),
         SettingField("delivery.owner", translatable("Address that is told when a cycle fails")),
         SettingField("delivery.dashboards", translatable("Address of the dashboards, for links")),
         SettingField("delivery.timezone", translatable("Time zone")),
-        SettingField("schedule.cron", translatable("When cycles run: minute, hour, day, month, day of the week")),
+        SettingField("schedule.cron", translatable("When cycles run")),
     ),
 }
 """Section of the page → settings that can be edited. Other parameters are edited in params.yaml itself."""
-MULTILINE_SETTINGS = ("score.grades", "alerts.rules", "delivery.channels", "delivery.recipients")
+MULTILINE_SETTINGS = ("delivery.recipients",)
 """Settings that need a text field of several lines."""
 EDITABLE_NAMES = {name for fields in FIELDS_BY_SECTION.values() for name in (field.name for field in fields)}
 

@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from logging.handlers import RotatingFileHandler
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 from IPython import get_ipython
 from IPython.display import HTML, display
-from ipywidgets import VBox, Widget
+from ipywidgets import Box, VBox, Widget
 from sqlalchemy import Engine
 
 from quiebra.banners import run_banners
@@ -34,6 +34,7 @@ from quiebra.workspace import Workspace
 
 PAGE_TITLES = {
     "executive": translatable("Executive"),
+    "work": translatable("Decisions"),
     "company": translatable("Company"),
     "portfolio": translatable("Portfolio"),
     "stress": translatable("Stress"),
@@ -199,6 +200,13 @@ def _tables(widgets: Iterable[Widget]) -> Iterator[Table]:
         if isinstance(widget, Table):
             yield widget
         yield from _tables(getattr(widget, "children", ()))
+
+
+def replace_children(box: Box, children: Sequence[Widget]) -> None:
+    """Show other widgets in a box, and close those that it showed before."""
+    before, box.children = box.children, tuple(children)
+    for widget in before:
+        _close(widget)
 
 
 def _close(widget: Widget) -> None:

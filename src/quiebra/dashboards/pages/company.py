@@ -8,8 +8,9 @@ from typing import Any
 import ipywidgets as w
 
 from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.pages.company_decisions import CompanyDecisions
 from quiebra.dashboards.pages.company_sheet import company_page_html
-from quiebra.dashboards.pages.visitor import Visitor, current_visitor
+from quiebra.dashboards.pages.visitor import NOBODY, Visitor, current_visitor
 from quiebra.dashboards.widgets import charts
 from quiebra.dashboards.widgets.controls import Chart, Download, Search, card, html, row
 from quiebra.dashboards.widgets.markup import Kpi, Markup, bullet_list, chip, flag_list, html_table, kpi_row, titled_lists
@@ -55,6 +56,7 @@ class CompanyPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self.wanted = ""
+        self.visitor = NOBODY
         self.typing = self.filling = False
         self.entered: dict[str, Any] = {}
 
@@ -122,6 +124,7 @@ class CompanyPage(Page):
             "tear-sheet.html",
             self.guarded(lambda: company_page_html(self.view, self.shown, self.words).encode()),
         )
+        self.decisions = CompanyDecisions(self)
         self.form = self._form()
         self.form.layout.display = "" if self.typing else "none"
         if not self.typing:
@@ -162,6 +165,7 @@ class CompanyPage(Page):
                 ),
                 card(words("Altman scores"), self.altman, name="q-altman"),
                 card(words("The data behind it"), self.flags),
+                self.decisions.box,
             ),
         ]
 
@@ -178,7 +182,13 @@ class CompanyPage(Page):
         self.guarded(show)()
 
     def show_permitted_parts(self, visitor: Visitor) -> None:
+        self.visitor = visitor
         self.type_in.layout.display = "" if visitor.may(Permission.PREDICT) else "none"
+        self.refresh_decisions()
+
+    def refresh_decisions(self) -> None:
+        self.title.value = self.head(self.shown, self.words)
+        self.decisions.show("" if self.typing else self.shown.company_id, self.visitor)
 
     def toggle(self, on: bool) -> None:
         if on == self.typing:  # switched off by choosing a company, which is shown already
@@ -208,6 +218,8 @@ class CompanyPage(Page):
         )
         self.altman.value = self._altman(subject)
         self.flags.value = flag_list(scored_company.data_flags(view, subject, words)) or words("Nothing to remark.")
+        if self.ready:
+            self.decisions.show("" if self.typing else subject.company_id, self.visitor)
         if self.frame.opened and self.ready:
             self.debounce(self.draw_costly_parts)
 

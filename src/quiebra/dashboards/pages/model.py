@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipywidgets as w
 
 from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.pages.model_decisions import ModelDecisions
+from quiebra.dashboards.pages.visitor import NOBODY, Visitor
 from quiebra.dashboards.widgets import charts
 from quiebra.dashboards.widgets.controls import Chart, Table, card, html, row
 from quiebra.dashboards.widgets.markup import Kpi, Markup, chip, html_table, kpi_row
@@ -16,6 +18,10 @@ from quiebra.text.words import Words
 
 class ModelPage(Page):
     name = "model"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.visitor = NOBODY
 
     def opening_html(self, words: Words) -> str:
         m, c = self.view.metrics["walk_forward"], self.view.calibration
@@ -52,6 +58,7 @@ class ModelPage(Page):
             words,
             420,
         )
+        self.decisions, self.register = ModelDecisions(self), html(self._register())
         swarm = Chart(charts.beeswarm(model.beeswarm_rows(view, words), words), words, 420)
         return [
             html(self.opening_html(words)),
@@ -77,8 +84,17 @@ class ModelPage(Page):
                     ]
                 ),
             ),
-            card(words("Registered models"), self._register()),
+            self.decisions.box,
+            card(words("Registered models"), self.register),
         ]
+
+    def show_permitted_parts(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+        self.decisions.show(visitor)
+
+    def refresh_decisions(self) -> None:
+        self.register.value = self._register()
+        self.decisions.show(self.visitor)
 
     def _verdict(self) -> str:
         words = self.words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from html import escape
 from typing import Any
 
@@ -9,14 +10,25 @@ import ipywidgets as w
 import polars as pl
 
 from quiebra.dashboards.pages.base import Page
+from quiebra.dashboards.pages.setting_forms import FORMS, SettingForm
 from quiebra.dashboards.pages.visitor import Visitor, current_visitor, deciding_person, page_database
 from quiebra.dashboards.widgets.controls import Table, card, html, row
 from quiebra.errors import ParamsError, StoreError
 from quiebra.identity import Permission
 from quiebra.services import settings
-from quiebra.services.setting_values import parse_setting
+from quiebra.services.setting_forms import parse_typed
 from quiebra.services.table_rows import TableColumn
-from quiebra.text.words import Words
+from quiebra.text.words import Words, translatable
+
+FORM_NOTES = {
+    "score.grades": translatable("What each grade stands for: the highest one-year PD that still gets it."),
+    "alerts.rules": translatable("Choose a rule to change it. Each change is shown below before it is saved."),
+    "delivery.channels": translatable(
+        "Where alerts are sent. Addresses with secrets stay on the machine, in QUIEBRA_CHANNEL_NAME with the channel's name."
+    ),
+    "schedule.cron": translatable("When the monthly cycle runs: data, scores, alerts and the report."),
+}
+"""Setting with a form → what it is, for readers."""
 
 
 class SettingsPage(Page):
@@ -26,6 +38,8 @@ class SettingsPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self.fields: dict[str, Any] = {}
+        self.forms: dict[str, SettingForm] = {}
+        self.drawn_in = self.words
         self.reason: w.Text | None = None
 
     def opening_html(self, words: Words) -> str:
@@ -46,15 +60,18 @@ class SettingsPage(Page):
 
     def compose(self) -> list[w.Widget]:
         words, workspace = self.words, self.view.workspace
-        typed = self.typed()
-        if not set(typed) - {"reason"}:  # text typed against one version must not be saved over another
+        typed, entered = self.typed(), self.entered()
+        if not entered and not set(typed) - {"reason"}:  # text typed against one version must not be saved over another
             self.text, self.version = settings.read_settings(workspace)
         self.lead = html(self.opening_html(words))
-        self.fields, self.notes = {}, {}
-        cards = []
+        self.fields, self.forms, self.notes = {}, {}, {}
+        cards, boxes = [], []
         for title, fields in settings.FIELDS_BY_SECTION.items():
             lines: list[w.Widget] = []
             for field in fields:
+                if field.name in FORMS:
+                    boxes.append(self._form_card(field, entered))
+                    continue
                 control, note = self._control(field), html("", "q-fault")
                 self.fields[field.name], self.notes[field.name] = control, note
                 control.description = ", ".join(filter(None, (words(field.label), words(field.part))))
@@ -82,17 +99,54 @@ class SettingsPage(Page):
             wide=True,
             name="q-settings",
         )
-        return [self.lead, row(*cards, name="q-columns"), change, card(words("Changes on record"), self.log_note, self.log)]
+        self.drawn_in = words
+        return [
+            self.lead,
+            row(*cards, name="q-columns"),
+            *boxes,
+            change,
+            card(words("Changes on record"), self.log_note, self.log),
+        ]
 
     def typed(self) -> dict[str, str]:
         """Return unsaved input, so that a change of language keeps it."""
         if self.reason is None:
             return {}
-        changed = {name: c.value for name, c in self.fields.items() if c.value != self._saved(name)}
+        changed = {
+            name: self._in_words(name, c.value) for name, c in self.fields.items() if c.value != self._saved(name, self.drawn_in)
+        }
         return {**changed, "reason": self.reason.value}
 
-    def _saved(self, name: str) -> str:
-        return settings.format_setting(settings.setting_value(self.text, name))
+    def entered(self) -> dict[str, Any]:
+        """Return what is unsaved in the forms, but for what cannot be read."""
+        found = {}
+        for name, form in self.forms.items():
+            with contextlib.suppress(ParamsError):
+                if form.value != settings.setting_value(self.text, name):
+                    found[name] = form.value
+        return found
+
+    def _in_words(self, name: str, text: str) -> str:
+        """Return a number that was typed in the language before as it is typed in this one; another text as it is."""
+        try:
+            value = parse_typed(name, text, self.drawn_in)
+        except ParamsError:
+            return text
+        return self.words.typed(value) if isinstance(value, int | float) else text
+
+    def _saved(self, name: str, words: Words | None = None) -> str:
+        value = settings.setting_value(self.text, name)
+        plain = isinstance(value, int | float) and not isinstance(value, bool)
+        return (words or self.words).typed(value) if plain else settings.format_setting(value)
+
+    def _form_card(self, field: settings.SettingField, entered: dict[str, Any]) -> w.VBox:
+        """Return the card of a setting that has a form."""
+        saved = settings.setting_value(self.text, field.name)
+        form = FORMS[field.name](entered.get(field.name, saved), self.words, lambda: self.guarded(self.preview)())
+        self.forms[field.name], self.notes[field.name] = form, html("", "q-fault")
+        form_note = FORM_NOTES.get(field.name, "")
+        note = self.words(form_note) if form_note else ""
+        return card(self.words(field.label), form.box, self.notes[field.name], note=note, wide=True, name="q-settings")
 
     def show_permitted_parts(self, visitor: Visitor) -> None:
         self.lead.value = self.opening_html(self.words)
@@ -117,12 +171,19 @@ class SettingsPage(Page):
         field."""
         found, faulty = {}, []
         for name, control in self.fields.items():
-            before = settings.setting_value(self.text, name)
             self.notes[name].value = ""
-            if control.value == settings.format_setting(before):
+            if control.value == self._saved(name):
                 continue
             try:
-                found[name] = parse_setting(name, str(control.value))
+                found[name] = parse_typed(name, str(control.value), self.words)
+            except ParamsError as error:
+                self.notes[name].value = escape(self.words.say(error.said))
+                faulty.append(name)
+        for name, form in self.forms.items():
+            self.notes[name].value = ""
+            try:
+                if form.value != settings.setting_value(self.text, name):
+                    found[name] = form.value
             except ParamsError as error:
                 self.notes[name].value = escape(self.words.say(error.said))
                 faulty.append(name)

@@ -153,6 +153,7 @@ def home_page(_: Words) -> dict[str, Any]:
     """Return the texts of the home page in one language."""
     notes = {
         "executive": _("The portfolio at a glance: how risky it is, what changed, who moved."),
+        "work": _("What waits for you: alerts, grades and models to decide on, with what was decided."),
         "company": _("One company: its PD over five years, why, and what would change it."),
         "portfolio": _("Your own file, or a saved portfolio: losses, concentration, watch list."),
         "stress": _("What a recession or a shock would do, to all and to one."),

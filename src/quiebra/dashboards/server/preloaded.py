@@ -27,6 +27,7 @@ MODULES = (
     "quiebra.dashboards.pages.portfolio",
     "quiebra.dashboards.pages.settings",
     "quiebra.dashboards.pages.stress",
+    "quiebra.dashboards.pages.work",
 )
 OPTIONAL_MODULES = ("hypothesis", "pandera.strategies.base_strategies")
 """Modules that pandera imports at its first check, if they are installed."""

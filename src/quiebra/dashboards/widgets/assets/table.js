@@ -41,7 +41,7 @@ export default {
       } else if (column.kind === "choice") {
         const button = make("button", { type: "button", class: "q-choice", "aria-pressed": String(value[0] === model.get("chosen")) });
         button.textContent = value[1];
-        button.addEventListener("click", () => { model.set("chosen", value[0]); model.save_changes(); });
+        button.addEventListener("click", () => { model.set("chosen", value[0]); model.save_changes(); setTimeout(() => document.querySelector(".q-case")?.scrollIntoView({ block: "nearest", behavior: "smooth" }), 700); });
         td.append(button);
       } else td.textContent = column.kind === "company" ? value[1] : value;
       return td;
