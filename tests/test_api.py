@@ -319,7 +319,12 @@ def test_a_key_does_what_its_scopes_say(server: Server, engine: Any) -> None:
         key = create_key(engine, f"system {len(scopes)} {scopes[0]}", scopes, 10, "the admin")
         with server.client(key) as client:
             for method, path, permission in routes(server):
-                assert (ask(client, method, path).status_code == 403) == (permission not in scopes), (scopes, path)
+                answer = ask(client, method, path)
+                assert (answer.status_code == 403) == (permission not in scopes), (scopes, path)
+            if "decide" in scopes:
+                grade = {"company_id": "SIM-00004", "rating": "C", "reason": "seen their books"}
+                told = client.post("/v1/overrides", json=grade)
+                assert told.status_code == 403 and "person" in told.json()["detail"]
 
 
 def test_what_becomes_of_a_user_counts_at_once(server: Server, engine: Any) -> None:

@@ -27,9 +27,7 @@ def check_proposer(connection: Connection, proposer: str, permission: Permission
         raise IdentityError(why.text, **why.values)
 
 
-def why_void(
-    connection: Connection, proposer: str, permission: Permission, action: str, subject: str
-) -> LocalisedMessage | None:
+def why_void(connection: Connection, proposer: str, permission: Permission, action: str, subject: str) -> LocalisedMessage | None:
     """Return why a proposal counts for nothing, as in `check_proposer`; None where it counts."""
     if not connection.scalar(select(func.count()).select_from(UserRow)):
         return None

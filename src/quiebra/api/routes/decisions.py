@@ -11,6 +11,7 @@ from pydantic import Field
 
 from quiebra.alerts.analyst_decisions import list_overrides, watch_list_entries
 from quiebra.alerts.lifecycle import alert_history, list_alerts
+from quiebra.api.access import LOCAL
 from quiebra.api.idempotency import once
 from quiebra.api.problems import ApiError
 from quiebra.api.routing import guarded, json_answer, principal_of, router
@@ -147,6 +148,10 @@ async def overrides(request: Request, past: bool = False) -> Response:
     "/overrides", summary="Propose a grade", **guarded(Permission.DECIDE), operation_id="propose_override", status_code=201
 )
 async def propose(request: Request, given: GradeIn) -> Response:
+    """Propose a grade. It takes two people, so that a key proposes none."""
+    if principal_of(request).kind == "key" and principal_of(request).name != LOCAL:
+        raise ApiError(403, "A grade is proposed by a person and approved by another: sign in by POST /v1/token.")
+
     def act() -> dict[str, Any]:
         service, who = service_of(request), principal_of(request).name
         grades = load_params(service.workspace).score.grades
