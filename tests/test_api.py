@@ -23,6 +23,7 @@ from api_server import PLAIN, Server, api_server, company
 from conftest import ROOT, copy_workspace
 
 from quiebra import store
+from quiebra.api.schemas import PredictionOut
 from quiebra.client import Client, ServiceError
 from quiebra.environment import database_url
 from quiebra.identity import ROLES, Permission, User, add_user, change_role, create_key, disable_user, revoke_key
@@ -112,6 +113,7 @@ def test_a_companys_stored_statements_give_the_runs_own_score_over_every_door(
     lines = "\n".join(json.dumps(one) for one in asked)
     streamed = analyst.post("/v1/predict/batch", content=lines, headers={"Content-Type": "application/x-ndjson"}).json()
     assert batch["failed"] == 0 and len(batch["results"]) == scores.height
+    assert all(PredictionOut.model_validate(one, extra="forbid") for one in batch["results"])
     published = dict(rows(place, "SELECT company_id, pd_12m FROM predicciones WHERE kind = 'current'"))
     for one, line, row in zip(batch["results"], streamed["results"], scores.iter_rows(named=True), strict=True):
         assert one["company_id"] == row["company_id"]

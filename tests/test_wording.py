@@ -19,7 +19,7 @@ import pytest
 from faults_in_words import FAULTS, faults, faults_of, pieces
 from ipywidgets import HTML, Text, Textarea, Widget
 from said import counted
-from test_dashboards import SIX
+from test_dashboards import PAGES
 from test_delivery import told  # noqa: F401
 from typer.testing import CliRunner
 
@@ -126,10 +126,10 @@ def _of_chart(spec: dict[str, Any]) -> Iterator[str]:
     yield from (note["text"] for note in layout.get("annotations", ()))
 
 
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize("name", PAGES)
 def test_pages(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch, data: set[str]) -> None:
     monkeypatch.chdir(finished)
-    page = SIX[name]()
+    page = PAGES[name]()
     page.frame.opened = True
     for language in LANGUAGES:
         page.frame.language = language

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from limits import RateLimitItem, parse
@@ -130,6 +129,3 @@ def _replay(first: Message, after: Receive | None = None) -> Receive:
 def _address(scope: Scope) -> str:
     client: Any = scope.get("client")
     return str(client[0]) if client else "-"
-
-
-Handler = Callable[[Request], Awaitable[Any]]

@@ -10,6 +10,7 @@ import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from quiebra.api.access import Principal
 from quiebra.api.problems import ApiError, error_problem, request_language
@@ -25,11 +26,19 @@ READ_TYPES = ("application/json", "application/x-ndjson")
 PROBLEM_STATUSES = (401, 403, 404, 409, 413, 422, 429, 503)
 
 
-def guarded(permission: Permission, **extra: Any) -> dict[str, Any]:
-    """Return the arguments of a route that needs a permission; extra: further ones of its OpenAPI operation."""
+def guarded(permission: Permission, answer: type[BaseModel] | None = None, **extra: Any) -> dict[str, Any]:
+    """Return the arguments of a route that needs a permission.
+
+    answer: model of its answers, which one of the app's routes names in ``SCHEMAS``. extra: further parts of its OpenAPI
+    operation.
+    """
+    responses: dict[int | str, dict[str, Any]] = {status: problem_response() for status in PROBLEM_STATUSES}
+    if answer is not None:
+        schema = {"$ref": f"#/components/schemas/{answer.__name__}"}
+        responses[200] = {"description": "the answer", "content": {"application/json": {"schema": schema}}}
     return {
         "openapi_extra": {PERMISSION: permission.value, "security": [{"bearer": []}], **extra},
-        "responses": {status: problem_response() for status in PROBLEM_STATUSES},
+        "responses": responses,
         "response_model": None,
     }
 

@@ -31,7 +31,7 @@ def _body(schema: dict[str, Any], example: Any, *more: str) -> dict[str, Any]:
 @routes.post(
     "/predict/single",
     summary="Score one company's statements",
-    **guarded(Permission.PREDICT, **_body({"$ref": f"{REF}CompanyIn"}, EXAMPLE_COMPANY)),
+    **guarded(Permission.PREDICT, PredictionOut, **_body({"$ref": f"{REF}CompanyIn"}, EXAMPLE_COMPANY)),
     operation_id="predict_single",
 )
 async def predict_single(request: Request) -> Response:
@@ -53,6 +53,7 @@ async def predict_single(request: Request) -> Response:
     summary="Score many companies",
     **guarded(
         Permission.PREDICT,
+        BatchOut,
         **_body({"type": "array", "items": {"$ref": f"{REF}CompanyIn"}, "minItems": 1}, [EXAMPLE_COMPANY], NDJSON),
     ),
     operation_id="predict_batch",
