@@ -1,6 +1,6 @@
 """Take the pictures in docs/ of a workspace with a finished run: the current one, or the path given.
 
-The dashboards' six pages and two more, the report and a tear sheet (the first two pages of their PDFs), and the monthly mail.
+Pages of the dashboards, the report and a tear sheet (the first two pages of their PDFs), and the monthly mail.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOTS = dict.fromkeys(PAGE_TITLES, ("en", "light", 1280)) | {
     "empresa": ("es", "dark", 1280),
     "resumen-movil": ("es", "light", 400),
 }
-"""Picture → language, theme and width; the six pages, and two that show the rest of it."""
+"""Picture → language, theme and width; pages, and two that show the rest of it."""
 PAGE_OF = {"empresa": "company", "resumen-movil": "executive"}
 
 

@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(workspace: Path, env: dict[str, str], *options: str, wait: float = 120, log: Path | None = None) -> Iterator[Served]:
+def serving(workspace: Path, env: dict[str, str], *options: str, wait: float = 300, log: Path | None = None) -> Iterator[Served]:
     """Serve a workspace's dashboards, ready when this gives the server; stopped at the end. log: file for what it complains of."""
     port = free_port()
     complaints = log.open("w") if log else None

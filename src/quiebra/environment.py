@@ -6,10 +6,12 @@ import getpass
 import os
 import re
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from quiebra.errors import IdentityError
 from quiebra.text.person_input import clean_person_name
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ REDIS_URL = "QUIEBRA_REDIS_URL"
 SEC_CONTACT = "QUIEBRA_SEC_CONTACT"
 SERVICE_KEYS = ("QUIEBRA_FRED_KEY", "QUIEBRA_ALPHA_VANTAGE_KEY", "QUIEBRA_NASDAQ_KEY")
 """Keys of data services."""
+OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = "QUIEBRA_OIDC_ISSUER", "QUIEBRA_OIDC_CLIENT_ID", "QUIEBRA_OIDC_CLIENT_SECRET"
 MIN_SECRET_LENGTH = 4
 """Characters; shorter passwords are not redacted, as they would match parts of any text."""
 MIN_SECRET_PART_LENGTH = 12
@@ -80,6 +83,27 @@ def redis_url() -> str | None:
     return os.environ.get(REDIS_URL, "").strip() or None
 
 
+@dataclass(frozen=True)
+class OidcProvider:
+    """A company's OpenID Connect provider, and what this server is known by there."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+
+
+def oidc_provider() -> OidcProvider | None:
+    """Return the provider of QUIEBRA_OIDC_ISSUER; None: there is none. IdentityError if it is named by half, or not under TLS."""
+    issuer, client_id, secret = (os.environ.get(name, "").strip() for name in (OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET))
+    if not issuer:
+        return None
+    if not client_id or not secret:
+        raise IdentityError(f"{OIDC_ISSUER} is set: set {OIDC_CLIENT_ID} and {OIDC_CLIENT_SECRET} too")
+    if not re.match(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])(:|/|$)", issuer):
+        raise IdentityError(f"{OIDC_ISSUER} must start with https://")
+    return OidcProvider(issuer, client_id, secret)
+
+
 def workspace_name(root: Path) -> str:
     """Return this workspace's name in a shared database: QUIEBRA_WORKSPACE, or machine and folder."""
     return os.environ.get(WORKSPACE, "").strip() or f"{socket.gethostname()}:{root}"
@@ -118,7 +142,7 @@ def _secrets() -> set[str]:
             found.add(address)
         elif name == TOKEN_KEYS:
             found |= {pair.partition(":")[2].strip() for pair in address.split(",")}
-        elif name in SERVICE_KEYS:
+        elif name in (*SERVICE_KEYS, OIDC_CLIENT_SECRET):
             found |= {address.strip(), quote(address.strip(), safe="")}
     return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}
 

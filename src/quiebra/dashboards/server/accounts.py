@@ -12,14 +12,18 @@ from typing import TypeVar
 from sqlalchemy import Engine
 from tornado.web import HTTPError
 
+from quiebra.environment import oidc_provider
 from quiebra.errors import IdentityError, StoreError
 from quiebra.identity import Session, User, check_session, end_session, open_session, session_user, sign_in, users_exist
+from quiebra.identity.oidc import OidcClient, SignInAttempt, find_user
 from quiebra.store import open_database
 from quiebra.workspace import Workspace
 
 T = TypeVar("T")
 HASHES_AT_ONCE, WAITING_SIGN_INS = 2, 16
 """Passwords that are hashed at once, as each takes 0.1 s and 64 MiB, and those that may wait; more are told to come back."""
+PROVIDER_CALLS_AT_ONCE = 2
+"""Questions to a company's sign-in service at once, which may take its time: they keep nothing else from being answered."""
 OUTAGE_SECONDS = 60.0
 """How long a session that held is taken to hold while the database does not answer."""
 
@@ -40,7 +44,10 @@ class Accounts:
         self._exist = False
         self._confirmed: dict[str, tuple[float, User]] = {}
         self._hashing = ThreadPoolExecutor(HASHES_AT_ONCE, "password")
-        self._waiting = 0
+        self._elsewhere = ThreadPoolExecutor(PROVIDER_CALLS_AT_ONCE, "provider")
+        self._waiting = {self._hashing: 0, self._elsewhere: 0}
+        provider = oidc_provider()
+        self.oidc = None if provider is None else OidcClient(provider)
 
     @cached_property
     def engine(self) -> Engine:
@@ -60,13 +67,21 @@ class Accounts:
 
     async def sign_in(self, name: str, password: str) -> User:
         """Return the user of a name and password. IdentityError if they are wrong, Busy if too many wait."""
-        if self._waiting >= HASHES_AT_ONCE + WAITING_SIGN_INS:
-            raise Busy(5)
-        self._waiting += 1
-        try:
-            return await self._ask(partial(sign_in, self.engine, name, password), self._hashing)
-        finally:
-            self._waiting -= 1
+        return await self._in_turn(partial(sign_in, self.engine, name, password), self._hashing)
+
+    async def address_to_sign_in(self, attempt: SignInAttempt, back_to: str) -> str:
+        """Return the provider's address for a sign-in. IdentityError if it does not answer."""
+        return await self._in_turn(partial(self._client().address_to_sign_in, attempt, back_to), self._elsewhere)
+
+    async def signed_in_elsewhere(self, attempt: SignInAttempt, code: str, back_to: str) -> User:
+        """Return the user whom the provider says has signed in. IdentityError if it refuses, or there is no such user."""
+        client = self._client()
+        return await self._in_turn(lambda: find_user(self.engine, client.claims(attempt, code, back_to)), self._elsewhere)
+
+    def _client(self) -> OidcClient:
+        if self.oidc is None:
+            raise HTTPError(404)
+        return self.oidc
 
     async def open(self, user: User) -> str:
         """Start a session and return its token."""
@@ -103,6 +118,16 @@ class Accounts:
         self._confirmed = {k: v for k, v in self._confirmed.items() if time.monotonic() - v[0] <= OUTAGE_SECONDS}
         self._confirmed[key] = (time.monotonic(), user)
         return user
+
+    async def _in_turn(self, act: Callable[[], T], pool: ThreadPoolExecutor) -> T:
+        """Return what ``act`` gives, in a thread of a pool that few may wait for. Busy if too many do."""
+        if self._waiting[pool] >= HASHES_AT_ONCE + WAITING_SIGN_INS:
+            raise Busy(5)
+        self._waiting[pool] += 1
+        try:
+            return await self._ask(act, pool)
+        finally:
+            self._waiting[pool] -= 1
 
     async def _ask(self, act: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
         try:

@@ -33,7 +33,7 @@ ASSETS = Path(__file__).parent / "assets"
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
-    "frame-ancestors 'self'; base-uri 'self'"
+    "frame-ancestors 'self'; base-uri 'self'; form-action 'self'"
 )
 """Content security policy: the browser may load files from this server only, even if a library asks for others."""
 
@@ -44,7 +44,7 @@ WARM_KERNEL_DELAY_SECONDS = 1.0
 
 
 class DashboardsApp(Voila):
-    """Voila application that serves the six pages under their names."""
+    """Voila application that serves the pages under their names."""
 
     workspace: Workspace
     visitors: Path
@@ -86,6 +86,8 @@ class DashboardsApp(Voila):
             (r"/health", handlers.HealthHandler),
             (r"/login", sign_in.LoginHandler),
             (r"/logout", sign_in.LogoutHandler),
+            (r"/oidc/start", sign_in.OidcStartHandler),
+            (r"/oidc/callback", sign_in.OidcCallbackHandler),
             (r"/state/([\w-]+)", handlers.StateHandler),
             (r"/assets/brand.css", handlers.BrandHandler),
             (
@@ -118,14 +120,14 @@ def _log_request(handler: tornado.web.RequestHandler) -> None:
 
 
 class TokenFilter(logging.Filter):
-    """Removes tokens from log records: an error's record contains the requested address."""
+    """Removes tokens and codes from log records: an error's record contains the requested address."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             said = record.getMessage()
         except Exception:  # a format that does not fit its values: logging reports it
             return True
-        record.msg, record.args = re.sub(r"token(=|%3D)[^&\s'\")]+", "token=…", said), ()
+        record.msg, record.args = re.sub(r"(token|code|state)(=|%3D)[^&\s'\")]+", r"\1=…", said), ()
         return True
 
 

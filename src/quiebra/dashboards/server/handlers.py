@@ -1,4 +1,4 @@
-"""Request handlers: the six pages, plain pages without a kernel, static files, and a page's connection to its kernel."""
+"""Request handlers: the pages, plain pages without a kernel, static files, and a page's connection to its kernel."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
 
 import tornado.web
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -14,6 +16,8 @@ from quiebra.dashboards.server.limits import TokenGuesses
 from quiebra.dashboards.server.visitors import SESSION_OWNER, drop_session, keep_session, signed_in
 from quiebra.errors import IdentityError, LocalisedMessage
 from quiebra.identity import Session, User
+from quiebra.identity.oidc import REFUSED, SignInAttempt
+from quiebra.params import load_params
 from quiebra.text.words import Words
 
 LONGEST_FIELD = 1000
@@ -57,6 +61,10 @@ class LoginHandler(PlainHandler, LoginFormHandler):
         form: Any = self
         form._redirect_safe(self.get_argument("next", self.base_url))
 
+    def login_address(self) -> str:
+        """Return the address that the form is sent to, with the page that was asked for."""
+        return f"{self.base_url}login?{urlencode({'next': self.get_argument('next', self.base_url)})}"
+
     def _render(self, message: dict[str, str] | None = None) -> None:
         """Show the form for a token."""
         wrong = message is not None
@@ -75,13 +83,18 @@ class LoginHandler(PlainHandler, LoginFormHandler):
             self._render()
             return
 
+        oidc = self.context.accounts.oidc
+        start = f"{self.base_url}oidc/start?{urlencode({'next': self.get_argument('next', self.base_url)})}"
+
         def texts(_: Words) -> dict[str, Any]:
+            by = _("Sign in with {name}", name=urlsplit(oidc.provider.issuer).hostname) if oidc else ""
             return {
+                "elsewhere": {"address": start, "label": by} if oidc else None,
                 "title": _("Sign in"),
                 "note": _("With your name and password for Quiebra."),
                 "fault": _.say(refused) if refused else "",
                 "door": {
-                    "action": self.request.uri,
+                    "action": self.login_address(),
                     "name": _("Name"),
                     "label": _("Password"),
                     "enter": _("Sign in"),
@@ -89,6 +102,61 @@ class LoginHandler(PlainHandler, LoginFormHandler):
             }
 
         self.plain(texts)
+
+
+class OidcStartHandler(LoginHandler):
+    """Sends the browser to the company's provider."""
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        if not await self.context.accounts.exist():
+            raise HTTPError(404)
+        attempt = SignInAttempt.start()
+        try:
+            address = await self.context.accounts.address_to_sign_in(attempt, self.back_to())
+        except IdentityError as error:
+            self.set_status(503)
+            await self._form(error.said)
+            return
+        content = json.dumps({**vars(attempt), "next": self.get_argument("next", self.base_url)})
+        options: dict[str, Any] = {"path": f"{self.base_url}oidc", "httponly": True, "samesite": "Lax"}
+        secure = self.request.protocol == "https"
+        self.set_signed_cookie(self.attempt_cookie(), content, expires_days=None, secure=secure, **options)
+        self.redirect(address)
+
+    def attempt_cookie(self) -> str:
+        return f"quiebra-oidc-{self.context.port}"
+
+    def back_to(self) -> str:
+        """Return the address that the provider sends the browser back to: of ``delivery.dashboards``, or as it was asked for."""
+        known = load_params(self.context.workspace).delivery.dashboards
+        here = f"{self.request.protocol}://{self.request.host}{self.base_url}"
+        return f"{(known or here).rstrip('/')}/oidc/callback"
+
+
+class OidcCallbackHandler(OidcStartHandler):
+    """Where the provider sends the browser back to."""
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        given = self.get_signed_cookie(self.attempt_cookie(), max_age_days=1)
+        self.clear_cookie(self.attempt_cookie(), path=f"{self.base_url}oidc")  # each attempt counts once
+        try:
+            if given is None or not await self.context.accounts.exist():
+                raise IdentityError(REFUSED)
+            kept = json.loads(given)
+            attempt = SignInAttempt(kept["state"], kept["nonce"], kept["verifier"], kept["started_at"])
+            code = self.get_query_argument("code", "")
+            if not attempt.fits(self.get_query_argument("state", "")) or not code:
+                raise IdentityError(REFUSED)
+            user = await self.context.accounts.signed_in_elsewhere(attempt, code, self.back_to())
+        except IdentityError as error:
+            self.set_status(401)
+            await self._form(error.said)
+            return
+        await start_session(self, user)
+        form: Any = self
+        form._redirect_safe(kept["next"])
 
 
 class LogoutHandler(PlainHandler):
