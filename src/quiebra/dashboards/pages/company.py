@@ -182,9 +182,10 @@ class CompanyPage(Page):
         self.guarded(show)()
 
     def show_permitted_parts(self, visitor: Visitor) -> None:
-        self.visitor = visitor
         self.type_in.layout.display = "" if visitor.may(Permission.PREDICT) else "none"
-        self.refresh_decisions()
+        if visitor != self.visitor:
+            self.visitor = visitor
+            self.refresh_decisions()
 
     def refresh_decisions(self) -> None:
         self.title.value = self.head(self.shown, self.words)
@@ -218,8 +219,7 @@ class CompanyPage(Page):
         )
         self.altman.value = self._altman(subject)
         self.flags.value = flag_list(scored_company.data_flags(view, subject, words)) or words("Nothing to remark.")
-        if self.ready:
-            self.decisions.show("" if self.typing else subject.company_id, self.visitor)
+        self.decisions.show("" if self.typing else subject.company_id, self.visitor)
         if self.frame.opened and self.ready:
             self.debounce(self.draw_costly_parts)
 

@@ -59,6 +59,7 @@ class ModelPage(Page):
             420,
         )
         self.decisions, self.register = ModelDecisions(self), html(self._register())
+        self.decisions.show(self.visitor)
         swarm = Chart(charts.beeswarm(model.beeswarm_rows(view, words), words), words, 420)
         return [
             html(self.opening_html(words)),
@@ -89,8 +90,9 @@ class ModelPage(Page):
         ]
 
     def show_permitted_parts(self, visitor: Visitor) -> None:
-        self.visitor = visitor
-        self.decisions.show(visitor)
+        if visitor != self.visitor:
+            self.visitor = visitor
+            self.decisions.show(visitor)
 
     def refresh_decisions(self) -> None:
         self.register.value = self._register()

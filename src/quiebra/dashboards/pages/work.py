@@ -87,8 +87,9 @@ class WorkPage(Page):
         ]
 
     def show_permitted_parts(self, visitor: Visitor) -> None:
-        self.visitor = visitor
-        self.refresh_decisions()
+        if visitor != self.visitor:  # a button that somebody is about to press stays where it is
+            self.visitor = visitor
+            self.refresh_decisions()
 
     def refresh_decisions(self) -> None:
         words, view = self.words, self.view
