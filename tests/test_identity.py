@@ -603,7 +603,7 @@ def test_a_promotion_takes_two_and_a_rollback_is_confirmed_afterwards(engine: En
         champion.confirm_promotion(w, engine, second, " ANA ")
     waits = {"kind": "promotion", "model_id": second, "proposed_by": "ana", "despite": False}
     assert champion.waiting_successions(engine) == [waits]
-    with pytest.raises(IdentityError, match="without --despite: propose it anew"):
+    with pytest.raises(IdentityError, match="without --despite: it is to be proposed anew"):
         champion.confirm_promotion(w, engine, second, "eva", despite=True)
     assert champion.confirm_promotion(w, engine, second, "eva").after == second
     assert read_scoring_model(w).model_id == second and champion.waiting_successions(engine) == []
@@ -709,7 +709,7 @@ def test_both_must_say_that_a_model_is_promoted_although_it_ranks_worse(
     monkeypatch.setattr(files, "ranks_worse", lambda comparison: bool(comparison and comparison.get("worse")))
     monkeypatch.setattr(files, "comparison_in_words", lambda comparison: "by far")
     for despite in (False, True):
-        with pytest.raises(QuiebraError, match=r"by far|without --despite: propose it anew"):
+        with pytest.raises(QuiebraError, match=r"by far|without --despite: it is to be proposed anew"):
             champion.confirm_promotion(w, engine, second, "eva", despite=despite)
     champion.propose_promotion(w, engine, second, "ana", despite=True)
     assert champion.waiting_successions(engine)[-1]["despite"]

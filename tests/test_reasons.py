@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from faults_in_words import faults
 
+from quiebra.canonical import EVENT_SCHEMA
 from quiebra.feature_engineering import FEATURES, FEATURES_BY_NAME, PeerRanks, feature_inputs, feature_table
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
 from quiebra.feature_engineering.peer_rank import (
@@ -19,12 +20,15 @@ from quiebra.feature_engineering.peer_rank import (
     PeerPlace,
     latest_rows,
 )
+from quiebra.feature_engineering.peers import Peers
 from quiebra.feature_engineering.sentences import denominator_sentence, feature_sentence, missing_sentence, rounded_values
-from quiebra.items import ITEM_NAMES
+from quiebra.items import ITEM_NAMES, VERSION_KEYS
 from quiebra.models import ModelChain
 from quiebra.models.reasons import MIN_EFFECT, reasons
 from quiebra.panels import Panel
-from quiebra.risk import reasons_in_words
+from quiebra.panels.quarantine import blank_negatives, split_quarantine
+from quiebra.params import Params
+from quiebra.risk import reasons_in_words, score_statements
 
 NAMES = [*FEATURES_BY_NAME, *ALTMAN_SCORES]
 
@@ -363,3 +367,30 @@ def test_earlier_accounts_are_missing_only_where_there_are_none(
     none = pl.col("text").str.contains("No accounts of earlier years")
     assert ages.filter(none)["years_published"].fill_null(0).max() == 0
     assert ages.filter(pl.col("text").str.contains("do not suffice"))["years_published"].min() > 0
+
+
+def test_a_company_scored_alone_has_the_digits_and_words_that_it_has_among_others(
+    small_chain: ModelChain, small_panel: Panel, params: Params, standing: PeerRanks
+) -> None:
+    model, table = small_chain.model, feature_table(small_panel.statements, small_panel.companies)
+    peers = Peers(table, keep=True)
+
+    def scored_of(statements: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        kept, _ = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA))
+        usable, _ = blank_negatives(kept.sort(VERSION_KEYS))
+        latest = usable.unique("company_id", keep="last", maintain_order=True).select(VERSION_KEYS)
+        rows = feature_table(usable, small_panel.companies, peers, latest)
+        parts, _ = model.contributions(rows)
+        why = reasons(model, rows, 4, standing, usable, parts)
+        assert why.equals(reasons(model, rows, 4, standing, usable))
+        numbers = pl.selectors.float().round(6)
+        return score_statements(model, rows, params.score).with_columns(numbers), why.with_columns(numbers)
+
+    chosen = small_panel.companies["company_id"].gather_every(13).to_list()
+    statements = small_panel.statements.filter(pl.col("company_id").is_in(chosen))
+    scores, why = scored_of(statements)
+    assert scores.height == len(chosen) and scores["scorer"].n_unique() == 2
+    for company in chosen:
+        whose = pl.col("company_id") == company
+        alone = scored_of(statements.filter(whose))
+        assert alone[0].equals(scores.filter(whose)) and alone[1].equals(why.filter(whose)), company

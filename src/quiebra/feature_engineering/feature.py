@@ -36,7 +36,7 @@ def ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
     >>> pl.DataFrame({"a": [1.0, 1.0], "b": [2.0, 0.0]}).select(ratio(pl.col("a"), pl.col("b")))["a"].to_list()
     [0.5, None]
     """
-    return pl.when(denominator > 0).then(numerator / denominator)
+    return pl.when(denominator > 0.0).then(numerator / denominator)
 
 
 def log_million(amount: pl.Expr) -> pl.Expr:

@@ -121,7 +121,7 @@ def score_statement(view: FinishedRunView, name: str, sector: str | None, items:
     features = feature_table(statements, companies, view.shock_peers)
     score = score_statements(view.model, features, view.params.score)
     parts, start = view.model.explain(features)
-    why = reasons(view.model, features, view.params.score.reasons, view.peer_ranks, statements)
+    why = reasons(view.model, features, view.params.score.reasons, view.peer_ranks, statements, parts.to_numpy())
     engine = ShockEngine(view.model, statements, companies, view.shock_peers, statements.select(VERSION_KEYS), view.params.score)
     return ScoredCompany(
         ENTERED_ID,
