@@ -132,3 +132,20 @@ def test_a_number_goes_by_the_language_and_a_thousand_is_not_one() -> None:
     for text, words in (("0.45", ES), ("0,45", EN), ("much", EN)):
         with pytest.raises(ParamsError):
             parse_typed("portfolio.lgd", text, words)
+
+
+def test_what_is_wrong_in_the_file_is_shown_so_that_it_can_be_corrected() -> None:
+    form = RulesForm({"odd": {"measure": "nonsense", "raise": ["x"], "severity": "dire"}}, EN, lambda: None)
+    form.open("odd")
+    measure, high, _, severity, *_ = form.editor.children[1].children
+    assert (measure.value, high.value, severity.value) == ("nonsense", "['x']", "dire")
+    assert form.value == {"odd": {"measure": "nonsense", "raise": ["x"], "severity": "dire"}}
+    measure.value = "pd_12m"
+    assert form.value["odd"]["raise"] == 0.2
+    assert [bound.value for _, bound in GradesForm({"A": "much", "B": 0.5}, EN, lambda: None).rows[:2]] == ["much", "50"]
+    for kind in FORMS.values():
+        kind(None, EN, lambda: None)
+        kind(["x"], EN, lambda: None)
+    channel = ChannelsForm({"team": {"kind": "fax"}}, EN, lambda: None)
+    channel.open("team")
+    assert channel.editor.children[1].children[0].value == "fax"

@@ -92,8 +92,8 @@ def read_grades(rows: Sequence[tuple[str, str]], words: Words) -> dict[str, floa
 
 def format_threshold(measure: str, value: Any, words: Words) -> str:
     """Return a rule's threshold as it is typed: in percent, in times, as a grade or state."""
-    if isinstance(value, str):
-        return value
+    if not isinstance(value, int | float):
+        return str(value or "")
     return to_percent(value, words) if measure in PERCENT_MEASURES else words.typed(value)
 
 

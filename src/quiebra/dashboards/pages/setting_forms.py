@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as w
@@ -20,6 +20,18 @@ from quiebra.text.words import Words
 
 SPARE_GRADES = 2
 LISTED = {"case_id": pl.String, "name": pl.String, "says": pl.String}
+
+
+def choice(labels: Mapping[str, str], value: Any, words: Words, description: str) -> w.Dropdown:
+    """Return a choice by name; a value that is none of them is shown too, so that it can be corrected."""
+    offered = [(words(label), name) for name, label in labels.items()]
+    there = [] if value in labels else [(str(value), value)]
+    return w.Dropdown(options=[*there, *offered], value=value, description=description)
+
+
+def as_percent(bound: Any, words: Words) -> str:
+    """Return a share as typed in percent; another value as it is, so that it can be corrected."""
+    return forms.to_percent(bound, words) if isinstance(bound, int | float) else str(bound or "")
 
 
 class SettingForm:
@@ -52,7 +64,8 @@ class GradesForm(SettingForm):
 
     def show(self, value: dict[str, float]) -> None:
         words = self.words
-        rows = [*((grade, forms.to_percent(bound, words)) for grade, bound in (value or {}).items()), *[("", "")] * SPARE_GRADES]
+        scale = value if isinstance(value, dict) else {}
+        rows = [*((str(grade), as_percent(bound, words)) for grade, bound in scale.items()), *[("", "")] * SPARE_GRADES]
         self.rows = [
             (self.number(grade, words("Grade {n}", n=n)), self.number(bound, words("up to a PD of, %")))
             for n, (grade, bound) in enumerate(rows, 1)
@@ -125,7 +138,10 @@ class ListForm(SettingForm):
 
     def show(self, value: dict[str, Any]) -> None:
         words = self.words
-        self.entries: dict[str, dict[str, Any]] = {name: dict(entry) for name, entry in (value or {}).items()}
+        given = value if isinstance(value, dict) else {}
+        self.entries: dict[str, dict[str, Any]] = {
+            str(name): dict(entry) for name, entry in given.items() if isinstance(entry, dict)
+        }
         self.open_name, self.error = "", ""
         columns = [TableColumn("name", words("Name"), "choice"), TableColumn("says", words("What it does"))]
         self.table = Table(pl.DataFrame(schema=LISTED), columns, words, label=self.label(), size=20, searchable=False)
@@ -230,24 +246,12 @@ class RulesForm(ListForm):
         unit = forms.threshold_unit(measure, words)
         named = f" ({unit})" if unit else ""
         return {
-            "measure": w.Dropdown(
-                options=[(words(label), name) for name, label in MEASURE_LABELS.items()],
-                value=measure,
-                description=words("Measured"),
-            ),
+            "measure": choice(MEASURE_LABELS, measure, words, words("Measured")),
             "raise": self.number(forms.format_threshold(measure, entry.get("raise"), words), words("Alert from") + named),
             "clear": self.number(forms.format_threshold(measure, entry.get("clear"), words), words("Closes below") + named),
-            "severity": w.Dropdown(
-                options=[(words(label), name) for name, label in SEVERITY_LABELS.items()],
-                value=str(entry.get("severity", "medium")),
-                description=words("Severity"),
-            ),
-            "companies": w.Dropdown(
-                options=[(words(label), name) for name, label in forms.SCOPES.items()],
-                value=str(entry.get("companies", "all")),
-                description=words("For"),
-            ),
-            "pd_from": self.number(forms.to_percent(entry.get("pd_from"), words), words("Only from a PD of, % (empty: any)")),
+            "severity": choice(SEVERITY_LABELS, entry.get("severity", "medium"), words, words("Severity")),
+            "companies": choice(forms.SCOPES, entry.get("companies", "all"), words, words("For")),
+            "pd_from": self.number(as_percent(entry.get("pd_from"), words), words("Only from a PD of, % (empty: any)")),
             "cool_down_days": self.number(
                 words.typed(entry.get("cool_down_days")), words("Days without another one after it closed")
             ),
@@ -298,19 +302,11 @@ class ChannelsForm(ListForm):
         words = self.words
         quiet = [*(entry.get("quiet") or []), "", ""]
         return {
-            "kind": w.Dropdown(
-                options=[(words(label), name) for name, label in forms.CHANNEL_KINDS.items()],
-                value=entry.get("kind", "mail"),
-                description=words("Kind"),
-            ),
+            "kind": choice(forms.CHANNEL_KINDS, entry.get("kind", "mail"), words, words("Kind")),
             "recipients": self.number(
                 ", ".join(map(str, entry.get("recipients") or [])), words("Recipients of a mail, such as ana@example.com")
             ),
-            "severity": w.Dropdown(
-                options=[(words(label), name) for name, label in SEVERITY_LABELS.items()],
-                value=entry.get("severity", "low"),
-                description=words("From severity"),
-            ),
+            "severity": choice(SEVERITY_LABELS, entry.get("severity", "low"), words, words("From severity")),
             "from": self.number(str(quiet[0]), words("Quiet from, such as 20:00")),
             "to": self.number(str(quiet[1]), words("Quiet to, such as 07:00")),
             "digest_above": self.number(words.typed(entry.get("digest_above", 5)), words("One message for more alerts than")),
