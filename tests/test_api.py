@@ -228,15 +228,15 @@ def test_alerts_and_the_watch_list_are_worked_on(server: Server, tokens: dict[st
         assert client.post(f"/v1/alerts/{alert['alert_id']}/close", json={"reason": "paid in full"}).status_code == 409
         told = client.get(f"/v1/alerts/{alert['alert_id']}").json()["history"]
         assert [entry["who"] for entry in told][-2:] == ["the analyst", "the analyst"]
-        assert client.put("/v1/watch-list/SIM-00003", json={"reason": "late payer", "level": 2}).json()["level"] == 2
+        assert client.put("/v1/watch-list/SIM-00005", json={"reason": "late payer", "level": 2}).json()["level"] == 2
         assert client.get("/v1/watch-list").json()["companies"][0]["who"] == "the analyst"
-        assert client.delete("/v1/watch-list/SIM-00003", params={"reason": "paid again"}).status_code == 200
+        assert client.delete("/v1/watch-list/SIM-00005", params={"reason": "paid again"}).status_code == 200
 
 
 def test_portfolio_and_stress(analyst: httpx.Client) -> None:
     exposures = [{"company_id": "SIM-00001", "exposure": 5.0}, {"company_id": "nobody", "exposure": 1.0}]
     answer = analyst.post("/v1/portfolio", json={"exposures": exposures}).json()
-    assert answer["losses"]["expected_loss"] > 0 and answer["left_out"][0]["row"] == 2
+    assert answer["losses"]["expected_loss"] > 0 and answer["left_out"][0]["field"] == "exposures[1]"
     calm = analyst.post("/v1/stress", json={}).json()
     assert calm["before"] == calm["after"]
     shocked = analyst.post("/v1/stress", json={"shock": {"revenue": -0.3}, "companies": 3}).json()

@@ -62,7 +62,8 @@ class RateLimits:
 
 
 def _storage(address: str) -> Storage:
-    made = storage_from_string(address)
+    options = {"implementation": "redispy"} if "redis" in address.partition(":")[0] else {}
+    made = storage_from_string(address, **options)
     if not isinstance(made, Storage):
         raise TypeError(f"{address.partition(':')[0]} is no storage for limits")
     return made

@@ -60,7 +60,7 @@ class GuardedRoute(APIRoute):
         async def handle(request: Request) -> Response:
             try:
                 if needed is not None:
-                    await _admit(request, Permission(needed), f"{request.method} {self.path_format}")
+                    await _admit(request, Permission(needed), f"{request.method} {_template(request, self)}")
                 _require_read_type(request)
             except QuiebraError as error:
                 return error_problem(request, error)
@@ -69,6 +69,11 @@ class GuardedRoute(APIRoute):
             return response
 
         return handle
+
+
+def _template(request: Request, route: APIRoute) -> str:
+    """Return a route's path with the prefix under which it is included."""
+    return f"/v1{route.path_format}" if request.url.path.startswith("/v1/") else route.path_format
 
 
 async def _admit(request: Request, permission: Permission, action: str) -> None:

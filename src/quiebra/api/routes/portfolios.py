@@ -33,6 +33,8 @@ from quiebra.text.words import Words
 
 routes = router()
 MOST_EXPOSURES = 50_000
+FIRST_ROW = 2
+"""Number of the first exposure's row in a table, whose header is the first."""
 Move = Annotated[float, Field(ge=-20, le=20)]
 
 
@@ -84,7 +86,10 @@ def _portfolio(view: FinishedRunView, made: ScoredPortfolio, words: Words) -> di
         "run_id": view.run["run_id"],
         "losses": losses,
         "companies": download_table(made.table, words).to_dicts(),
-        "left_out": row_problems(made.faults, words).to_dicts(),
+        "left_out": [
+            {"field": f"exposures[{row - FIRST_ROW}]", "problem": problem}
+            for row, problem in row_problems(made.faults, words).iter_rows()
+        ],
         "notes": [words.say(note) for note in made.notes],
     }
 
