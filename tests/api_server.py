@@ -25,7 +25,7 @@ def company(company_id: str = "new", **changes: Any) -> dict[str, Any]:
 def api_server(workspace: Path, *options: str, wait: bool = True, **variables: str) -> Iterator[Server]:
     """Serve a workspace until the block ends."""
     port = free_port()
-    log = workspace / "server.log"
+    log = workspace / f"server-{port}.log"
     words = ["quiebra", "serve", "--port", str(port), *options]
     with log.open("w") as out:
         process = subprocess.Popen(words, cwd=workspace, env=environment(**variables), stdout=out, stderr=out)

@@ -27,6 +27,7 @@ from quiebra.api.service import Service
 from quiebra.environment import redis_url
 from quiebra.errors import QuiebraError
 from quiebra.identity import Permission
+from quiebra.logs import is_correlation_id
 from quiebra.workspace import Workspace
 
 VERSION = "v1"
@@ -66,7 +67,7 @@ def create_app(workspace: Workspace | None = None, local_key_sha256: str | None 
     app.include_router(_about(app))
     Instrumentator(excluded_handlers=["/metrics", "/health/.*"]).instrument(app)
     app.add_middleware(Gate, service=service, rates=rates)
-    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, validator=is_correlation_id)
     return app
 
 

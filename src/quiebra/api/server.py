@@ -13,14 +13,24 @@ from quiebra.environment import TOKEN_KEYS, token_keys
 from quiebra.identity import list_keys, users_exist
 from quiebra.identity.random_secrets import hash_secret, new_secret
 from quiebra.identity.tokens import signing_keys
+from quiebra.io.addresses import Network
 from quiebra.workspace import Workspace
 
 GRACE_SECONDS = 20
 """How long requests that are under way at the end may take."""
 
 
-def serve_api(workspace: Workspace, *, host: str, port: int, workers: int = 1, announce: Callable[[str], None] = print) -> None:
-    """Serve the API until interrupted. announce: receives the address and, while there are neither users nor keys, a key that
+def serve_api(
+    workspace: Workspace,
+    *,
+    host: str,
+    port: int,
+    workers: int = 1,
+    gateway: tuple[Network, ...] = (),
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve the API until interrupted. gateway: networks of a gateway before it, which callers' addresses are believed from, as
+    X-Forwarded-For gives them. announce: receives the address and, while there are neither users nor keys, a key that
     holds until the server stops. StoreError if the database does not answer."""
     engine = store.open_database(workspace)
     os.environ[ROOT] = str(workspace.root)
@@ -42,6 +52,8 @@ def serve_api(workspace: Workspace, *, host: str, port: int, workers: int = 1, a
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=bool(gateway),
+        forwarded_allow_ips=[str(network) for network in gateway],
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=32 * 1024,

@@ -26,6 +26,10 @@ WhoOption = Annotated[
     str | None, typer.Option("--who", help="the person who decides; default: QUIEBRA_USER, or who is logged in")
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="why, in five characters or more; it is kept")]
+GatewayOption = Annotated[
+    list[str] | None,
+    typer.Option(help="address or network of a gateway, which visitors' addresses are believed from; may be given again"),
+]
 ReviewOption = Annotated[str | None, typer.Option("--review", help="when to look again, YYYY-MM-DD")]
 
 

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from quiebra.cli.context import GatewayOption
+from quiebra.errors import WorkspaceError
+from quiebra.io.addresses import parse_networks
 from quiebra.workspace import Workspace
 
 
@@ -14,6 +17,7 @@ def dashboards(
     port: Annotated[int, typer.Option(help="port to listen on")] = 8866,
     editor: Annotated[list[str] | None, typer.Option(help="a person who may change settings; may be given again")] = None,
     no_token: Annotated[bool, typer.Option("--no-token", help="let everybody on this machine in")] = False,
+    gateway: GatewayOption = None,
     pool: Annotated[int, typer.Option(min=0, max=8, help="kernels kept warm for each page")] = 2,
 ) -> None:
     """Serve the dashboards in a browser, and print the address of each person; once there are users they sign in.
@@ -24,6 +28,9 @@ def dashboards(
     workspace = Workspace.find()
     from quiebra.dashboards.server.access import require_free_port, tokens_for
 
+    trusted = parse_networks(gateway or [], "--gateway")
+    if trusted and no_token:
+        raise WorkspaceError("a gateway lets others in: leave --no-token away")
     tokens_for(host, editor or [], not no_token)  # refuses what is not safe before anything is started
     require_free_port(host, port)
     from quiebra.dashboards.server.kernels import start_kernel_factory
@@ -34,4 +41,6 @@ def dashboards(
 
     accounts = Accounts(workspace)
     tokens = tokens_for(host, editor or [], not no_token, users=accounts.any())
-    serve_dashboards(workspace, tokens=tokens, accounts=accounts, host=host, port=port, pool=pool, announce=typer.echo)
+    serve_dashboards(
+        workspace, tokens=tokens, accounts=accounts, host=host, port=port, pool=pool, gateway=trusted, announce=typer.echo
+    )

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from quiebra.cli.context import GatewayOption
+from quiebra.io.addresses import parse_networks
 from quiebra.workspace import Workspace
 
 
@@ -15,6 +17,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen on")] = 8890,
     workers: Annotated[int, typer.Option(min=1, max=64, help="processes that answer")] = 1,
+    gateway: GatewayOption = None,
 ) -> None:
     """Serve predictions and the last run to other systems over HTTP, with keys, roles and limits.
 
@@ -23,6 +26,7 @@ def serve(
     Example: quiebra serve --port 8890
     """
     workspace = Workspace.find()
+    trusted = parse_networks(gateway or [], "--gateway")
     from quiebra.api.server import serve_api
 
-    serve_api(workspace, host=host, port=port, workers=workers, announce=typer.echo)
+    serve_api(workspace, host=host, port=port, workers=workers, gateway=trusted, announce=typer.echo)

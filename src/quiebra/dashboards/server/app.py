@@ -25,6 +25,7 @@ from quiebra.dashboards.server.accounts import Accounts
 from quiebra.dashboards.server.limits import listen
 from quiebra.dashboards.server.pool import KernelPool
 from quiebra.dashboards.server.visitors import VisitorIdentityProvider
+from quiebra.io.addresses import Network
 from quiebra.params import load_params
 from quiebra.pipeline.forked_kernels import PROVISIONER, can_fork
 from quiebra.workspace import Workspace
@@ -49,6 +50,7 @@ class DashboardsApp(Voila):
     workspace: Workspace
     visitors: Path
     accounts: Accounts
+    gateway: tuple[Network, ...]
     template_paths: list[str]
 
     def setup_template_dirs(self) -> None:
@@ -107,7 +109,7 @@ class DashboardsApp(Voila):
         return [*ours, *(handler for handler in super().init_handlers() if handler[0].startswith("/api/me"))]
 
     def listen(self) -> None:
-        self.app.listen = partial(listen, self.app)
+        self.app.listen = partial(listen, self.app, gateway=self.gateway)
         super().listen()
 
 
@@ -170,12 +172,14 @@ def serve_dashboards(
     host: str = "127.0.0.1",
     port: int = 8866,
     pool: int = 2,
+    gateway: tuple[Network, ...] = (),
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboards until interrupted.
 
     tokens: person → token, see `quiebra.dashboards.server.access`; empty: everybody on this machine has access, or once there are
-    users those who sign in. announce: receives each person's address.
+    users those who sign in. gateway: networks of a gateway before it, which visitors' addresses and schemes are believed from.
+    announce: receives each person's address.
     """
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[VISITOR_FOLDER] = str(visitors)
@@ -191,7 +195,7 @@ def serve_dashboards(
         identity_provider_class=VisitorIdentityProvider,
         log_level=logging.ERROR,
     )
-    app.workspace, app.visitors, app.accounts = workspace, visitors, accounts
+    app.workspace, app.visitors, app.accounts, app.gateway = workspace, visitors, accounts, gateway
     everywhere = ("0.0.0.0", "::")  # noqa: S104  addresses that a user may listen on; another one is shown for them
     shown = "localhost" if host in everywhere else f"[{host}]" if ":" in host else host
     for person, token in tokens.items() or {"users" if accounts.any() else READER: ""}.items():

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.web import Application, HTTPError
+
+from quiebra.io.addresses import Network, is_within
 
 MAX_BODY_BYTES = 64 * 1024
 """Bytes of a request's body. Pages send a token, a password or nothing; files are uploaded over a page's WebSocket, which needs
@@ -27,18 +30,26 @@ MAX_ADDRESSES = 10_000
 
 
 class LimitedServer(HTTPServer):
-    """Tornado's server that closes connections beyond the limits at once."""
+    """Tornado's server that closes connections beyond the limits at once. gateway: networks that visitors' addresses and schemes
+    are believed from, as X-Forwarded-For and X-Forwarded-Proto give them; it limits the connections of each by itself."""
+
+    gateway: tuple[Network, ...] = ()
 
     def handle_stream(self, stream: Any, address: Any) -> None:
-        mine = sum(cast(Any, connection.context).remote_ip == address[0] for connection in self._connections)
-        if len(self._connections) >= MAX_CONNECTIONS or mine >= MAX_CONNECTIONS_PER_ADDRESS:
+        mine = sum(cast(Any, connection.context).address[0] == address[0] for connection in self._connections)
+        limited = not is_within(address[0], self.gateway)
+        if len(self._connections) >= MAX_CONNECTIONS or (limited and mine >= MAX_CONNECTIONS_PER_ADDRESS):
             stream.close()
             return
         super().handle_stream(stream, address)
 
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        self.xheaders = is_within(cast(Any, request_conn).context.address[0], self.gateway)
+        return super().start_request(server_conn, request_conn)
 
-def listen(app: Application, port: int, host: str) -> HTTPServer:
-    """Serve an application on an address, with the limits."""
+
+def listen(app: Application, port: int, host: str, *, gateway: tuple[Network, ...] = ()) -> HTTPServer:
+    """Serve an application on an address, with the limits. gateway: see `LimitedServer`."""
     server = LimitedServer(
         app,
         max_body_size=MAX_BODY_BYTES,
@@ -46,6 +57,7 @@ def listen(app: Application, port: int, host: str) -> HTTPServer:
         body_timeout=REQUEST_TIMEOUT_SECONDS,
         idle_connection_timeout=REQUEST_TIMEOUT_SECONDS,
     )
+    server.gateway = gateway
     server.listen(port, host)
     return server
 
