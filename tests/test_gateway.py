@@ -323,6 +323,15 @@ def test_the_log_is_json_and_keeps_no_secret(before: Gateway, system: httpx.Clie
     assert not re.findall("SECRET[A-Z]+", written) and GOOD not in written and key.rpartition("_")[2] not in written
 
 
+def test_no_process_to_answer_leaves_no_query_in_a_log(tmp_path: Path) -> None:
+    with gateway(tmp_path, api=[free_port()], dashboards=free_port()) as before:
+        for target in ("/oidc/callback?code=SECRETCODE&state=SECRETSTATE", "/v1/companies?query=SECRETQUERY"):
+            assert ask(before, target)[0] == 503
+        eventually(lambda: len(before.log()) == 2)
+        written = "".join(path.read_text() for path in [*(before.folder / "log").iterdir(), before.folder / "start.log"])
+    assert "503" in written and "SECRET" not in written
+
+
 def test_a_token_in_an_address_is_sent_to_the_sign_in(before: Gateway) -> None:
     status, text = ask(before, "/executive?token=SECRETTOKEN")
     assert status == 303 and "Location: /login\r\n" in text
