@@ -420,8 +420,9 @@ def test_examples_of_the_document_and_of_the_guide_are_answered(server: Server, 
             for method, operation in operations.items():
                 for kind, body in operation.get("requestBody", {}).get("content", {}).items():
                     for example in body.get("examples", {}).values():
-                        answer = client.request(method, path, json=example["value"], headers={"Content-Type": kind})
-                        assert answer.status_code == 200, answer.text
+                        sent = example["value"] if isinstance(example["value"], str) else json.dumps(example["value"])
+                        answer = client.request(method, path, content=sent, headers={"Content-Type": kind})
+                        assert answer.status_code in (200, 202), answer.text
                         asked += 1
     assert asked >= 2
     guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

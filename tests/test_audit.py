@@ -167,11 +167,11 @@ def test_what_is_older_than_params_say_is_deleted_and_what_waits_is_kept(engine:
             insert(Cycle), [{**ended, "cycle_id": "over", "ended_at": old}, {**ended, "cycle_id": "not over", "ended_at": None}]
         )
     keep = Retention(audit_days=3650, messages_days=90, cycles_days=90)
-    assert store.prune_database(engine, keep, "ana") == {"auditoria": 0, "bandeja_salida": 4, "ciclos": 1}
+    assert store.prune_database(engine, keep, "ana") == {"auditoria": 0, "bandeja_salida": 4, "ciclos": 1, "trabajos": 0}
     with engine.connect() as connection:
         assert set(connection.scalars(select(Message.state))) == {"queued", "sending", "doubtful"}
         assert connection.scalars(select(Cycle.cycle_id)).all() == ["not over"]
-    assert store.audit_entries(engine, 1)[0]["before"] == {"bandeja_salida": 4, "ciclos": 1}
+    assert store.audit_entries(engine, 1)[0]["before"] == {"bandeja_salida": 4, "ciclos": 1, "trabajos": 0}
     assert verify_chain(engine).faults == []
 
 

@@ -123,6 +123,7 @@ def test_every_command_is_documented_and_has_an_example() -> None:
         "score",
         "dashboards",
         "serve",
+        "work",
         "dictionary",
         "alerts",
         "watch",

@@ -20,7 +20,7 @@ from pydantic.json_schema import models_json_schema
 from quiebra import __version__
 from quiebra.api.limits import Gate, RateLimits
 from quiebra.api.problems import add_handlers
-from quiebra.api.routes import companies, decisions, health, models, portfolios, predictions, sign_in
+from quiebra.api.routes import companies, decisions, health, jobs, models, portfolios, predictions, sign_in
 from quiebra.api.routing import guarded, json_answer, router
 from quiebra.api.schemas import Problem
 from quiebra.api.service import Service
@@ -34,7 +34,7 @@ VERSION = "v1"
 ROOT, LOCAL_KEY = "QUIEBRA_SERVED_WORKSPACE", "QUIEBRA_LOCAL_KEY_SHA256"
 """Environment variables from `quiebra.api.server` to the processes that it starts."""
 DESCRIPTION = "Probabilities of default with reasons: scores of statements that are sent, and what the last run found."
-ROUTES = (predictions, companies, portfolios, models, decisions, sign_in)
+ROUTES = (predictions, jobs, companies, portfolios, models, decisions, sign_in)
 
 
 def create_app(workspace: Workspace | None = None, local_key_sha256: str | None = None) -> FastAPI:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -12,7 +11,7 @@ from asgi_correlation_id import correlation_id
 from fastapi import Request
 
 from quiebra.api.access import Principal
-from quiebra.api.records import Records, access_record, utc_now
+from quiebra.api.records import Records, access_record, hash_json, input_hash, prediction_id, prediction_row, texts_in_language
 from quiebra.api.routing import principal_of
 from quiebra.api.schemas import CompanyIn
 from quiebra.api.service import Service, service_of
@@ -33,8 +32,8 @@ async def answer_predictions(
     What was computed, and the access record, are in the database before this returns. Raise StoreError where it does not answer.
     """
     loaded = await current_model(service)
-    inputs = [_hash(company.model_dump(mode="json", exclude_defaults=True)) for company in asked]
-    ids = [_hash({"model": loaded.sha256, "input": each})[:32] for each in inputs]
+    inputs = [input_hash(company) for company in asked]
+    ids = [prediction_id(loaded, each) for each in inputs]
     found: list[Prediction | QuiebraError | None] = [
         None if kept is None else orjson.loads(kept) for kept in await service.cache.get(ids)
     ]
@@ -46,8 +45,8 @@ async def answer_predictions(
         for place, answer in zip(part, await service.predictions.submit(statements), strict=True):
             found[place] = answer if isinstance(answer, QuiebraError) else {"prediction_id": ids[place], **answer}
     answers = [answer for answer in found if answer is not None]
-    new = {ids[place]: place for place in places if not isinstance(answers[place], QuiebraError)}
-    whole = inputs[0] if len(inputs) == 1 else _hash(inputs)
+    new = {ids[place]: (place, answer) for place in places if not isinstance(answer := answers[place], QuiebraError)}
+    whole = inputs[0] if len(inputs) == 1 else hash_json(inputs)
     access = access_record(
         who=principal.name,
         route=route,
@@ -57,9 +56,9 @@ async def answer_predictions(
         cached=sum(cached),
         correlation_id=correlation_id.get(),
     )
-    rows = [_row(loaded, asked[place], inputs[place], answers[place]) for place in new.values()]
+    rows = [prediction_row(asked[place], inputs[place], answer) for place, answer in new.values()]
     await service.records.submit([Records(access, rows)])
-    await service.cache.set({name: orjson.dumps(answers[place]) for name, place in new.items()})
+    await service.cache.set({name: orjson.dumps(answer) for name, (_, answer) in new.items()})
     return list(zip(answers, cached, strict=True))
 
 
@@ -82,7 +81,7 @@ async def record_access(request: Request, asked: Any, model_id: str, companies: 
         who=principal_of(request).name,
         route=route.removeprefix("/v1/"),
         model_id=model_id,
-        input_sha256=_hash({"asked": asked}),
+        input_sha256=hash_json({"asked": asked}),
         companies=companies,
         cached=0,
         correlation_id=correlation_id.get(),
@@ -92,35 +91,9 @@ async def record_access(request: Request, asked: Any, model_id: str, companies: 
 
 def in_language(answer: Prediction, cached: bool, words: Words) -> dict[str, Any]:
     """Return a prediction with its texts in one language."""
-    language = words.language
-    return {
-        **answer,
-        "reasons": [{**reason, "text": reason["text"][language]} for reason in answer["reasons"]],
-        "notes": [note[language] for note in answer["notes"]],
-        "cached": cached,
-    }
+    return {**texts_in_language(answer, words.language), "cached": cached}
 
 
 def failed(company_id: str, error: QuiebraError, words: Words) -> dict[str, str]:
     """Return the entry of a company that cannot be scored."""
     return {"company_id": company_id, "problem": words.say(error.said)}
-
-
-def _row(loaded: LoadedModel, company: CompanyIn, input_sha256: str, answer: Any) -> dict[str, Any]:
-    """Return the row of a prediction in the database."""
-    return {
-        "prediction_id": answer["prediction_id"],
-        "company_id": company.company_id,
-        "input_sha256": input_sha256,
-        "model_id": loaded.charge.model_id,
-        "run_id": loaded.run_id,
-        "computed_at": utc_now(),
-        "pd_12m": answer["pd_12m"],
-        "rating": answer["rating"],
-        "request": company.model_dump(mode="json", exclude_defaults=True),
-        "answer": answer,
-    }
-
-
-def _hash(content: Mapping[str, Any] | Sequence[str]) -> str:
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()

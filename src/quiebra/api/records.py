@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine
+import orjson
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import postgresql, sqlite
 
+from quiebra.api.schemas import CompanyIn
+from quiebra.services.loaded_model import LoadedModel
+from quiebra.services.prediction import Prediction
 from quiebra.store.engine import translate_database_errors
 from quiebra.store.tables import AccessRow, Base, ServedPrediction
 
@@ -39,20 +45,59 @@ def access_record(
     }
 
 
+def input_hash(company: CompanyIn) -> str:
+    """Return the hash of what was asked about one company."""
+    return hash_json(company.model_dump(mode="json", exclude_defaults=True))
+
+
+def prediction_id(loaded: LoadedModel, input_sha256: str) -> str:
+    """Return the id of an answer: the same question to the same model and tables has the same."""
+    return hash_json({"model": loaded.sha256, "input": input_sha256})[:32]
+
+
+def prediction_row(company: CompanyIn, input_sha256: str, answer: Prediction) -> dict[str, Any]:
+    """Return the row of `ServedPrediction` of an answer, which has its prediction_id."""
+    return {
+        "prediction_id": answer["prediction_id"],
+        "company_id": company.company_id,
+        "input_sha256": input_sha256,
+        "model_id": answer["model"]["model_id"],
+        "run_id": answer["model"]["run_id"],
+        "computed_at": utc_now(),
+        "pd_12m": answer["pd_12m"],
+        "rating": answer["rating"],
+        "request": company.model_dump(mode="json", exclude_defaults=True),
+        "answer": answer,
+    }
+
+
+def texts_in_language(answer: Prediction, language: str) -> Prediction:
+    """Return a prediction with its texts in one language."""
+    reasons = [{**reason, "text": reason["text"][language]} for reason in answer["reasons"]]
+    return {**answer, "reasons": reasons, "notes": [note[language] for note in answer["notes"]]}
+
+
+def hash_json(content: Mapping[str, Any] | Sequence[str]) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 def write_records(engine: Engine, records: list[Records]) -> list[None]:
     """Write the records of several answers in one transaction; a row that is there already is left as it is."""
     predictions = [row for each in records for row in each.predictions]
     with translate_database_errors(engine), engine.begin() as connection:
-        for table, rows in ((ServedPrediction, predictions), (AccessRow, [each.access for each in records])):
-            if rows:
-                connection.execute(_insert_new(engine, table), rows)
+        insert_new(connection, ServedPrediction, predictions)
+        insert_new(connection, AccessRow, [each.access for each in records])
     return [None] * len(records)
+
+
+def insert_new(connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows in the caller's transaction; one whose key is there already is left as it is."""
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        key = table.__mapper__.primary_key[0].name
+        in_order = sorted(rows, key=lambda row: str(row[key]))  # two that insert the same rows wait for each other in turn
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), in_order)
 
 
 def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
-
-
-def _insert_new(engine: Engine, table: type[Base]) -> Any:
-    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()

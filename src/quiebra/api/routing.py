@@ -21,7 +21,8 @@ from quiebra.identity import Permission
 
 PERMISSION = "x-permission"
 """Name in the OpenAPI document of the permission that a route needs."""
-READ_TYPES = ("application/json", "application/x-ndjson")
+NDJSON = "application/x-ndjson"
+READ_TYPES = ("application/json", NDJSON)
 """Content types of bodies; which of them a route takes, it says itself."""
 PROBLEM_STATUSES = (401, 403, 404, 409, 413, 422, 429, 503)
 
@@ -93,6 +94,14 @@ def _require_read_type(request: Request) -> None:
     given = request.headers.get("content-type", READ_TYPES[0]).partition(";")[0].strip().lower()
     if request.method not in ("GET", "HEAD", "DELETE") and given not in READ_TYPES:
         raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=READ_TYPES[0])
+
+
+def require_type(request: Request, *kinds: str) -> str:
+    """Return the content type of a request; ApiError (415) for one that is not read."""
+    given = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if given not in kinds:
+        raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=" or ".join(kinds))
+    return given
 
 
 def principal_of(request: Request) -> Principal:

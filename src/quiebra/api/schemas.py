@@ -212,6 +212,22 @@ class BatchOut(Text):
     failed: int
 
 
+class JobOut(Text):
+    """A file that is scored in the background."""
+
+    job_id: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    companies: Annotated[int, Field(description="lines of the file that are not empty")]
+    done: Annotated[int, Field(description="how many of them were worked on")]
+    failed: Annotated[int, Field(description="how many of those have no score: the results say why")]
+    queued_at: Annotated[dt.datetime, Field(description="in UTC")]
+    started_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    model_id: Annotated[str | None, Field(description="that the job began with")]
+    problem: Annotated[str | None, Field(description="why the job failed")]
+    results: Annotated[str | None, Field(description="where the results are, once it is done")]
+
+
 class Problem(Text):
     """An error (RFC 9457)."""
 

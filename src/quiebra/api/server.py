@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -18,6 +23,8 @@ from quiebra.workspace import Workspace
 
 GRACE_SECONDS = 20
 """How long requests that are under way at the end may take."""
+RESTART_SECONDS = 2.0
+"""How long after the process that works on jobs has ended another is started."""
 
 
 def serve_api(
@@ -27,11 +34,15 @@ def serve_api(
     port: int,
     workers: int = 1,
     gateway: tuple[Network, ...] = (),
+    work: bool = True,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve the API until interrupted. gateway: networks of a gateway before it, which callers' addresses are believed from, as
-    X-Forwarded-For gives them. announce: receives the address and, while there are neither users nor keys, a key that
-    holds until the server stops. StoreError if the database does not answer."""
+    """Serve the API until interrupted. StoreError if the database does not answer.
+
+    gateway: networks of a gateway before it, which callers' addresses are believed from, as X-Forwarded-For gives them. work: have
+    a process beside it that works on jobs. announce: receives the address and, while there are neither users nor keys, a key that
+    holds until the server stops.
+    """
     engine = store.open_database(workspace)
     os.environ[ROOT] = str(workspace.root)
     if token_keys() is None:  # all processes must know the same keys
@@ -43,6 +54,11 @@ def serve_api(
         os.environ[LOCAL_KEY] = hash_secret(key)
         announce(f"key until it stops, as there are no users and no keys yet: {key}")
     engine.dispose()
+    with job_worker(workspace) if work else contextlib.nullcontext():
+        _run(host, port, workers, gateway)
+
+
+def _run(host: str, port: int, workers: int, gateway: tuple[Network, ...]) -> None:
     uvicorn.run(
         "quiebra.api.app:create_app",
         factory=True,
@@ -58,3 +74,39 @@ def serve_api(
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=32 * 1024,
     )
+
+
+@contextlib.contextmanager
+def job_worker(workspace: Workspace) -> Iterator[None]:
+    """Keep one process running that works on jobs (`quiebra work`), and end it with the block; it ends by itself where this
+    process is killed."""
+    words = [sys.executable, "-m", "quiebra.cli", "work", "--parent", str(os.getpid())]
+    ended, running = threading.Event(), threading.Lock()
+    processes = [subprocess.Popen(words, cwd=workspace.root)]
+
+    def keep() -> None:
+        while True:
+            processes[0].wait()
+            if ended.wait(RESTART_SECONDS):
+                return
+            with running:
+                if not ended.is_set():
+                    processes[0] = subprocess.Popen(words, cwd=workspace.root)
+
+    before = signal.signal(signal.SIGTERM, _exit)  # uvicorn gives the signal on once it has stopped
+    threading.Thread(target=keep, daemon=True).start()
+    try:
+        yield
+    finally:
+        with running:
+            ended.set()
+        processes[0].terminate()
+        try:
+            processes[0].wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            processes[0].kill()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(number: int, frame: object) -> None:
+    raise SystemExit(0)

@@ -21,6 +21,7 @@ from quiebra.errors import QuiebraError, StoreError
 from quiebra.params import load_params
 from quiebra.params.api import Api
 from quiebra.pipeline.stages import is_running
+from quiebra.registry import ScoringModel
 from quiebra.services.finished_run import FinishedRunView, stage_times
 from quiebra.services.loaded_model import LoadedModel, load_model
 from quiebra.services.prediction import CompanyStatements, Prediction, predict
@@ -67,9 +68,10 @@ def _stamp(workspace: Workspace) -> tuple[int, ...]:
     return (*stage_times(workspace), params.stat().st_mtime_ns if params.exists() else 0)
 
 
-def _load(workspace: Workspace) -> LoadedModel:
-    loaded = load_model(workspace)
-    loaded.peers, loaded.known, loaded.latest_assets  # noqa: B018  prepared now, not at the first request
+def load_prepared_model(workspace: Workspace, charge: ScoringModel | None = None) -> LoadedModel:
+    """Return a model with what scoring derives from its tables, prepared now and not at the first request; see `load_model`."""
+    loaded = load_model(workspace, charge)
+    loaded.peers, loaded.known, loaded.latest_assets  # noqa: B018  prepared by being read
     return loaded
 
 
@@ -103,7 +105,7 @@ class Service:
         self.options = load_params(self.workspace).api
         self.cache = make_cache(redis_url(), most=self.options.cached_answers, seconds=self.options.cache_seconds)
         self.access = Access(self.engine, self.local_key_sha256)
-        self.models: Kept[LoadedModel] = Kept(self.workspace, _load)
+        self.models: Kept[LoadedModel] = Kept(self.workspace, load_prepared_model)
         self.views: Kept[FinishedRunView] = Kept(self.workspace, _view)
         waiting = self.options.waiting_companies
         self.predictions = Batcher(_predict, most=COMPANIES_PER_BATCH, wait=BATCH_WAIT_SECONDS, waiting=waiting, name="predict")

@@ -67,6 +67,7 @@ for _command in (
     scoring.score,
     dashboards.dashboards,
     serving.serve,
+    serving.work,
     pipeline.schedule,
     scoring.dictionary,
 ):

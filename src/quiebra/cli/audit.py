@@ -12,6 +12,7 @@ from quiebra.cli.help import WholeSentences
 from quiebra.cli.listing import JsonOption, print_json, print_list
 from quiebra.errors import AlertError
 from quiebra.terminal import echo
+from quiebra.workspace import Workspace
 
 app = typer.Typer(
     cls=WholeSentences,
@@ -95,14 +96,16 @@ def audit_restored(reason: ReasonOption, who: WhoOption = None) -> None:
 
 @app.command("prune")
 def audit_prune(who: WhoOption = None) -> None:
-    """Delete entries, messages and cycles that are older than `retention` in params; the audit table stays checkable.
+    """Delete entries, messages, cycles and jobs with their files that are older than `retention` in params.
+
+    The audit table stays checkable.
 
     Example: quiebra audit prune
     """
-    from quiebra.store import prune_database
+    from quiebra.store import delete_job_folders, prune_database
 
-    engine = open_database()
-    for what, n in prune_database(
-        engine, current_params().retention, authorised_person(engine, who, "users", "prune the audit table")
-    ).items():
+    engine, keep = open_database(), current_params().retention
+    deleted = prune_database(engine, keep, authorised_person(engine, who, "users", "prune the audit table"))
+    deleted["data/jobs"] = delete_job_folders(engine, Workspace.find().jobs, keep)
+    for what, n in deleted.items():
         echo(f"{what:<24} {n:>9,} deleted")

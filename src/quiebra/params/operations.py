@@ -258,3 +258,4 @@ class Retention(Section):
     audit_days: Annotated[int, Field(ge=30)]
     messages_days: Annotated[int, Field(ge=30)]
     cycles_days: Annotated[int, Field(ge=30)]
+    jobs_days: Annotated[int, Field(ge=1)] = 30

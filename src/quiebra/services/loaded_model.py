@@ -101,10 +101,13 @@ class LoadedModel:
         return said
 
 
-def load_model(workspace: Workspace) -> LoadedModel:
-    """Read the model in charge. WorkspaceError if there is none yet, or a file of its run is missing or damaged."""
+def load_model(workspace: Workspace, charge: ScoringModel | None = None) -> LoadedModel:
+    """Read a model with the workspace's tables of now. charge: None: the model in charge.
+
+    WorkspaceError if there is no such model, or no longer, or a file of its run is missing or damaged.
+    """
     params = load_params(workspace)
-    charge = read_scoring_model(workspace)
+    charge = read_scoring_model(workspace) if charge is None else charge
     model = registered_model(workspace, charge.model_sha256).load()
     source = read_source(workspace.panel)
     statements, events = (read_panel_table(workspace.panel, name) for name in ("statements", "events"))

@@ -14,7 +14,7 @@ from quiebra.store.engine import connect, open_database, upgrade_schema
 from quiebra.store.publish import Publication, publish_run
 from quiebra.store.queries import current_run, current_source, earlier_month_pd, trace_run
 from quiebra.store.register import mirror_register, registered_models
-from quiebra.store.retention import prune_database
+from quiebra.store.retention import delete_job_folders, prune_database
 from quiebra.store.studies import study_storage
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "connect",
     "current_run",
     "current_source",
+    "delete_job_folders",
     "earlier_month_pd",
     "last_entry",
     "mirror_register",

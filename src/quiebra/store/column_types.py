@@ -65,6 +65,10 @@ class Integer(_Checked):
     impl, cache_ok, kind, right = sa.Integer, True, "whole number", (int,)
 
 
+class BigInteger(_Checked):
+    impl, cache_ok, kind, right = sa.BigInteger, True, "whole number", (int,)
+
+
 class String(_Checked):
     impl, cache_ok, kind, right = sa.String, True, "text", (str,)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, ForeignKey, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
-from quiebra.store.column_types import JSON, Date, DateTime, Float, Integer, LargeBinary, String, Text
+from quiebra.store.column_types import JSON, BigInteger, Date, DateTime, Float, Integer, LargeBinary, String, Text
 
 
 class Base(DeclarativeBase):
@@ -352,8 +352,13 @@ class AccessRow(Base):
 
 
 class Job(Base):
-    """A large file of companies that is scored in the background. state: queued, running, done or failed; done: number of
-    companies scored so far. Its input and results are files of the workspace."""
+    """A large file of companies that is scored in the background; its input and results are files of the workspace.
+
+    state: queued, running, done, failed or cancelled. companies: lines that are not empty; done: how many of them were worked on,
+    failed: how many of those have no score. parts, lines, position: files of results, and lines and bytes of the input, that are
+    done. attempts: workers that began since the last part. charge: the model that it began with, as
+    `quiebra.registry.ScoringModel`. error: why it failed, by language.
+    """
 
     __tablename__ = "trabajos"
 
@@ -362,11 +367,18 @@ class Job(Base):
     who: Mapped[str] = mapped_column(String(64))
     companies: Mapped[int] = mapped_column(Integer)
     done: Mapped[int] = mapped_column(Integer)
+    failed: Mapped[int] = mapped_column(Integer)
+    parts: Mapped[int] = mapped_column(Integer)
+    lines: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer)
     input_sha256: Mapped[str] = mapped_column(String(64))
+    charge: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     correlation_id: Mapped[str | None] = mapped_column(String(64))
     queued_at: Mapped[dt.datetime] = mapped_column(DateTime)
-    changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
+    started_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
+    ended_at: Mapped[dt.datetime | None] = mapped_column(DateTime)
 
 
 class KeptAnswer(Base):

@@ -89,6 +89,11 @@ class Workspace:
         return self.root / "data" / "research"
 
     @property
+    def jobs(self) -> Path:
+        """One folder per job of the API, with its input and results; not an output of any stage."""
+        return self.root / "data" / "jobs"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 

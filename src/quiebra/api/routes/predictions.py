@@ -7,19 +7,18 @@ from typing import Any
 from fastapi import Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from quiebra.api.limits import JOBS_REMEDY
 from quiebra.api.predicting import answer_predictions, failed, in_language
 from quiebra.api.problems import ApiError, faults_problem, request_language, validation_faults
-from quiebra.api.routing import guarded, json_answer, principal_of, router
+from quiebra.api.routing import NDJSON, guarded, json_answer, principal_of, require_type, router
 from quiebra.api.schemas import EXAMPLE_COMPANY, BatchOut, CompanyIn, PredictionOut
 from quiebra.api.service import service_of
 from quiebra.errors import QuiebraError
 from quiebra.identity import Permission
-from quiebra.text.words import Words, translatable
+from quiebra.text.words import Words
 
 routes = router()
 COMPANIES = TypeAdapter(list[CompanyIn])
-NDJSON = "application/x-ndjson"
-JOBS_REMEDY = translatable("send it to POST /v1/jobs, which scores it in the background")
 REF = "#/components/schemas/"
 
 
@@ -36,7 +35,7 @@ def _body(schema: dict[str, Any], example: Any, *more: str) -> dict[str, Any]:
 )
 async def predict_single(request: Request) -> Response:
     """Return the PD over one to five years with intervals, the grade, Altman's scores, the blend, and reasons."""
-    _require_type(request, "application/json")
+    require_type(request, "application/json")
     try:
         company = CompanyIn.model_validate_json(await request.body())
     except ValidationError as error:
@@ -63,7 +62,7 @@ async def predict_batch(request: Request) -> Response:
 
     The body is a JSON list, or one JSON object a line (application/x-ndjson).
     """
-    kind = _require_type(request, "application/json", NDJSON)
+    kind = require_type(request, "application/json", NDJSON)
     body = await request.body()
     service = service_of(request)
     most = service.options.batch_companies
@@ -89,14 +88,6 @@ async def predict_batch(request: Request) -> Response:
     ]
     wrong = sum("problem" in result for result in results)
     return json_answer(request, {"results": results, "scored": len(results) - wrong, "failed": wrong})
-
-
-def _require_type(request: Request, *kinds: str) -> str:
-    """Return the content type of a request; ApiError (415) for one that is not read."""
-    given = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if given not in kinds:
-        raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=" or ".join(kinds))
-    return given
 
 
 SCHEMAS = (CompanyIn, PredictionOut, BatchOut)
