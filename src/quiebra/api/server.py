@@ -39,7 +39,7 @@ def serve_api(
 ) -> None:
     """Serve the API until interrupted. StoreError if the database does not answer.
 
-    gateway: networks of a gateway before it, which callers' addresses are believed from, as X-Forwarded-For gives them. work: have
+    gateway: networks of a gateway before it, which addresses of callers are believed from (X-Forwarded-For). work: have
     a process beside it that works on jobs. announce: receives the address and, while there are neither users nor keys, a key that
     holds until the server stops.
     """
