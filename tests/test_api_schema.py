@@ -58,7 +58,7 @@ def check(case: Any, tokens: dict[str, str]) -> None:
         if needed is not None and Permission(needed) not in ROLES[role]:
             assert answer.status_code in (403, 405, 415), (role, case.operation.label, answer.status_code, answer.text)
         if answer.status_code >= 400 and answer.content:
-            assert answer.headers["content-type"] == "application/problem+json", answer.text
+            assert answer.headers["content-type"] == ["application/problem+json"], answer.text
 
 
 def test_no_request_ends_in_an_error_of_the_server_or_beyond_a_roles_rights(server: Server, tokens: dict[str, str]) -> None:
