@@ -71,6 +71,7 @@ def enter(served: Served, opened: Callable[..., Watched]) -> Iterator[Callable[.
         password.fill(GOOD)
         password.press("Enter")
         form.wait_for_selector("body[data-live=yes]", state="attached", timeout=60_000)
+        form.wait_for_function(f"document.body.dataset.shown?.startsWith('{language}')", timeout=60_000)
         return watched
 
     yield go
@@ -152,7 +153,7 @@ def test_a_grade_takes_two_people_and_an_unapproved_one_is_refused(
     assert kept[second]["approver"] is None and kept[second]["ended_on"] is not None
     page.goto(f"{served.address}company?company={first}")
     page.wait_for_selector("text=approved by eva")
-    page.wait_for_function("document.querySelector('.q-live').textContent.includes('Grade approved')")
+    page.wait_for_function("document.querySelector('.q-live')?.textContent.includes('Grade approved')")
 
     (cookie,) = [c for c in page.context.cookies() if c["name"].startswith("quiebra-session")]
     assert cookie["httpOnly"] and cookie["sameSite"] == "Lax" and cookie["expires"] == -1
@@ -179,7 +180,7 @@ def test_what_a_reader_may_not_do_is_not_shown_and_a_crafted_message_is_refused(
     watched = enter("rosa", f"company?company={company}")
     page = watched.page
     page.wait_for_selector("text=Decisions on this company")
-    page.wait_for_function("document.querySelector('.q-live').textContent.includes('a test of readers')")
+    page.wait_for_function("document.querySelector('.q-live')?.textContent.includes('a test of readers')")
     for name in ("Propose the grade", "Put it on the watch list", "Approve", "Refuse", "Withdraw", "Type in a statement"):
         assert page.get_by_role("button", name=name).filter(visible=True).count() == 0
     assert page.locator(".q-head nav a >> visible=true").all_inner_texts() == [

@@ -40,7 +40,7 @@ class CompanyDecisions:
         self.off = button(words("Take off the list"))
         keep.on_click(lambda _button: self.watch())
         self.off.on_click(lambda _button: self.unwatch())
-        self.forms = row(
+        both = row(
             card(
                 words("Another grade than the model's"),
                 row(self.grade, self.days, name="q-fields"),
@@ -58,6 +58,7 @@ class CompanyDecisions:
                 name="q-settings q-pending",
             ),
         )
+        self.forms = w.VBox([both])
         self.history = history_table([], words)
         self.box = card(
             words("Decisions on this company"),
