@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,9 +29,15 @@ from conftest import command, copy_workspace, environment
 from test_registry import decided
 
 from quiebra import store
-from quiebra.api.jobs.files import COMPANIES_PER_PART, LONGEST_LINE
+from quiebra.api.jobs.files import COMPANIES_PER_PART, LONGEST_LINE, JobFiles, Upload
+from quiebra.api.jobs.rows import count_attempt, new_job, own_job, queue_job, store_part
+from quiebra.api.jobs.worker import MOST_ATTEMPTS, JobWorker
+from quiebra.errors import WorkspaceError
 from quiebra.identity import create_key
 from quiebra.items import ITEM_NAMES
+from quiebra.store.lease import LeaseLost, hold_lease
+from quiebra.store.retention import job_lease
+from quiebra.store.tables import LeaseRow
 from quiebra.workspace import Workspace
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -114,7 +121,7 @@ def wait(
         found = client.get(f"/v1/jobs/{job}").json()
         if until(found):
             return found
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError(found)
 
 
@@ -204,7 +211,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
     asked, seen, draw = companies(4000), set(), random.Random(18)
     with api_server(folder, "--no-worker", **place.variables) as server, server.client(place.keys["treasury"]) as client:
         job = send(client, lines(asked))
-        for _ in range(5):
+        for _ in range(4):
             with place.worker() as process:
                 at = client.get(f"/v1/jobs/{job}").json()["done"]
                 wait(client, job, lambda job, at=at: job["done"] > at or job["ended_at"] is not None)  # type: ignore[misc]
@@ -222,19 +229,11 @@ def test_workers_that_are_killed_lose_and_double_nothing(
     assert (folder / "data/jobs" / job).stat().st_mode & 0o077 == 0
 
 
-def test_a_worker_that_wakes_up_after_another_took_its_place_changes_nothing(
-    treasury: httpx.Client, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_wakes_up_after_another_took_its_place_changes_nothing(treasury: httpx.Client, place: Place) -> None:
     """The part of a stopped worker is finished by another as soon as its lease is free; the first one's writes are refused."""
-    from quiebra.api.jobs import rows
-    from quiebra.api.jobs.files import JobFiles
-    from quiebra.store.lease import LeaseLost, hold_lease
-    from quiebra.store.retention import job_lease
-    from quiebra.store.tables import LeaseRow
-
     job = send(treasury, lines(companies(20, 50_000)))
     with hold_lease(place.engine, job_lease(job)) as lease:
-        rows.count_attempt(lease)
+        count_attempt(lease)
         with place.engine.begin() as connection:  # as if it had been silent for too long
             connection.execute(sa.update(LeaseRow).where(LeaseRow.name == lease.name).values(holder=None, token=lease.token + 1))
         with place.worker():
@@ -244,7 +243,7 @@ def test_a_worker_that_wakes_up_after_another_took_its_place_changes_nothing(
         assert files.keep_part(0, [{"line": 1}]) == [json.loads(line) for line in before.splitlines()]
         assert files.part(0).read_bytes() == before
         with pytest.raises(LeaseLost):
-            rows.store_part(lease, [], done=1)
+            store_part(lease, [], done=1)
     assert wait(treasury, job)["done"] == 20
 
 
@@ -369,6 +368,38 @@ def test_a_job_ends_with_the_model_that_it_began_with_or_says_why_not(finished: 
         assert ended["state"] == "failed" and 0 < ended["done"] < 3000
         assert other in ended["problem"] and "not kept in models/registry" in ended["problem"]
         assert "El modelo" in client.get(f"/v1/jobs/{second}", headers={"Accept-Language": "es"}).json()["problem"]
+
+
+def test_a_job_waits_for_a_model_and_is_given_up_once_its_workers_have_died_again_and_again(
+    finished: Path, tmp_path: Path
+) -> None:
+    place = Place(copy_workspace(finished, tmp_path / "workspace"))
+    workspace = Workspace(place.folder)
+    worker = JobWorker(workspace, threading.Event(), lambda line: None)
+
+    def queued() -> str:
+        upload = Upload(workspace.jobs, 1_000_000)
+        upload.add(lines(companies(3)))
+        upload.finish()
+        job = {"job_id": upload.job_id, "who": "key treasury", "companies": 3, "input_sha256": upload.sha256}
+        queue_job(place.engine, new_job(**job, correlation_id=None), 10)
+        return upload.job_id
+
+    waiting, champion = queued(), place.folder / "models/champion.json"
+    champion.rename(tmp_path / "champion.json")
+    for _ in range(MOST_ATTEMPTS + 5):
+        with pytest.raises(WorkspaceError):
+            worker.work_once()
+    (tmp_path / "champion.json").rename(champion)
+    assert worker.work_once() and own_job(place.engine, waiting, "key treasury").state == "done"
+    deadly = queued()
+    for _ in range(MOST_ATTEMPTS):  # as each worker does that is killed before it has done a part
+        with hold_lease(place.engine, job_lease(deadly)) as lease:
+            count_attempt(lease)
+    assert worker.work_once()
+    job = own_job(place.engine, deadly, "key treasury")
+    assert job.state == "failed" and "line 1 " in job.error["en"]
+    assert not worker.work_once()
 
 
 def test_serve_works_on_jobs_and_its_worker_ends_with_it(finished: Path, tmp_path: Path) -> None:

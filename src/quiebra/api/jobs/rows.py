@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from quiebra.api.problems import ApiError
 from quiebra.api.records import access_record, insert_new, utc_now
-from quiebra.errors import LocalisedMessage, QuiebraError
+from quiebra.errors import LocalisedMessage, QuiebraError, StoreError
 from quiebra.registry import ScoringModel
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.lease import Lease
@@ -81,6 +81,13 @@ def count_attempt(lease: Lease) -> Row[Any]:
     return _change(lease, attempts=Job.attempts + 1)
 
 
+def end_attempt(lease: Lease) -> None:
+    """Take a worker's beginning back, since it did not die: what it waits for, such as a model or room on the disk, may come."""
+    mine = (Job.job_id == _job_id(lease)) & (Job.attempts > 0)
+    with contextlib.suppress(StoreError), _transaction(lease) as connection:
+        connection.execute(update(Job).where(mine).values(attempts=Job.attempts - 1))
+
+
 def start_job(lease: Lease, charge: ScoringModel) -> Row[Any]:
     """Note which model the job is scored with, and return the job. JobEnded where it has ended."""
     started = func.coalesce(Job.started_at, utc_now())
@@ -136,10 +143,14 @@ def _change(lease: Lease, **values: Any) -> Row[Any]:
 
 
 def _change_within(connection: Connection, lease: Lease, **values: Any) -> Row[Any]:
-    job_id = lease.name.removeprefix(job_lease(""))
+    job_id = _job_id(lease)
     if not _update_open(connection, job_id, **values):
         raise JobEnded("job {job} has ended", job=job_id)
     return connection.execute(select(Job.__table__).where(Job.job_id == job_id)).one()
+
+
+def _job_id(lease: Lease) -> str:
+    return lease.name.removeprefix(job_lease(""))
 
 
 def _update_open(connection: Connection, job_id: str, **values: Any) -> int:

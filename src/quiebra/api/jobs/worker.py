@@ -31,7 +31,7 @@ from quiebra.workspace import Workspace
 
 POLL_SECONDS = 1.0
 MOST_ATTEMPTS = 20
-"""Workers that may begin a job and end before its next part is done; after that the job has failed."""
+"""Workers that may begin a job and die before its next part is done; after that the job has failed."""
 ENDS_EACH_TIME = translatable(
     "{n} workers ended at line {line} of the file: look at the log of the service, and send smaller jobs."
 )
@@ -64,13 +64,16 @@ class JobWorker:
         for job_id in rows.open_jobs(self._engine):
             try:
                 with hold_lease(self._engine, job_lease(job_id)) as lease:
-                    self._work_on(lease, job_id)
+                    try:
+                        self._work_on(lease)
+                    finally:
+                        rows.end_attempt(lease)
                 return True
             except (LeaseTaken, LeaseLost, rows.JobEnded):  # another worker has it, or whoever asked for it has cancelled it
                 continue
         return False
 
-    def _work_on(self, lease: Lease, job_id: str) -> None:
+    def _work_on(self, lease: Lease) -> None:
         job = rows.count_attempt(lease)
         if job.attempts > MOST_ATTEMPTS:
             self._fail(lease, LocalisedMessage(ENDS_EACH_TIME, {"n": MOST_ATTEMPTS, "line": job.lines + 1}))
@@ -94,7 +97,7 @@ class JobWorker:
                 return
             raise
         except Exception as error:
-            logging.getLogger("quiebra.api").exception("job", extra={"job_id": job_id}, exc_info=error)
+            logging.getLogger("quiebra.api").exception("job", extra={"job_id": job.job_id}, exc_info=error)
             self._fail(lease, LocalisedMessage(TITLES[500]))
 
     def _model(self, lease: Lease, job: Row[Any]) -> LoadedModel | None:
