@@ -27,6 +27,10 @@ GENERATED = ("reference/commands.md", "reference/params.md", "decisions/index.md
 PLAIN_ACRONYMS = {
     *(
         "CSV",
+        "GET",
+        "POST",
+        "DELETE",
+        "SCOPE",
         "PDF",
         "HTML",
         "JSON",

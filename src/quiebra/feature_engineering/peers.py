@@ -109,7 +109,7 @@ def add_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
         rows, own = np.flatnonzero(sectors == name), peers.sectors[name]
         found = own.positions(values[rows], own.windows(days[rows]), run)
         in_sector[rows] = np.where(np.isfinite(found), found, in_sector[rows])
-    return table.hstack(to_columns(np.column_stack([among_all, in_sector]), _RANK_NAMES))
+    return table.with_columns(to_columns(np.column_stack([among_all, in_sector]), _RANK_NAMES))
 
 
 def _days(table: pl.DataFrame) -> np.ndarray:

@@ -21,12 +21,12 @@ INNER_FORMULA_PATTERN = r"([;\t\r\n][\s\"']*)([=+\-@])"
 NUMBER_PATTERN = r"^\s*[+\-]?\d+([.,]\d+)?\s*$"
 
 
-def to_csv(table: pl.DataFrame) -> str:
+def to_csv(table: pl.DataFrame, *, header: bool = True) -> str:
     """Return a table as CSV, with an apostrophe before texts that a spreadsheet would run as a formula.
 
     A text that is an integer or a decimal number, such as the id ``-5``, is left unchanged.
     """
-    return escape_formulas(table).write_csv(float_scientific=False)
+    return escape_formulas(table).write_csv(float_scientific=False, include_header=header)
 
 
 def to_excel(table: pl.DataFrame, sheet: str = "portfolio") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, MetaData
+from sqlalchemy import Boolean, ForeignKey, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
@@ -304,10 +304,11 @@ class SessionRow(Base):
     secret before the last renewal, which is never valid again; ended_at: signed out or revoked."""
 
     __tablename__ = "sesiones"
+    __table_args__ = (Index("ix_sesiones_user_id", "user_id"),)
 
     session_id: Mapped[str] = mapped_column(String(12), primary_key=True)
     kind: Mapped[str] = mapped_column(String(8))
-    user_id: Mapped[str] = mapped_column(Text, index=True)
+    user_id: Mapped[str] = mapped_column(Text)
     secret_sha256: Mapped[str] = mapped_column(String(64))
     former_sha256: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[dt.datetime] = mapped_column(DateTime)
@@ -339,9 +340,10 @@ class AccessRow(Base):
     cached: how many of them were computed before."""
 
     __tablename__ = "accesos_api"
+    __table_args__ = (Index("ix_accesos_api_at", "at"),)
 
     access_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    at: Mapped[dt.datetime] = mapped_column(DateTime, index=True)
+    at: Mapped[dt.datetime] = mapped_column(DateTime)
     who: Mapped[str] = mapped_column(String(64))
     route: Mapped[str] = mapped_column(String(64))
     model_id: Mapped[str] = mapped_column(String(12))

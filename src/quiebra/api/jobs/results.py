@@ -16,7 +16,7 @@ from quiebra.api.jobs.files import JobFiles
 from quiebra.api.problems import ApiError
 from quiebra.api.records import texts_in_language
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
-from quiebra.io.exports import escape_formulas
+from quiebra.io.exports import to_csv
 from quiebra.io.files import write_atomically
 from quiebra.models.term import PD_COLUMNS
 from quiebra.risk import reasons_in_words
@@ -73,8 +73,7 @@ def as_csv(files: JobFiles, count: int, language: str) -> Iterator[bytes]:
     """Yield a table as CSV, with texts guarded as in every file for spreadsheets."""
     header = True
     for rows in _parts(files, count):
-        table = escape_formulas(results_table(rows, language))
-        yield table.write_csv(float_scientific=False, include_header=header).encode()
+        yield to_csv(results_table(rows, language), header=header).encode()
         header = False
 
 
