@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from quiebra.dashboards.pages.setting_forms import RulesForm
 from quiebra.dashboards.pages.settings import SettingsPage
 from quiebra.errors import InvalidYamlError, ParamsError
 from quiebra.io.safe_yaml import read_yaml
@@ -85,12 +86,15 @@ def test_a_page_of_settings_that_hold_a_billion_laughs_answers(workspace: Path, 
     monkeypatch.chdir(workspace)
     page = SettingsPage()
     page.redraw()
-    page.fields["alerts.rules"].value = LAUGHS.replace(": &", ": {x: &").replace("]\n", "]}\n")
-    assert "anchors and aliases" in page.notes["alerts.rules"].value
+    rules = page.forms["alerts.rules"]
+    assert isinstance(rules, RulesForm)
+    rules.new_name.value = LAUGHS
+    rules.add()
+    assert "alerts.rules" in page.shown.value and "one line" in page.shown.value
     page.frame.language = "es"
     page.redraw()
     page.guarded(page.preview)()
-    assert "anclas y alias" in page.notes["alerts.rules"].value
+    assert "alerts.rules" in page.shown.value and "no se puede usar" in page.shown.value
     (workspace / "params.yaml").write_text(TEXT + LAUGHS, encoding="utf-8")
     fresh = SettingsPage()
     fresh.redraw()
@@ -222,6 +226,7 @@ def test_the_page_shows_whatever_the_file_holds_so_that_it_can_be_mended(
     assert page.fields, page.body.children[0].value
     page.preview()
     assert section in page.shown.value
+    assert not page.edits(), "what a form cannot show is not changed without a word"
 
 
 @pytest.mark.parametrize("made", ["folder", "latin", "nothing", "large"])

@@ -96,7 +96,7 @@ def spoken(widget: Any) -> Iterator[str]:
     if isinstance(widget, Table):
         yield from (column["label"] for column in widget.columns)
         rows, _ = page_of_rows(widget.frame, widget.formats, TableQuery(size=200), widget.words, widget.grades)
-        yield from (str(part) for row in rows for cell in row for part in (cell if isinstance(cell, list) else [cell]))
+        yield from (str(part) for row in rows for cell in row for part in (cell[1:] if isinstance(cell, list) else [cell]))
         yield from (text for text in widget.says.values() if isinstance(text, str) and "{" not in text)
     if isinstance(widget, Chart):
         yield from _of_chart(widget.spec)

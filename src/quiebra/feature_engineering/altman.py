@@ -30,7 +30,6 @@ ALTMAN_ZONES: dict[str, tuple[float, float]] = {
     "altman_z1995": (1.10, 2.60),
 }
 """Score → bounds of its zones: distress below the first, safe above the second, grey between them."""
-_SCORES = [score.alias(name) for name, score in ALTMAN_SCORES.items()]
 
 
 def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
@@ -44,12 +43,16 @@ def altman_scores(statements: pl.DataFrame) -> pl.DataFrame:
     >>> [round(v, 3) for v in altman_scores(pl.DataFrame([row])).select("altman_z", "altman_z1995").row(0)]
     [2.849, 3.336]
     """
-    return statements.with_columns(_SCORES)
+    return statements.with_columns(score.alias(name) for name, score in ALTMAN_SCORES.items())
 
 
 def altman_zone(score: str) -> pl.Expr:
     """Return the zone of a score's column: distress, grey or safe; null where the score is missing."""
-    low, high = ALTMAN_ZONES[score]
+    return _zone(score, *ALTMAN_ZONES[score])
+
+
+@cache
+def _zone(score: str, low: float, high: float) -> pl.Expr:
     value = pl.col(score).fill_nan(None)
     named = pl.when(value < low).then(pl.lit("distress")).when(value > high).then(pl.lit("safe")).otherwise(pl.lit("grey"))
     return pl.when(value.is_not_null()).then(named)

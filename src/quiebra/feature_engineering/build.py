@@ -43,7 +43,6 @@ _HELPER_EXPRS = [amount.alias(name) for name, amount in HELPER_AMOUNTS.items()]
 _STATIC_EXPRS = list(_expressions(_STATIC).values())
 _CHANGE_STEPS = [_expressions(group) for group in (_CHANGES, *((feature,) for feature in _DISTANCE))]
 """What is computed from columns that the step before has made: the distance uses the volatility."""
-_ZONE_EXPRS = [altman_zone(name).alias(f"{name}_zone") for name in ALTMAN_SCORES]
 _YEARS_PUBLISHED = years_published().alias("years_published_raw")
 
 AGE_FEATURES = ("years_published",)
@@ -163,4 +162,8 @@ def finish_features(
     reference = table if peers is None else peers
     table = altman_scores(add_ranks(table, reference if isinstance(reference, Peers) else Peers(reference)))
     numbers = table[[*FEATURES_BY_NAME, *ALTMAN_SCORES]].cast(pl.Float64)
-    return table[[*KEYS, "sector"]].hstack(numbers).hstack(table.select(_ZONE_EXPRS))
+    return (
+        table[[*KEYS, "sector"]]
+        .hstack(numbers)
+        .hstack(table.select(altman_zone(name).alias(f"{name}_zone") for name in ALTMAN_SCORES))
+    )

@@ -35,10 +35,13 @@ def as_percent(bound: Any, words: Words) -> str:
 
 
 class SettingForm:
-    """A form for one setting. ``box`` shows it; ``value`` is the setting's value, ParamsError where a field cannot be read."""
+    """A form for one setting. ``box`` shows it; ``value`` is the setting's value, ParamsError where a field cannot be read.
+
+    ``touched`` is False until somebody has changed something: a value that the form cannot show stays as it is in the file.
+    """
 
     def __init__(self, value: Any, words: Words, changed: Callable[[], object]) -> None:
-        self.words, self.changed = words, changed
+        self.words, self.tell_page, self.touched = words, changed, False
         self.box = w.VBox()
         self.box.add_class("q-setting-form")
         self.show(value)
@@ -50,6 +53,10 @@ class SettingForm:
     @property
     def value(self) -> Any:
         raise NotImplementedError
+
+    def changed(self) -> None:
+        self.touched = True
+        self.tell_page()
 
     def watch(self, *controls: w.Widget) -> None:
         for control in controls:

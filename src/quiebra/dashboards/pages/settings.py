@@ -122,7 +122,7 @@ class SettingsPage(Page):
         found = {}
         for name, form in self.forms.items():
             with contextlib.suppress(ParamsError):
-                if form.value != settings.setting_value(self.text, name):
+                if form.touched and form.value != settings.setting_value(self.text, name):
                     found[name] = form.value
         return found
 
@@ -143,6 +143,7 @@ class SettingsPage(Page):
         """Return the card of a setting that has a form."""
         saved = settings.setting_value(self.text, field.name)
         form = FORMS[field.name](entered.get(field.name, saved), self.words, lambda: self.guarded(self.preview)())
+        form.touched = field.name in entered
         self.forms[field.name], self.notes[field.name] = form, html("", "q-fault")
         form_note = FORM_NOTES.get(field.name, "")
         note = self.words(form_note) if form_note else ""
@@ -182,7 +183,7 @@ class SettingsPage(Page):
         for name, form in self.forms.items():
             self.notes[name].value = ""
             try:
-                if form.value != settings.setting_value(self.text, name):
+                if form.touched and form.value != settings.setting_value(self.text, name):
                     found[name] = form.value
             except ParamsError as error:
                 self.notes[name].value = escape(self.words.say(error.said))
