@@ -95,7 +95,7 @@ STATES: dict[str, Callable[[Path], None]] = {
         "UPDATE alertas SET value = 'high', raised_on = 'soon', changed_at = 5", "UPDATE vigilancia SET level = 'x'"
     ),
     "garbled messages": sql(
-        "INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now', NULL)"
+        "INSERT INTO bandeja_salida VALUES ('1', 'report', x'ff', 'a', NULL, 's', 'b', 'queued', 'x', 'soon', NULL, 'now', 'now', NULL, NULL)"
     ),
     "garbled runs": sql("UPDATE ejecuciones SET as_of = 'x', published_at = 'x', is_current = 'x'"),
     "another program's tables": sql("DROP TABLE alertas", "CREATE TABLE alertas (x INTEGER)"),

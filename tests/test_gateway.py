@@ -96,6 +96,12 @@ def system(before: Gateway, key: str) -> Iterator[httpx.Client]:
         yield client
 
 
+def logged(processes: list[Server]) -> list[dict[str, Any]]:
+    """Return the lines of the processes' logs."""
+    lines = [line for process in processes for line in process.log.read_text().splitlines()]
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
 def line_of(before: Gateway, correlation_id: str) -> dict[str, Any]:
     """Return the line that the gateway has logged under an id."""
     found: list[dict[str, Any]] = []
@@ -282,7 +288,9 @@ def test_one_site_can_be_let_in(processes: list[Server], dashboards: Served, key
     "given",
     ["5f0e1c2a-77aa-4bd1-9c1f-000000000001", "order_2026-000017", None, "short", "a b c d e f g h", "x" * 65, '"},{"a":"'],
 )
-def test_one_id_joins_answer_record_and_log(before: Gateway, system: httpx.Client, place: Path, given: str | None) -> None:
+def test_one_id_joins_answer_record_and_logs(
+    before: Gateway, processes: list[Server], system: httpx.Client, place: Path, given: str | None
+) -> None:
     headers = {} if given is None else {"X-Request-ID": given}
     answer = system.post("/v1/predict/single", json=company(f"id {time.monotonic_ns()}"), headers=headers)
     (told,) = answer.headers.get_list("x-request-id")
@@ -294,6 +302,9 @@ def test_one_id_joins_answer_record_and_log(before: Gateway, system: httpx.Clien
     assert (line["method"], line["path"], line["status"], line["level"]) == ("POST", "/v1/predict/single", 200, "info")
     assert line["event"] == "request" and line["tls"] == "TLSv1.3" and 0 < line["ms"] < 60_000
     assert line["upstream"].startswith("127.0.0.1:")
+    (of_process,) = [each for each in logged(processes) if each["correlation_id"] == told]
+    assert (of_process["event"], of_process["route"], of_process["status"]) == ("request", "/v1/predict/single", 200)
+    assert of_process["user"] == "key treasury" and of_process["address"] == "127.0.0.1" and of_process["run_id"]
 
 
 def test_a_problem_names_the_id_under_which_it_is_logged(before: Gateway, system: httpx.Client) -> None:

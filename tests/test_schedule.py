@@ -63,7 +63,7 @@ def test_a_cycle_tells_everybody_once(workspace: Path, tmp_path: Path) -> None:
     tell_people(workspace)
     box, receiver = Postbox(), Receiver()
     with mail_server(box) as url, chat(receiver, tmp_path) as env:
-        done = cycle(workspace, QUIEBRA_SMTP_URL=url, **env)
+        done = cycle(workspace, QUIEBRA_SMTP_URL=url, QUIEBRA_CORRELATION_ID="cycle-one", **env)
         assert done.returncode == 0, done.stdout + done.stderr
         first = len(box.mails), len(receiver.posts)
         again = cycle(workspace, QUIEBRA_SMTP_URL=url, **env)
@@ -91,10 +91,29 @@ def test_a_cycle_tells_everybody_once(workspace: Path, tmp_path: Path) -> None:
     assert html.get_content().replace("\r\n", "\n") == page
     assert lines(done)[-1]["messages"] == {"sent": 6}
     assert lines(done)[-1]["seconds"] > 1
+    joined = _by_correlation(workspace, lines(done), lines(again))
+    assert set(joined) == {"cycle-one", lines(again)[0]["correlation_id"]}
+    assert joined["cycle-one"] >= {"cycle", "schedule", "report", "bandeja_salida"}
+    assert joined[lines(again)[0]["correlation_id"]] == {"cycle", "schedule"}
     recorded = list_cycles(database(workspace))
     assert [(c["state"], c["steps"]) for c in recorded] == [("done", list(CYCLE_STEPS))] * 2
     assert store.verify_chain(database(workspace), _noted(lines(done)[-1]["audit"])).faults == []
     assert len((workspace / "data/logs/schedule.jsonl").read_text().splitlines()) == 10
+
+
+def _by_correlation(workspace: Path, *said: list[dict]) -> dict[str, set[str]]:
+    """Return correlation id → where it is: lines of cycles, commands in the log of commands, and messages."""
+    found: dict[str, set[str]] = {}
+    logged = [json.loads(line) for line in (workspace / "data/logs/schedule.jsonl").read_text().splitlines()]
+    assert logged == [line for each in said for line in each]
+    commands = [json.loads(line) for line in (workspace / "data/logs/quiebra.log").read_text().splitlines()]
+    for line in (*logged, *commands):
+        assert line["level"] == "info" and line["time"].endswith("+00:00")
+        found.setdefault(line["correlation_id"], set()).add(line.get("command", line["event"]))
+    with database(workspace).begin() as connection:
+        for (id_,) in connection.execute(text("SELECT correlation_id FROM bandeja_salida")):
+            found.setdefault(id_, set()).add("bandeja_salida")
+    return found
 
 
 def _noted(text_: str) -> tuple[int, str]:

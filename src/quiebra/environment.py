@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DATABASE_URL = "QUIEBRA_DATABASE_URL"
 USER = "QUIEBRA_USER"
 WORKSPACE = "QUIEBRA_WORKSPACE"
+CORRELATION_ID = "QUIEBRA_CORRELATION_ID"
+DASHBOARD_TOKEN = "QUIEBRA_DASHBOARD_TOKEN"  # noqa: S105  a variable's name
 RESULTS_FOLDER = "QUIEBRA_RESULTS"
 SMTP_URL = "QUIEBRA_SMTP_URL"
 CHANNEL_PREFIX = "QUIEBRA_CHANNEL_"
@@ -128,9 +131,19 @@ def database_url(root: Path) -> str | URL:
 
 def redact_secrets(text: str) -> str:
     """Return a text with the environment's passwords, tokens and channel addresses, plain or percent-encoded, replaced by "…"."""
-    for secret in sorted(_secrets(), key=len, reverse=True):
-        text = text.replace(secret, "…")
-    return text
+    return secret_redactor()(text)
+
+
+def secret_redactor() -> Callable[[str], str]:
+    """Return `redact_secrets` for the environment as it is now, for many texts."""
+    secrets = sorted(_secrets(), key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "…")
+        return text
+
+    return redact
 
 
 def _secrets() -> set[str]:
@@ -142,7 +155,7 @@ def _secrets() -> set[str]:
             found.add(address)
         elif name == TOKEN_KEYS:
             found |= {pair.partition(":")[2].strip() for pair in address.split(",")}
-        elif name in (*SERVICE_KEYS, OIDC_CLIENT_SECRET):
+        elif name in (*SERVICE_KEYS, OIDC_CLIENT_SECRET, DASHBOARD_TOKEN):
             found |= {address.strip(), quote(address.strip(), safe="")}
     return {secret for secret in found if len(secret) >= MIN_SECRET_LENGTH}
 

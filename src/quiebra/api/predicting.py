@@ -16,6 +16,7 @@ from quiebra.api.routing import principal_of
 from quiebra.api.schemas import CompanyIn
 from quiebra.api.service import Service, service_of
 from quiebra.errors import QuiebraError
+from quiebra.logs import add_log_fields
 from quiebra.services.loaded_model import LoadedModel
 from quiebra.services.prediction import CompanyStatements, Prediction
 from quiebra.text.words import Words
@@ -32,6 +33,7 @@ async def answer_predictions(
     What was computed, and the access record, are in the database before this returns. Raise StoreError where it does not answer.
     """
     loaded = await current_model(service)
+    add_log_fields(run_id=loaded.run_id, companies=len(asked))
     inputs = [input_hash(company) for company in asked]
     ids = [prediction_id(loaded, each) for each in inputs]
     found: list[Prediction | QuiebraError | None] = [

@@ -200,4 +200,5 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _any(request: Request, error: Exception) -> Response:
-        return problem(request, 500, LocalisedMessage(TITLES[500]))
+        known = {"X-Request-ID": correlation_id.get() or ""}  # an answer to a bug is made outside of what sets it otherwise
+        return problem(request, 500, LocalisedMessage(TITLES[500]), headers=known)

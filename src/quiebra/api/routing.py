@@ -18,6 +18,7 @@ from quiebra.api.schemas import Problem
 from quiebra.api.service import service_of
 from quiebra.errors import QuiebraError
 from quiebra.identity import Permission
+from quiebra.logs import add_log_fields
 
 PERMISSION = "x-permission"
 """Name in the OpenAPI document of the permission that a route needs."""
@@ -83,6 +84,7 @@ async def _admit(request: Request, permission: Permission, action: str) -> None:
     if principal is None:
         principal = await anyio.to_thread.run_sync(service.access.authenticate, request.headers.get("authorization", ""))
     request.state.principal = principal
+    add_log_fields(user=principal.name)
     rates = request.app.state.rates
     request.state.rate_headers = await rates.check(service.options.rate_per_key, principal.kind, principal.name)
     if permission not in principal.permissions:

@@ -16,8 +16,10 @@ def main() -> None:
         case ["run", stage] if (code := run_on_server(stage)) is not None:
             sys.exit(code)
     from quiebra.cli.app import run_app
+    from quiebra.logs import process_correlation_id
     from quiebra.terminal import run_cli
 
+    process_correlation_id()  # what this command starts has the same
     run_cli(run_app)
 
 

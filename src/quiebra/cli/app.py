@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from quiebra import __version__
 from quiebra.cli import (
@@ -24,8 +29,10 @@ from quiebra.cli import (
 from quiebra.cli.help import WholeSentences
 from quiebra.cli.own_code import run_own_code
 from quiebra.environment import take_passwords
+from quiebra.errors import WorkspaceError
+from quiebra.logs import logged_command
 from quiebra.terminal import echo
-from quiebra.workspace import PACKAGE
+from quiebra.workspace import PACKAGE, Workspace
 
 app = typer.Typer(
     cls=WholeSentences,
@@ -82,8 +89,44 @@ app.add_typer(users.users_app, name="users")
 app.add_typer(users.keys_app, name="keys")
 
 
+READING = {
+    "doctor",
+    "trace",
+    "models",
+    "check",
+    "score",
+    "dictionary",
+    "alerts list",
+    "alerts history",
+    "watch list",
+    "override list",
+    "outbox list",
+    "audit list",
+    "audit verify",
+    "users list",
+    "keys list",
+}
+"""Commands that change nothing: they are logged where they fail."""
+
+
+def command_name(words: Sequence[str]) -> str:
+    """Return the name of the command that words of a command line call, such as ``users add``; empty if they call none."""
+    found, group = [], get_command(app)
+    for word in words:
+        if not isinstance(group, TyperGroup) or word not in group.commands:
+            break
+        found.append(word)
+        group = group.commands[word]
+    return " ".join(found) if not isinstance(group, TyperGroup) else ""
+
+
 def run_app() -> None:
     """Run a command with the code of the current folder's workspace."""
     run_own_code()
     take_passwords()
-    app(prog_name="quiebra")
+    name = command_name(sys.argv[1:])
+    root = None
+    with contextlib.suppress(WorkspaceError):  # a command that needs a workspace raises it itself
+        root = Workspace.find().root if name and "--help" not in sys.argv else None
+    with logged_command(root, name, changes=name not in READING):
+        app(prog_name="quiebra")

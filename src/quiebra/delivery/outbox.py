@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from quiebra.environment import redact_secrets
 from quiebra.errors import DeliveryError, single_match
+from quiebra.logs import current_correlation_id
 from quiebra.provenance import json_sha256
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import read_only, translate_database_errors
@@ -90,6 +91,7 @@ def queue_messages(engine: Engine, letters: Iterable[Notification], *, again: It
                     "queued_at": now + dt.timedelta(microseconds=place),
                     "changed_at": now,
                 }
+                row["correlation_id"] = current_correlation_id()
                 connection.execute(insert(Message).values(**row, **times, state=QUEUED, attempts=0))
                 new += 1
                 _note(connection, letter)

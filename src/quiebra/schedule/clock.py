@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
+from quiebra.environment import CORRELATION_ID
+from quiebra.logs import new_correlation_id
 from quiebra.params import load_params
 from quiebra.params.operations import parse_cron
 from quiebra.workspace import Workspace
@@ -96,7 +99,8 @@ def run_clock(workspace: Workspace, say: Callable[[str], None]) -> None:
     say(f"cycles run at '{params.schedule.cron}' ({params.delivery.timezone}); the next at {following}")
     while not stop.is_set():
         if clock.due(dt.datetime.now(dt.UTC)):
-            subprocess.run([sys.executable, "-m", "quiebra.cli", "schedule"], cwd=workspace.root)
+            own = {**os.environ, CORRELATION_ID: new_correlation_id()}
+            subprocess.run([sys.executable, "-m", "quiebra.cli", "schedule"], cwd=workspace.root, env=own)
             continue
         now = dt.datetime.now(dt.UTC)
         following = times.following(now)

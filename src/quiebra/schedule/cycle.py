@@ -23,7 +23,8 @@ from quiebra.delivery import outbox
 from quiebra.delivery.channels import channel_senders, ready_channels
 from quiebra.environment import redact_secrets
 from quiebra.errors import DeliveryError, QuiebraError, StageError, WorkspaceError
-from quiebra.io.files import append_line, make_private_folder, read_json
+from quiebra.io.files import read_json
+from quiebra.logs import LOG_FOLDER, append_log_line, log_line
 from quiebra.params import Params, load_params
 from quiebra.pipeline.reproduce import reproduce
 from quiebra.services.tear_sheets import write_tear_sheets
@@ -204,7 +205,15 @@ class _Cycle:
             )
         chain = verify_chain(self.engine)
         faults = {"audit_faults": chain.faults} if chain.faults else {}
-        self._log("cycle", state, began, messages=self.ended.sent, audit=f"{chain.last_id}:{chain.last_hash}", **faults)
+        self._log(
+            "cycle",
+            state,
+            began,
+            run_id=self.ended.run_id,
+            messages=self.ended.sent,
+            audit=f"{chain.last_id}:{chain.last_hash}",
+            **faults,
+        )
 
     def _send_notice(self) -> None:
         try:
@@ -220,10 +229,10 @@ class _Cycle:
 def _log(workspace: Workspace, say: LogFunction, line: dict[str, Any]) -> None:
     """Write a log line to the log file and pass it to ``say``. Disk errors are suppressed, so that the owner is still
     notified."""
-    line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **line}
-    path = workspace.root / "data" / "logs" / "schedule.jsonl"
+    line = log_line("info" if line["state"] == DONE else "error", "cycle", **line)
     with contextlib.suppress(OSError, WorkspaceError):
-        append_line(make_private_folder(path.parent) / path.name, redact_secrets(json.dumps(line, ensure_ascii=False)))
+        path = workspace.root / LOG_FOLDER / "schedule.jsonl"
+        append_log_line(path, redact_secrets(json.dumps(line, ensure_ascii=False)))
     with contextlib.suppress(OSError):
         say(line)
 

@@ -401,7 +401,7 @@ class Message(Base):
 
     about: key of its contents; about, channel and recipient make the id, which is queued once. state: queued, sending, doubtful,
     sent, written (to the folder, without a server), failed or dropped (by a person). sender: token of the lease under which it is
-    being sent, or was last.
+    being sent, or was last. correlation_id: of the cycle or command that queued it, as its log has it.
     """
 
     __tablename__ = "bandeja_salida"
@@ -420,6 +420,7 @@ class Message(Base):
     queued_at: Mapped[dt.datetime] = mapped_column(DateTime)
     changed_at: Mapped[dt.datetime] = mapped_column(DateTime)
     sender: Mapped[int | None] = mapped_column(Integer)
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class LeaseRow(Base):

@@ -20,6 +20,7 @@ from quiebra.api.records import input_hash, prediction_id, prediction_row
 from quiebra.api.schemas import CompanyIn
 from quiebra.api.service import Kept, load_prepared_model
 from quiebra.errors import LocalisedMessage, QuiebraError, StoreError, WorkspaceError
+from quiebra.logs import set_log_fields
 from quiebra.pipeline.stages import is_running
 from quiebra.registry import ScoringModel
 from quiebra.services.loaded_model import LoadedModel
@@ -49,6 +50,7 @@ class JobWorker:
     def run(self) -> None:
         """Work until stopped; a part under way is finished first. What fails for now is tried again."""
         while not self.stop.is_set():
+            set_log_fields()  # of no job
             try:
                 worked = self.work_once()
             except (StoreError, WorkspaceError, OSError) as error:
@@ -75,6 +77,7 @@ class JobWorker:
 
     def _work_on(self, lease: Lease) -> None:
         job = rows.count_attempt(lease)
+        set_log_fields(correlation_id=job.correlation_id, user=job.who, job_id=job.job_id)
         if job.attempts > MOST_ATTEMPTS:
             self._fail(lease, LocalisedMessage(ENDS_EACH_TIME, {"n": MOST_ATTEMPTS, "line": job.lines + 1}))
             return
@@ -97,7 +100,7 @@ class JobWorker:
                 return
             raise
         except Exception as error:
-            logging.getLogger("quiebra.api").exception("job", extra={"job_id": job.job_id}, exc_info=error)
+            logging.getLogger("quiebra.api").exception("job", exc_info=error)
             self._fail(lease, LocalisedMessage(TITLES[500]))
 
     def _model(self, lease: Lease, job: Row[Any]) -> LoadedModel | None:
@@ -148,10 +151,12 @@ class JobWorker:
             self._fail(lease, LocalisedMessage("The file of this job is no longer what was sent: send it again."))
             return
         ended = rows.finish_job(lease)
+        logging.getLogger("quiebra.api").info("job done", extra={"companies": ended.companies, "failed": ended.failed})
         self.say(f"job {ended.job_id}: done, {ended.companies} companies, {ended.failed} without a score")
 
     def _fail(self, lease: Lease, reason: LocalisedMessage) -> None:
         job = rows.fail_job(lease, reason)
+        logging.getLogger("quiebra.api").error("job failed", extra={"reason": str(reason)})
         self.say(f"job {job.job_id}: failed. {reason}")
 
     def _files(self, job: Row[Any]) -> JobFiles:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from logging.handlers import RotatingFileHandler
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -20,12 +18,19 @@ from ipywidgets import Box, VBox, Widget
 from sqlalchemy import Engine
 
 from quiebra.banners import run_banners
-from quiebra.dashboards.pages.visitor import VISITOR_FOLDER, Visitor, current_visitor, deciding_person, page_database
+from quiebra.dashboards.pages.visitor import (
+    VISITOR_FOLDER,
+    Visitor,
+    current_visitor,
+    deciding_person,
+    page_database,
+    visitor_log_fields,
+)
 from quiebra.dashboards.widgets.controls import ASSETS, Table, html
 from quiebra.dashboards.widgets.markup import Markup, escape
 from quiebra.errors import QuiebraError
 from quiebra.identity import Permission
-from quiebra.io.files import make_private_file, make_private_folder
+from quiebra.logs import file_logger
 from quiebra.params import load_params
 from quiebra.pipeline.stages import is_running
 from quiebra.services.finished_run import NEWER_RUN_NOTE, FinishedRunView
@@ -290,13 +295,7 @@ def failure_card(log_id: str, words: Words) -> str:
 def log_failure(workspace: Workspace, page: str) -> str:
     """Log the current exception to ``data/logs/dashboards.log`` and return the id of its log entry."""
     log_id = uuid.uuid4().hex[:8]
-    logger = logging.getLogger("quiebra.dashboards")
-    if not logger.handlers:
-        path = make_private_folder(workspace.root / "data" / "logs") / "dashboards.log"
-        make_private_file(path)
-        handler = RotatingFileHandler(path, maxBytes=2_000_000, backupCount=3, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False
-    logger.exception("%s page=%s kernel=%s", log_id, page, os.environ.get("VOILA_KERNEL_ID", "-"))
+    known = {name: value for name, value in visitor_log_fields().items() if value}
+    where = {"log_id": log_id, "page": page, "kernel": os.environ.get("VOILA_KERNEL_ID")}
+    file_logger(workspace.root, "dashboards").exception("page failed", extra={**where, **known})
     return log_id

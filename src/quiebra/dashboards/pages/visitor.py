@@ -100,3 +100,10 @@ def _record() -> dict[str, Any] | None:
         return None
     path = Path(folder) / f"{Path(kernel_id).name}.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def visitor_log_fields() -> dict[str, Any]:
+    """Return what the lines of this page's log say of its visitor: who, and the id of the request that opened it."""
+    record = _record() or {}
+    person = record.get("user") or record.get("person")
+    return {"correlation_id": record.get("correlation_id"), "user": person}

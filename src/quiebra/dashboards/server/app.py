@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from quiebra.dashboards.server.limits import listen
 from quiebra.dashboards.server.pool import KernelPool
 from quiebra.dashboards.server.visitors import VisitorIdentityProvider
 from quiebra.io.addresses import Network
+from quiebra.logs import server_logging
 from quiebra.params import load_params
 from quiebra.pipeline.forked_kernels import PROVISIONER, can_fork
 from quiebra.workspace import Workspace
@@ -38,6 +40,8 @@ CONTENT_SECURITY_POLICY = (
 )
 """Content security policy: the browser may load files from this server only, even if a library asks for others."""
 
+QUIET_PATHS = re.compile(r"/(assets|voila|state|health)(/|$)")
+KERNEL_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 SESSION_CHECK_SECONDS = 15
 """Seconds between two looks at whether the sessions of open pages still hold."""
 WARM_KERNEL_DELAY_SECONDS = 1.0
@@ -114,11 +118,23 @@ class DashboardsApp(Voila):
 
 
 def _log_request(handler: tornado.web.RequestHandler) -> None:
-    """Log failed requests without the query, which may hold a token."""
-    if handler.get_status() >= 400 and handler.get_status() != 404:
-        logging.getLogger("quiebra.dashboards.server.app").warning(
-            "%s %s %s", handler.get_status(), handler.request.method, handler.request.path
-        )
+    """Log a request without the query, which may hold a token. Of what pages ask by themselves, and of files, failures alone."""
+    status, request = handler.get_status(), handler.request
+    failed = status >= 400 and status != 404
+    if not failed and QUIET_PATHS.match(request.path):
+        return
+    visitor = getattr(handler, "_jupyter_current_user", None)  # unset where the visitor could not be looked up
+    what = {"method": request.method, "route": KERNEL_IDS.sub("{kernel}", request.path), "status": status}
+    logging.getLogger("quiebra.dashboards.server.app").log(
+        logging.ERROR if status >= 500 else logging.WARNING if failed else logging.INFO,
+        "request",
+        extra={
+            **what,
+            "ms": round(request.request_time() * 1000, 1),
+            "user": getattr(visitor, "username", None),
+            "address": request.remote_ip,
+        },
+    )
 
 
 class TokenFilter(logging.Filter):
@@ -181,6 +197,7 @@ def serve_dashboards(
     users those who sign in. gateway: networks of a gateway before it, which visitors' addresses and schemes are believed from.
     announce: receives each person's address.
     """
+    logging.config.dictConfig(server_logging())
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[VISITOR_FOLDER] = str(visitors)
     if can_fork():
@@ -194,6 +211,7 @@ def serve_dashboards(
         root_dir=str(workspace.root / "dashboards"),
         identity_provider_class=VisitorIdentityProvider,
         log_level=logging.ERROR,
+        logging_config={"formatters": {"console": {"()": "quiebra.logs.JsonLines"}}},
     )
     app.workspace, app.visitors, app.accounts, app.gateway = workspace, visitors, accounts, gateway
     everywhere = ("0.0.0.0", "::")  # noqa: S104  addresses that a user may listen on; another one is shown for them

@@ -26,6 +26,7 @@ from quiebra.dashboards.server.visitors import name_owner, page_owner, record_vi
 from quiebra.dashboards.widgets.theme import brand_css
 from quiebra.errors import QuiebraError
 from quiebra.identity import Permission
+from quiebra.logs import current_correlation_id
 from quiebra.pipeline.stages import is_running
 from quiebra.provenance import json_sha256
 from quiebra.services.finished_run import FinishedRunView, stage_times
@@ -271,12 +272,13 @@ class PageHandler(TornadoVoilaHandler):
         self.flush()
 
     def visitor_record(self) -> dict[str, str]:
-        """Return what the page's kernel is told of its visitor: the session, or the person of a token."""
+        """Return what the page's kernel is told of its visitor: the session, or the person of a token; and what its log says."""
+        id_ = {"correlation_id": current_correlation_id()}
         session = signed_in(self)
         if session is not None:
-            return {"session": session.session_id}
+            return {"session": session.session_id, "user": session.user.name, **id_}
         person = getattr(self.current_user, "username", READER)
-        return {"person": person if person in self.context.tokens else READER}
+        return {"person": person if person in self.context.tokens else READER, **id_}
 
     context = PlainHandler.context
     write_error = PlainHandler.write_error

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate
 from tornado.web import Application, HTTPError
 
 from quiebra.io.addresses import Network, is_within
+from quiebra.logs import is_correlation_id, new_correlation_id, set_log_fields
 
 MAX_BODY_BYTES = 64 * 1024
 """Bytes of a request's body. Pages send a token, a password or nothing; files are uploaded over a page's WebSocket, which needs
@@ -45,7 +46,21 @@ class LimitedServer(HTTPServer):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         self.xheaders = is_within(cast(Any, request_conn).context.address[0], self.gateway)
-        return super().start_request(server_conn, request_conn)
+        return _LoggedRequest(super().start_request(server_conn, request_conn))
+
+
+class _LoggedRequest(HTTPMessageDelegate):
+    """Takes the correlation id from a request's head, or gives it a new one, before anything else is done with it."""
+
+    def __init__(self, inner: HTTPMessageDelegate) -> None:
+        self._inner = inner
+        self.data_received, self.finish = inner.data_received, inner.finish  # type: ignore[method-assign]
+        self.on_connection_close = inner.on_connection_close  # type: ignore[method-assign]
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Awaitable[None] | None:
+        given = headers.get("X-Request-ID", "")
+        set_log_fields(correlation_id=given if is_correlation_id(given) else new_correlation_id())
+        return self._inner.headers_received(start_line, headers)
 
 
 def listen(app: Application, port: int, host: str, *, gateway: tuple[Network, ...] = ()) -> HTTPServer:
