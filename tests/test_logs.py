@@ -49,7 +49,9 @@ PARTS = ("p@ss", "p%40ss", "signing", "reader-token", "TIiajkd")
 def parsed(text: str) -> list[dict[str, Any]]:
     """Return the lines of a log, each of which must be JSON; what a server announces on the same stream is left out."""
     return [
-        json.loads(line) for line in text.splitlines() if line.startswith("{") or not line.startswith(("http", "users", "key "))
+        json.loads(line)
+        for line in text.splitlines()
+        if line.startswith("{") or not line.startswith(("http", "users", "key ", "job "))
     ]
 
 
@@ -159,7 +161,7 @@ def test_commands_that_only_read_are_commands() -> None:
 
 
 def test_commands_that_change_something_or_fail_are_logged_and_the_terminal_is_as_ever(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params()))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(default_params(), sort_keys=False))
     log = tmp_path / "data" / "logs" / "quiebra.log"
     shown = command(tmp_path, "quiebra", "dictionary")
     assert shown.returncode == 0 and command(tmp_path, "quiebra", "promote", "--help").returncode == 0
@@ -227,6 +229,10 @@ def test_each_request_of_the_api_is_a_line_without_secrets(place: Path, key: str
             "wrong": client.post("/v1/token", json={"name": "SECRETNAME typed into the wrong field", "password": "x" * 12}),
             "stranger": client.get("/v1/model", headers={"Authorization": "Bearer SECRETBEARER"}),
         }
+        sent = {"Content-Type": "application/x-ndjson"}
+        asked["job"] = client.post("/v1/jobs", content=json.dumps(company("in a file")), headers=sent)
+        job = f"/v1/jobs/{asked['job'].json()['job_id']}"
+        eventually(lambda: client.get(job).json()["state"] == "done", 120)
         with sqlite3.connect(place / "data" / "quiebra.db") as connection:
             connection.execute("ALTER TABLE alertas RENAME TO lost")
         asked["away"] = client.get("/v1/alerts")
@@ -251,6 +257,8 @@ def test_each_request_of_the_api_is_a_line_without_secrets(place: Path, key: str
     assert by_name["away"]["status"] == 503 and by_name["away"]["level"] == "error" and by_name["found"]["level"] == "info"
     (why,) = [line for line in lines if line["event"] == "database"]
     assert why["correlation_id"] == by_name["away"]["correlation_id"] and "alertas" in why["reason"]
+    (done,) = [line for line in lines if line["event"] == "job done"]
+    assert done["correlation_id"] == by_name["job"]["correlation_id"] and done["user"] == "key treasury"
     assert [line for line in lines if line["logger"].startswith("uvicorn")], "what the server itself says is a line too"
     assert not [line for line in lines if line.get("route") in ("/health/live", "/health/ready")]
     token = asked["signed in"].json()["access_token"]

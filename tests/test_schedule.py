@@ -382,7 +382,7 @@ def test_where_database_and_disk_take_no_more_the_owner_is_told_of_a_failed_cycl
     content["ingest"] |= {"source": "table"}  # a step that fails
     (workspace / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     tell_people(workspace)
-    (workspace / "data/logs").mkdir()
+    (workspace / "data/logs").mkdir(exist_ok=True)
     (workspace / "data/logs/schedule.jsonl").symlink_to("/dev/full")
     with database(workspace).begin() as connection:
         connection.execute(text(FULL.format(table=table)))
@@ -399,7 +399,7 @@ def test_where_database_and_disk_take_no_more_the_owner_is_told_of_a_failed_cycl
 
 
 def test_a_line_of_the_log_that_was_cut_short_spoils_no_other(workspace: Path) -> None:
-    (workspace / "data/logs").mkdir()
+    (workspace / "data/logs").mkdir(exist_ok=True)
     log = workspace / "data/logs/schedule.jsonl"
     log.write_text('{"at": "2026-')
     (workspace / "params.yaml").write_text("broken: [")
