@@ -18,7 +18,7 @@ from quiebra.params.operations import Retention
 from quiebra.store import audit
 from quiebra.store.audit import AuditRecord, append_entries, prune_audit, record_action, verify_chain
 from quiebra.store.audit_heads import heads_path
-from quiebra.store.tables import Cycle, Message
+from quiebra.store.tables import AccessRow, Cycle, Message, ServedPrediction, SessionRow
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -146,7 +146,8 @@ def test_after_pruning_a_hash_noted_before_says_nothing_and_does_not_cry_wolf(en
 
 
 def test_what_is_older_than_params_say_is_deleted_and_what_waits_is_kept(engine: Engine) -> None:
-    old = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=100)
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    old, recent = now - dt.timedelta(days=100), now - dt.timedelta(days=1)
     record_action(engine, [entry()])
     states = ("queued", "sending", "doubtful", "sent", "written", "failed", "dropped")
     row = {
@@ -166,12 +167,28 @@ def test_what_is_older_than_params_say_is_deleted_and_what_waits_is_kept(engine:
         connection.execute(
             insert(Cycle), [{**ended, "cycle_id": "over", "ended_at": old}, {**ended, "cycle_id": "not over", "ended_at": None}]
         )
-    keep = Retention(audit_days=3650, messages_days=90, cycles_days=90)
-    assert store.prune_database(engine, keep, "ana") == {"auditoria": 0, "bandeja_salida": 4, "ciclos": 1, "trabajos": 0}
+        told = {"input_sha256": "x", "model_id": "m"}
+        answer = {**told, "company_id": "c", "run_id": "r", "pd_12m": 0.1, "rating": "A", "request": {}, "answer": {}}
+        served = [{**answer, "prediction_id": name, "computed_at": at} for name, at in (("old", old), ("new", recent))]
+        connection.execute(insert(ServedPrediction), served)
+        access = {**told, "who": "key treasury", "route": "/v1/predict/single", "companies": 1, "cached": 0}
+        connection.execute(
+            insert(AccessRow), [{**access, "access_id": name, "at": at} for name, at in (("old", old), ("new", recent))]
+        )
+        session = {"kind": "api", "user_id": "u", "secret_sha256": "s", "created_at": old, "last_used_at": old}
+        ends = {"ended": (recent, old), "expired": (old, None), "signed out yesterday": (old, recent), "valid": (recent, None)}
+        rows = [{**session, "session_id": name[:12], "expires_at": ex, "ended_at": end} for name, (ex, end) in ends.items()]
+        connection.execute(insert(SessionRow), rows)
+    keep = Retention(audit_days=3650, messages_days=90, cycles_days=90, predictions_days=90, sessions_days=90)
+    gone = {"bandeja_salida": 4, "ciclos": 1, "accesos_api": 1, "predicciones_api": 1, "sesiones": 2, "trabajos": 0}
+    assert store.prune_database(engine, keep, "ana") == {"auditoria": 0, **gone}
     with engine.connect() as connection:
         assert set(connection.scalars(select(Message.state))) == {"queued", "sending", "doubtful"}
         assert connection.scalars(select(Cycle.cycle_id)).all() == ["not over"]
-    assert store.audit_entries(engine, 1)[0]["before"] == {"bandeja_salida": 4, "ciclos": 1, "trabajos": 0}
+        assert connection.scalars(select(ServedPrediction.prediction_id)).all() == ["new"]
+        assert connection.scalars(select(AccessRow.access_id)).all() == ["new"]
+        assert set(connection.scalars(select(SessionRow.session_id))) == {"signed out y", "valid"}
+    assert store.audit_entries(engine, 1)[0]["before"] == gone
     assert verify_chain(engine).faults == []
 
 

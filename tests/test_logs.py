@@ -252,6 +252,7 @@ def test_each_request_of_the_api_is_a_line_without_secrets(place: Path, key: str
         "found",
         "scored",
         "refused",
+        "job",
         "away",
     }
     assert by_name["away"]["status"] == 503 and by_name["away"]["level"] == "error" and by_name["found"]["level"] == "info"

@@ -96,7 +96,8 @@ def audit_restored(reason: ReasonOption, who: WhoOption = None) -> None:
 
 @app.command("prune")
 def audit_prune(who: WhoOption = None) -> None:
-    """Delete entries, messages, cycles and jobs with their files that are older than `retention` in params.
+    """Delete what is older than `retention` in params: audit entries, messages, cycles, jobs with their files, predictions over
+    HTTP and ended sessions.
 
     The audit table stays checkable.
 

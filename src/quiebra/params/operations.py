@@ -259,3 +259,5 @@ class Retention(Section):
     messages_days: Annotated[int, Field(ge=30)]
     cycles_days: Annotated[int, Field(ge=30)]
     jobs_days: Annotated[int, Field(ge=1)] = 30
+    predictions_days: Annotated[int, Field(ge=30)] = 800
+    sessions_days: Annotated[int, Field(ge=1)] = 90

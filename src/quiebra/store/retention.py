@@ -6,12 +6,12 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from quiebra.params.operations import Retention
 from quiebra.store import audit
 from quiebra.store.engine import read_only, translate_database_errors
-from quiebra.store.tables import Cycle, Job, LeaseRow, Message
+from quiebra.store.tables import AccessRow, Cycle, Job, LeaseRow, Message, ServedPrediction, SessionRow
 
 JOB_ENDED = ("done", "failed", "cancelled")
 
@@ -22,25 +22,34 @@ def job_lease(job_id: str) -> str:
 
 
 def prune_database(engine: Engine, keep: Retention, who: str) -> dict[str, int]:
-    """Delete audit entries, completed messages, ended cycles and ended jobs older than ``keep``; return the number by table.
+    """Delete audit entries, completed messages, ended cycles, jobs and sessions, and predictions over HTTP with the records of
+    who got them, older than ``keep``; return the number by table.
 
     Messages that are waiting or doubtful are kept. The files of jobs are for `delete_job_folders`. StoreError if the audit chain
     is broken.
     """
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    entries = audit.prune_audit(engine, now - dt.timedelta(days=keep.audit_days), who)
-    old_messages = Message.changed_at < now - dt.timedelta(days=keep.messages_days)
+
+    def before(days: int) -> dt.datetime:
+        return now - dt.timedelta(days=days)
+
+    entries = audit.prune_audit(engine, before(keep.audit_days), who)
     over = Message.state.in_(("sent", "written", "failed", "dropped"))
+    session_end = func.coalesce(SessionRow.ended_at, SessionRow.expires_at)
+    old = {
+        "bandeja_salida": delete(Message).where(Message.changed_at < before(keep.messages_days), over),
+        "ciclos": delete(Cycle).where(Cycle.ended_at < before(keep.cycles_days)),
+        "accesos_api": delete(AccessRow).where(AccessRow.at < before(keep.predictions_days)),
+        "predicciones_api": delete(ServedPrediction).where(ServedPrediction.computed_at < before(keep.predictions_days)),
+        "sesiones": delete(SessionRow).where(session_end < before(keep.sessions_days)),
+    }
     with translate_database_errors(engine), engine.begin() as connection:
         audit.append_entries(connection, [])
-        messages = connection.execute(delete(Message).where(old_messages, over)).rowcount
-        ended = Cycle.ended_at < now - dt.timedelta(days=keep.cycles_days)
-        cycles = connection.execute(delete(Cycle).where(ended)).rowcount
-        jobs = _prune_jobs(connection, now - dt.timedelta(days=keep.jobs_days))
-        gone = {"bandeja_salida": messages, "ciclos": cycles, "trabajos": jobs}
+        gone = {table: connection.execute(statement).rowcount for table, statement in old.items()}
+        gone["trabajos"] = _prune_jobs(connection, before(keep.jobs_days))
         if any(gone.values()):
             text = "older than the time to keep"
-            audit.append_entries(connection, [audit.AuditRecord(who, "prune", "messages, cycles and jobs", gone, None, text)])
+            audit.append_entries(connection, [audit.AuditRecord(who, "prune", "what is kept for a time", gone, None, text)])
     return {"auditoria": entries, **gone}
 
 
