@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from quiebra.registry import (
 )
 from quiebra.registry.champion import decide_scoring_model
 from quiebra.registry.comparison import ROW_VALUES_FILE, compare_with_champion
-from quiebra.registry.register import Register, RegisterEntry, TrainedModel, read_registers, write_registers
+from quiebra.registry.register import Register, RegisterEntry, TrainedModel, read_registers, registers_lock, write_registers
 from quiebra.workspace import Workspace
 
 BY_GATES, BY_HAND = Registry(promote="when_gates_pass", keep=3), Registry(promote="by_hand", keep=3)
@@ -174,6 +175,20 @@ def test_whatever_is_published_of_a_score_is_held_against_the_reference_set(
     else:
         with pytest.raises(WorkspaceError, match=r"These differ: log_odds\."):
             champion.load()
+
+
+def test_a_promotion_waits_for_a_change_of_the_registers_that_is_under_way(workspace: Path) -> None:
+    w = Workspace(workspace)
+    (entry,) = list_models(w)
+    waiting = threading.Thread(target=promote, args=(w, entry["model_id"]))
+    with registers_lock(w):
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        register = read_registers(w)["demo"]
+        write_registers(w, {"demo": register.entered("another", None)})
+    waiting.join(30)
+    assert not waiting.is_alive() and "another" in read_registers(w)["demo"].models
 
 
 def test_a_damaged_or_lost_model_is_named(workspace: Path) -> None:

@@ -22,6 +22,7 @@ from quiebra.registry.register import (
     TrainedModel,
     read_registers,
     register_path,
+    registers_lock,
     validate_json,
     write_registers,
 )
@@ -114,6 +115,11 @@ def decide_scoring_model(workspace: Workspace, options: Registry, *, experiment:
     champion of another data set (`are_other_companies`) gives way to the latest one of these data, or to none. In an experiment
     its own model scores, and the register stays unchanged.
     """
+    with registers_lock(workspace):
+        return _decide(workspace, options, experiment)
+
+
+def _decide(workspace: Workspace, options: Registry, experiment: bool) -> ScoringModel:
     trained = register_model(workspace)
     source = trained.record["source"]
     registers = read_registers(workspace)
@@ -184,10 +190,11 @@ class Succession:
 
 def promote(workspace: Workspace, identifier: str, *, despite: bool = False) -> Succession:
     """Make a model the champion of its source; it scores from the next run on. Raise WorkspaceError as `check_promotion` does."""
-    model_id, source, registers = _promotable(workspace, identifier, despite)
-    if model_id == registers[source].champion:
-        return Succession(source, model_id, model_id)
-    return _succeed(workspace, registers, source, model_id)
+    with registers_lock(workspace):
+        model_id, source, registers = _promotable(workspace, identifier, despite)
+        if model_id == registers[source].champion:
+            return Succession(source, model_id, model_id)
+        return _succeed(workspace, registers, source, model_id)
 
 
 def check_promotion(workspace: Workspace, identifier: str, *, despite: bool = False) -> str:
@@ -224,8 +231,9 @@ def roll_back(workspace: Workspace, source: str | None = None) -> Succession:
 
     Raise WorkspaceError as `check_rollback` does.
     """
-    planned = check_rollback(workspace, source)
-    return _succeed(workspace, read_registers(workspace), planned.source, planned.after)
+    with registers_lock(workspace):
+        planned = check_rollback(workspace, source)
+        return _succeed(workspace, read_registers(workspace), planned.source, planned.after)
 
 
 def check_rollback(workspace: Workspace, source: str | None = None) -> Succession:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from quiebra.errors import WorkspaceError
@@ -18,6 +21,7 @@ CHALLENGER, RETIRED = "challenger", "retired"
 CHAMPION: Final = "champion"
 STRICT_CONFIG = ConfigDict(extra="forbid")
 """Refuses unknown keys."""
+LOCK_WAIT_SECONDS = 60
 T = TypeVar("T")
 
 
@@ -119,6 +123,20 @@ def _refuse_gaps(content: dict[str, Any], register: Register) -> None:
     for model_id in (register.champion, *register.former):
         if model_id is not None and model_id not in register.models:
             raise ValueError(f"{model_id} is not among the models")
+
+
+@contextlib.contextmanager
+def registers_lock(workspace: Workspace) -> Iterator[None]:
+    """Keep other processes from changing the registers between reading and writing them; raise WorkspaceError after a minute."""
+    path = workspace.root / "data" / ".register.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=LOCK_WAIT_SECONDS):
+            yield
+    except Timeout:
+        raise WorkspaceError(
+            "another process has been changing {path} for too long: stop it", path=register_path(workspace)
+        ) from None
 
 
 def write_registers(workspace: Workspace, registers: dict[str, Register]) -> None:
