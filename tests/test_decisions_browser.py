@@ -10,11 +10,13 @@ import pytest
 from browser import CHROMIUM, Served, Watched, browsing, leave, serving
 from conftest import copy_workspace, environment
 from sqlalchemy import Engine
+from test_registry import decided
 
 from quiebra import store
 from quiebra.alerts.analyst_decisions import list_overrides, watch_list_entries
 from quiebra.alerts.lifecycle import alert_history, list_alerts
 from quiebra.identity import add_user
+from quiebra.registry.register import read_registers
 from quiebra.services.decisions import propose_override
 from quiebra.store.audit import audit_entries
 from quiebra.workspace import Workspace
@@ -245,3 +247,39 @@ def test_a_model_owner_changes_settings_in_forms_with_numbers_as_she_types_them(
     page.wait_for_selector(".q-toast >> text=Guardado")
     text = (place / "params.yaml").read_text()
     assert "raise: 0.175" in text and "cron: 0 6 9 * *" in text and "AAA: 0.0004" in text
+
+
+def test_a_model_is_put_in_charge_by_two_people_and_rolled_back_by_one(enter: Callable[..., Watched], place: Path) -> None:
+    w = Workspace(place)
+    before = read_registers(w)["demo"].champion
+    after, _ = decided(w, "trained later")
+    assert after != before
+
+    def in_charge() -> str | None:
+        return read_registers(w)["demo"].champion
+
+    otto = enter("otto", "model").page
+    forms = otto.locator(".q-pending", has_text="Put a model in charge, or go back")
+    offered = forms.get_by_label("Model")
+    offered.select_option(
+        label=next(text for text in offered.locator("option").all_inner_texts() if text.startswith(str(before)))
+    )
+    forms.locator(".widget-checkbox", has_text="although it ranks worse").locator("input").check()
+    forms.get_by_role("button", name="Propose it").click()
+    otto.wait_for_selector(".q-toast >> text=Proposed: it waits for another person.")
+    assert in_charge() == after
+    eva = enter("eva", "work").page
+    proposed = eva.locator(".q-pending", has_text=f"Model {before} in charge")
+    assert "even if it ranks worse" in proposed.inner_text()
+    proposed.get_by_role("button", name="Confirm, even if it ranks worse").click()
+    eva.wait_for_selector(".q-toast >> text=Confirmed.")
+    assert in_charge() == before
+    forms.get_by_role("button", name="Roll back to the model before").click()
+    forms.get_by_role("button", name="Yes, roll back now").click()
+    otto.wait_for_selector(".q-toast >> text=The model before is in charge again.")
+    assert in_charge() == after
+    eva.reload()
+    eva.wait_for_selector("body[data-live=yes]", state="attached")
+    eva.locator(".q-pending", has_text=f"Rollback to model {after}").get_by_role("button", name="Confirm").click()
+    eva.wait_for_selector(".q-toast >> text=Confirmed.")
+    eva.wait_for_selector("text=Nothing waits for a second person.")

@@ -45,7 +45,7 @@ SHOWN = {
 @dataclass(frozen=True)
 class PendingDecision:
     """What somebody asked for and another person decides. kind: grade, promotion or rollback. identifier: number of the grade, or
-    model id. own: the visitor asked for it, and cannot decide."""
+    model id. own: the visitor asked for it, and cannot decide. despite: a promotion although the model ranks worse."""
 
     kind: str
     identifier: str
@@ -54,6 +54,7 @@ class PendingDecision:
     author: str
     reason: str
     own: bool
+    despite: bool = False
 
 
 def pending_decisions(
@@ -92,19 +93,25 @@ def pending_decisions(
         PendingDecision(
             row["kind"],
             row["model_id"],
-            words("Model {model} in charge", model=row["model_id"])
-            if row["kind"] == "promotion"
-            else words("Rollback to model {model}", model=row["model_id"]),
-            words("It would score from the next run on.")
-            if row["kind"] == "promotion"
-            else words("It is in charge already; another person confirms that this was right."),
+            *_succession_texts(row, words),
             row["proposed_by"],
             "",
             is_own(row["proposed_by"]),
+            row["kind"] == "promotion" and row["despite"],
         )
         for row in waiting_successions(engine)
     ]
     return [*models, *grades]
+
+
+def _succession_texts(row: Mapping[str, Any], words: Words) -> tuple[str, str]:
+    """Return title and text of a promotion or a rollback that waits."""
+    if row["kind"] == "rollback":
+        title = words("Rollback to model {model}", model=row["model_id"])
+        return title, words("It is in charge already; another person confirms that this was right.")
+    worse = [words("It was proposed even if it ranks worse than the model in charge.")] if row["despite"] else []
+    text = " ".join([*worse, words("It would score from the next run on.")])
+    return words("Model {model} in charge", model=row["model_id"]), text
 
 
 def proposed_grades(engine: Engine, source: str) -> pl.DataFrame:

@@ -74,7 +74,8 @@ def _pending_card(page: Page, one: PendingDecision, visitor: Visitor) -> w.VBox:
         if one.kind == "grade" and visitor.may(Permission.DECIDE):
             parts += _refusal(page, one, words("Withdraw"), Permission.DECIDE)
     elif visitor.may(Permission.APPROVE):
-        approve = button(words("Approve") if one.kind == "grade" else words("Confirm"), main=True)
+        confirm = words("Confirm, even if it ranks worse") if one.despite else words("Confirm")
+        approve = button(words("Approve") if one.kind == "grade" else confirm, main=True)
         done = words("Approved: it counts from now on.") if one.kind == "grade" else words("Confirmed.")
         act = partial(_approve, page, one)
         approve.on_click(lambda _button: page.decide(Permission.APPROVE, f"approve a {one.kind}", act, done))
@@ -104,7 +105,7 @@ def _approve(page: Page, one: PendingDecision, engine: Engine, who: str) -> None
     if one.kind == "grade":
         decisions.approve_override(engine, int(one.identifier), who)
     elif one.kind == "promotion":
-        champion.confirm_promotion(page.view.workspace, engine, one.identifier, who)
+        champion.confirm_promotion(page.view.workspace, engine, one.identifier, who, despite=one.despite)
     else:
         champion.confirm_rollback(engine, who)
 
