@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import itertools
 import json
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import time
@@ -18,6 +20,7 @@ from typing import Any
 import httpx
 import jwt
 import polars as pl
+import psutil
 import pytest
 from api_server import PLAIN, Server, api_server, company
 from conftest import ROOT, copy_workspace
@@ -27,6 +30,7 @@ from quiebra.api.schemas import PredictionOut
 from quiebra.client import Client, ServiceError
 from quiebra.environment import database_url
 from quiebra.identity import ROLES, Permission, User, add_user, change_role, create_key, disable_user, revoke_key
+from quiebra.services.loaded_model import load_model
 from quiebra.services.prediction import STATEMENT_COLUMNS
 from quiebra.workspace import Workspace
 
@@ -184,6 +188,90 @@ def test_what_is_too_large_is_refused_and_shown_the_way(analyst: httpx.Client) -
     assert other.status_code == 415
 
 
+def test_a_body_with_a_fault_in_each_of_its_parts_costs_little(analyst: httpx.Client, server: Server) -> None:
+    """Each fault of a list took a microsecond of the one event loop and a kilobyte: gigabytes for a body of ten megabytes."""
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    kind = {"Content-Type": "application/json"}
+    zeros = analyst.post("/v1/predict/batch", content=b"[" + b"0," * 4_000_000 + b"0]", headers=kind)
+    unknown = json.dumps({"company_id": "x", "statements": [{f"x{n}": 0 for n in range(30_000)}]})
+    fields = analyst.post("/v1/predict/single", content=unknown, headers=kind)
+    names = httpx.post(f"{server.url}/v1/token", json={str(n): 0 for n in range(100_000)})
+    assert (zeros.status_code, fields.status_code, names.status_code) == (422, 422, 413)
+    assert "30,0" in fields.json()["errors"][0]["problem"] and "too many" in fields.json()["errors"][0]["problem"]
+    assert process.memory_info().rss - before < 400e6
+
+
+def test_bodies_that_never_end_keep_nobody_out(analyst: httpx.Client, server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as open_:
+        for _ in range(300):  # more than may be under way
+            half = open_.enter_context(socket.create_connection((host, int(port))))
+            half.sendall(b"POST /v1/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.5)
+        assert analyst.post("/v1/predict/single", json=company("beside")).status_code == 200
+
+
+def test_figures_without_end_are_missing_in_answer_and_record(analyst: httpx.Client, place: Path) -> None:
+    """A ratio of a tiny amount overflows; PostgreSQL takes no infinite number in JSON, for the whole group of answers."""
+    tiny = {
+        "interest_expense": 1e-300,
+        "ebit": 1e9,
+        "total_liabilities": 5e-324,
+        "current_liabilities": 1e-300,
+        "revenue": 1e-300,
+    }
+    told = analyst.post("/v1/predict/single", json=company("tiny", **tiny))
+    assert told.status_code == 200
+    ((kept,),) = rows(place, "SELECT answer FROM predicciones_api WHERE company_id = 'tiny'")
+    assert "Infinity" not in kept and "NaN" not in kept
+    values = [[reason[name] for name in ("value", "typical", "effect")] for reason in told.json()["reasons"]]
+    assert values == [[reason[name] for name in ("value", "typical", "effect")] for reason in json.loads(kept)["reasons"]]
+
+
+def test_a_sent_statement_counts_before_the_stored_one_of_the_same_version(analyst: httpx.Client, place: Path) -> None:
+    panel = pl.read_parquet(place / "data/panel/statements.parquet").filter(pl.col("company_id") == "SIM-00001")
+    latest = panel.sort("fiscal_year", "available_at").tail(1).select("fiscal_year", "period_end", "available_at").to_dicts()[0]
+    dates = {name: str(value) for name, value in latest.items()} | {"fiscal_year": latest["fiscal_year"]}
+    ruin = {**dates, "total_assets": 100.0, "total_liabilities": 400.0, "ebit": -90.0, "net_income": -95.0, "revenue": 5.0}
+    stored = analyst.post("/v1/predict/single", json={"company_id": "SIM-00001", "use_history": True}).json()
+    sent = analyst.post("/v1/predict/single", json={"company_id": "SIM-00001", "use_history": True, "statements": [ruin]}).json()
+    assert sent["scored"] == stored["scored"] and sent["pd_12m"] > 2 * stored["pd_12m"]
+    assert not [note for note in sent["notes"] if "duplicate" in note]
+
+
+def test_features_that_the_model_does_not_know_are_named(analyst: httpx.Client) -> None:
+    told = analyst.post("/v1/predict/single", json=company("odd", features={"no_such": 3.0})).json()
+    assert "the model knows no feature 'no_such': it is left out" in told["notes"]
+
+
+@pytest.mark.parametrize("day", [86400, "1735603200", "2024-12-31T00:00:00", "20241231"])
+def test_a_date_is_a_day_and_no_number_of_seconds(analyst: httpx.Client, day: object) -> None:
+    for body in ({**company(), "as_of": day}, company(period_end=day)):
+        told = analyst.post("/v1/predict/single", json=body)
+        assert told.status_code == 422 and "2024-12-31" in told.json()["errors"][0]["problem"], told.text
+
+
+def test_a_zero_character_in_a_path_is_not_found(server: Server, tokens: dict[str, str]) -> None:
+    with server.client(tokens["admin"]) as client:
+        for path in ("/v1/runs/abcd%00", "/v1/alerts/abcd%00", "/v1/companies/a%00"):
+            assert client.get(path).status_code == 404, path
+        assert client.post("/v1/alerts/abcd%00/ack", json={}).status_code == 404
+
+
+def test_what_an_answer_depends_on_is_in_its_key(finished: Path, tmp_path: Path) -> None:
+    folder = copy_workspace(finished, tmp_path / "workspace")
+    w = Workspace(folder)
+    keys = [load_model(w).sha256]
+    run = folder / "data/scores/run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "run_id": "another"}))
+    keys.append(load_model(w).sha256)
+    companies = folder / "data/panel/companies.parquet"
+    pl.read_parquet(companies).with_columns(name=pl.lit("renamed")).write_parquet(companies)
+    keys.append(load_model(w).sha256)
+    assert len(set(keys)) == 3 and load_model(w).sha256 == keys[-1]
+
+
 def test_one_bad_company_of_a_batch_leaves_the_others(analyst: httpx.Client) -> None:
     answer = analyst.post("/v1/predict/batch", json=[company("a"), company("b", total_assets=-1.0), company("c")]).json()
     assert (answer["scored"], answer["failed"]) == (2, 1)
@@ -327,6 +415,8 @@ def test_a_key_does_what_its_scopes_say(server: Server, engine: Any) -> None:
                 grade = {"company_id": "SIM-00004", "rating": "C", "reason": "seen their books"}
                 told = client.post("/v1/overrides", json=grade)
                 assert told.status_code == 403 and "person" in told.json()["detail"]
+                ended = client.post("/v1/overrides/1/end", json={"reason": "seen their books"})
+                assert ended.status_code == 403 and "person" in ended.json()["detail"]
 
 
 def test_what_becomes_of_a_user_counts_at_once(server: Server, engine: Any) -> None:

@@ -144,6 +144,8 @@ def test_a_name_with_signs_that_cannot_be_seen_or_without_end_is_refused(engine:
         ("1ucas", "looks the same"),
         ("\u0421\u0430\u0440\u0430", "there is a user 'Capa' already"),
         ("treasury", "a system is named 'treasury'"),
+        ("key treasury", "could be taken for a system with a key"),
+        ("\u212aEY  payments", "could be taken for a system with a key"),  # KELVIN SIGN
         ("Quiebra", "signs where no person did"),
         ("SYSTEM", "signs where no person did"),
     ],

@@ -29,7 +29,7 @@ from conftest import command, copy_workspace, environment
 from test_registry import decided
 
 from quiebra import store
-from quiebra.api.jobs.files import COMPANIES_PER_PART, LONGEST_LINE, JobFiles, Upload
+from quiebra.api.jobs.files import COMPANIES_PER_PART, LONGEST_LINE, PART_BYTES, JobFiles, Upload, next_part
 from quiebra.api.jobs.rows import count_attempt, new_job, own_job, queue_job, store_part
 from quiebra.api.jobs.worker import MOST_ATTEMPTS, JobWorker
 from quiebra.errors import WorkspaceError
@@ -287,6 +287,13 @@ def test_bad_lines_are_named_and_stop_nothing(treasury: httpx.Client, place: Pla
     assert spanish[3]["problem"] != told[3]["problem"] and spanish[5]["problem"] != told[5]["problem"]
     table = treasury.get(f"/v1/jobs/{job}/results?format=csv").text
     assert "'=1+1" in table and "no field of this name" in table
+
+
+def test_blank_lines_without_end_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "input.ndjson"
+    line = json.dumps(company("after them")).encode()
+    path.write_bytes(b"\n" * (PART_BYTES + 100) + line + b"\n")
+    assert next_part(path, 0, 0).rows == [(PART_BYTES + 101, line + b"\n")]
 
 
 def test_what_is_no_job_is_refused_and_leaves_no_file(treasury: httpx.Client, place: Place) -> None:

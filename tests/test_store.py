@@ -19,7 +19,9 @@ from sqlalchemy import Engine, inspect, text
 from quiebra import store
 from quiebra.errors import StoreError, WorkspaceError
 from quiebra.io.files import read_json, write_json
+from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.bulk import upsert
+from quiebra.store.engine import translate_database_errors
 from quiebra.store.run_files import read_publication
 from quiebra.store.tables import Base, MacroObservation
 from quiebra.workspace import Workspace
@@ -218,6 +220,21 @@ def test_the_publish_command_uses_postgresql(postgres, workspace: Path) -> None:
     assert run in done.stdout
     traced = command(workspace, "quiebra", "trace", run, QUIEBRA_DATABASE_URL=url)
     assert f'"run_id": "{run}"' in traced.stdout
+
+
+def test_a_connection_lost_in_a_transaction_is_said_in_words(postgres) -> None:  # type: ignore[no-untyped-def]
+    url = postgres(f"lost{time.time_ns()}")
+    engine, other = store.connect(url), store.connect(url)
+    store.upgrade_schema(engine)
+    lost, noted = pytest.raises(StoreError, match="refused"), AuditRecord("ana", "noted", "a secret of ana's", None, None, "")
+    with lost as refused, translate_database_errors(engine), engine.begin() as connection:
+        append_entries(connection, [noted])
+        with other.connect() as killer:
+            killer.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
+        append_entries(connection, [noted])
+    assert "secret" not in str(refused.value)
+    with engine.begin() as connection:
+        append_entries(connection, [])
 
 
 def test_partitions_by_year_on_postgresql(postgres, finished: Path) -> None:  # type: ignore[no-untyped-def]

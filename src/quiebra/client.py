@@ -70,8 +70,8 @@ class Prediction(TypedDict, total=False):
 class Client:
     """Asks a service for predictions. key: an API key or access token. language: of texts, ``en`` or ``es``.
 
-    Requests that the service cannot take just then (429, 503, or no connection) are sent again as it asks; writes carry an
-    idempotency key, so that a repetition does nothing twice.
+    Requests that the service cannot take just then (429, 503, 409 while the same write is under way, or no connection) are sent
+    again as it asks; writes carry an idempotency key, so that a repetition does nothing twice.
     """
 
     def __init__(self, url: str, key: str, *, language: str = "en", timeout: float = 60.0) -> None:
@@ -161,7 +161,8 @@ class Client:
                     raise
                 time.sleep(1.0)
                 continue
-            if answer.status_code not in (429, 503) or not left:
+            later = answer.status_code in (429, 503) or (answer.status_code == 409 and "Retry-After" in answer.headers)
+            if not later or not left:
                 return _content(answer)
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), LONGEST_WAIT_SECONDS))
 

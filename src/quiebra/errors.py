@@ -131,6 +131,10 @@ class StoreError(QuiebraError):
     """The database cannot be used."""
 
 
+class NothingPublishedError(StoreError):
+    """No run was published into the database yet."""
+
+
 class AlertError(QuiebraError):
     """A change of an alert, a watch list entry or an override is not allowed."""
 

@@ -32,7 +32,7 @@ def hash_files(paths: Iterable[Path]) -> dict[str, str]:
 def code_hash(packages: Iterable[str] = RESULT_PACKAGES) -> str:
     """Return one hash over the source code of ``packages``, by default those that affect results."""
     package = Path(__file__).parent
-    files = sorted(p for name in packages for p in (package / name).rglob("*") if p.suffix in (".py", ".yml"))
+    files = sorted(p for name in packages for p in (package / name).rglob("*") if p.suffix in (".py", ".yml", ".po"))
     files += [package / "items.py", package / "canonical.py"]
     return json_sha256({p.relative_to(package).as_posix(): file_sha256(p) for p in files})
 

@@ -15,9 +15,10 @@ from quiebra.api.problems import ApiError
 from quiebra.errors import IdentityError, StoreError
 from quiebra.identity import Permission, check_key, users_exist
 from quiebra.identity.keys import PREFIX
-from quiebra.identity.permissions import KEY_SCOPES, ROLES, roles_with
+from quiebra.identity.permissions import KEY_SCOPES, roles_with
 from quiebra.identity.random_secrets import is_secret_of
 from quiebra.identity.tokens import REFUSED, signing_keys, token_user
+from quiebra.identity.users import KEY_SIGN
 from quiebra.store.audit import AuditRecord, record_action
 from quiebra.text.words import translatable
 
@@ -66,8 +67,8 @@ class Access:
             if principal is not None and time.monotonic() - since < TRUSTED_AWAY_SECONDS:
                 return principal
             raise
+        self._trusted.pop(known, None)  # not move_to_end: another thread may forget it in between
         self._trusted[known] = (time.monotonic(), found)
-        self._trusted.move_to_end(known)
         while len(self._trusted) > MOST_TRUSTED:
             self._trusted.popitem(last=False)
         return found
@@ -84,13 +85,13 @@ class Access:
     def _find(self, given: str) -> Principal:
         if given.startswith(f"{PREFIX}_"):
             key = check_key(self.engine(), given)
-            return Principal(f"key {key.name}", "key", key.permissions)
+            return Principal(f"{KEY_SIGN}{key.name}", "key", key.permissions)
         if self.local_key_sha256 is not None and is_secret_of(given, self.local_key_sha256):
             if users_exist(self.engine()):
                 raise IdentityError(REFUSED)
             return Principal(LOCAL, "key", frozenset(KEY_SCOPES))
         user = token_user(self.engine(), self.keys, given)
-        return Principal(user.name, "user", ROLES[user.role], user.role)
+        return Principal(user.name, "user", user.permissions, user.role)
 
     def refuse(self, principal: Principal, permission: Permission, action: str) -> NoReturn:
         """Note in the audit table that a principal may not do something, and raise ApiError (403). action: method and route."""

@@ -59,6 +59,7 @@ def create_app(workspace: Workspace | None = None, local_key_sha256: str | None 
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
     )
     app.state.service, app.state.rates = service, rates
     add_handlers(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections import OrderedDict
@@ -13,6 +14,8 @@ from redis.exceptions import RedisError
 
 PREFIX = "quiebra:answer:"
 KEYS_PER_CALL = 500
+AWAY_SECONDS = 5.0
+"""How long a Redis that did not answer is not asked again."""
 
 
 class Cache(Protocol):
@@ -61,47 +64,56 @@ class MemoryCache:
 
 
 class RedisCache:
-    """Values in Redis, which evicts as its ``maxmemory-policy`` says. While it does not answer, nothing is kept."""
+    """Values in Redis, which evicts as its ``maxmemory-policy`` says. While it does not answer, nothing is kept.
 
-    def __init__(self, url: str, seconds: float) -> None:
-        self.seconds = int(seconds)
+    database: what the values are stored in too, so that those of another database are not found.
+    """
+
+    def __init__(self, url: str, seconds: float, database: str) -> None:
+        self.seconds, self._away_until = int(seconds), 0.0
+        self._prefix = f"{PREFIX}{hashlib.sha256(database.encode()).hexdigest()[:16]}:"
         self._redis = Redis.from_url(url, socket_timeout=0.5, socket_connect_timeout=0.5)
 
     async def get(self, keys: Sequence[str]) -> list[bytes | None]:
-        if not keys:
-            return []
+        if not keys or self._is_away():
+            return [None] * len(keys)
         try:
-            found: Any = await self._redis.mget([PREFIX + key for key in keys])
+            found: Any = await self._redis.mget([self._prefix + key for key in keys])
         except (RedisError, OSError) as error:
-            _note(error)
+            self._note(error)
             return [None] * len(keys)
         return list(found)
 
     async def set(self, values: Mapping[str, bytes]) -> None:
+        if not values or self._is_away():
+            return
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key, value in values.items():
-                    pipe.set(PREFIX + key, value, ex=self.seconds)
+                    pipe.set(self._prefix + key, value, ex=self.seconds)
                 await pipe.execute()
         except (RedisError, OSError) as error:
-            _note(error)
+            self._note(error)
 
     async def clear(self) -> None:
         try:
-            keys = [key async for key in self._redis.scan_iter(f"{PREFIX}*", count=KEYS_PER_CALL)]
+            keys = [key async for key in self._redis.scan_iter(f"{self._prefix}*", count=KEYS_PER_CALL)]
             for start in range(0, len(keys), KEYS_PER_CALL):
                 await self._redis.unlink(*keys[start : start + KEYS_PER_CALL])
         except (RedisError, OSError) as error:
-            _note(error)
+            self._note(error)
 
     async def close(self) -> None:
         await self._redis.aclose()
 
+    def _is_away(self) -> bool:
+        return time.monotonic() < self._away_until
 
-def _note(error: Exception) -> None:
-    logging.getLogger("quiebra.api").warning("redis", extra={"reason": type(error).__name__})
+    def _note(self, error: Exception) -> None:
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        logging.getLogger("quiebra.api").warning("redis", extra={"reason": type(error).__name__})
 
 
-def make_cache(redis: str | None, *, most: int, seconds: float) -> Cache:
-    """Return the cache of a Redis, or one of this process where there is none."""
-    return MemoryCache(most, seconds) if redis is None else RedisCache(redis, seconds)
+def make_cache(redis: str | None, *, most: int, seconds: float, database: str) -> Cache:
+    """Return the cache of a Redis, or one of this process where there is none; see `RedisCache`."""
+    return MemoryCache(most, seconds) if redis is None else RedisCache(redis, seconds, database)

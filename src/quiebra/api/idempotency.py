@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from quiebra.api.problems import ApiError
 from quiebra.api.records import utc_now
 from quiebra.api.routing import principal_of
 from quiebra.api.service import service_of
-from quiebra.errors import QuiebraError
+from quiebra.errors import QuiebraError, StoreError
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.tables import KeptAnswer
 
@@ -30,8 +31,8 @@ UNKNOWN = "A request with this key is under way, or was cut off: look at what th
 def once(request: Request, content: Any, act: Callable[[], dict[str, Any]], status: int) -> tuple[dict[str, Any], int]:
     """Return the answer of ``act`` and its status, or those of an earlier request with the same key.
 
-    content: of the body. Without the header ``act`` is always called. A failed ``act`` leaves the key free. ApiError: 422 where
-    the key came with another request, 409 where that one has not ended.
+    content: of the body. Without the header ``act`` is always called. A failed ``act`` leaves the key free; an answer that cannot
+    be stored is told all the same. ApiError: 422 where the key came with another request, 409 where that one has not ended.
     """
     given = request.headers.get(HEADER)
     if given is None:
@@ -50,7 +51,7 @@ def once(request: Request, content: Any, act: Callable[[], dict[str, Any]], stat
             connection.execute(delete(KeptAnswer).where(KeptAnswer.key_sha256 == key))
         raise
     done = {"status": status, "answer": orjson.dumps(answer, default=str).decode()}
-    with translate_database_errors(engine), engine.begin() as connection:
+    with contextlib.suppress(StoreError), translate_database_errors(engine), engine.begin() as connection:
         connection.execute(update(KeptAnswer).where(KeptAnswer.key_sha256 == key).values(**done))
     return answer, status
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import anyio
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from quiebra.api.cache import AWAY_SECONDS
 from quiebra.api.problems import ApiError, error_problem
 from quiebra.api.service import Service
-from quiebra.errors import LocalisedMessage, QuiebraError
+from quiebra.errors import LocalisedFigure, LocalisedMessage, QuiebraError
 from quiebra.text.words import translatable
 
 STREAMED = "/v1/jobs"
 """Route whose body is written to disk as it comes, with a limit of its own."""
+LARGE_BODIES = ("/v1/predict/batch", "/v1/portfolio")
+"""Routes whose body may have ``api.body_megabytes``; others have no use for more than `SMALL_BODY`."""
+SMALL_BODY = 500_000
+"""Bytes: the statements of one company are less."""
+BODY_SECONDS = 60.0
+"""How long a body may take to come."""
+DISCARDED_BYTES, DISCARD_SECONDS = 20_000_000, 5.0
+"""What is read of a refused request's body: a connection that is closed before it has come may lose the answer."""
 FREE_ROUTES = ("/health/live", "/health/ready")
 """Routes that are answered whatever else is under way."""
 WINDOWS = {
@@ -37,15 +49,18 @@ class RateLimits:
     def __init__(self, redis: str | None) -> None:
         self._own = FixedWindowRateLimiter(_storage("async+memory://"))
         self._shared = FixedWindowRateLimiter(_storage(f"async+{redis}")) if redis else self._own
+        self._away_until = 0.0
 
     async def check(self, rate: str, *who: str) -> dict[str, str]:
         """Count a request, and return headers with what is left. ApiError (429) where the rate is reached."""
         item = parse(rate)
         try:
-            return await self._check(self._shared, item, who)
+            away = time.monotonic() < self._away_until
+            return await self._check(self._own if away else self._shared, item, who)
         except QuiebraError:
             raise
         except Exception as error:  # of any client of Redis
+            self._away_until = time.monotonic() + AWAY_SECONDS
             logging.getLogger("quiebra.api").warning("redis", extra={"reason": type(error).__name__})
             return await self._check(self._own, item, who)
 
@@ -62,7 +77,8 @@ class RateLimits:
 
 
 def _storage(address: str) -> Storage:
-    options = {"implementation": "redispy"} if "redis" in address.partition(":")[0] else {}
+    redis: dict[str, str | float] = {"implementation": "redispy", "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+    options = redis if "redis" in address.partition(":")[0] else {}
     made = storage_from_string(address, **options)
     if not isinstance(made, Storage):
         raise TypeError(f"{address.partition(':')[0]} is no storage for limits")
@@ -70,8 +86,7 @@ def _storage(address: str) -> Storage:
 
 
 class Gate:
-    """Lets requests in: as many at once, as often from one address and as large as params allow. A body is read before the app
-    sees it, so that no half of one is ever worked on."""
+    """Lets requests in: as many at once and as often from one address as params allow."""
 
     def __init__(self, app: ASGIApp, service: Service, rates: RateLimits) -> None:
         self.app, self.service, self.rates = app, service, rates
@@ -90,41 +105,58 @@ class Gate:
         scope.setdefault("state", {})["rate_headers"] = headers
         self.service.in_flight += 1
         try:
-            whole = receive if scope["path"] == STREAMED else await self._body(scope, receive)
-            await self.app(scope, whole, send)
-        except QuiebraError as error:  # of the body
-            await error_problem(Request(scope), error)(scope, receive, send)
+            await self.app(scope, receive, send)
         finally:
             self.service.in_flight -= 1
 
-    async def _body(self, scope: Scope, receive: Receive) -> Receive:
-        """Return a receiver that gives the whole body. ApiError (413) where it is too large."""
-        most = self.service.options.body_megabytes * 1_000_000
-        given = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        parts, size, more = [], int(given) if given.isdigit() else 0, True
-        refused = ApiError(413, "The body has more than {most} MB.", most=self.service.options.body_megabytes, remedy=JOBS_REMEDY)
-        if size > most:
-            raise refused
-        size = 0
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return _replay(message)
-            parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > most:
-                raise refused
-        return _replay({"type": "http.request", "body": b"".join(parts), "more_body": False}, receive)
+
+async def read_body(request: Request, service: Service) -> None:
+    """Read the whole body, so that no half of one is ever worked on. The request counts as under way once it is there.
+
+    ApiError: 413 where it is too large, 408 where it takes too long, 400 where the connection ends before it.
+    """
+    large = request.url.path in LARGE_BODIES
+    most = service.options.body_megabytes * 1_000_000 if large else SMALL_BODY
+    refused = ApiError(
+        413,
+        "The body has more than {most} MB.",
+        most=LocalisedFigure(most / 1_000_000, 0 if large else 1),
+        remedy=JOBS_REMEDY if request.url.path.startswith("/v1/predict/") else "",
+    )
+    if int(request.headers.get("content-length", "0")) > most:
+        raise refused
+    body = bytearray()
+    try:
+        with _not_under_way(service), anyio.fail_after(BODY_SECONDS):
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise refused
+    except TimeoutError:
+        raise ApiError(408, "The body took more than {most} seconds to come.", most=round(BODY_SECONDS)) from None
+    except ClientDisconnect:
+        raise ApiError(400, "The connection ended before the body did.") from None
+    request._body = bytes(body)
 
 
-def _replay(first: Message, after: Receive | None = None) -> Receive:
-    """Return a receiver that gives a message once, and then what comes after it."""
-    left: list[Message] = [first]
+async def discard_body(request: Request, service: Service) -> None:
+    """Read what comes of a refused request's body, for a time, and keep nothing of it."""
+    size = 0
+    with _not_under_way(service), anyio.move_on_after(DISCARD_SECONDS), contextlib.suppress(ClientDisconnect):
+        async for part in request.stream():
+            size += len(part)
+            if size > DISCARDED_BYTES:
+                return
 
-    async def receive() -> Message:
-        return left.pop() if left else first if after is None else await after()
 
-    return receive
+@contextlib.contextmanager
+def _not_under_way(service: Service) -> Iterator[None]:
+    """Do not count a request among those under way while its body is waited for."""
+    service.in_flight -= 1
+    try:
+        yield
+    finally:
+        service.in_flight += 1
 
 
 def _address(scope: Scope) -> str:

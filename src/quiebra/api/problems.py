@@ -10,12 +10,15 @@ import orjson
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from quiebra.errors import (
     AlertError,
     IdentityError,
+    LocalisedFigure,
     LocalisedMessage,
+    NothingPublishedError,
     QuiebraError,
     StoreError,
     WorkspaceError,
@@ -24,6 +27,8 @@ from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.text.words import LANGUAGES, Words, translatable
 
 CONTENT_TYPE = "application/problem+json"
+MOST_COUNTED = 10_000
+"""Faults of a body that are looked at: each takes some microseconds and a kilobyte."""
 MOST_FAULTS = 20
 """Faults of a request that are listed."""
 TITLES = {
@@ -33,6 +38,7 @@ TITLES = {
     404: translatable("Not found"),
     405: translatable("No such method here"),
     406: translatable("No such format"),
+    408: translatable("Too slow"),
     409: translatable("In conflict with what there is"),
     412: translatable("Changed in the meantime"),
     413: translatable("Too large"),
@@ -138,10 +144,10 @@ def error_problem(request: Request, error: QuiebraError) -> Response:
     status, said = status_of(error), error.said
     retry = error.retry_after if isinstance(error, ApiError) else 5 if status == 503 else None
     remedy = error.remedy if isinstance(error, ApiError) else ""
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError) and not isinstance(error, NothingPublishedError):
         logging.getLogger("quiebra.api").error("database", extra={"reason": str(error)})
         said = LocalisedMessage("The database does not answer: nothing was changed, and nothing that was told is lost.")
-    elif isinstance(error, WorkspaceError):
+    elif isinstance(error, WorkspaceError | StoreError):
         remedy = translatable("whoever keeps the workspace runs `quiebra run`; then try again")
     return problem(request, status, said, retry_after=retry, remedy=remedy)
 
@@ -154,6 +160,14 @@ def validation_faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, Lo
         context = {**fault.get("ctx", {}), "other": fault["msg"]}
         found.append((path.lstrip("."), LocalisedMessage(FIELD_FAULTS.get(fault["type"], "{other}"), context)))
     return found
+
+
+def body_faults(error: ValidationError) -> list[tuple[str, LocalisedMessage]]:
+    """Return field and problem of a body's faults: of a great many, that there are."""
+    if error.error_count() > MOST_COUNTED:
+        said = "{n} faults are too many to list: send a part of it to see them"
+        return [("", LocalisedMessage(said, {"n": LocalisedFigure(error.error_count())}))]
+    return validation_faults(error.errors(include_url=False))
 
 
 FIELD_FAULTS = {

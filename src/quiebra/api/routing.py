@@ -13,7 +13,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from quiebra.api.access import Principal
-from quiebra.api.problems import ApiError, error_problem, request_language
+from quiebra.api.limits import STREAMED, discard_body, read_body
+from quiebra.api.problems import TITLES, ApiError, error_problem, request_language
 from quiebra.api.schemas import Problem
 from quiebra.api.service import service_of
 from quiebra.errors import QuiebraError
@@ -25,7 +26,7 @@ PERMISSION = "x-permission"
 NDJSON = "application/x-ndjson"
 READ_TYPES = ("application/json", NDJSON)
 """Content types of bodies; which of them a route takes, it says itself."""
-PROBLEM_STATUSES = (401, 403, 404, 409, 413, 422, 429, 503)
+PROBLEM_STATUSES = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 503)
 
 
 def guarded(permission: Permission, answer: type[BaseModel] | None = None, **extra: Any) -> dict[str, Any]:
@@ -61,10 +62,15 @@ class GuardedRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
+                if "\0" in request.url.path:  # PostgreSQL refuses it in a text
+                    raise ApiError(404, TITLES[404])
                 if needed is not None:
                     await _admit(request, Permission(needed), f"{request.method} {_template(request, self)}")
                 _require_read_type(request)
+                if request.method in ("POST", "PUT") and request.url.path != STREAMED:
+                    await read_body(request, service_of(request))
             except QuiebraError as error:
+                await discard_body(request, service_of(request))
                 return error_problem(request, error)
             response = await answer(request)
             response.headers.update(getattr(request.state, "rate_headers", {}))

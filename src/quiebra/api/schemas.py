@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, create_model, model_validator
 
 from quiebra.errors import InvalidNameError, InvalidValue
 from quiebra.items import ITEMS
@@ -26,9 +27,16 @@ def _clean(text: str) -> str:
     return kept
 
 
+def _day(value: object) -> object:
+    """Return a day written as YYYY-MM-DD: pydantic takes numbers for seconds since 1970."""
+    if not isinstance(value, dt.date) and not (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)):
+        raise InvalidValue("a date is written as 2024-12-31")
+    return value
+
+
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 Id = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_clean)]
-Day = Annotated[dt.date, Field(strict=False)]
+Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_day)]
 
 
 class Body(BaseModel):

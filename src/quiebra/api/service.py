@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
-from sqlalchemy import Engine
+from sqlalchemy import Engine, make_url
 
 from quiebra import store
 from quiebra.api.access import Access
 from quiebra.api.batching import Batcher
 from quiebra.api.cache import Cache, make_cache
 from quiebra.api.records import Records, write_records
-from quiebra.environment import redis_url
+from quiebra.environment import database_url, redis_url
 from quiebra.errors import QuiebraError, StoreError
 from quiebra.params import load_params
 from quiebra.params.api import Api
@@ -98,12 +99,14 @@ class Service:
     predictions: Batcher[tuple[LoadedModel, CompanyStatements], Prediction | QuiebraError] = field(init=False)
     records: Batcher[Records, None] = field(init=False)
     in_flight: int = 0
+    uploads: int = 0
     model_sha256: str | None = None
     _engine: Engine | None = None
 
     def __post_init__(self) -> None:
         self.options = load_params(self.workspace).api
-        self.cache = make_cache(redis_url(), most=self.options.cached_answers, seconds=self.options.cache_seconds)
+        kept = {"most": self.options.cached_answers, "seconds": self.options.cache_seconds}
+        self.cache = make_cache(redis_url(), database=_name_of_database(self.workspace), **kept)
         self.access = Access(self.engine, self.local_key_sha256)
         self.models: Kept[LoadedModel] = Kept(self.workspace, load_prepared_model)
         self.views: Kept[FinishedRunView] = Kept(self.workspace, _view)
@@ -132,6 +135,13 @@ class Service:
         await self.cache.close()
         if self._engine is not None:
             self._engine.dispose()
+
+
+def _name_of_database(workspace: Workspace) -> str:
+    """Return what tells a workspace's database from others; a SQLite file is of one machine."""
+    url = make_url(database_url(workspace.root))
+    host = socket.gethostname() if url.get_backend_name() == "sqlite" else ""
+    return host + url.render_as_string(hide_password=True)
 
 
 def _predict(asked: list[tuple[LoadedModel, CompanyStatements]]) -> list[Prediction | QuiebraError]:

@@ -17,7 +17,7 @@ from quiebra.io.files import read_json, read_table
 from quiebra.models import PdModel
 from quiebra.panels import read_panel_table, read_source
 from quiebra.params import Score, Table, load_params
-from quiebra.provenance import code_hash, file_sha256, json_sha256
+from quiebra.provenance import RESULT_PACKAGES, code_hash, file_sha256, json_sha256
 from quiebra.registry import ScoringModel, read_scoring_model, registered_model
 from quiebra.risk import current_statements, of_sources
 from quiebra.sources.derived_items import are_items_derived
@@ -115,19 +115,22 @@ def load_model(workspace: Workspace, charge: ScoringModel | None = None) -> Load
     as_of = dt.date.fromisoformat(model.card["as_of"])
     living = current_statements(features, events, as_of, params.score.max_age_months)
     record = workspace.scores / "run.json"
+    run = str(read_json(record)["run_id"]) if record.is_file() else ""
     depends: dict[str, Any] = {
         "model": charge.model_sha256,
         "standing": charge.as_record(),
         "features": file_sha256(workspace.features / "features.parquet"),
-        "statements": file_sha256(workspace.panel / "statements.parquet"),
+        **{name: file_sha256(workspace.panel / f"{name}.parquet") for name in ("companies", "statements", "events")},
+        "source": [source.source, source.currency, source.simulated],
+        "run": run,
         "score": params.score.model_dump(),
         "filing_lag_days": params.ingest.table.filing_lag_days,
-        "code": code_hash(),
+        "code": code_hash((*RESULT_PACKAGES, "services", "api", "text")),
     }
     return LoadedModel(
         charge,
         model,
-        str(read_json(record)["run_id"]) if record.is_file() else "",
+        run,
         read_panel_table(workspace.panel, "companies"),
         statements,
         features,

@@ -69,6 +69,7 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
     places = [f"{place:06d}" for place in range(len(asked))]
     notes = _Notes()
     given = _published(_frame(loaded, asked, places), asked, places, notes)
+    _note_unknown(asked, places, notes)
     kept, aside = split_quarantine(given, pl.DataFrame(schema=EVENT_SCHEMA))
     _note_rules(aside, notes)
     if kept.is_empty():
@@ -114,7 +115,9 @@ def _frame(loaded: LoadedModel, asked: Sequence[CompanyStatements], places: Sequ
     frame = with_dates(frame, loaded.table.filing_lag_days)
     frame = derive_items(frame)[0] if loaded.derived else frame
     frame = conform_to_schema(frame, statement_schema(own))
-    return pl.concat([frame, _history(loaded, asked, places)]) if any(company.use_history for company in asked) else frame
+    if not any(company.use_history for company in asked):
+        return frame
+    return pl.concat([frame, _history(loaded, asked, places).join(frame, on=VERSION_KEYS, how="anti", maintain_order="left")])
 
 
 def _history(loaded: LoadedModel, asked: Sequence[CompanyStatements], places: Sequence[str]) -> pl.DataFrame:
@@ -149,6 +152,13 @@ class _Notes:
 
     def of(self, place: str) -> list[LocalisedMessage]:
         return self.found.get(place, [])
+
+
+def _note_unknown(asked: Sequence[CompanyStatements], places: Sequence[str], notes: _Notes) -> None:
+    known = {*STATEMENT_COLUMNS, *OWN_FEATURES}
+    for place, company in zip(places, asked, strict=True):
+        for name in sorted({name for row in company.rows for name in row} - known):
+            notes.add(place, LocalisedMessage("the model knows no feature '{name}': it is left out", {"name": name}))
 
 
 def _year(year: int | None) -> str:
@@ -265,14 +275,15 @@ def _pd(log_odds: float | None) -> float | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+    return None if value is None or not math.isfinite(value) else round(value, DECIMALS)
 
 
 def reason_records(why: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Return the reasons of each company, what raises its risk first; why: from `quiebra.models.reasons`."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     columns = ("kind", "code", "concept", "feature", "value", "typical", "effect", "text", "text_es")
-    rounded = why.select("company_id", *columns).with_columns(pl.selectors.float().round(DECIMALS))
+    figures = (pl.col(name).round(DECIMALS) for name in ("value", "typical", "effect"))
+    rounded = why.select("company_id", *columns).with_columns(pl.when(each.is_finite()).then(each) for each in figures)
     for company, *values, english, spanish in rounded.iter_rows():
         found[company].append({**dict(zip(columns, values, strict=False)), "text": {"en": english, "es": spanish}})
     return found

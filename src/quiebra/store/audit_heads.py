@@ -7,6 +7,7 @@ line per addition: entry id, hash and time. Each must remain in the chain, which
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import PendingRollbackError
 
 from quiebra.environment import audit_folder
 from quiebra.errors import WorkspaceError
@@ -61,7 +63,8 @@ def note_when_committed(engine: Engine) -> None:
 
     @event.listens_for(engine, "rollback")
     def _lost(connection: Any) -> None:
-        connection.info.pop(HEAD_KEY, None)
+        with contextlib.suppress(PendingRollbackError):  # a lost connection has taken it along
+            connection.info.pop(HEAD_KEY, None)
 
     @event.listens_for(engine, "checkin")
     def _kept(connection: Any, record: Any) -> None:

@@ -38,7 +38,8 @@ def connect(url: str | URL) -> Engine:
             Path(_file(address)).parent.mkdir(parents=True, exist_ok=True)
             make_private_file(Path(_file(address)))
         remote = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}  # reconnects after a server restart
-        engine = create_engine(address, **(remote if "psycopg" in address.drivername else {}))
+        more = remote if "psycopg" in address.drivername else {}
+        engine = create_engine(address, hide_parameters=True, **more)  # errors say nothing of what was to be written
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_settings)
             event.listen(engine, "begin", _begin)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, inspect, select
 from sqlalchemy.orm import Session
 
-from quiebra.errors import StoreError, single_match
+from quiebra.errors import NothingPublishedError, StoreError, single_match
 from quiebra.panels import are_other_companies
 from quiebra.store.engine import read_only
 from quiebra.store.tables import Model, Prediction, Run
@@ -32,7 +32,7 @@ def current_source(engine: Engine) -> str:
     with read_only(engine) as connection, Session(connection) as session:
         found = session.scalar(select(Run.source).where(Run.is_current)) if _has_tables(connection) else None
     if found is None:
-        raise StoreError("nothing was published into this database yet: run `quiebra run`")
+        raise NothingPublishedError("nothing was published into this database yet: run `quiebra run`")
     return found
 
 
@@ -44,7 +44,7 @@ def trace_run(engine: Engine, identifier: str) -> dict[str, Any]:
     """
     with read_only(engine) as connection, Session(connection) as session:
         if not _has_tables(connection):
-            raise StoreError("nothing was published into this database yet: run `quiebra publish`")
+            raise NothingPublishedError("nothing was published into this database yet: run `quiebra publish`")
         found = session.execute(
             select(Run, Model)
             .join(Model, Model.model_id == Run.model_id)

@@ -134,7 +134,9 @@ def next_part(path: Path, lines: int, position: int) -> Part:
     try:
         with path.open("rb") as handle:
             handle.seek(position)
-            while len(rows) < COMPANIES_PER_PART and position - begin < PART_BYTES and (line := _line(handle)) != b"":
+            while (
+                len(rows) < COMPANIES_PER_PART and (not rows or position - begin < PART_BYTES) and (line := _line(handle)) != b""
+            ):
                 lines, position = lines + 1, handle.tell()
                 if line is None or line.strip():
                     rows.append((lines, line))

@@ -22,6 +22,7 @@ from quiebra.models.term import PD_COLUMNS
 from quiebra.risk import reasons_in_words
 
 FORMATS = {"ndjson": "application/x-ndjson", "csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+GONE = "The files of this job are no longer kept."
 PARTS_PER_GROUP = 20
 """Parts of a row group of Parquet."""
 PD_RANGE = ["pd_12m", "pd_12m_low", "pd_12m_high", *PD_COLUMNS[1:]]
@@ -60,7 +61,7 @@ def asked_format(given: str | None, accept: str) -> str:
 def require_parts(files: JobFiles, count: int) -> None:
     """Raise ApiError (404) where files of results are missing."""
     if not all(files.part(number).is_file() for number in range(count)):
-        raise ApiError(404, "The files of this job are no longer kept.")
+        raise ApiError(404, GONE)
 
 
 def as_ndjson(files: JobFiles, count: int, language: str) -> Iterator[bytes]:
@@ -95,8 +96,11 @@ def write_parquet(files: JobFiles, count: int, language: str) -> Path:
 
 
 def _parts(files: JobFiles, count: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the parts. ApiError where one is gone: results that end early must not look whole."""
     for number in range(count):
-        yield files.read_part(number) or []
+        if (rows := files.read_part(number)) is None:
+            raise ApiError(404, GONE)
+        yield rows
 
 
 def _entry(row: dict[str, Any], language: str) -> dict[str, Any]:

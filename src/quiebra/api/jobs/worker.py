@@ -15,7 +15,7 @@ from sqlalchemy import Engine, Row
 from quiebra import store
 from quiebra.api.jobs import rows
 from quiebra.api.jobs.files import LONGEST_LINE, JobFiles, Part, next_part
-from quiebra.api.problems import TITLES, validation_faults
+from quiebra.api.problems import TITLES, body_faults
 from quiebra.api.records import input_hash, prediction_id, prediction_row
 from quiebra.api.schemas import CompanyIn
 from quiebra.api.service import Kept, load_prepared_model
@@ -170,7 +170,7 @@ def _company(content: bytes | None) -> CompanyIn | LocalisedMessage:
     try:
         return CompanyIn.model_validate_json(content)
     except ValidationError as error:
-        field, fault = validation_faults(error.errors())[0]
+        field, fault = body_faults(error)[0]
         return LocalisedMessage("{name}: {why}", {"name": field or "line", "why": fault})
 
 

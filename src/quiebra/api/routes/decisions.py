@@ -149,8 +149,7 @@ async def overrides(request: Request, past: bool = False) -> Response:
 )
 async def propose(request: Request, given: GradeIn) -> Response:
     """Propose a grade. It takes two people, so that a key proposes none."""
-    if principal_of(request).kind == "key" and principal_of(request).name != LOCAL:
-        raise ApiError(403, "A grade is proposed by a person and approved by another: sign in by POST /v1/token.")
+    _require_person(request)
 
     def act() -> dict[str, Any]:
         service, who = service_of(request), principal_of(request).name
@@ -180,11 +179,19 @@ async def approve(request: Request, override_id: Annotated[int, Field(ge=0, le=2
     "/overrides/{override_id}/end", summary="End or reject a grade", **guarded(Permission.DECIDE), operation_id="end_override"
 )
 async def end(request: Request, override_id: Annotated[int, Field(ge=0, le=2**31 - 1)], given: Closing) -> Response:
+    _require_person(request)
+
     def act() -> dict[str, Any]:
         decisions.end_override(service_of(request).engine(), override_id, principal_of(request).name, given.reason)
         return {"override_id": override_id, "state": "ended"}
 
     return await _decide(request, given, act)
+
+
+def _require_person(request: Request) -> None:
+    """Raise ApiError (403) for a key but the server's own: people decide on grades."""
+    if principal_of(request).kind == "key" and principal_of(request).name != LOCAL:
+        raise ApiError(403, "A grade is proposed by a person and approved by another: sign in by POST /v1/token.")
 
 
 async def _found(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:

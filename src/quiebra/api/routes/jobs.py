@@ -28,6 +28,8 @@ from quiebra.text.words import Words, translatable
 
 routes = router()
 T = TypeVar("T")
+UPLOADS = 8
+"""Files that a process takes at once, so that no more than that many unfinished ones lie on the disk."""
 WRITTEN_BYTES = 1_000_000
 """Bytes of an upload that are written at a time."""
 NO_ROOM = translatable("The service cannot keep the file now: its disk is full or cannot be written.")
@@ -50,7 +52,13 @@ async def create(request: Request) -> Response:
     require_type(request, NDJSON)
     service = service_of(request)
     await current_model(service)
-    upload = await _receive(request, service)
+    if service.uploads >= UPLOADS:
+        raise ApiError(503, "Several files are being sent already: come back in a moment.", retry_after=30)
+    service.uploads += 1
+    try:
+        upload = await _receive(request, service)
+    finally:
+        service.uploads -= 1
     try:
         queue = partial(_queue, service, upload, principal_of(request).name, Words(request_language(request)))
         answer, status = await _in_thread(partial(once, request, {"input_sha256": upload.sha256}, queue, 202))

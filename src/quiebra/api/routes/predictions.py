@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from quiebra.api.limits import JOBS_REMEDY
 from quiebra.api.predicting import answer_predictions, failed, in_language
-from quiebra.api.problems import ApiError, faults_problem, request_language, validation_faults
+from quiebra.api.problems import ApiError, body_faults, faults_problem, request_language
 from quiebra.api.routing import NDJSON, guarded, json_answer, principal_of, require_type, router
 from quiebra.api.schemas import EXAMPLE_COMPANY, BatchOut, CompanyIn, PredictionOut
 from quiebra.api.service import service_of
@@ -19,6 +19,9 @@ from quiebra.text.words import Words
 
 routes = router()
 COMPANIES = TypeAdapter(list[CompanyIn])
+COMPANIES_TO_FIRST_FAULT = TypeAdapter(Annotated[list[CompanyIn], FailFast()])
+LISTED_BYTES = 100_000
+"""Size of a body up to which the faults of all its companies are looked for."""
 REF = "#/components/schemas/"
 
 
@@ -39,7 +42,7 @@ async def predict_single(request: Request) -> Response:
     try:
         company = CompanyIn.model_validate_json(await request.body())
     except ValidationError as error:
-        return faults_problem(request, validation_faults(error.errors()))
+        return faults_problem(request, body_faults(error))
     service = service_of(request)
     ((answer, cached),) = await answer_predictions(service, principal_of(request), "predict/single", [company])
     if isinstance(answer, QuiebraError):
@@ -70,9 +73,9 @@ async def predict_batch(request: Request) -> Response:
     if lines is not None:
         body = b"[" + b",".join(line for line in lines if line.strip()) + b"]"
     try:
-        asked = COMPANIES.validate_json(body)
+        asked = (COMPANIES if len(body) < LISTED_BYTES else COMPANIES_TO_FIRST_FAULT).validate_json(body)
     except ValidationError as error:
-        return faults_problem(request, validation_faults(error.errors()))
+        return faults_problem(request, body_faults(error))
     if not asked:
         raise ApiError(422, "The list is empty: give one company or more.")
     if len(asked) > most:

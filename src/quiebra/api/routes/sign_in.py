@@ -61,7 +61,7 @@ async def revoke(request: Request, given: RefreshToken) -> Response:
     service = service_of(request)
     with contextlib.suppress(IdentityError):
         await anyio.to_thread.run_sync(revoke_tokens, service.engine(), given.refresh_token)
-    service.access.forget()
+        service.access.forget()
     return Response(status_code=204)
 
 
