@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ RANKED_IN_SECTOR = ("liabilities_to_assets", "ebitda_to_assets", "net_income_to_
 """Features whose rank among companies of the same sector is one as well."""
 MIN_PEERS = 20
 COUNT_UP_TO_ROWS = 12
-"""Rows of one date up to which their places are counted one by one."""
+"""Rows of one date up to which their places are counted one by one; what is kept of a date costs as much as that."""
 COMPILE_FROM_COMPARISONS = 25_000_000
 """Comparisons of a row with a peer that take as long as to import numba and compile a pass over all dates: 0.5 to 1 s, measured
 at 20 to 40 ns for all features. The demo, which has half as many, is quicker without."""
@@ -185,13 +186,13 @@ class _Published:
         return result
 
     def _by_kept_counts(self, values: np.ndarray, windows: _Windows, kept: _Kept) -> np.ndarray:
-        """Return the shares from what is kept of each date; a few rows of a date that was not asked for before are counted."""
+        """Return the shares from what is kept of each date; the rows of a date that few have asked for are counted."""
         result, looked_up = np.full(values.shape, np.nan), []
         for rows, start, end in zip(*windows, strict=True):
-            if len(rows) <= COUNT_UP_TO_ROWS and kept.is_new(start, end):
-                result[rows] = _counted(values[rows], self.upright[:, start:end])
-            else:
+            if kept.is_worth_counting(start, end, len(rows)):
                 looked_up.append((rows, start, end))
+            else:
+                result[rows] = _counted(values[rows], self.upright[:, start:end])
         if looked_up:
             rows = np.concatenate([rows for rows, _, _ in looked_up])
             result[rows] = kept.shares(values, looked_up)[rows]
@@ -229,13 +230,14 @@ class _Kept:
         self.known = np.isfinite(values).sum(axis=0)
         self.counts: dict[tuple[int, int], np.ndarray] = {}
         self.bytes = 0
-        self.asked: set[tuple[int, int]] = set()
+        self.asked: defaultdict[tuple[int, int], int] = defaultdict(int)
 
-    def is_new(self, start: int, end: int) -> bool:
-        """Return whether a date is asked for the first time."""
-        new = (start, end) not in self.asked
-        self.asked.add((start, end))
-        return new
+    def is_worth_counting(self, start: int, end: int, rows: int) -> bool:
+        """Return whether a date is kept, or more rows have asked for it, these among them, than are counted one by one."""
+        if (start, end) in self.counts:
+            return True
+        self.asked[start, end] += rows
+        return self.asked[start, end] > COUNT_UP_TO_ROWS
 
     def shares(self, asked: np.ndarray, windows: Iterable[tuple[np.ndarray, int, int]]) -> np.ndarray:
         """Return the mid-rank share of each value asked among the statements of its window: rows, start and end."""
@@ -271,6 +273,8 @@ class _Kept:
             np.cumsum(inside, axis=0, out=counts[1:])
             self.bytes += counts.nbytes
             while self.counts and self.bytes > KEPT_BYTES:
-                self.bytes -= self.counts.pop(next(iter(self.counts))).nbytes
+                oldest = next(iter(self.counts))
+                self.bytes -= self.counts.pop(oldest).nbytes
+                self.asked[oldest] = 0
         self.counts[start, end] = counts  # the last asked for is the last
         return counts
