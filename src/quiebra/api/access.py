@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+import anyio.to_thread
 from sqlalchemy import Engine
 
 from quiebra.api.problems import ApiError
@@ -49,6 +51,18 @@ class Access:
         self.engine, self.local_key_sha256 = engine, local_key_sha256
         self.keys = signing_keys()
         self._trusted: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._looked_up: dict[str, asyncio.Task[Principal]] = {}
+
+    async def find(self, header: str) -> Principal:
+        """Return who an Authorization header names, as was found just before, else by looking it up, once for all requests that
+        come meanwhile. Raise as `authenticate` does."""
+        if (principal := self._just_found(header)) is not None:
+            return principal
+        place = _place(header)
+        if place not in self._looked_up:
+            self._looked_up[place] = asyncio.create_task(anyio.to_thread.run_sync(self.authenticate, header))
+            self._looked_up[place].add_done_callback(lambda _task: self._looked_up.pop(place, None))
+        return await asyncio.shield(self._looked_up[place])  # who goes away ends it for nobody else
 
     def authenticate(self, header: str) -> Principal:
         """Return who an Authorization header names. ApiError (401), in the same words whatever is wrong; StoreError."""
@@ -73,8 +87,7 @@ class Access:
             self._trusted.popitem(last=False)
         return found
 
-    def trusted(self, header: str) -> Principal | None:
-        """Return who an Authorization header was found to name just before; None: it has to be looked up."""
+    def _just_found(self, header: str) -> Principal | None:
         since, principal = self._trusted.get(_place(header), (0.0, None))
         return principal if principal is not None and time.monotonic() - since < TRUSTED_SECONDS else None
 

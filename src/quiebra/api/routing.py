@@ -86,9 +86,7 @@ def _template(request: Request, route: APIRoute) -> str:
 
 async def _admit(request: Request, permission: Permission, action: str) -> None:
     service = service_of(request)
-    principal = service.access.trusted(request.headers.get("authorization", ""))
-    if principal is None:
-        principal = await anyio.to_thread.run_sync(service.access.authenticate, request.headers.get("authorization", ""))
+    principal = await service.access.find(request.headers.get("authorization", ""))
     request.state.principal = principal
     add_log_fields(user=principal.name)
     rates = request.app.state.rates
