@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -44,6 +45,13 @@ SECRETS = {
     "QUIEBRA_CHANNEL_TEAM": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
 }
 PARTS = ("p@ss", "p%40ss", "signing", "reader-token", "TIiajkd")
+
+
+@pytest.fixture
+def workspace(workspace: Path) -> Path:
+    """Without the log of the run that it came from."""
+    shutil.rmtree(workspace / "data" / "logs", ignore_errors=True)
+    return workspace
 
 
 def parsed(text: str) -> list[dict[str, Any]]:
