@@ -49,11 +49,13 @@ def scores_of(rows: Iterable[Mapping[str, Any]]) -> Scores:
     return {row["company_id"]: (round(row["pd_12m"], 6), row["rating"]) for row in rows}
 
 
-def over_http(folder: Path, sent: dict[str, list[dict[str, Any]]], sectors: dict[str, str | None]) -> dict[str, Scores]:
+def over_http(
+    folder: Path, sent: dict[str, list[dict[str, Any]]], sectors: dict[str, str | None], as_of: dt.date
+) -> dict[str, Scores]:
     """Return the scores of POST /v1/predict/batch with all statements and with the stored history, and those of GET."""
 
     def bodies(rows: int | None) -> list[dict[str, Any]]:
-        more = {} if rows is None else {"use_history": True}
+        more = {} if rows is None else {"use_history": True, "as_of": str(as_of)}
         return [
             {"company_id": name, "sector": sectors[name], "statements": all_[-rows:] if rows else all_, **more}
             for name, all_ in sent.items()
@@ -110,7 +112,7 @@ def doors(folder: Path, most: int) -> dict[str, Any]:
         "database": {name: (round(pd, 6), rating) for name, pd, rating in stored if name in expected},
         "command line": scores_of(pl.read_parquet(folder / "scored.parquet").iter_rows(named=True)),
         "portfolio page": scores_of(on_the_page.iter_rows(named=True)),
-        **over_http(folder, sent, sectors),
+        **over_http(folder, sent, sectors, as_of),
     }
     return {
         "companies": len(expected),
