@@ -282,4 +282,3 @@ def test_a_model_is_put_in_charge_by_two_people_and_rolled_back_by_one(enter: Ca
     eva.wait_for_selector("body[data-live=yes]", state="attached")
     eva.locator(".q-pending", has_text=f"Rollback to model {after}").get_by_role("button", name="Confirm").click()
     eva.wait_for_selector(".q-toast >> text=Confirmed.")
-    eva.wait_for_selector("text=Nothing waits for a second person.")

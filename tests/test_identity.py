@@ -547,7 +547,7 @@ def test_a_promotion_does_not_go_past_the_users_by_another_database(workspace: P
 
 def test_no_program_that_a_command_starts_gets_its_password(workspace: Path) -> None:
     shown = "import os; print('given', sorted(name for name in os.environ if 'PASSWORD' in name))"
-    script = f"from quiebra.cli import app; app.app = lambda **_: __import__('subprocess').run(['{sys.executable}', '-c', {shown!r}]); "
+    script = f"from quiebra.cli import app; type(app.app).__call__ = lambda *_, **__: __import__('subprocess').run(['{sys.executable}', '-c', {shown!r}]); "
     script += (
         "app.run_app(); from quiebra.environment import given_password; print(given_password('QUIEBRA_PASSWORD') == 'x' * 12)"
     )
