@@ -1,12 +1,13 @@
-"""The same companies scored over every door, and whether they get the same score: run, database, command line, dashboards, HTTP.
+"""The same companies scored over every interface, and whether they get the same score.
 
     python benchmarks/same_scores.py [AMERICAN.csv.gz] [--companies 1000]
 
-On the demo panel, and on the American panel if its file is given: a run in a new workspace, then for so many of its companies all
-statements that had been published by the run's date are sent as a file to `quiebra score` and to the portfolio page, and as JSON
-to POST /v1/predict/batch (all statements sent, and again the latest alone with use_history); the run's scores and the database's
-stand beside them, and for some GET /v1/companies/ID. Compared at six decimals, and by grade. Prints and writes
-benchmarks/results/same_scores.json; ends with status 1 where anything differs.
+The interfaces are run, database, command line, dashboards and HTTP. On the demo panel, and on the American panel if its file is
+given: a run in a new workspace, then for so many of its companies all statements that had been published by the run's date are
+sent as a file to `quiebra score` and to the portfolio page, and as JSON to POST /v1/predict/batch (all statements sent, and
+again the latest alone with use_history); the run's scores and the database's stand beside them, and for some GET
+/v1/companies/ID. Compared at six decimals, and by grade. Prints and writes benchmarks/results/same_scores.json; ends with status
+1 where anything differs.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ def over_http(
     return found
 
 
-def compared(changes: dict[str, Any], files: dict[str, Path], most: int) -> dict[str, Any]:
-    """Return, for a panel, how many companies were scored over each door, and which of them otherwise than in the run."""
+def compare_panel(changes: dict[str, Any], files: dict[str, Path], most: int) -> dict[str, Any]:
+    """Return, for a panel, how many companies were scored over each interface, and which of them otherwise than in the run."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "workspace"
         new_workspace(folder, {**QUICK, **changes})
@@ -82,10 +83,10 @@ def compared(changes: dict[str, Any], files: dict[str, Path], most: int) -> dict
             shutil.copy(path, folder / name)
         done = command(folder, "quiebra", "run")
         assert done.returncode == 0, done.stdout + done.stderr
-        return doors(folder, most)
+        return compare_interfaces(folder, most)
 
 
-def doors(folder: Path, most: int) -> dict[str, Any]:
+def compare_interfaces(folder: Path, most: int) -> dict[str, Any]:
     workspace = Workspace(folder.resolve())
     run = read_json(workspace.scores / "run.json")
     as_of = dt.date.fromisoformat(run["as_of"])
@@ -117,12 +118,12 @@ def doors(folder: Path, most: int) -> dict[str, Any]:
     return {
         "companies": len(expected),
         "statements": statements.height,
-        "doors": {
-            door: {
+        "interfaces": {
+            each: {
                 "companies": len(scores),
                 "otherwise": sorted(name for name, score in scores.items() if expected.get(name) != score),
             }
-            for door, scores in found.items()
+            for each, scores in found.items()
         },
     }
 
@@ -132,15 +133,15 @@ def main() -> int:
     parser.add_argument("american", nargs="?", type=Path)
     parser.add_argument("--companies", type=int, default=1000)
     asked = parser.parse_args()
-    result = {"demo": compared({}, {}, asked.companies)}
+    result = {"demo": compare_panel({}, {}, asked.companies)}
     if asked.american:
         raw = "data/raw/american_bankruptcy.csv.gz"
         changes = {"ingest": {"sources": ["american"], "american": {"path": raw}}}
-        result["american"] = compared(changes, {raw: asked.american}, asked.companies)
+        result["american"] = compare_panel(changes, {raw: asked.american}, asked.companies)
     write_json(RESULTS, result)
     print(json.dumps(result, indent=2))
-    every = [door for panel in result.values() for door in panel["doors"].values()]
-    return 1 if any(door["otherwise"] for door in every) else 0
+    every = [each for panel in result.values() for each in panel["interfaces"].values()]
+    return 1 if any(each["otherwise"] for each in every) else 0
 
 
 if __name__ == "__main__":

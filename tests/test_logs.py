@@ -30,11 +30,11 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from quiebra import logs, store
-from quiebra.cli.app import READING, app, command_name
+from quiebra.cli.app import READ_ONLY_COMMANDS, app, command_name
 from quiebra.dashboards.pages.base import log_failure
 from quiebra.dashboards.pages.visitor import VISITOR_FOLDER
 from quiebra.identity import add_user, create_key
-from quiebra.logs import JsonLines, is_correlation_id, set_log_fields
+from quiebra.logs import JsonFormatter, is_correlation_id, set_log_fields
 from quiebra.workspace import Workspace
 
 GOOD = "correct horse battery"
@@ -67,7 +67,7 @@ def written(act: Callable[[logging.Logger], object]) -> list[dict[str, Any]]:
     """Return the lines that a logger with our form writes."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logger = logging.Logger("quiebra.test")
     logger.addHandler(handler)
     act(logger)
@@ -163,7 +163,7 @@ def commands(group: TyperGroup, before: str = "") -> set[str]:
 
 def test_commands_that_only_read_are_commands() -> None:
     every = commands(get_command(app))  # type: ignore[arg-type]
-    assert every >= READING
+    assert every >= READ_ONLY_COMMANDS
     assert all(command_name([*name.split(), "--who", "x"]) == name for name in every)
     assert command_name(["--version"]) == command_name(["alerts"]) == command_name(["nonsense", "run"]) == ""
 

@@ -76,7 +76,7 @@ def log_line(level: str, event: str, at: float | None = None, **fields: Any) -> 
     return {name: value for name, value in line.items() if value is not None}
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Writes records as lines of JSON, without the environment's secrets. ``extra`` of a call gives further fields; an
     exception's trace is in ``exception``."""
 
@@ -102,14 +102,14 @@ class JsonLines(logging.Formatter):
         return self._redact(str(value))[:LONGEST_VALUE]
 
 
-class LogFile(logging.Handler):
+class LogFileHandler(logging.Handler):
     """Appends lines to a private file that several processes write at once. A full one is renamed to ``NAME.1``, and so on.
     Where the disk cannot be written the line is lost, and nothing else."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
-        self.setFormatter(JsonLines())
+        self.setFormatter(JsonFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError, WorkspaceError):
@@ -145,14 +145,14 @@ def server_log_level() -> int:
     return logging.WARNING if sys.stderr.isatty() else logging.INFO
 
 
-def server_logging() -> dict[str, Any]:
+def server_log_config() -> dict[str, Any]:
     """Return the configuration of a server's log, for `logging.config`: lines of JSON on standard error, of the libraries' own
     records too."""
     level = server_log_level()
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "quiebra.logs.JsonLines"}},
+        "formatters": {"json": {"()": "quiebra.logs.JsonFormatter"}},
         "handlers": {"lines": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "json"}},
         "root": {"level": logging.WARNING, "handlers": ["lines"]},
         "loggers": {
@@ -167,8 +167,8 @@ def file_logger(root: Path, name: str) -> logging.Logger:
     """Return the logger that writes to ``data/logs/NAME.log`` of a workspace, and nowhere else."""
     logger = logging.getLogger(f"quiebra.files.{name}")
     path = root / LOG_FOLDER / f"{name}.log"
-    if not any(isinstance(handler, LogFile) and handler.path == path for handler in logger.handlers):
-        logger.handlers = [LogFile(path)]
+    if not any(isinstance(handler, LogFileHandler) and handler.path == path for handler in logger.handlers):
+        logger.handlers = [LogFileHandler(path)]
     logger.propagate, logger.level = False, logging.INFO
     return logger
 

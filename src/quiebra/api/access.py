@@ -20,7 +20,7 @@ from quiebra.identity.keys import PREFIX
 from quiebra.identity.permissions import KEY_SCOPES, roles_with
 from quiebra.identity.random_secrets import is_secret_of
 from quiebra.identity.tokens import REFUSED, signing_keys, token_user
-from quiebra.identity.users import KEY_SIGN
+from quiebra.identity.users import KEY_NAME_PREFIX
 from quiebra.store.audit import AuditRecord, record_action
 from quiebra.text.words import translatable
 
@@ -98,7 +98,7 @@ class Access:
     def _find(self, given: str) -> Principal:
         if given.startswith(f"{PREFIX}_"):
             key = check_key(self.engine(), given)
-            return Principal(f"{KEY_SIGN}{key.name}", "key", key.permissions)
+            return Principal(f"{KEY_NAME_PREFIX}{key.name}", "key", key.permissions)
         if self.local_key_sha256 is not None and is_secret_of(given, self.local_key_sha256):
             if users_exist(self.engine()):
                 raise IdentityError(REFUSED)

@@ -20,7 +20,7 @@ from pydantic.json_schema import models_json_schema
 from quiebra import __version__
 from quiebra.api.limits import Gate, RateLimits
 from quiebra.api.problems import add_handlers
-from quiebra.api.request_log import RequestLog
+from quiebra.api.request_log import RequestLogMiddleware
 from quiebra.api.routes import companies, decisions, health, jobs, models, portfolios, predictions, sign_in
 from quiebra.api.routing import guarded, json_answer, router
 from quiebra.api.schemas import Problem
@@ -69,7 +69,7 @@ def create_app(workspace: Workspace | None = None, local_key_sha256: str | None 
     app.include_router(_about(app))
     Instrumentator(excluded_handlers=["/metrics", "/health/.*"]).instrument(app)
     app.add_middleware(Gate, service=service, rates=rates)
-    app.add_middleware(RequestLog, prefix=f"/{VERSION}")
+    app.add_middleware(RequestLogMiddleware, prefix=f"/{VERSION}")
     app.add_middleware(CorrelationIdMiddleware, validator=is_correlation_id)
     return app
 

@@ -17,7 +17,7 @@ CUT_OFF = 499
 LONGEST_PATH = 200
 
 
-class RequestLog:
+class RequestLogMiddleware:
     """Logs each request once it is answered; what is logged meanwhile carries its correlation id, user and run. prefix: of the
     routes' addresses, which their templates lack."""
 

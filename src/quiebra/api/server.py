@@ -19,7 +19,7 @@ from quiebra.identity import list_keys, users_exist
 from quiebra.identity.random_secrets import hash_secret, new_secret
 from quiebra.identity.tokens import signing_keys
 from quiebra.io.addresses import Network
-from quiebra.logs import server_log_level, server_logging
+from quiebra.logs import server_log_config, server_log_level
 from quiebra.workspace import Workspace
 
 GRACE_SECONDS = 20
@@ -66,7 +66,7 @@ def _run(host: str, port: int, workers: int, gateway: tuple[Network, ...]) -> No
         host=host,
         port=port,
         workers=workers,
-        log_config=server_logging(),
+        log_config=server_log_config(),
         log_level=server_log_level(),
         access_log=False,
         server_header=False,

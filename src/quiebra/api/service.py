@@ -105,8 +105,12 @@ class Service:
 
     def __post_init__(self) -> None:
         self.options = load_params(self.workspace).api
-        kept = {"most": self.options.cached_answers, "seconds": self.options.cache_seconds}
-        self.cache = make_cache(redis_url(), database=_name_of_database(self.workspace), **kept)
+        self.cache = make_cache(
+            redis_url(),
+            most=self.options.cached_answers,
+            seconds=self.options.cache_seconds,
+            database=_name_of_database(self.workspace),
+        )
         self.access = Access(self.engine, self.local_key_sha256)
         self.models: Kept[LoadedModel] = Kept(self.workspace, load_prepared_model)
         self.views: Kept[FinishedRunView] = Kept(self.workspace, _view)

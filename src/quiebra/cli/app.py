@@ -89,7 +89,7 @@ app.add_typer(users.users_app, name="users")
 app.add_typer(users.keys_app, name="keys")
 
 
-READING = {
+READ_ONLY_COMMANDS = {
     "doctor",
     "trace",
     "models",
@@ -128,5 +128,5 @@ def run_app() -> None:
     root = None
     with contextlib.suppress(WorkspaceError):  # a command that needs a workspace raises it itself
         root = Workspace.find().root if name and "--help" not in sys.argv else None
-    with logged_command(root, name, changes=name not in READING):
+    with logged_command(root, name, changes=name not in READ_ONLY_COMMANDS):
         app(prog_name="quiebra")

@@ -23,7 +23,7 @@ FAILURES_TO_LOCK = 5
 """Wrong passwords in a row after which a user is locked out."""
 LOCK_TIME = dt.timedelta(minutes=15)
 ADMIN = "admin"
-KEY_SIGN = "key "
+KEY_NAME_PREFIX = "key "
 """What the name of a system begins with where it signs by a key."""
 WRONG = translatable(
     "wrong name or password, or too many wrong ones: after {most} in a row, {minutes} minutes pass before the next try"
@@ -143,7 +143,7 @@ def check_user_name(name: str) -> str:
         raise IdentityError(
             "the name '{name}' mixes alphabets, {found}: write it in one", name=name, found=", ".join(sorted(found))
         )
-    if looks(name).startswith(looks(KEY_SIGN)):
+    if looks(name).startswith(looks(KEY_NAME_PREFIX)):
         raise IdentityError("'{name}' could be taken for a system with a key: take another name", name=name)
     if person_key(name) in SIGNED_WITHOUT_A_PERSON:
         raise IdentityError("'{name}' is what signs where no person did: take another name", name=name)

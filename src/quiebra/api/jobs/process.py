@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from quiebra.io.processes import process_start
-from quiebra.logs import server_logging
+from quiebra.logs import server_log_config
 from quiebra.workspace import Workspace
 
 PARENT_SECONDS = 1.0
@@ -26,7 +26,7 @@ def run_worker(workspace: Workspace, parent: int | None, say: Callable[[str], No
         os.nice(NICENESS)
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent, stop), daemon=True).start()
-    logging.config.dictConfig(server_logging())
+    logging.config.dictConfig(server_log_config())
     from quiebra.api.jobs.worker import JobWorker
 
     JobWorker(workspace, stop, say).run()

@@ -27,7 +27,7 @@ from quiebra.dashboards.server.limits import listen
 from quiebra.dashboards.server.pool import KernelPool
 from quiebra.dashboards.server.visitors import VisitorIdentityProvider
 from quiebra.io.addresses import Network
-from quiebra.logs import server_logging
+from quiebra.logs import server_log_config
 from quiebra.params import load_params
 from quiebra.pipeline.forked_kernels import PROVISIONER, can_fork
 from quiebra.workspace import Workspace
@@ -197,7 +197,7 @@ def serve_dashboards(
     users those who sign in. gateway: networks of a gateway before it, which visitors' addresses and schemes are believed from.
     announce: receives each person's address.
     """
-    logging.config.dictConfig(server_logging())
+    logging.config.dictConfig(server_log_config())
     visitors = Path(tempfile.mkdtemp(prefix="quiebra-visitors-"))
     os.environ[VISITOR_FOLDER] = str(visitors)
     if can_fork():
@@ -211,7 +211,7 @@ def serve_dashboards(
         root_dir=str(workspace.root / "dashboards"),
         identity_provider_class=VisitorIdentityProvider,
         log_level=logging.ERROR,
-        logging_config={"formatters": {"console": {"()": "quiebra.logs.JsonLines"}}},
+        logging_config={"formatters": {"console": {"()": "quiebra.logs.JsonFormatter"}}},
     )
     app.workspace, app.visitors, app.accounts, app.gateway = workspace, visitors, accounts, gateway
     everywhere = ("0.0.0.0", "::")  # noqa: S104  addresses that a user may listen on; another one is shown for them
