@@ -119,7 +119,7 @@ def test_a_full_disk_is_named_with_the_path_by_whatever_writes(small: Path) -> N
         with pytest.raises(WorkspaceError, match=f"cannot write {here}: .*No space left"):
             write()
     for _ in range(3):  # a cycle goes on without its log, so that its owner is told
-        _log(place, lambda line: None, {"error": "x" * 10_000})
+        _log(place, lambda line: None, {"state": "failed", "error": "x" * 10_000})
     with pytest.raises(WorkspaceError, match=r"cannot write .*\.ipynb: .*No space left"):
         run_stage(place, "features")
     assert params.run.seed is not None
