@@ -45,7 +45,7 @@ def attack(target: Target, strike: Strike, strikes: int) -> None:
         attempt = Attempt(target, "schedule" if target.rng.random() < 0.7 else "run")
         struck += strike(target, attempt)
         _twice(target, attempt, done)
-        done |= {name for name, stage in finished_stages(target.root).items() if attempt.before.get(name) != stage}
+        done |= {name for name, stage in finished_stages(target).items() if attempt.before.get(name) != stage}
     began = time.monotonic()
     last = Attempt(target, "schedule")
     if not last.wait(LONGEST):

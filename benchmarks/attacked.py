@@ -36,7 +36,7 @@ FAULTS = ("lost", "doubled", "blocked", "run twice", "left over", "owner not tol
 @dataclass
 class Target:
     """A workspace under attack: its database, what its servers took, and what an attempt is run with. light: no round makes a
-    new run, so that one takes seconds."""
+    new run, so that one takes seconds. record: DVC's record of stages when it could last be read."""
 
     root: Path
     url: str
@@ -50,6 +50,7 @@ class Target:
     faults: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     clean: set[str] = field(default_factory=set)
+    record: dict[str, str] = field(default_factory=dict)
     seconds: float = 30.0
     round: int = 0
 
@@ -112,7 +113,7 @@ class Attempt:
     """A command under way, and what it says."""
 
     def __init__(self, target: Target, *words: str) -> None:
-        self.target, self.before = target, finished_stages(target.root)
+        self.target, self.before = target, finished_stages(target)
         self.out = tempfile.TemporaryFile("w+")  # noqa: SIM115  # read when the attempt is over
         words = (sys.executable, "-m", "quiebra.cli", *words)
         self.process = subprocess.Popen(
@@ -141,12 +142,13 @@ class Attempt:
         return re.findall(r"^Running stage '(\w+)'", self.said(), flags=re.M)
 
 
-def finished_stages(root: Path) -> dict[str, str]:
-    """Return stage → what DVC's record says of it; of a record that was cut short nothing."""
-    with contextlib.suppress(OSError, yaml.YAMLError, TypeError, KeyError):
-        content = yaml.load((root / "dvc.lock").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        return {name: json.dumps(stage, sort_keys=True) for name, stage in content["stages"].items()}
-    return {}
+def finished_stages(target: Target) -> dict[str, str]:
+    """Return stage → what DVC's record says of it; of a record that was cut short, or is being written, what it last said: else
+    each stage of it would count as finished by the next attempt."""
+    with contextlib.suppress(OSError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        content = yaml.load((target.root / "dvc.lock").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        target.record |= {name: json.dumps(stage, sort_keys=True) for name, stage in content["stages"].items() if "outs" in stage}
+    return dict(target.record)
 
 
 def count(target: Target) -> None:
