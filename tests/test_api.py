@@ -316,6 +316,8 @@ def test_alerts_and_the_watch_list_are_worked_on(server: Server, tokens: dict[st
         assert client.post(f"/v1/alerts/{alert['alert_id']}/close", json={"reason": "paid in full"}).status_code == 409
         told = client.get(f"/v1/alerts/{alert['alert_id']}").json()["history"]
         assert [entry["who"] for entry in told][-2:] == ["the analyst", "the analyst"]
+        for wrong in (True, 2.5, 0, 4, "2"):
+            assert client.put("/v1/watch-list/SIM-00005", json={"reason": "late payer", "level": wrong}).status_code == 422
         assert client.put("/v1/watch-list/SIM-00005", json={"reason": "late payer", "level": 2}).json()["level"] == 2
         assert client.get("/v1/watch-list").json()["companies"][0]["who"] == "the analyst"
         assert client.delete("/v1/watch-list/SIM-00005", params={"reason": "paid again"}).status_code == 200

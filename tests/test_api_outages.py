@@ -239,6 +239,11 @@ def test_limits_by_rate_and_by_what_is_under_way(folder: Path) -> None:
         left = [int(answer.headers["ratelimit-remaining"]) for answer in answers if answer.status_code == 200]
         assert left == sorted(left, reverse=True) and left[-1] == 0
         assert answers[-1].status_code == 429 and int(answers[-1].headers["retry-after"]) > 1 and answers[-1].json()["remedy"]
+        assert answers[-1].headers["ratelimit-limit"] == "12" and answers[-1].headers["ratelimit-remaining"] == "0"
+        unsigned = server.client(None)
+        for path, status in (("/v1/model", 401), ("/v1/nothing", 404)):  # of the address
+            answer = unsigned.get(path)
+            assert answer.status_code == status and int(answer.headers["ratelimit-remaining"]) > 0
 
 
 def test_a_new_champion_answers_without_a_restart(folder: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import anyio
@@ -13,8 +14,9 @@ from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quiebra.api.cache import AWAY_SECONDS
 from quiebra.api.problems import ApiError, error_problem
@@ -32,6 +34,8 @@ BODY_SECONDS = 60.0
 """How long a body may take to come."""
 DISCARDED_BYTES, DISCARD_SECONDS = 20_000_000, 5.0
 """What is read of a refused request's body: a connection that is closed before it has come may lose the answer."""
+HEADERS = "rate_headers"
+"""Name in a request's state of the headers that its answer says the rate limit with: of the key, else of the address."""
 FREE_ROUTES = ("/health/live", "/health/ready")
 """Routes that are answered whatever else is under way."""
 WINDOWS = {
@@ -51,29 +55,35 @@ class RateLimits:
         self._shared = FixedWindowRateLimiter(_storage(f"async+{redis}")) if redis else self._own
         self._away_until = 0.0
 
-    async def check(self, rate: str, *who: str) -> dict[str, str]:
-        """Count a request, and return headers with what is left. ApiError (429) where the rate is reached."""
-        item = parse(rate)
+    async def check(self, scope: Scope, rate: str, *who: str) -> None:
+        """Count a request; its answer will say in its headers what is left. ApiError (429) where the rate is reached."""
+        item = _rate(rate)
         try:
             away = time.monotonic() < self._away_until
-            return await self._check(self._own if away else self._shared, item, who)
+            await self._check(scope, self._own if away else self._shared, item, who)
         except QuiebraError:
             raise
         except Exception as error:  # of any client of Redis
             self._away_until = time.monotonic() + AWAY_SECONDS
             logging.getLogger("quiebra.api").warning("redis", extra={"reason": type(error).__name__})
-            return await self._check(self._own, item, who)
+            await self._check(scope, self._own, item, who)
 
-    async def _check(self, limiter: FixedWindowRateLimiter, item: RateLimitItem, who: tuple[str, ...]) -> dict[str, str]:
+    async def _check(self, scope: Scope, limiter: FixedWindowRateLimiter, item: RateLimitItem, who: tuple[str, ...]) -> None:
         free = await limiter.hit(item, *who)
         reset, left = await limiter.get_window_stats(item, *who)
         seconds = max(1, round(reset - time.time()))
+        said = {"RateLimit-Limit": str(item.amount), "RateLimit-Remaining": str(left), "RateLimit-Reset": str(seconds)}
+        scope.setdefault("state", {})[HEADERS] = said
         if not free:
             window = LocalisedMessage(WINDOWS[item.GRANULARITY.name])
             raise ApiError(
                 429, "More than {amount} requests in a {window}.", retry_after=seconds, amount=item.amount, window=window
             )
-        return {"RateLimit-Limit": str(item.amount), "RateLimit-Remaining": str(left), "RateLimit-Reset": str(seconds)}
+
+
+@cache
+def _rate(rate: str) -> RateLimitItem:
+    return parse(rate)
 
 
 def _storage(address: str) -> Storage:
@@ -95,17 +105,22 @@ class Gate:
         if scope["type"] != "http" or scope["path"] in FREE_ROUTES:
             await self.app(scope, receive, send)
             return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(scope.get("state", {}).get(HEADERS, {}))
+            await send(message)
+
         try:
-            headers = await self.rates.check(self.service.options.rate_per_address, "address", _address(scope))
+            await self.rates.check(scope, self.service.options.rate_per_address, "address", _address(scope))
             if self.service.in_flight >= self.service.options.concurrent_requests:
                 raise ApiError(503, "Too many requests are under way: come back in a moment.", retry_after=1)
         except QuiebraError as error:
-            await error_problem(Request(scope), error)(scope, receive, send)
+            await error_problem(Request(scope), error)(scope, receive, answer)
             return
-        scope.setdefault("state", {})["rate_headers"] = headers
         self.service.in_flight += 1
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, answer)
         finally:
             self.service.in_flight -= 1
 

@@ -47,7 +47,7 @@ def access_record(
 
 def input_hash(company: CompanyIn) -> str:
     """Return the hash of what was asked about one company."""
-    return hash_json(company.model_dump(mode="json", exclude_defaults=True))
+    return hash_json(company.asked)
 
 
 def prediction_id(loaded: LoadedModel, input_sha256: str) -> str:
@@ -66,7 +66,7 @@ def prediction_row(company: CompanyIn, input_sha256: str, answer: Prediction) ->
         "computed_at": utc_now(),
         "pd_12m": answer["pd_12m"],
         "rating": answer["rating"],
-        "request": company.model_dump(mode="json", exclude_defaults=True),
+        "request": company.asked,
         "answer": answer,
     }
 

@@ -72,9 +72,7 @@ class GuardedRoute(APIRoute):
             except QuiebraError as error:
                 await discard_body(request, service_of(request))
                 return error_problem(request, error)
-            response = await answer(request)
-            response.headers.update(getattr(request.state, "rate_headers", {}))
-            return response
+            return await answer(request)
 
         return handle
 
@@ -90,7 +88,7 @@ async def _admit(request: Request, permission: Permission, action: str) -> None:
     request.state.principal = principal
     add_log_fields(user=principal.name)
     rates = request.app.state.rates
-    request.state.rate_headers = await rates.check(service.options.rate_per_key, principal.kind, principal.name)
+    await rates.check(request.scope, service.options.rate_per_key, principal.kind, principal.name)
     if permission not in principal.permissions:
         await anyio.to_thread.run_sync(service.access.refuse, principal, permission, action)
 

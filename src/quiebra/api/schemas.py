@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, create_model, model_validator
@@ -102,6 +103,11 @@ class CompanyIn(Body):
         if not self.statements and not self.use_history:
             raise InvalidValue("statements: give one or more, or use_history: true for a company of the workspace")
         return self
+
+    @cached_property
+    def asked(self) -> dict[str, Any]:
+        """What was sent, in JSON's types, without what says no more than the default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     def as_statements(self) -> CompanyStatements:
         """Return the request as the service takes it."""

@@ -25,7 +25,7 @@ def misplaced_periods(statements: pl.DataFrame) -> pl.Series:
 
     All versions (restatements) of a period get the same result.
     """
-    ends = _spaced(statements[[*_YEAR, "period_end"]].unique())
+    ends = _spaced(statements[[*_YEAR, "period_end"]])
     none = pl.Series("rule", [None] * statements.height, dtype=pl.String)
     if ends.n_unique(_YEAR) == ends.height and not (ends["days"] <= SAME_PERIOD_DAYS).any():
         return none
@@ -39,10 +39,11 @@ def misplaced_periods(statements: pl.DataFrame) -> pl.Series:
 
 
 def _spaced(ends: pl.DataFrame) -> pl.DataFrame:
-    """Return period ends by company and time with ``days`` since the one before, null for a company's first."""
+    """Return each period end once, by company and time, with ``days`` since the one before, null for a company's first."""
     days = (pl.col("period_end") - pl.col("period_end").shift()).dt.total_days()
     same = pl.col("company_id") == pl.col("company_id").shift()
-    return ends.sort("company_id", "period_end", "fiscal_year").with_columns(days=pl.when(same).then(days))
+    order = ["company_id", "period_end", "fiscal_year"]
+    return ends.lazy().unique().sort(order).with_columns(days=pl.when(same).then(days)).collect()
 
 
 def _periods(ends: pl.DataFrame) -> pl.DataFrame:

@@ -98,8 +98,13 @@ def split_quarantine(
     rule = dated.select(_first_rule_broken(ratios=ratios)).to_series()
     unjudged = statements.drop("rule", strict=False)
     for between_rows in (misplaced_periods, mark_duplicates):
-        fit = rule.is_null()
-        rule = rule.scatter(fit.arg_true(), between_rows(unjudged.filter(fit)))
+        if rule.null_count() == rule.len():
+            rule = between_rows(unjudged)
+        else:
+            fit = rule.is_null()
+            rule = rule.scatter(fit.arg_true(), between_rows(unjudged.filter(fit)))
+    if rule.null_count() == rule.len():
+        return unjudged, statements.clear().with_columns(rule.clear())
     judged = statements.with_columns(rule)
     return judged.filter(pl.col("rule").is_null()).drop("rule"), judged.filter(pl.col("rule").is_not_null())
 

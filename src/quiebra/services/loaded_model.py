@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -82,10 +83,14 @@ class LoadedModel:
 
     def peers_until(self, days: pl.Series) -> dict[dt.date, str | None]:
         """Return, for days of publication, the last one of the statements that are ranked among; None where there are none."""
-        published = self.features["available_at"].drop_nulls().unique().sort()
-        asked = days.drop_nulls().unique()
-        places = published.search_sorted(asked, side="right")
-        return {day: str(published[place - 1]) if place else None for day, place in zip(asked, places, strict=True)}
+        places = {day: bisect_right(self._published, day) for day in set(days.to_list()) if day is not None}
+        return {day: str(self._published[place - 1]) if place else None for day, place in places.items()}
+
+    @cached_property
+    def _published(self) -> list[dt.date]:
+        """The days on which statements of the panel were published, in order."""
+        days: list[dt.date] = self.features["available_at"].drop_nulls().unique().sort().to_list()
+        return days
 
     def banners(self) -> list[LocalisedMessage]:
         """Return what each answer must say of the model: that it is not the champion, failed a gate, or learnt from simulated

@@ -79,12 +79,12 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
     usable = blank_negatives(kept)[0]
     versions = usable.unique("company_id", keep="last", maintain_order=True)
     sectors = pl.DataFrame({"company_id": places, "sector": _sectors(loaded, asked)}, schema_overrides={"sector": pl.String})
-    statements = usable.select(*statement_schema(OWN_FEATURES))
-    features = feature_table(statements, sectors, loaded.peers, versions.select(VERSION_KEYS))
+    statements = usable[list(statement_schema(OWN_FEATURES))]
+    features = feature_table(statements, sectors, loaded.peers, versions[VERSION_KEYS])
     _note_doubts(loaded, asked, versions, features, notes)
     answers = _answers(loaded, features, versions)
     years: dict[str, set[int]] = defaultdict(set)
-    for place, year in usable.select("company_id", "fiscal_year").iter_rows():
+    for place, year in usable[["company_id", "fiscal_year"]].iter_rows():
         years[place].add(year)
     banners = [_in_all_languages(note) for note in loaded.banners()]
     names = _names(loaded, asked)
@@ -171,13 +171,13 @@ def _nothing_left(company: CompanyStatements, notes: Sequence[LocalisedMessage])
 
 
 def _note_rules(aside: pl.DataFrame, notes: _Notes) -> None:
-    for place, year, rule in aside.select("company_id", "fiscal_year", "rule").iter_rows():
+    for place, year, rule in aside[["company_id", "fiscal_year", "rule"]].iter_rows():
         values = {"year": _year(year), "rule": RULE_MEANINGS[rule]}
         notes.add(place, LocalisedMessage("the statement of {year} is left out: {rule}", values))
 
 
 def _note_negatives(kept: pl.DataFrame, notes: _Notes) -> None:
-    amounts = kept.select(UNSIGNED).to_numpy()
+    amounts = kept[UNSIGNED].to_numpy()
     for row, column in zip(*np.nonzero(amounts < 0), strict=True):
         place, year = kept["company_id"][int(row)], kept["fiscal_year"][int(row)]
         values = {"item": LocalisedMessage(ITEM_LABELS[UNSIGNED[column]]), "year": _year(year)}
@@ -194,7 +194,7 @@ def _note_doubts(
         for name in (name for name in IDENTITIES if row[name]):
             rule = LocalisedMessage(IDENTITY_WORDS[name])
             notes.add(row["company_id"], LocalisedMessage("The statement does not add up: {rule}.", {"rule": rule}))
-    for place, ends, assets in versions.select("company_id", "period_end", "total_assets").iter_rows():
+    for place, ends, assets in versions[["company_id", "period_end", "total_assets"]].iter_rows():
         for note in _doubts(loaded, asked[int(place)], blind[place], ends, assets):
             notes.add(place, note)
 
@@ -245,7 +245,7 @@ def _answers(loaded: LoadedModel, features: pl.DataFrame, versions: pl.DataFrame
     why = reasons(loaded.model, features, loaded.score.reasons, loaded.compared, versions)
     said = reason_records(why)
     names = ("fiscal_year", "period_end", "available_at", "currency")
-    told = {place: dict(zip(names, values, strict=True)) for place, *values in versions.select("company_id", *names).iter_rows()}
+    told = {place: dict(zip(names, values, strict=True)) for place, *values in versions[["company_id", *names]].iter_rows()}
     until = loaded.peers_until(versions["available_at"])
     found = {}
     for row in scores.iter_rows(named=True):

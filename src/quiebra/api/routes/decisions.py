@@ -40,7 +40,7 @@ class Closing(Body):
 
 class WatchIn(Body):
     reason: Reason
-    level: Annotated[Literal[1, 2, 3] | None, Field(description="1 watch, 2 close watch, 3 exit; default: as it is, else 1")] = (
+    level: Annotated[int | None, Field(ge=1, le=3, description="1 watch, 2 close watch, 3 exit; default: as it is, else 1")] = (
         None
     )
     review_on: Annotated[Day | None, Field(description="default: in 90 days")] = None

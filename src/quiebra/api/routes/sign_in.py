@@ -39,7 +39,7 @@ async def sign_in(request: Request, given: SignIn) -> Response:
     """Return an access token for 15 minutes, and a refresh token that is valid once, for the next pair."""
     service = service_of(request)
     address = request.client.host if request.client else "-"
-    await request.app.state.rates.check(service.options.sign_ins_per_address, "sign-in", address)
+    await request.app.state.rates.check(request.scope, service.options.sign_ins_per_address, "sign-in", address)
     async with CONCURRENT_HASHES:
         return await _tokens(request, lambda: issue_tokens(service.engine(), service.access.keys, given.name, given.password))
 
