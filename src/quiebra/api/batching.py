@@ -13,11 +13,16 @@ Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 
+LONGEST_WAITS = 20
+"""How many times ``wait`` a group is waited for while items come: a group costs as much as some dozens of its items."""
+
+
 class Batcher(Generic[Asked, Answer]):
     """Calls ``work`` with what several callers have asked for, in one thread, one group after the other.
 
-    work: returns one answer for each item, in order. most: items of a group. wait: seconds that a first item waits for others.
-    waiting: items that may wait; further ones are refused with 503.
+    work: returns one answer for each item, in order. most: items of a group. wait: seconds without a further item after which a
+    group begins, so that it has all of what comes together; 0: it begins with what there is. waiting: items that may wait; further
+    ones are refused with 503.
     """
 
     def __init__(
@@ -52,15 +57,24 @@ class Batcher(Generic[Asked, Answer]):
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _run(self) -> None:
-        if self.wait:
-            await asyncio.sleep(self.wait)
         while self._queue:
+            if self.wait:
+                await self._gather()
             group: list[tuple[list[Asked], asyncio.Future[list[Answer]]]] = []
             size = 0
             while self._queue and (not group or size + len(self._queue[0][0]) <= self.most):
                 group.append(self._queue.pop(0))
                 size += len(group[-1][0])
             await self._answer(group)
+
+    async def _gather(self) -> None:
+        """Wait until no further item comes, for some times `wait` at most."""
+        count = 0
+        for _ in range(LONGEST_WAITS):
+            if count == self._count or self._count >= self.most:
+                return
+            count = self._count
+            await asyncio.sleep(self.wait)
 
     async def _answer(self, group: list[tuple[list[Asked], asyncio.Future[list[Answer]]]]) -> None:
         items = [item for asked, _ in group for item in asked]
