@@ -21,8 +21,8 @@ class Batcher(Generic[Asked, Answer]):
     """Calls ``work`` with what several callers have asked for, in one thread, one group after the other.
 
     work: returns one answer for each item, in order. most: items of a group. wait: seconds without a further item after which a
-    group begins, so that it has all of what comes together; 0: it begins with what there is. waiting: items that may wait; further
-    ones are refused with 503.
+    group begins, so that it has all of what comes together; 0: it begins with what there is. waiting: items that may wait;
+    further ones are refused with 503.
     """
 
     def __init__(
