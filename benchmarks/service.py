@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import sqlite3
@@ -193,20 +194,24 @@ async def soaked(server: Server, key: str, statements: Statements, seconds: floa
     async def watch() -> None:
         while True:
             memory.append(process.memory_info().rss / 1e6)
-            await asyncio.sleep(max(1.0, seconds / 60))
+            await asyncio.sleep(max(0.5, seconds / 100))
 
     watching = asyncio.create_task(watch())
     answered = await paced(connections, lambda: encoded(statements.one()), SOAK_RATE, seconds)
     watching.cancel()
-    third = max(1, len(memory) // 3)
     return {
         "seconds": seconds,
         "requests": len(answered),
         "not_200": sum(status != 200 for _, status in answered),
         **quantiles([each for each, _ in answered]),
-        "memory_mb_first_third": statistics.median(memory[:third]),
-        "memory_mb_last_third": statistics.median(memory[-third:]),
+        "memory_mb_by_tenth": [round(statistics.median(part)) for part in parts(memory, 10)],
     }
+
+
+def parts(values: list[float], count: int) -> list[list[float]]:
+    """Return values in so many parts of about one length, in order."""
+    ends = [len(values) * number // count for number in range(count + 1)]
+    return [values[start:end] for start, end in itertools.pairwise(ends) if end > start]
 
 
 def recorded(folder: Path) -> dict[str, int]:
