@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import itertools
 import json
+import math
 import os
 import re
 import socket
@@ -299,6 +300,8 @@ def test_a_write_with_a_key_is_done_once(server: Server, tokens: dict[str, str],
         assert rows(place, "SELECT count(*) FROM ajustes_calificacion WHERE company_id = 'SIM-00001'") == [(1,)]
         own = client.post(f"/v1/overrides/{first.json()['override_id']}/approve")
         assert own.status_code == 403
+        for wrong, status in (({"rating": "ZZ"}, 422), ({"company_id": "NOPE"}, 404), ({"reason": "x"}, 422)):
+            assert client.post("/v1/overrides", json={**body, **wrong}).status_code == status
     with server.client(tokens["approver"]) as client:
         assert client.post(f"/v1/overrides/{first.json()['override_id']}/approve").json()["state"] == "in force"
         assert client.get("/v1/companies/SIM-00001").json()["analyst_grade"]["rating"] == "C"
@@ -316,6 +319,13 @@ def test_alerts_and_the_watch_list_are_worked_on(server: Server, tokens: dict[st
         assert client.post(f"/v1/alerts/{alert['alert_id']}/close", json={"reason": "paid in full"}).status_code == 409
         told = client.get(f"/v1/alerts/{alert['alert_id']}").json()["history"]
         assert [entry["who"] for entry in told][-2:] == ["the analyst", "the analyst"]
+        past = client.post(f"/v1/alerts/{alert['alert_id']}/ack", json={"review_on": "2020-01-01"})
+        assert past.status_code in (409, 422)
+        waiting = client.get("/v1/alerts").json()["alerts"][0]["alert_id"]
+        assert client.post(f"/v1/alerts/{waiting}/ack", json={"review_on": "2020-01-01"}).status_code == 422
+        spanish = client.post("/v1/alerts/none-such/close", json={"reason": "paid in full"}, headers={"Accept-Language": "es"})
+        assert spanish.status_code == 404 and "ningún identificador empieza por" in spanish.json()["detail"]
+        assert client.put("/v1/watch-list/NOPE", json={"reason": "late payer"}).status_code == 404
         for wrong in (True, 2.5, 0, 4, "2"):
             assert client.put("/v1/watch-list/SIM-00005", json={"reason": "late payer", "level": wrong}).status_code == 422
         assert client.put("/v1/watch-list/SIM-00005", json={"reason": "late payer", "level": 2}).json()["level"] == 2
@@ -502,12 +512,23 @@ def test_the_client_of_ours_gives_what_the_service_answers(server: Server, engin
         client.close_alert(client.alerts()[0]["alert_id"], "closed by a test")
         with pytest.raises(ServiceError, match="total_assets"):
             client.predict("ACME", [{"fiscal_year": 2022}])
+        with pytest.raises(ServiceError, match="leave out what is not known"):
+            client.predict("ACME", [{"fiscal_year": 2022, "total_assets": math.nan}])
 
 
 def test_examples_of_the_document_and_of_the_guide_are_answered(server: Server, tokens: dict[str, str]) -> None:
     document = httpx.get(server.url + "/v1/openapi.json").json()
     asked = 0
+    schemas = document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for kind, body in operation.get("requestBody", {}).get("content", {}).items():
+                named = schemas.get(body["schema"].get("$ref", "").rpartition("/")[2], {})
+                assert body.get("examples") or named.get("examples") or kind.endswith("ndjson"), path
     with server.client(tokens["analyst"]) as client:
+        for path, name in (("/v1/portfolio", "PortfolioIn"), ("/v1/stress", "StressIn"), ("/v1/overrides", "GradeIn")):
+            answer = client.post(path, json=schemas[name]["examples"][0])
+            assert answer.status_code in (200, 201), answer.text
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 for kind, body in operation.get("requestBody", {}).get("content", {}).items():
@@ -522,3 +543,29 @@ def test_examples_of_the_document_and_of_the_guide_are_answered(server: Server, 
     script = command_line.replace("http://127.0.0.1:8890", server.url)
     done = subprocess.run(["bash", "-c", script], env={**os.environ, "KEY": tokens["analyst"]}, capture_output=True, check=True)
     assert json.loads(done.stdout)["rating"]
+
+
+def test_what_is_hardly_meant_is_said(analyst: httpx.Client) -> None:
+    """Units left out, years to come, empty names, and what is wrong in the reader's language."""
+
+    def notes(**changes: Any) -> str:
+        answer = analyst.post("/v1/predict/single", json=company(**changes))
+        assert answer.status_code == 200, answer.text
+        return " ".join(answer.json()["notes"])
+
+    assert "more than ten times" in notes(total_assets=250_000_000.0, total_liabilities=190_000_000.0)
+    assert "less than a tenth" in notes(total_assets=2e-6, total_liabilities=1e-6)
+    assert "still to come" in notes(fiscal_year=2190)
+    assert not {"units", "to come"} & {part for part in ("units", "to come") if part in notes()}
+    spanish = {"Accept-Language": "es"}
+    for body, said in (
+        ({"company_id": "  ", "statements": [{"fiscal_year": 2022}]}, "no puede quedar vacío"),
+        ({"company_id": "x"}, "dé uno o más"),
+        ({**company(), "currency": "euro"}, "tres letras mayúsculas"),
+        ({**company(), "as_of": "31/12/2024"}, "2024-12-31"),
+        ({**company(), "as_of": ""}, "se escribe"),
+    ):
+        answer = analyst.post("/v1/predict/single", json=body, headers=spanish)
+        assert answer.status_code == 422 and said in answer.text, answer.text
+    shock = analyst.post("/v1/stress", json={"shock": {"revenue": -2}}, headers=spanish)
+    assert "-0,95" in shock.json()["errors"][0]["problem"]

@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -97,20 +97,21 @@ def system(before: Gateway, key: str) -> Iterator[httpx.Client]:
 
 
 def logged(processes: list[Server]) -> list[dict[str, Any]]:
-    """Return the lines of the processes' logs."""
+    """Return the lines of the processes' logs, but for one that is being written."""
     lines = [line for process in processes for line in process.log.read_text().splitlines()]
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
-def line_of(before: Gateway, correlation_id: str) -> dict[str, Any]:
-    """Return the line that the gateway has logged under an id."""
+def line_of(log: Callable[[], list[dict[str, Any]]], correlation_id: str) -> dict[str, Any]:
+    """Return the line of a log with an id: it is written once the answer has been sent."""
     found: list[dict[str, Any]] = []
 
-    def logged() -> bool:
-        found[:] = [line for line in before.log() if line["correlation_id"] == correlation_id]
+    def is_there() -> bool:
+        found[:] = [line for line in log() if line["correlation_id"] == correlation_id]
         return bool(found)
 
-    eventually(logged)
+    eventually(is_there)
+    assert len(found) == 1
     return found[0]
 
 
@@ -298,11 +299,11 @@ def test_one_id_joins_answer_record_and_logs(
     assert told == given if kept else re.fullmatch(r"[0-9a-f]{32}", told)
     with sqlite3.connect(place / "data" / "quiebra.db") as connection:
         assert connection.execute("SELECT count(*) FROM accesos_api WHERE correlation_id = ?", [told]).fetchone() == (1,)
-    line = line_of(before, told)
+    line = line_of(before.log, told)
     assert (line["method"], line["path"], line["status"], line["level"]) == ("POST", "/v1/predict/single", 200, "info")
     assert line["event"] == "request" and line["tls"] == "TLSv1.3" and 0 < line["ms"] < 60_000
     assert line["upstream"].startswith("127.0.0.1:")
-    (of_process,) = [each for each in logged(processes) if each["correlation_id"] == told]
+    of_process = line_of(lambda: logged(processes), told)
     assert (of_process["event"], of_process["route"], of_process["status"]) == ("request", "/v1/predict/single", 200)
     assert of_process["user"] == "key treasury" and of_process["address"] == "127.0.0.1" and of_process["run_id"]
 
@@ -310,7 +311,7 @@ def test_one_id_joins_answer_record_and_logs(
 def test_a_problem_names_the_id_under_which_it_is_logged(before: Gateway, system: httpx.Client) -> None:
     for answer in (system.get("/v1/nothing"), system.get("/metrics"), system.options("/v1/model")):
         told = answer.json()["correlation_id"]
-        assert told == answer.headers["x-request-id"] and line_of(before, told)["status"] == answer.status_code
+        assert told == answer.headers["x-request-id"] and line_of(before.log, told)["status"] == answer.status_code
 
 
 def test_the_log_is_json_and_keeps_no_secret(before: Gateway, system: httpx.Client, key: str) -> None:
@@ -365,7 +366,7 @@ def test_sign_ins_of_one_address_are_limited_and_no_other_is_held_up(before: Gat
     for answer in refused:
         assert answer.headers["content-type"] == "application/problem+json" and int(answer.headers["retry-after"]) >= 1
         assert answer.json()["title"] == "Demasiadas peticiones"
-        assert line_of(before, answer.json()["correlation_id"])["upstream"] == ""  # it never reached a process
+        assert line_of(before.log, answer.json()["correlation_id"])["upstream"] == ""  # it never reached a process
     assert attempt("127.0.0.22").status_code == 401
 
 
@@ -379,7 +380,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_passed_on(before: Gate
     ):
         answer = system.request("PUT" if "watch" in path else "POST", path, content=b" " * size, headers=kind)
         assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json"), path
-        assert answer.json()["remedy"] and line_of(before, answer.json()["correlation_id"])["upstream"] == ""
+        assert answer.json()["remedy"] and line_of(before.log, answer.json()["correlation_id"])["upstream"] == ""
     assert system.post("/v1/predict/batch", content=b" " * 10_000_000, headers=kind).status_code == 422
     status, text = ask(before, "/v1/jobs", "Content-Length: 500000001", "Content-Type: application/json")
     assert status == 413 and "/v1/jobs" in text
@@ -561,14 +562,14 @@ def test_static_files_are_kept_by_the_gateway_and_by_browsers(before: Gateway) -
         with before.client(**{"Accept-Encoding": "gzip"}) as client:
             answers = [client.get(path) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 200]
-        assert line_of(before, answers[1].headers["x-request-id"])["cache"] == "HIT"
+        assert line_of(before.log, answers[1].headers["x-request-id"])["cache"] == "HIT"
         assert answers[1].content == answers[0].content and answers[1].headers["content-encoding"] == "gzip"
         assert "max-age=86400" in answers[1].headers["cache-control"] and "set-cookie" not in answers[1].headers
         again = httpx.get(f"{before.url}{path}", headers={"If-None-Match": answers[1].headers["etag"]}, verify=before.trust)
         assert again.status_code == 304
     with before.client() as client:
         ours = client.get("/assets/page.js")
-    assert ours.headers["cache-control"] == "no-cache" and line_of(before, ours.headers["x-request-id"])["cache"] == ""
+    assert ours.headers["cache-control"] == "no-cache" and line_of(before.log, ours.headers["x-request-id"])["cache"] == ""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+VERSION = "v1"
 TRIES = 4
 """How often a request is sent that the service could not take at that moment."""
 LONGEST_WAIT_SECONDS = 30.0
@@ -68,7 +69,8 @@ class Prediction(TypedDict, total=False):
 
 
 class Client:
-    """Asks a service for predictions. key: an API key or access token. language: of texts, ``en`` or ``es``.
+    """Asks a service for predictions. url: such as http://127.0.0.1:8890, with or without /v1. key: an API key or access token.
+    language: of texts, ``en`` or ``es``.
 
     Requests that the service cannot take just then (429, 503, 409 while the same write is under way, or no connection) are sent
     again as it asks; writes carry an idempotency key, so that a repetition does nothing twice.
@@ -76,7 +78,8 @@ class Client:
 
     def __init__(self, url: str, key: str, *, language: str = "en", timeout: float = 60.0) -> None:
         headers = {"Authorization": f"Bearer {key}", "Accept-Language": language}
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/v1", headers=headers, timeout=timeout)
+        address = url.rstrip("/").removesuffix(f"/{VERSION}")
+        self._http = httpx.Client(base_url=f"{address}/{VERSION}", headers=headers, timeout=timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -92,6 +95,7 @@ class Client:
         company_id: str,
         statements: Sequence[Mapping[str, Any]],
         *,
+        name: str | None = None,
         sector: str | None = None,
         currency: str | None = None,
         units: str = "millions",
@@ -100,7 +104,7 @@ class Client:
     ) -> Prediction:
         """Return the score of one company's statements. ServiceError where they cannot be scored."""
         body = {"company_id": company_id, "statements": list(statements), "units": units, "use_history": use_history}
-        more = {"sector": sector, "currency": currency, "as_of": as_of}
+        more = {"name": name, "sector": sector, "currency": currency, "as_of": as_of}
         body |= {name: value for name, value in more.items() if value is not None}
         answer: Prediction = self._ask("POST", "/predict/single", body)
         return answer
@@ -150,7 +154,7 @@ class Client:
         headers = {"Idempotency-Key": uuid.uuid4().hex} if write else {}
         content = None
         if body is not None:
-            content, headers["Content-Type"] = json.dumps(body, default=str, allow_nan=False), "application/json"
+            content, headers["Content-Type"] = _encoded(body), "application/json"
         left = TRIES
         while True:
             left -= 1
@@ -165,6 +169,15 @@ class Client:
             if not later or not left:
                 return _content(answer)
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), LONGEST_WAIT_SECONDS))
+
+
+def _encoded(body: Any) -> str:
+    try:
+        return json.dumps(body, default=str, allow_nan=False)
+    except ValueError as error:
+        raise ServiceError(
+            422, {"detail": str(error), "remedy": "leave out what is not known: NaN is no number in JSON"}
+        ) from None
 
 
 def _content(answer: httpx.Response) -> Any:

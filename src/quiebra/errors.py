@@ -139,6 +139,14 @@ class AlertError(QuiebraError):
     """A change of an alert, a watch list entry or an override is not allowed."""
 
 
+class InvalidDecisionError(AlertError):
+    """A decision cannot be taken as it is given, such as without a reason."""
+
+
+class UnknownSubjectError(AlertError):
+    """There is no such alert, company, watch list entry or override."""
+
+
 class IdentityError(QuiebraError):
     """A sign-in, a change of users or keys, or an action is refused."""
 
@@ -171,15 +179,6 @@ class InvalidYamlError(QuiebraError):
     """A text is not YAML, or contains more than mappings, scalars and lists."""
 
 
-def describe_id_matches(count: int, what: str) -> str:
-    """Return the start of an error message that says how many items match the beginning of an id.
-
-    >>> [describe_id_matches(n, "alert") for n in (0, 1, 2)]
-    ['no alert has an id starting', '1 alert has an id starting', '2 alerts have an id starting']
-    """
-    return f"{count or 'no'} {what if count < 2 else what + 's'} {'has' if count < 2 else 'have'} an id starting"
-
-
 def single_match(found: Sequence[T], identifier: str, what: str, kind: type[QuiebraError], known: str) -> T:
     """Return the only item of ``found``, the items whose id starts with ``identifier``.
 
@@ -188,12 +187,15 @@ def single_match(found: Sequence[T], identifier: str, what: str, kind: type[Quie
     where ids are listed.
     """
     if len(identifier.strip()) < SHORTEST_START:
-        raise kind(
-            f"say which {what} by its id, or at least its first {SHORTEST_START} characters: '{identifier}' could be any; {known}"
-        )
+        text = "say which {what} by its id, or at least its first {n} characters: '{identifier}' could be any; {known}"
+        raise kind(text, n=SHORTEST_START, what=LocalisedMessage(what), identifier=identifier, known=LocalisedMessage(known))
     if len(found) != 1:
-        raise kind(f"{describe_id_matches(len(found), what)} '{identifier}'; {known}")
+        text = "'{identifier}' is the start of {n} ids: write more of the {what}'s; {known}" if found else NO_ID
+        raise kind(text, n=len(found), what=LocalisedMessage(what), identifier=identifier, known=LocalisedMessage(known))
     return found[0]
+
+
+NO_ID = "no {what} has an id starting '{identifier}'; {known}"
 
 
 def suggestion_message(name: str, known: Iterable[str]) -> LocalisedMessage | str:

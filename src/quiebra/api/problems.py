@@ -16,11 +16,14 @@ from starlette.exceptions import HTTPException
 from quiebra.errors import (
     AlertError,
     IdentityError,
+    InvalidDecisionError,
+    InvalidValue,
     LocalisedFigure,
     LocalisedMessage,
     NothingPublishedError,
     QuiebraError,
     StoreError,
+    UnknownSubjectError,
     WorkspaceError,
 )
 from quiebra.params.faults import FAULT_MESSAGES
@@ -136,6 +139,8 @@ def status_of(error: QuiebraError) -> int:
         return 503
     if isinstance(error, IdentityError):
         return 403
+    if isinstance(error, UnknownSubjectError | InvalidDecisionError):
+        return 404 if isinstance(error, UnknownSubjectError) else 422
     return 409 if isinstance(error, AlertError) else 422
 
 
@@ -157,9 +162,18 @@ def validation_faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, Lo
     found = []
     for fault in list(errors)[:MOST_FAULTS]:
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
-        context = {**fault.get("ctx", {}), "other": fault["msg"]}
+        context = {name: _in_words(value) for name, value in {**fault.get("ctx", {}), "other": fault["msg"]}.items()}
         found.append((path.lstrip("."), LocalisedMessage(FIELD_FAULTS.get(fault["type"], "{other}"), context)))
     return found
+
+
+def _in_words(value: Any) -> Any:
+    """Return a value of a fault so that it is said in the reader's language."""
+    if isinstance(value, InvalidValue):
+        return value.said
+    if isinstance(value, float):
+        return LocalisedFigure(value, 0 if value.is_integer() else len(f"{value:f}".rstrip("0").partition(".")[2]))
+    return value
 
 
 def body_faults(error: ValidationError) -> list[tuple[str, LocalisedMessage]]:
@@ -174,7 +188,7 @@ FIELD_FAULTS = {
     **FAULT_MESSAGES,
     "extra_forbidden": "no field of this name is read",
     "missing": "missing",
-    "json_invalid": "not JSON: {error}",
+    "json_invalid": "not JSON ({error})",
     "date_from_datetime_parsing": "should be a date such as 2024-12-31",
     "date_parsing": "should be a date such as 2024-12-31",
     "date_type": "should be a date such as 2024-12-31",

@@ -25,6 +25,8 @@ def _clean(text: str) -> str:
         kept = clean_comment(text, "")
     except InvalidNameError:
         raise InvalidValue("must be one line, without signs that cannot be seen") from None
+    if not kept:
+        raise InvalidValue("must not be empty")
     return kept
 
 
@@ -35,8 +37,15 @@ def _day(value: object) -> object:
     return value
 
 
+def _currency(text: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", text):
+        raise InvalidValue("should be the three capital letters of a currency, such as EUR")
+    return text
+
+
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 Id = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_clean)]
+Currency = Annotated[str, AfterValidator(_currency), Field(json_schema_extra={"pattern": "^[A-Z]{3}$"})]
 Day = Annotated[dt.date, Field(strict=False), BeforeValidator(_day)]
 
 
@@ -92,7 +101,7 @@ class CompanyIn(Body):
     company_id: Annotated[Id, Field(description="your id of the company; one that the workspace knows gives name and sector")]
     name: Line | None = None
     sector: Annotated[Line | None, Field(description="as the workspace writes it; an unknown one is compared with all")] = None
-    currency: Annotated[str | None, Field(pattern="^[A-Z]{3}$", description="of the amounts; default: the model's")] = None
+    currency: Annotated[Currency | None, Field(description="of the amounts; default: the model's")] = None
     units: Annotated[Literal["millions", "thousands", "ones"], Field(description="of the amounts")] = "millions"
     as_of: Annotated[Day | None, Field(description="leave out what was published later")] = None
     use_history: Annotated[bool, Field(description="join the workspace's own statements of the company")] = False

@@ -17,10 +17,10 @@ FAULT_MESSAGES = {
     "literal_error": "should be {expected}",
     "model_type": "should hold names and values",
     "string_pattern_mismatch": "should look like {pattern}",
-    "string_too_long": "should have {max_length} signs at most",
-    "string_too_short": "should have {min_length} signs at least",
+    "string_too_long": "should have {max_length} or fewer characters",
+    "string_too_short": "should have {min_length} or more characters",
     "string_type": "should be a valid string",
-    "too_long": "should have {max_length} parts at most",
-    "too_short": "should have {min_length} parts at least",
+    "too_long": "should have {max_length} or fewer entries",
+    "too_short": "should have {min_length} or more entries",
 }
 """Pydantic error type → message; its values come from the error's context."""

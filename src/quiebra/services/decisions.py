@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, u
 from quiebra.alerts.analyst_decisions import in_force_conditions
 from quiebra.alerts.descriptions import WATCH_LEVELS
 from quiebra.alerts.lifecycle import ACKNOWLEDGED, ALERT_CLOSED, CLOSED, find_open_alert, update_alert_with_audit
-from quiebra.errors import AlertError, closest_name
+from quiebra.errors import AlertError, InvalidDecisionError, UnknownSubjectError, closest_name
 from quiebra.identity import Permission, check_proposer
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import translate_database_errors
@@ -36,6 +36,7 @@ def acknowledge_alert(
     """
     who, note = clean_person_name(who, "who"), clean_comment(note, "note")
     owner = who if owner is None else clean_person_name(owner, "owner")
+    _require_future(review_on)
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         row = find_open_alert(connection, identifier)
@@ -54,7 +55,7 @@ def comment_alert(engine: Engine, identifier: str, who: str, note: str) -> str:
     or several match."""
     who, note = clean_person_name(who, "who"), clean_comment(note, "note")
     if not note:
-        raise AlertError("write the comment first")
+        raise InvalidDecisionError("write the comment first")
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         row = find_open_alert(connection, identifier)
@@ -67,7 +68,7 @@ def close_alert(engine: Engine, identifier: str, who: str, note: str) -> str:
     already, the reason is missing, or none or several match."""
     who, note = clean_person_name(who, "who"), clean_comment(note, "the reason")
     if len(note) < 3:
-        raise AlertError("say why the alert is closed: the reason is kept with it")
+        raise InvalidDecisionError("say why the alert is closed: the reason is kept with it")
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         row = find_open_alert(connection, identifier)
@@ -86,11 +87,10 @@ def add_to_watch_list(
     """
     reason, who = _require_reason(reason), clean_person_name(who, "who")
     if level is not None and level not in WATCH_LEVELS:
-        raise AlertError("level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}", level=level)
+        raise InvalidDecisionError("level must be 1 (watch), 2 (close watch) or 3 (exit), not {level}", level=level)
     today = _today()
     review_on = review_on or today + dt.timedelta(days=90)
-    if review_on < today:
-        raise AlertError("the review date {day} has passed: give one from today on", day=review_on)
+    _require_future(review_on)
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
         run, _ = _scored_company(connection, company_id)
@@ -119,7 +119,7 @@ def remove_from_watch_list(engine: Engine, company_id: str, who: str, reason: st
         mine = (WatchEntry.source == run.source) & (WatchEntry.company_id == company_id)
         before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
         if before is None:
-            raise AlertError("company '{company}' is not on the analysts' watch list", company=company_id)
+            raise UnknownSubjectError("company '{company}' is not on the analysts' watch list", company=company_id)
         connection.execute(delete(WatchEntry).where(mine))
         append_entries(
             connection, [AuditRecord(who, "watch removed", company_id, _audited_values(before), None, reason, run.run_id)]
@@ -136,9 +136,9 @@ def propose_override(
     """
     reason, author = _require_reason(reason), clean_person_name(author, "who")
     if rating not in grades:
-        raise AlertError("'{rating}' is not a grade: there are {grades}", rating=rating, grades=", ".join(grades))
+        raise InvalidDecisionError("'{rating}' is not a grade: there are {grades}", rating=rating, grades=", ".join(grades))
     if not 1 <= days <= MAX_OVERRIDE_DAYS:
-        raise AlertError("an override lasts from 1 to {most} days, not {days}", most=MAX_OVERRIDE_DAYS, days=days)
+        raise InvalidDecisionError("an override lasts from 1 to {most} days, not {days}", most=MAX_OVERRIDE_DAYS, days=days)
     today = _today()
     with translate_database_errors(engine), engine.begin() as connection:
         append_entries(connection, [])
@@ -214,7 +214,7 @@ def _end_override(connection: Connection, override_id: int, who: str, reason: st
 def _open_override(connection: Connection, override_id: int) -> Any:
     row = connection.execute(select(Override.__table__).where(Override.override_id == override_id)).first()
     if row is None:
-        raise AlertError("there is no override {number}; `quiebra override list` shows them", number=override_id)
+        raise UnknownSubjectError("there is no override {number}; `quiebra override list` shows them", number=override_id)
     if row.ended_on is not None:
         raise AlertError("override {number} ended on {day}, by {who}", number=override_id, day=row.ended_on, who=row.ended_by)
     return row
@@ -243,20 +243,27 @@ def _scored_company(connection: Connection, company_id: str) -> tuple[Any, Any]:
         known = connection.scalars(select(Company.company_id).where(Company.source == run.source)).all()
         near = closest_name(company_id, known)
         if near:
-            raise AlertError(
+            raise UnknownSubjectError(
                 "company '{company}' is not among those scored by run {run} (did you mean '{near}'?)",
                 company=company_id,
                 run=run.run_id,
                 near=near,
             )
-        raise AlertError("company '{company}' is not among those scored by run {run}", company=company_id, run=run.run_id)
+        raise UnknownSubjectError(
+            "company '{company}' is not among those scored by run {run}", company=company_id, run=run.run_id
+        )
     return run, score
+
+
+def _require_future(review_on: dt.date | None) -> None:
+    if review_on is not None and review_on < _today():
+        raise InvalidDecisionError("the review date {day} has passed: give one from today on", day=review_on)
 
 
 def _require_reason(text: str) -> str:
     kept = clean_comment(text, "the reason")
     if len(kept) < 5:
-        raise AlertError("say why, in five characters or more: the reason is kept with the decision")
+        raise InvalidDecisionError("say why, in five characters or more: the reason is kept with the decision")
     return kept
 
 

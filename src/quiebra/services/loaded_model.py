@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,6 +65,12 @@ class LoadedModel:
     def sectors(self) -> frozenset[str]:
         """The sectors that any company of the panel has."""
         return frozenset(self.companies["sector"].drop_nulls())
+
+    @cached_property
+    def asset_range(self) -> tuple[float, float]:
+        """Smallest and largest `latest_assets`; of no companies zero and infinity."""
+        known = [assets for assets in self.latest_assets.values() if assets > 0]
+        return (min(known), max(known)) if known else (0.0, math.inf)
 
     @cached_property
     def latest_assets(self) -> dict[str, float]:

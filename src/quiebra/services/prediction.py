@@ -33,6 +33,8 @@ from quiebra.text.words import LANGUAGES, Words
 DECIMALS = 6
 """Decimals of the figures of an answer, as of those of a file of scores."""
 ITEM_LABELS = {item.name: item.label for item in ITEMS}
+TOO_LARGE = "total assets of {own} million are more than ten times those of any company of the panel: are the units right?"
+TOO_SMALL = "total assets of {own} million are less than a tenth of those of any company of the panel: are the units right?"
 UNSIGNED = [item.name for item in ITEMS if not item.signed]
 STATEMENT_COLUMNS = ("fiscal_year", "period_end", "available_at", *ITEM_NAMES)
 
@@ -203,6 +205,8 @@ def _doubts(
     loaded: LoadedModel, company: CompanyStatements, blind: float, ends: dt.date, assets: float
 ) -> Iterator[LocalisedMessage]:
     as_of, months = company.as_of or loaded.as_of, loaded.score.max_age_months
+    if ends > dt.datetime.now(dt.UTC).date():
+        yield LocalisedMessage("its accounts end on {date}, which is still to come", {"date": str(ends)})
     if blind > BLIND_SHARE:
         text = "The model lacks {share} % of what it relies on: do not trust this PD."
         yield LocalisedMessage(text, {"share": LocalisedFigure(100 * blind)})
@@ -218,6 +222,9 @@ def _doubts(
     if (times := _other_unit(assets, loaded.latest_assets.get(company.company_id))) is not None:
         text = "total assets are about {times} times those of the panel for this company: are the units right?"
         yield LocalisedMessage(text, {"times": format_plain(times)})
+    elif not loaded.asset_range[0] / 10 <= assets <= 10 * loaded.asset_range[1]:
+        text = TOO_LARGE if assets > loaded.asset_range[1] else TOO_SMALL
+        yield LocalisedMessage(text, {"own": LocalisedFigure(assets, 0 if assets >= 100 else 6)})
 
 
 def _months(earlier: dt.date, later: dt.date) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import Query, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from quiebra.alerts.analyst_decisions import list_overrides, watch_list_entries
 from quiebra.alerts.lifecycle import alert_history, list_alerts
@@ -25,20 +25,26 @@ from quiebra.store import current_source
 from quiebra.text.person_input import LONGEST_COMMENT, LONGEST_NAME
 
 routes = router()
-Reason = Annotated[str, Field(min_length=1, max_length=LONGEST_COMMENT)]
+Reason = Annotated[str, Field(min_length=5, max_length=LONGEST_COMMENT, description="kept with the decision")]
 
 
 class Acknowledgement(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "called the company", "review_on": "2099-01-31"}]})
+
     owner: Annotated[str | None, Field(max_length=LONGEST_NAME, description="who looks after it; default: who asks")] = None
     note: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
     review_on: Day | None = None
 
 
 class Closing(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "paid in full"}]})
+
     reason: Reason
 
 
 class WatchIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "pays late", "level": 2}]})
+
     reason: Reason
     level: Annotated[int | None, Field(ge=1, le=3, description="1 watch, 2 close watch, 3 exit; default: as it is, else 1")] = (
         None
@@ -48,6 +54,10 @@ class WatchIn(Body):
 
 class GradeIn(Body):
     """Another grade for a company than the model's: it counts once another person approves it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"company_id": "SIM-00001", "rating": "CCC", "reason": "lost its largest customer"}]}
+    )
 
     company_id: Id
     rating: Annotated[str, Field(min_length=1, max_length=8)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import anyio.to_thread
 import polars as pl
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field, JsonValue
 
 from quiebra.api.predicting import record_access
 from quiebra.api.problems import request_language
@@ -35,17 +35,22 @@ routes = router()
 MOST_EXPOSURES = 50_000
 FIRST_ROW = 2
 """Number of the first exposure's row in a table, whose header is the first."""
+EXAMPLE_EXPOSURE: dict[str, JsonValue] = {"company_id": "SIM-00001", "exposure": 2.5, "lgd": 0.4}
 Move = Annotated[float, Field(ge=-20, le=20)]
 
 
 class Exposure(Body):
     company_id: Id
-    exposure: Annotated[float, Field(ge=0, le=1e15)]
+    exposure: Annotated[float, Field(ge=0, le=1e15, description="in one currency and unit for all; losses are in it too")]
     lgd: Annotated[float | None, Field(ge=0, le=1, description="loss given default; default: that of params")] = None
 
 
 class PortfolioIn(Body):
     """Exposures to companies that the last run has scored."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"exposures": [{"company_id": "SIM-00001", "exposure": 2.5, "lgd": 0.4}]}]}
+    )
 
     exposures: Annotated[list[Exposure], Field(min_length=1, max_length=MOST_EXPOSURES)]
 
@@ -62,6 +67,8 @@ class ShockIn(Body):
 
 class StressIn(Body):
     """A scenario of params, or moves of the economy in standard deviations, and a shock to every company."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"shock": {"revenue": -0.2, "rates": 0.02}, "companies": 5}]})
 
     scenario: Annotated[Id | None, Field(description="a name of stress.scenarios")] = None
     moves: Annotated[dict[Id, Move], Field(max_length=20)] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import anyio
 import anyio.to_thread
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from quiebra.api.problems import ApiError
 from quiebra.api.routing import json_answer, problem_response, router
@@ -26,11 +26,15 @@ RESPONSES: dict[int | str, dict[str, Any]] = {status: problem_response() for sta
 
 
 class SignIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ana", "password": "a long password of her own"}]})
+
     name: Annotated[str, Field(min_length=1, max_length=100)]
     password: Annotated[str, Field(min_length=1, max_length=LONGEST_PASSWORD)]
 
 
 class RefreshToken(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"refresh_token": "as POST /v1/token gave it"}]})
+
     refresh_token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
