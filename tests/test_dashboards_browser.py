@@ -145,6 +145,22 @@ def test_figures_are_painted_before_the_widgets_scripts_start(served: Served, vi
     assert page.evaluate("window.painted <= window.started")
 
 
+def test_a_page_shows_no_other_company_than_its_address_asks_for(served: Served, visit: Visit, place: Path) -> None:
+    """Pages are drawn in advance, of the riskiest company: whoever follows a link to another never sees that one's figures."""
+    wanted = pl.read_parquet(place / "data/scores/scores.parquet").sort("pd_12m")["company_id"][0]
+    name = pl.read_parquet(place / "data/panel/companies.parquet").filter(company_id=wanted)["name"][0]
+    page = visit(served.url("settings")).page
+    script = """() => [...document.querySelectorAll(".q-title h1")]
+      .filter((node) => getComputedStyle(node).visibility === "visible").map((node) => node.textContent.trim())"""
+    page.goto(served.address + f"company?company={wanted}", wait_until="commit")
+    seen: set[str] = set()
+    until = time.monotonic() + 60
+    while not any(name in title for title in seen) and time.monotonic() < until:
+        seen |= set(page.evaluate(script))
+        time.sleep(0.03)
+    assert len(seen) == 1 and name in seen.pop()
+
+
 def test_language_and_theme_are_switched_and_kept(served: Served, visit: Visit) -> None:
     watched = visit(served.url("executive"), language="en")
     page = watched.page

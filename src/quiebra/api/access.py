@@ -112,7 +112,7 @@ class Access:
         text = f"asked for by {principal.role or 'a key'}, allowed to {needed}"
         record_action(self.engine(), [AuditRecord(principal.name, "denied", action, None, None, text)])
         if principal.kind == "key" and permission in KEY_SCOPES:
-            raise ApiError(403, "This key has not the scope '{scope}'.", scope=permission, remedy=KEY_REMEDY)
+            raise ApiError(403, "This key lacks the scope '{scope}'.", scope=permission, remedy=KEY_REMEDY)
         raise ApiError(403, "This needs a user who is {roles}.", roles=" or ".join(roles_with(permission)))
 
 

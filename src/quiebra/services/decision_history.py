@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, cast, or_, select
@@ -89,9 +89,17 @@ def describe_decision(entry: Mapping[str, Any], words: Words) -> str:
         return words("{level}, look again {date}", level=words(level), date=words.short(after.get("review_on")))
     if action == "alert raised":
         return words(str(after.get("rule", "")))
-    if action == "alert acknowledged" and after.get("owner") != before.get("owner"):
-        return words("owner {name}", name=after.get("owner", ""))
+    if action == "alert acknowledged":
+        return ", ".join(_acknowledged(before, after, words))
     return str(entry["subject"]) if action in MODEL_ACTIONS else ""
+
+
+def _acknowledged(before: Mapping[str, Any], after: Mapping[str, Any], words: Words) -> Iterator[str]:
+    """Yield what an acknowledgement changed: the owner, and when the alert is looked at again."""
+    if after.get("owner") != before.get("owner"):
+        yield words("owner {name}", name=after.get("owner", ""))
+    if after.get("review_on") and after.get("review_on") != before.get("review_on"):
+        yield words("look again {date}", date=words.short(after["review_on"]))
 
 
 def _entries(engine: Engine, of: ColumnElement[bool], count: int) -> list[dict[str, Any]]:

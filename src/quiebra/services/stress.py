@@ -125,10 +125,11 @@ def shocked_grade_migration(view: FinishedRunView, after: pl.DataFrame) -> pl.Da
 
 
 def hit_hardest(view: FinishedRunView, after: pl.DataFrame, words: Words) -> pl.DataFrame:
-    """Return companies with PD and grade now and under the case, largest rise of the PD first."""
+    """Return the companies whose PD rises under the case, with PD and grade now and then, largest rise first."""
     rows = view.scores.select("company_id", "name", "sector", before="rating", pd_before="pd_12m")
     rows = rows.join(after.select("company_id", "rating", "pd_12m"), on="company_id")
-    return rows.with_columns(rise=pl.col("pd_12m") - pl.col("pd_before")).sort("rise", "company_id", descending=[True, False])
+    risen = rows.with_columns(rise=pl.col("pd_12m") - pl.col("pd_before")).filter(pl.col("rise") > 0)
+    return risen.sort("rise", "company_id", descending=[True, False])
 
 
 def active_levers(view: FinishedRunView) -> list[str]:

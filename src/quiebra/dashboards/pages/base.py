@@ -51,11 +51,13 @@ Result = TypeVar("Result")
 
 
 class Frame(anywidget.AnyWidget):
-    """State shared by a page's browser and kernel: language, address, what is shown, and messages to the reader."""
+    """State shared by a page's browser and kernel: language, address, the address whose query was applied, what is shown, and
+    messages to the reader."""
 
     _esm = ASSETS / "frame.js"
     language = traitlets.Unicode("en").tag(sync=True)
     address = traitlets.Unicode("").tag(sync=True)
+    applied = traitlets.Unicode("").tag(sync=True)
     shown = traitlets.Unicode("").tag(sync=True)
     opened = traitlets.Bool(False).tag(sync=True)
 
@@ -123,7 +125,7 @@ class Page:
         """Display the page: first the HTML that needs no widgets, then the widgets."""
         display(HTML(render_in_all_languages(lambda words: frame_html(self, words))))
         self.frame.observe(lambda _change: self.redraw(), "language")
-        self.frame.observe(lambda change: self.guarded(self.apply_query)(_query(change["new"])), "address")
+        self.frame.observe(lambda change: self._apply_address(change["new"]), "address")
         self.frame.observe(lambda _change: self.welcome(), "opened")
         self.redraw()
         if (
@@ -133,6 +135,10 @@ class Page:
         root = VBox([self.body, self.frame])
         root.add_class("q-live")
         display(root)
+
+    def _apply_address(self, address: str) -> None:
+        self.guarded(self.apply_query)(_query(address))
+        self.frame.applied = address  # until then the browser hides what the page was drawn with before anybody asked for it
 
     def redraw(self) -> None:
         """Build the page's widgets again, in the frame's language."""

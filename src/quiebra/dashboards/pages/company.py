@@ -75,7 +75,9 @@ class CompanyPage(Page):
         score, view = subject.score, self.view
         low, high = scored_company.grade_bounds(view.params.score.grades, score["rating"])
         place = [
-            name for name in (subject.company_id if subject.name != subject.company_id else "", subject.sector or "") if name
+            name
+            for name in ("" if subject.company_id in (subject.name, company.ENTERED_ID) else subject.company_id, subject.sector)
+            if name
         ]
         blend = scored_company.blend_parts(view, subject)
         kpis = [

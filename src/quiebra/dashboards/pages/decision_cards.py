@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -38,8 +39,8 @@ def history_table(entries: Iterable[Mapping[str, Any]], words: Words, size: int 
 
 
 def history_rows(entries: Iterable[Mapping[str, Any]], words: Words) -> pl.DataFrame:
-    """Return the rows of a history, in words."""
-    rows = [
+    """Return the rows of a history, in words. What was done to several alerts at once is one row."""
+    said = [
         {
             "at": f"{words.short(entry['at'].date())} {entry['at']:%H:%M}",
             "who": entry["who"],
@@ -49,6 +50,11 @@ def history_rows(entries: Iterable[Mapping[str, Any]], words: Words) -> pl.DataF
         }
         for entry in entries
     ]
+    rows = []
+    for one, group in itertools.groupby(said):
+        count = sum(1 for _ in group)
+        about = [one["about"], words.count("{n} alert", "{n} alerts", n=count)] if count > 1 else [one["about"]]
+        rows.append({**one, "about": " · ".join(filter(None, about))})
     return pl.DataFrame(rows, schema=HISTORY)
 
 

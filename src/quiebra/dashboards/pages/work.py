@@ -44,7 +44,7 @@ class WorkPage(Page):
             Kpi(words("Nobody looks after"), words.number(alerts.filter(pl.col("owner").is_null()).height), words("alerts")),
             Kpi(words("To look at again"), words.number(sum(day <= today for day in dates)), words("by today")),
             Kpi(words("Analysts' grades"), words.number(self.view.decisions.overrides.height), words("in force")),
-            Kpi(words("On the watch list"), words.number(self.view.decisions.watched.height), words("companies")),
+            Kpi(words("On the analysts' list"), words.number(self.view.decisions.watched.height), words("companies")),
         ]
         return kpi_row(kpis)
 

@@ -22,6 +22,11 @@
   const root = document.documentElement;
   const kept = (key) => { try { return localStorage.getItem(`quiebra.${key}`); } catch { return null; } };
   const keep = (key, value) => { try { localStorage.setItem(`quiebra.${key}`, value); } catch { /* refused in private windows */ } };
+  // Pages are drawn before anybody asks for them: what an address such as ?company=C_1 asks for is shown once the kernel knows.
+  if (location.search) {
+    root.dataset.asked = "yes";
+    setTimeout(() => delete root.dataset.asked, 60_000);
+  }
   root.lang = kept("language") ?? root.dataset.language ?? "en";
   root.dataset.theme = kept("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   const mark = () => {

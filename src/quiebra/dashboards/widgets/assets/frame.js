@@ -22,6 +22,7 @@ export default {
       setTimeout(names, 500); // once the new widgets are there
     };
     model.on("change:shown", told);
+    model.on("change:applied", () => delete root.dataset.asked); // what the address asks for is shown
     model.on("msg:custom", (content) => {
       const note = Object.assign(document.createElement("div"), { className: `q-toast q-${content.kind}` });
       note.setAttribute("role", content.kind === "ok" ? "status" : "alert");
@@ -39,6 +40,7 @@ export default {
     if (root.lang) speak(root.lang);
     model.set("opened", true);
     model.save_changes();
-    if (location.search) { model.set("address", location.search); model.save_changes(); }
+    if (!location.search) delete root.dataset.asked;
+    else { model.set("address", location.search); model.save_changes(); }
   },
 };
