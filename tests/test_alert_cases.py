@@ -91,8 +91,8 @@ THEN = CompanyFacts(0.13, "CCC", 0.04, "BB", 1, ("distress", "grey"))
             "la PD ha subido en un año, del 10 % al 15 %",
         ),
         ("pd_12m", 0.1234, None, "PD is 12 % within a year", "la PD es del 12 % a un año"),
-        ("notches", 2.0, THEN, "2 grades lost in a year, from BB to CCC", "2 grados perdidos en un año, de BB a CCC"),
-        ("notches", 1.0, None, "1 grade lost since the accounts before", "1 grado perdido desde las cuentas anteriores"),
+        ("notches", 2.0, THEN, "2 grades lost in a year, from BB to CCC", "2 escalones perdidos en un año, de BB a CCC"),
+        ("notches", 1.0, None, "1 grade lost since the accounts before", "1 escalón perdido desde las cuentas anteriores"),
         ("grade", 3.0, None, "graded CCC", "calificada CCC"),
         (
             "zone",
