@@ -110,7 +110,7 @@ def value_clause(name: str, said: float, language: str) -> str:
     return _value_clause(name, said, language)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=50_000)
 def _value_clause(name: str, said: float, language: str) -> str:
     base, years = base_feature(name)
     if years or base.endswith("_growth"):
@@ -309,7 +309,7 @@ def _rank(place: PeerPlace, swapped: bool, score: bool, language: str) -> str:
     return f"{RANK_TEXTS[side][score][at]} {FRACTIONS[place.share][at]} {whom}"
 
 
-@cache
+@lru_cache(maxsize=10_000)
 def _significant(value: float, language: str) -> str:
     return Words(language).significant(value)
 
