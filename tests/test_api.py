@@ -568,4 +568,4 @@ def test_what_is_hardly_meant_is_said(analyst: httpx.Client) -> None:
         answer = analyst.post("/v1/predict/single", json=body, headers=spanish)
         assert answer.status_code == 422 and said in answer.text, answer.text
     shock = analyst.post("/v1/stress", json={"shock": {"revenue": -2}}, headers=spanish)
-    assert "-0,95" in shock.json()["errors"][0]["problem"]
+    assert "0,95" in shock.json()["errors"][0]["problem"]
