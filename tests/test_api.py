@@ -319,8 +319,6 @@ def test_alerts_and_the_watch_list_are_worked_on(server: Server, tokens: dict[st
         assert client.post(f"/v1/alerts/{alert['alert_id']}/close", json={"reason": "paid in full"}).status_code == 409
         told = client.get(f"/v1/alerts/{alert['alert_id']}").json()["history"]
         assert [entry["who"] for entry in told][-2:] == ["the analyst", "the analyst"]
-        past = client.post(f"/v1/alerts/{alert['alert_id']}/ack", json={"review_on": "2020-01-01"})
-        assert past.status_code in (409, 422)
         waiting = client.get("/v1/alerts").json()["alerts"][0]["alert_id"]
         assert client.post(f"/v1/alerts/{waiting}/ack", json={"review_on": "2020-01-01"}).status_code == 422
         spanish = client.post("/v1/alerts/none-such/close", json={"reason": "paid in full"}, headers={"Accept-Language": "es"})
@@ -545,7 +543,7 @@ def test_examples_of_the_document_and_of_the_guide_are_answered(server: Server, 
     assert json.loads(done.stdout)["rating"]
 
 
-def test_what_is_hardly_meant_is_said(analyst: httpx.Client) -> None:
+def test_likely_mistakes_are_noted_and_faults_are_in_the_readers_language(analyst: httpx.Client) -> None:
     """Units left out, years to come, empty names, and what is wrong in the reader's language."""
 
     def notes(**changes: Any) -> str:
@@ -556,7 +554,7 @@ def test_what_is_hardly_meant_is_said(analyst: httpx.Client) -> None:
     assert "more than ten times" in notes(total_assets=250_000_000.0, total_liabilities=190_000_000.0)
     assert "less than a tenth" in notes(total_assets=2e-6, total_liabilities=1e-6)
     assert "still to come" in notes(fiscal_year=2190)
-    assert not {"units", "to come"} & {part for part in ("units", "to come") if part in notes()}
+    assert "units" not in notes() and "to come" not in notes()
     spanish = {"Accept-Language": "es"}
     for body, said in (
         ({"company_id": "  ", "statements": [{"fiscal_year": 2022}]}, "no puede quedar vacío"),

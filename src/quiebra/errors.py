@@ -143,7 +143,7 @@ class InvalidDecisionError(AlertError):
     """A decision cannot be taken as it is given, such as without a reason."""
 
 
-class UnknownSubjectError(AlertError):
+class RecordNotFoundError(AlertError):
     """There is no such alert, company, watch list entry or override."""
 
 
@@ -190,12 +190,11 @@ def single_match(found: Sequence[T], identifier: str, what: str, kind: type[Quie
         text = "say which {what} by its id, or at least its first {n} characters: '{identifier}' could be any; {known}"
         raise kind(text, n=SHORTEST_START, what=LocalisedMessage(what), identifier=identifier, known=LocalisedMessage(known))
     if len(found) != 1:
-        text = "'{identifier}' is the start of {n} ids: write more of the {what}'s; {known}" if found else NO_ID
+        text = "no {what} has an id starting '{identifier}'; {known}"
+        if found:
+            text = "'{identifier}' is the start of {n} ids: write more of the {what}'s; {known}"
         raise kind(text, n=len(found), what=LocalisedMessage(what), identifier=identifier, known=LocalisedMessage(known))
     return found[0]
-
-
-NO_ID = "no {what} has an id starting '{identifier}'; {known}"
 
 
 def suggestion_message(name: str, known: Iterable[str]) -> LocalisedMessage | str:

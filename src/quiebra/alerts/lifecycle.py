@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from quiebra.alerts import rules as by_rule
-from quiebra.errors import AlertError, UnknownSubjectError, single_match
+from quiebra.errors import AlertError, RecordNotFoundError, single_match
 from quiebra.panels import are_other_companies
 from quiebra.params.operations import Rule
 from quiebra.provenance import json_sha256
@@ -283,12 +283,13 @@ def update_alert_with_audit(
 
 
 def find_open_alert(connection: Connection, identifier: str) -> Any:
-    """Return the row of the alert whose id starts with ``identifier``. AlertError if it is closed, or if none or several
-    match."""
+    """Return the row of the alert whose id starts with ``identifier``. AlertError if it is closed; RecordNotFoundError if none or
+    several match."""
     rows = connection.execute(select(Alert.__table__).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-    row = single_match(rows, identifier, "alert", UnknownSubjectError, ALERTS_ARE_LISTED)
+    row = single_match(rows, identifier, "alert", RecordNotFoundError, ALERTS_ARE_LISTED)
     if row.state == CLOSED:
-        raise AlertError(f"alert {row.alert_id} was closed on {row.closed_on} by {row.closed_by}")
+        text = "alert {alert} was closed on {day} by {who}"
+        raise AlertError(text, alert=row.alert_id, day=row.closed_on, who=row.closed_by)
     return row
 
 
@@ -308,7 +309,7 @@ def alert_history(engine: Engine, identifier: str) -> list[dict[str, Any]]:
     """Return an alert's audit entries, oldest first: at, who, action, before, after and reason."""
     with read_only(engine) as connection:
         rows = connection.execute(select(Alert.alert_id).where(Alert.alert_id.startswith(identifier, autoescape=True))).all()
-        alert = single_match(rows, identifier, "alert", UnknownSubjectError, ALERTS_ARE_LISTED)
+        alert = single_match(rows, identifier, "alert", RecordNotFoundError, ALERTS_ARE_LISTED)
         asked = select(AuditEntry.__table__).where(AuditEntry.subject == alert.alert_id, AuditEntry.action.startswith("alert "))
         names = ("at", "who", "action", "before", "after", "reason")
         return [{name: row[name] for name in names} for row in connection.execute(asked.order_by(AuditEntry.entry_id)).mappings()]

@@ -22,8 +22,8 @@ from quiebra.errors import (
     LocalisedMessage,
     NothingPublishedError,
     QuiebraError,
+    RecordNotFoundError,
     StoreError,
-    UnknownSubjectError,
     WorkspaceError,
 )
 from quiebra.params.faults import FAULT_MESSAGES
@@ -139,8 +139,8 @@ def status_of(error: QuiebraError) -> int:
         return 503
     if isinstance(error, IdentityError):
         return 403
-    if isinstance(error, UnknownSubjectError | InvalidDecisionError):
-        return 404 if isinstance(error, UnknownSubjectError) else 422
+    if isinstance(error, RecordNotFoundError | InvalidDecisionError):
+        return 404 if isinstance(error, RecordNotFoundError) else 422
     return 409 if isinstance(error, AlertError) else 422
 
 

@@ -35,7 +35,7 @@ BATCH_WAIT_SECONDS = 0.002
 COMPANIES_PER_BATCH = 500
 ANSWERS_PER_WRITE = 500
 UNCHANGED_SECONDS = 0.02
-"""How long files that were looked at are taken to be unchanged: it costs a fifth of what a request does beside the scoring."""
+"""How long files that were looked at are taken to be unchanged: looking costs a tenth of a request without its scoring."""
 COLLECTION_THRESHOLDS = (100_000, 50, 100)
 """Of Python's garbage collector: a batch of answers makes some hundred thousand objects, which go as they came."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, u
 from quiebra.alerts.analyst_decisions import in_force_conditions
 from quiebra.alerts.descriptions import WATCH_LEVELS
 from quiebra.alerts.lifecycle import ACKNOWLEDGED, ALERT_CLOSED, CLOSED, find_open_alert, update_alert_with_audit
-from quiebra.errors import AlertError, InvalidDecisionError, UnknownSubjectError, closest_name
+from quiebra.errors import AlertError, InvalidDecisionError, RecordNotFoundError, closest_name
 from quiebra.identity import Permission, check_proposer
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import translate_database_errors
@@ -119,7 +119,7 @@ def remove_from_watch_list(engine: Engine, company_id: str, who: str, reason: st
         mine = (WatchEntry.source == run.source) & (WatchEntry.company_id == company_id)
         before = connection.execute(select(WatchEntry.__table__).where(mine)).mappings().first()
         if before is None:
-            raise UnknownSubjectError("company '{company}' is not on the analysts' watch list", company=company_id)
+            raise RecordNotFoundError("company '{company}' is not on the analysts' watch list", company=company_id)
         connection.execute(delete(WatchEntry).where(mine))
         append_entries(
             connection, [AuditRecord(who, "watch removed", company_id, _audited_values(before), None, reason, run.run_id)]
@@ -214,7 +214,7 @@ def _end_override(connection: Connection, override_id: int, who: str, reason: st
 def _open_override(connection: Connection, override_id: int) -> Any:
     row = connection.execute(select(Override.__table__).where(Override.override_id == override_id)).first()
     if row is None:
-        raise UnknownSubjectError("there is no override {number}; `quiebra override list` shows them", number=override_id)
+        raise RecordNotFoundError("there is no override {number}; `quiebra override list` shows them", number=override_id)
     if row.ended_on is not None:
         raise AlertError("override {number} ended on {day}, by {who}", number=override_id, day=row.ended_on, who=row.ended_by)
     return row
@@ -243,13 +243,13 @@ def _scored_company(connection: Connection, company_id: str) -> tuple[Any, Any]:
         known = connection.scalars(select(Company.company_id).where(Company.source == run.source)).all()
         near = closest_name(company_id, known)
         if near:
-            raise UnknownSubjectError(
+            raise RecordNotFoundError(
                 "company '{company}' is not among those scored by run {run} (did you mean '{near}'?)",
                 company=company_id,
                 run=run.run_id,
                 near=near,
             )
-        raise UnknownSubjectError(
+        raise RecordNotFoundError(
             "company '{company}' is not among those scored by run {run}", company=company_id, run=run.run_id
         )
     return run, score

@@ -73,11 +73,11 @@ class CompanyDecisions:
     def show(self, company_id: str, visitor: Visitor) -> None:
         """Show the decisions on a company; none for an id that the run does not have."""
         view, words = self.page.view, self.words
-        grade = dict(view.scores[["company_id", "rating"]].iter_rows()).get(company_id)
-        if company_id != self.company_id and grade is not None:
-            self.grade.value = grade  # where the model has it: the reader changes it
+        scored = view.scores.filter(company_id=company_id)
+        if company_id != self.company_id and not scored.is_empty() and scored["rating"][0] in self.grade.options:
+            self.grade.value = scored["rating"][0]  # the reader starts from the model's
         self.company_id, self.visitor = company_id, visitor
-        known = company_id in view.scores["company_id"] and view.decisions.answered
+        known = not scored.is_empty() and view.decisions.answered
         self.box.layout.display = "" if known else "none"
         if not known:
             return

@@ -40,18 +40,18 @@ def history_table(entries: Iterable[Mapping[str, Any]], words: Words, size: int 
 
 def history_rows(entries: Iterable[Mapping[str, Any]], words: Words) -> pl.DataFrame:
     """Return the rows of a history, in words. What was done to several alerts at once is one row."""
-    said = [
-        {
+    said = []
+    for number, entry in enumerate(entries):
+        row = {
             "at": f"{words.short(entry['at'].date())} {entry['at']:%H:%M}",
             "who": entry["who"],
             "action": words(ACTION_LABELS.get(entry["action"], entry["action"])),
             "about": describe_decision(entry, words),
             "reason": "" if entry["action"] in ("alert raised", entry["reason"]) else entry["reason"],
         }
-        for entry in entries
-    ]
+        said.append((row, None if entry["action"].startswith("alert ") else number))  # others are never one row
     rows = []
-    for one, group in itertools.groupby(said):
+    for (one, _), group in itertools.groupby(said):
         count = sum(1 for _ in group)
         about = [one["about"], words.count("{n} alert", "{n} alerts", n=count)] if count > 1 else [one["about"]]
         rows.append({**one, "about": " · ".join(filter(None, about))})
