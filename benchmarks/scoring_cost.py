@@ -52,7 +52,7 @@ class Scoring:
         self.living = current_statements(features, events, as_of, self.params.score.max_age_months)
         self.compared = PeerRanks(self.living)
         newest = features["available_at"].max()
-        self.peers = Peers(features.filter(pl.col("available_at") > newest - dt.timedelta(PEER_DAYS)), keep=True)
+        self.peers = Peers(features.filter(pl.col("available_at") > newest - dt.timedelta(PEER_DAYS)))
         self.companies = read_panel_table(workspace.panel, "companies").select("company_id", "sector")
         self.statements = read_panel_table(workspace.panel, "statements").sort(VERSION_KEYS)
         self.parts: dict[str, Callable[[Any], Any]] = {

@@ -168,7 +168,7 @@ def test_what_is_older_than_params_say_is_deleted_and_what_waits_is_kept(engine:
             insert(Cycle), [{**ended, "cycle_id": "over", "ended_at": old}, {**ended, "cycle_id": "not over", "ended_at": None}]
         )
         told = {"input_sha256": "x", "model_id": "m"}
-        answer = {**told, "company_id": "c", "run_id": "r", "pd_12m": 0.1, "rating": "A", "request": {}, "answer": {}}
+        answer = {**told, "company_id": "c", "run_id": "r", "pd_12m": 0.1, "rating": "A", "request": b"{}", "answer": b"{}"}
         served = [{**answer, "prediction_id": name, "computed_at": at} for name, at in (("old", old), ("new", recent))]
         connection.execute(insert(ServedPrediction), served)
         access = {**told, "who": "key treasury", "route": "/v1/predict/single", "companies": 1, "cached": 0}

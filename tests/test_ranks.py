@@ -32,14 +32,15 @@ def statements(rng: np.random.Generator, count: int, days: int, pool: tuple[floa
     return table.with_columns(available_at=published, sector=pl.Series(sectors.tolist(), dtype=pl.String))
 
 
-def both_ways(table: pl.DataFrame, peers: Peers) -> tuple[bytes, bytes]:
-    """The ranks as bytes: in one pass over all dates, and each date for itself."""
-    found = []
-    for numba in (-math.inf, math.inf):
+def each_way(table: pl.DataFrame, peers: Peers) -> set[bytes]:
+    """The ranks as bytes: in one pass over all dates, looked up, and counted row by row."""
+    found = set()
+    for compiling, counted in ((-math.inf, 0), (math.inf, 0), (math.inf, table.height)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ranking, "COMPILE_FROM_COMPARISONS", numba)
-            found.append(as_bytes(add_ranks(table, peers)))
-    return found[0], found[1]
+            patch.setattr(ranking, "COMPILING", compiling)
+            patch.setattr(ranking, "COUNT_UP_TO_ROWS", counted)
+            found.add(as_bytes(add_ranks(table, peers)))
+    return found
 
 
 def as_bytes(ranked: pl.DataFrame) -> bytes:
@@ -81,7 +82,7 @@ def test_mid_ranks_by_hand() -> None:
 @example(seed=0, count=160, asked=None, days=1, later=0, pool=(*HOSTILE, -math.inf), missing=0.0)
 @example(seed=1, count=160, asked=90, days=367, later=366, pool=HOSTILE, missing=0.3)
 @settings(max_examples=150, deadline=None)
-def test_one_pass_gives_each_double_that_each_date_for_itself_gives(
+def test_one_pass_gives_each_double_that_looking_up_and_counting_give(
     seed: int, count: int, asked: int | None, days: int, later: int, pool: tuple[float, ...], missing: float
 ) -> None:
     """asked: rows of their own, some days later; None: the peers among themselves."""
@@ -89,32 +90,20 @@ def test_one_pass_gives_each_double_that_each_date_for_itself_gives(
     peers = statements(rng, count, days, pool, missing)
     rows = peers if asked is None else statements(rng, asked, days, (*pool, *HOSTILE, -math.inf), missing)
     rows = rows if asked is None else rows.with_columns(pl.col("available_at") + dt.timedelta(days=later))
-    in_one_pass, by_date = both_ways(rows.sample(fraction=1, shuffle=True, seed=seed % 1000), Peers(peers))
-    assert in_one_pass == by_date
+    assert len(each_way(rows.sample(fraction=1, shuffle=True, seed=seed % 1000), Peers(peers))) == 1
 
 
 def test_a_row_without_a_date_has_no_ranks() -> None:
     table = statements(np.random.default_rng(0), 200, 3, USUAL)
     table = table.with_columns(pl.when(pl.int_range(200) > 0).then("available_at"))
-    in_one_pass, by_date = both_ways(table, Peers(table))
-    assert in_one_pass == by_date
+    assert len(each_way(table, Peers(table))) == 1
     first, *others = add_ranks(table, Peers(table))["rank_log_revenue"]
     assert first is None and any(rank is not None for rank in others)
 
 
-@with_numba
-def test_the_demo_is_ranked_date_by_date_and_a_larger_panel_in_one_pass(features: pl.DataFrame) -> None:
-    """The demo would wait longer for numba than it takes; the results are the same."""
-
-    def worth_a_pass(table: pl.DataFrame) -> bool:
-        days = table["available_at"].to_numpy()
-        return Peers(table).everyone.windows(days).worth_a_pass()
-
-    assert not worth_a_pass(features)
-    assert worth_a_pass(pl.concat([features] * 4))
-    assert not worth_a_pass(pl.concat([features.with_columns(available_at=FIRST_DAY)] * 4))
-    in_one_pass, by_date = both_ways(features, Peers(features))
-    assert in_one_pass == by_date
+def test_the_ranks_of_the_demo_are_the_same_each_way(features: pl.DataFrame) -> None:
+    table = features.sample(2000, seed=1)
+    assert len(each_way(table, Peers(features))) == 1
 
 
 BY_ITSELF = """
@@ -138,33 +127,23 @@ def said_by_itself(code: str) -> list[str]:
 def test_without_numba_the_ranks_are_the_same() -> None:
     code = """
 sys.modules["numba"] = None  # importing it fails
-ranking.COMPILE_FROM_COMPARISONS = -math.inf
+ranking.COMPILING = -math.inf
 table = statements(np.random.default_rng(5), 3000, 900, USUAL)
 print(compiled_pass(), hashlib.sha256(as_bytes(add_ranks(table, Peers(table)))).hexdigest())
 """
     table = statements(np.random.default_rng(5), 3000, 900, USUAL)
-    in_one_pass, _ = both_ways(table, Peers(table))
-    assert said_by_itself(code) == ["None", hashlib.sha256(in_one_pass).hexdigest()]
+    (ranks,) = each_way(table, Peers(table))
+    assert said_by_itself(code) == ["None", hashlib.sha256(ranks).hexdigest()]
 
 
-def test_a_single_statement_and_shocks_to_all_never_import_numba() -> None:
+def test_few_rows_and_a_panel_of_the_size_of_the_demo_never_import_numba() -> None:
+    """They would wait longer for it than they take."""
     code = """
 table = statements(np.random.default_rng(5), 100_000, 900, USUAL)
-add_ranks(table[:1], Peers(table))
-add_ranks(table, Peers(table[:1000], keep=True))
+add_ranks(table[:100], Peers(table))
+add_ranks(table[:15_000], Peers(table[:15_000]))
 print("numba" in sys.modules)
-add_ranks(table[:40_000], Peers(table[:40_000]))
+add_ranks(table, Peers(table))
 print("numba" in sys.modules)
 """
     assert said_by_itself(code) == ["False", str(find_spec("numba") is not None)]
-
-
-def test_dates_that_are_no_longer_kept_are_counted_again(features: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = features.sample(300, seed=1)
-    plain = add_ranks(rows, Peers(features))
-    monkeypatch.setattr(ranking, "KEPT_BYTES", 3_000_000)
-    kept = Peers(features, keep=True)
-    for _ in range(3):
-        assert add_ranks(rows, kept).equals(plain)
-    assert kept.everyone.kept is not None
-    assert kept.everyone.kept.bytes == sum(counts.nbytes for counts in kept.everyone.kept.counts.values()) <= 3_000_000

@@ -373,7 +373,7 @@ def test_a_company_scored_alone_has_the_digits_and_words_that_it_has_among_other
     small_chain: ModelChain, small_panel: Panel, params: Params, standing: PeerRanks
 ) -> None:
     model, table = small_chain.model, feature_table(small_panel.statements, small_panel.companies)
-    peers = Peers(table, keep=True)
+    peers = Peers(table)
 
     def scored_of(statements: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         kept, _ = split_quarantine(statements, pl.DataFrame(schema=EVENT_SCHEMA))

@@ -21,14 +21,22 @@ class Batcher(Generic[Asked, Answer]):
     """Calls ``work`` with what several callers have asked for, in one thread, one group after the other.
 
     work: returns one answer for each item, in order. most: items of a group. wait: seconds without a further item after which a
-    group begins, so that it has all of what comes together; 0: it begins with what there is. waiting: items that may wait;
-    further ones are refused with 503.
+    group begins, so that it has all of what comes together; 0: it begins with what there is. callers: returns how many callers
+    there are, who may have further items; none is waited for once all of them have asked. waiting: items that may wait; further
+    ones are refused with 503.
     """
 
     def __init__(
-        self, work: Callable[[list[Asked]], Sequence[Answer]], *, most: int, wait: float, waiting: int, name: str
+        self,
+        work: Callable[[list[Asked]], Sequence[Answer]],
+        *,
+        most: int,
+        waiting: int,
+        name: str,
+        wait: float = 0.0,
+        callers: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.work, self.most, self.wait, self.waiting = work, most, wait, waiting
+        self.work, self.most, self.wait, self.waiting, self.callers = work, most, wait, waiting, callers
         self._queue: list[tuple[list[Asked], asyncio.Future[list[Answer]]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._running: asyncio.Task[None] | None = None
@@ -71,7 +79,7 @@ class Batcher(Generic[Asked, Answer]):
         """Wait until no further item comes, for some times `wait` at most."""
         count = 0
         for _ in range(LONGEST_WAITS):
-            if count == self._count or self._count >= self.most:
+            if count == self._count or self._count >= self.most or len(self._queue) >= self.callers():
                 return
             count = self._count
             await asyncio.sleep(self.wait)

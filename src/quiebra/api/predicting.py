@@ -58,9 +58,10 @@ async def answer_predictions(
         cached=sum(cached),
         correlation_id=correlation_id.get(),
     )
-    rows = [prediction_row(asked[place], inputs[place], answer) for place, answer in new.values()]
+    written = {name: orjson.dumps(answer) for name, (_, answer) in new.items()}
+    rows = [prediction_row(asked[place], inputs[place], answer, written[name]) for name, (place, answer) in new.items()]
     await service.records.submit([Records(access, rows)])
-    await service.cache.set({name: orjson.dumps(answer) for name, (_, answer) in new.items()})
+    await service.cache.set(written)
     return list(zip(answers, cached, strict=True))
 
 

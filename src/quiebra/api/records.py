@@ -47,7 +47,7 @@ def access_record(
 
 def input_hash(company: CompanyIn) -> str:
     """Return the hash of what was asked about one company."""
-    return hash_json(company.asked)
+    return hashlib.sha256(company.asked).hexdigest()
 
 
 def prediction_id(loaded: LoadedModel, input_sha256: str) -> str:
@@ -55,8 +55,8 @@ def prediction_id(loaded: LoadedModel, input_sha256: str) -> str:
     return hash_json({"model": loaded.sha256, "input": input_sha256})[:32]
 
 
-def prediction_row(company: CompanyIn, input_sha256: str, answer: Prediction) -> dict[str, Any]:
-    """Return the row of `ServedPrediction` of an answer, which has its prediction_id."""
+def prediction_row(company: CompanyIn, input_sha256: str, answer: Prediction, written: bytes) -> dict[str, Any]:
+    """Return the row of `ServedPrediction` of an answer, which has its prediction_id. written: the answer as JSON."""
     return {
         "prediction_id": answer["prediction_id"],
         "company_id": company.company_id,
@@ -67,7 +67,7 @@ def prediction_row(company: CompanyIn, input_sha256: str, answer: Prediction) ->
         "pd_12m": answer["pd_12m"],
         "rating": answer["rating"],
         "request": company.asked,
-        "answer": answer,
+        "answer": written,
     }
 
 

@@ -43,6 +43,10 @@ def _currency(text: str) -> str:
     return text
 
 
+def _sorted(features: dict[str, float | None]) -> dict[str, float | None]:
+    return dict(sorted(features.items()))
+
+
 Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_clean)]
 Id = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_clean)]
 Currency = Annotated[str, AfterValidator(_currency), Field(json_schema_extra={"pattern": "^[A-Z]{3}$"})]
@@ -60,7 +64,9 @@ class _Statement(Body):
     period_end: Annotated[Day | None, Field(description="its last day; default: 31 December of the fiscal year")] = None
     available_at: Annotated[Day | None, Field(description="when it was published; default: a lag after period_end")] = None
     features: Annotated[
-        dict[Id, float | None], Field(max_length=200, description="features of the workspace's own that the model learnt from")
+        dict[Id, float | None],
+        Field(max_length=200, description="features of the workspace's own that the model learnt from"),
+        AfterValidator(_sorted),
     ] = Field(default_factory=dict)
 
 
@@ -114,9 +120,9 @@ class CompanyIn(Body):
         return self
 
     @cached_property
-    def asked(self) -> dict[str, Any]:
-        """What was sent, in JSON's types, without what says no more than the default."""
-        return self.model_dump(mode="json", exclude_defaults=True)
+    def asked(self) -> bytes:
+        """What was sent, as JSON, without what says no more than the default, in the order of the fields."""
+        return self.model_dump_json(exclude_defaults=True).encode()
 
     def as_statements(self) -> CompanyStatements:
         """Return the request as the service takes it."""
@@ -134,7 +140,7 @@ class CompanyIn(Body):
 
     @staticmethod
     def _row(statement: _Statement) -> dict[str, Any]:
-        row = dict(statement)
+        row = {**statement.__dict__}
         return {**row.pop("features"), **row}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from sqlalchemy import Engine, make_url
+from threadpoolctl import threadpool_limits
 
 from quiebra import store
 from quiebra.api.access import Access
@@ -21,6 +22,7 @@ from quiebra.api.cache import Cache, make_cache
 from quiebra.api.records import Records, write_records
 from quiebra.environment import database_url, redis_url
 from quiebra.errors import QuiebraError, StoreError
+from quiebra.models.tree_shap import compiled_pass
 from quiebra.params import load_params
 from quiebra.params.api import Api
 from quiebra.pipeline.stages import is_running
@@ -92,9 +94,17 @@ def _stamp(workspace: Workspace) -> tuple[int, ...]:
 
 
 def load_prepared_model(workspace: Workspace, charge: ScoringModel | None = None) -> LoadedModel:
-    """Return a model with what scoring derives from its tables, prepared now and not at the first request; see `load_model`."""
+    """Return a model with what scoring derives from its tables, prepared now and not at the first request; see `load_model`.
+
+    From then on this process multiplies matrices in one thread: those of scoring are small, and further threads would only wait,
+    at full speed, on a core that other requests need.
+    """
+    threadpool_limits(1, user_api="blas")
     loaded = load_model(workspace, charge)
-    loaded.peers, loaded.known, loaded.latest_assets  # noqa: B018  prepared by being read
+    loaded.known, loaded.latest_assets  # noqa: B018  prepared by being read
+    loaded.peers.prepare()
+    compiled_pass()  # at the first reasons
+    loaded.model.contributions(loaded.features[:1])
     return loaded
 
 
@@ -137,9 +147,15 @@ class Service:
         self.models: Kept[LoadedModel] = Kept(self.workspace, load_prepared_model)
         self.views: Kept[FinishedRunView] = Kept(self.workspace, _view)
         waiting = self.options.waiting_companies
-        self.predictions = Batcher(_predict, most=COMPANIES_PER_BATCH, wait=BATCH_WAIT_SECONDS, waiting=waiting, name="predict")
-        write = partial(_write, self)
-        self.records = Batcher(write, most=ANSWERS_PER_WRITE, wait=0.0, waiting=waiting, name="records")
+        self.predictions = Batcher(
+            _predict,
+            most=COMPANIES_PER_BATCH,
+            waiting=waiting,
+            name="predict",
+            wait=BATCH_WAIT_SECONDS,
+            callers=lambda: self.in_flight,
+        )
+        self.records = Batcher(partial(_write, self), most=ANSWERS_PER_WRITE, waiting=waiting, name="records")
 
     def engine(self) -> Engine:
         """Return the database, migrated at the first call. StoreError while it does not answer."""

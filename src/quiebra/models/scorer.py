@@ -15,7 +15,8 @@ from quiebra.models.altman_link import AltmanLink, altman_log_odds
 from quiebra.models.blend import Blend
 from quiebra.models.interval import PdUncertainty, assumed_uncertainty, pd_interval
 from quiebra.models.term import HORIZON_YEARS, PD_COLUMNS, TermStructure, cumulative_pds, near_share
-from quiebra.models.trees import design_matrix, log_odds, shap_contributions
+from quiebra.models.tree_shap import LeafPaths, leaf_paths, tree_shap
+from quiebra.models.trees import design_matrix, log_odds
 
 if TYPE_CHECKING:
     import xgboost as xgb
@@ -61,6 +62,10 @@ class Scorer:
         """The features that both sets of trees use, in order."""
         return tuple(cast("list[str]", self.near.feature_names))
 
+    @cached_property
+    def _paths(self) -> tuple[LeafPaths, LeafPaths]:
+        return leaf_paths(self.near), leaf_paths(self.later)
+
     def parts(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the log-odds before blending and calibration (`PART_COLUMNS`); Altman's is null where there is no score."""
         inputs = design_matrix(table, self.names)
@@ -89,11 +94,10 @@ class Scorer:
         base = self.blend.intercept + rest * self.altman_base
         inputs, places = design_matrix(table, self.names), {name: at for at, name in enumerate(FEATURES_BY_NAME)}
         used = [places[name] for name in self.names]
-        for trees, share in ((self.near, self.near_share), (self.later, 1 - self.near_share)):
-            values, start = shap_contributions(trees, inputs)
+        for paths, share in zip(self._paths, (self.near_share, 1 - self.near_share), strict=True):
             scale = self.blend.slope * weight * share
-            base = base + scale * start
-            total[:, used] += scale[:, None] * values
+            base = base + scale * paths.base
+            total[:, used] += scale[:, None] * tree_shap(paths, inputs)
         total[:, -1] = rest * np.nan_to_num(altman - self.altman_base)
         return total, base
 

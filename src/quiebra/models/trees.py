@@ -98,12 +98,3 @@ def _least_weight(asked: float, target: TreeTarget) -> float:
 def log_odds(booster: xgb.Booster, inputs: np.ndarray) -> np.ndarray:
     """Return the log-odds of failure in one period, by row."""
     return booster.inplace_predict(inputs, predict_type="margin").astype(np.float64)
-
-
-def shap_contributions(booster: xgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return exact tree SHAP values (rows × features, in log-odds) and the base; they add up to `log_odds`."""
-    import xgboost as xgb
-
-    data = xgb.DMatrix(inputs, nthread=1 if len(inputs) < 1000 else 0)
-    values = booster.predict(data, pred_contribs=True, validate_features=False).astype(np.float64)
-    return values[:, :-1], values[:, -1]

@@ -25,8 +25,10 @@ def misplaced_periods(statements: pl.DataFrame) -> pl.Series:
 
     All versions (restatements) of a period get the same result.
     """
-    ends = _spaced(statements[[*_YEAR, "period_end"]])
     none = pl.Series("rule", [None] * statements.height, dtype=pl.String)
+    if statements["company_id"].n_unique() == statements.height:
+        return none
+    ends = _spaced(statements[[*_YEAR, "period_end"]])
     if ends.n_unique(_YEAR) == ends.height and not (ends["days"] <= SAME_PERIOD_DAYS).any():
         return none
     of_end = _periods(ends)

@@ -140,7 +140,7 @@ class FinishedRunView(FinishedRun):
     @cached_property
     def shock_peers(self) -> Peers:
         """The same, prepared for scoring the same companies repeatedly."""
-        return Peers(self.peers, keep=True)
+        return Peers(self.peers)
 
     @cached_property
     def shock_engine(self) -> ShockEngine:

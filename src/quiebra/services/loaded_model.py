@@ -52,8 +52,8 @@ class LoadedModel:
 
     @cached_property
     def peers(self) -> Peers:
-        """The features, prepared for ranking few statements many times over."""
-        return Peers(self.features, keep=True)
+        """The features, as what statements are ranked among."""
+        return Peers(self.features)
 
     @cached_property
     def known(self) -> dict[str, tuple[str | None, str | None]]:

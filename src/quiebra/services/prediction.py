@@ -16,6 +16,7 @@ from quiebra.canonical import EVENT_SCHEMA, conform_to_schema, statement_schema
 from quiebra.errors import LocalisedFigure, LocalisedMessage, PanelError, QuiebraError
 from quiebra.feature_engineering import OWN_FEATURES, feature_table
 from quiebra.feature_engineering.altman import ALTMAN_SCORES
+from quiebra.feature_engineering.matrix import to_columns
 from quiebra.items import ITEM_NAMES, ITEMS, VERSION_KEYS
 from quiebra.models import reasons
 from quiebra.models.term import PD_COLUMNS
@@ -106,15 +107,15 @@ def _frame(loaded: LoadedModel, asked: Sequence[CompanyStatements], places: Sequ
     own = list(OWN_FEATURES)
     rows = [(place, company, row) for place, company in zip(places, asked, strict=True) for row in company.rows]
     scale = np.array([company.units for _, company, _ in rows])
+    names = [*ITEM_NAMES, *own]
+    values = np.array([[row.get(name) for name in names] for _, _, row in rows], dtype=float).reshape(len(rows), len(names))
+    values[:, : len(ITEM_NAMES)] *= scale[:, None]
     schema = {name: pl.Int32 if name == "fiscal_year" else pl.Date for name in STATEMENT_COLUMNS[:3]}
     columns: dict[str, pl.Series] = {"company_id": pl.Series([place for place, _, _ in rows], dtype=pl.String)}
     columns |= {name: pl.Series([row.get(name) for _, _, row in rows], dtype=kind) for name, kind in schema.items()}
-    for name in (*ITEM_NAMES, *own):
-        values = np.array([row.get(name) for _, _, row in rows], dtype=float)
-        columns[name] = pl.Series(values * scale if name in ITEM_NAMES else values, nan_to_null=True)
-    currencies = [company.currency or loaded.currency for _, company, _ in rows]
-    frame = pl.DataFrame(columns).with_columns(currency=pl.Series(currencies, dtype=pl.String), source=pl.lit("table"))
-    frame = with_dates(frame, loaded.table.filing_lag_days)
+    columns["currency"] = pl.Series([company.currency or loaded.currency for _, company, _ in rows], dtype=pl.String)
+    columns["source"] = pl.repeat("table", len(rows), eager=True)
+    frame = with_dates(pl.DataFrame(columns).hstack(to_columns(values, names)), loaded.table.filing_lag_days)
     frame = derive_items(frame)[0] if loaded.derived else frame
     frame = conform_to_schema(frame, statement_schema(own))
     if not any(company.use_history for company in asked):

@@ -366,14 +366,12 @@ def with_dates(frame: pl.DataFrame, filing_lag_days: int) -> pl.DataFrame:
 
     assumed: whether the date of publication is that of the period's end and ``filing_lag_days``.
     """
-    frame = frame.with_columns(pl.col("fiscal_year").fill_null(fiscal_year(pl.col("period_end"))))
-    plausible = pl.col("fiscal_year").is_between(1, 9998)
-    year_end = pl.date(pl.when(plausible).then(pl.col("fiscal_year")), 12, 31)
-    frame = frame.with_columns(period_end=pl.col("period_end").fill_null(year_end))
-    day = pl.col("period_end")
+    year = pl.col("fiscal_year").fill_null(fiscal_year(pl.col("period_end")))
+    day = pl.col("period_end").fill_null(pl.date(pl.when(year.is_between(1, 9998)).then(year), 12, 31))
     lagged = pl.when(day.is_between(FIRST_DAY, LAST_DAY)).then(day + pl.duration(days=filing_lag_days))
     assumed = pl.col("available_at").is_null()  # no lag is added to an implausible period_end: such a row is quarantined
-    return frame.with_columns(available_at=pl.col("available_at").fill_null(lagged).fill_null(day), assumed=assumed)
+    published = pl.col("available_at").fill_null(lagged).fill_null(day)
+    return frame.with_columns(fiscal_year=year, period_end=day, available_at=published, assumed=assumed)
 
 
 def _span(statements: pl.DataFrame, path: Path) -> tuple[int, int]:

@@ -6,6 +6,7 @@ SQLite accepts any value in any column, so a damaged disk or another program may
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -47,6 +48,17 @@ class _Checked(TypeDecorator[Any]):
 
 class JSON(_Checked):
     impl, cache_ok, kind = sa.JSON, True, "JSON"
+
+
+class WrittenJSON(JSON):
+    """JSON that is stored as it was written: a value is given as bytes, and read as what they say."""
+
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[Any], Any]:
+        if dialect.name == "postgresql":
+            from psycopg.types.json import Json
+
+            return partial(Json, dumps=bytes.__bytes__)
+        return bytes.decode
 
 
 class Date(_Checked):

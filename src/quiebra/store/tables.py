@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, ForeignKey, Index, MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quiebra.items import ITEM_NAMES
-from quiebra.store.column_types import JSON, BigInteger, Date, DateTime, Float, Integer, LargeBinary, String, Text
+from quiebra.store.column_types import JSON, BigInteger, Date, DateTime, Float, Integer, LargeBinary, String, Text, WrittenJSON
 
 
 class Base(DeclarativeBase):
@@ -331,8 +331,8 @@ class ServedPrediction(Base):
     computed_at: Mapped[dt.datetime] = mapped_column(DateTime)
     pd_12m: Mapped[float] = mapped_column(Float)
     rating: Mapped[str] = mapped_column(String(8))
-    request: Mapped[Any] = mapped_column(JSON)
-    answer: Mapped[Any] = mapped_column(JSON)
+    request: Mapped[Any] = mapped_column(WrittenJSON)
+    answer: Mapped[Any] = mapped_column(WrittenJSON)
 
 
 class AccessRow(Base):

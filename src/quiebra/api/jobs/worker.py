@@ -134,7 +134,8 @@ class JobWorker:
         companies = {line: company for line, company in asked if isinstance(company, CompanyIn)}
         scored = [row for row in kept if "prediction" in row]
         predictions = [
-            prediction_row(companies[row["line"]], input_hash(companies[row["line"]]), row["prediction"]) for row in scored
+            prediction_row(companies[line], input_hash(companies[line]), answer, orjson.dumps(answer))
+            for line, answer in ((row["line"], row["prediction"]) for row in scored)
         ]
         return rows.store_part(
             lease,
