@@ -1,4 +1,4 @@
-"""Ranks among peers in one pass over all dates, side by side with date by date: seconds and memory, as ratios.
+"""Ranks among peers in one pass over all dates, side by side with looking each row up: seconds and memory, as ratios.
 
     python benchmarks/ranks.py [--copies 1 4 66]
 
@@ -35,8 +35,8 @@ from quiebra.sources import demo
 from quiebra.workspace import Workspace
 
 RESULTS = Path(__file__).resolve().parent / "results" / "ranks.json"
-COMPILE_FROM_COMPARISONS = {"date by date": math.inf, "one pass": -math.inf}
-"""Comparisons from which each way makes one pass."""
+COMPILING = {"looked up": math.inf, "one pass": -math.inf}
+"""What compiling the pass is taken to cost, so that each way is chosen."""
 JITTER = 10
 """Days."""
 
@@ -56,7 +56,7 @@ def repeated(features: pl.DataFrame, copies: int) -> pl.DataFrame:
 def measured(path: Path, way: str) -> dict[str, Any]:
     """Return seconds by the clock and of all cores, once and again, memory and a hash of the ranks; for a process of its own."""
     table = pl.read_parquet(path)
-    peers.COMPILE_FROM_COMPARISONS = COMPILE_FROM_COMPARISONS[way]
+    peers.COMPILING = COMPILING[way]
     held = psutil.Process().memory_info().rss
     ranked, seconds, cores = ranked_in(table)
     most = 1024 * int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0])
@@ -82,24 +82,24 @@ def compare(table: pl.DataFrame, folder: Path) -> dict[str, Any]:
     """Return both ways' figures for a table, and their ratios; the ranks must be the same."""
     path = folder / "table.parquet"
     table.write_parquet(path)
-    days, found = table["available_at"].to_numpy(), {}
-    chosen = peers.Peers(table).everyone.windows(days).worth_a_pass()
-    for way in COMPILE_FROM_COMPARISONS:
+    found = {}
+    chosen = peers.is_worth_a_pass(table.height, table.height)
+    for way in COMPILING:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
             found[way] = alone.submit(measured, path, way).result()
-    by_date, one_pass = found.values()
-    assert by_date["ranks"] == one_pass["ranks"]
-    taken = {"date by date": by_date["seconds"], "one pass": one_pass["seconds"], "one pass again": one_pass["again"]}
+    looked_up, one_pass = found.values()
+    assert looked_up["ranks"] == one_pass["ranks"]
+    taken = {"looked up": looked_up["seconds"], "one pass": one_pass["seconds"], "one pass again": one_pass["again"]}
     return {
         "statements": table.height,
         "dates": table["available_at"].n_unique(),
-        "chosen": "one pass" if chosen else "date by date",
+        "chosen": "one pass" if chosen else "looked up",
         "seconds": {way: clock for way, (clock, _) in taken.items()},
         "seconds of all cores": {way: cores for way, (_, cores) in taken.items()},
         "megabytes": {way: figures["megabytes"] for way, figures in found.items()},
         "ratios": {
-            f"{what}: date by date over one pass": before / after
-            for what, before, after in zip(("seconds", "of all cores"), by_date["seconds"], one_pass["seconds"], strict=True)
+            f"{what}: looked up over one pass": before / after
+            for what, before, after in zip(("seconds", "of all cores"), looked_up["seconds"], one_pass["seconds"], strict=True)
         },
     }
 

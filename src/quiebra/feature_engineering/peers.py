@@ -98,7 +98,7 @@ def add_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
     or too small, the rank among all stands in for that in the sector.
     """
     days, values = _days(table), to_matrix(table, RANKED)
-    run = compiled_pass() if _is_worth_a_pass(len(values), len(peers.everyone.published)) else None
+    run = compiled_pass() if is_worth_a_pass(len(values), len(peers.everyone.published)) else None
     among_all = peers.everyone.positions(values, days, run)
     at = [RANKED.index(name) for name in RANKED_IN_SECTOR]
     values, in_sector = values.T[at].T, among_all.T[at].T
@@ -110,7 +110,8 @@ def add_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
     return table.with_columns(to_columns(np.column_stack([among_all, in_sector]), _RANK_NAMES))
 
 
-def _is_worth_a_pass(rows: int, statements: int) -> bool:
+def is_worth_a_pass(rows: int, statements: int) -> bool:
+    """Return whether ranking rows among statements is quicker in one pass over all dates than row by row."""
     return LOOKING_UP * rows > COMPILING + PASSING * (rows + statements)
 
 
