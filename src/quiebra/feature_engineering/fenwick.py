@@ -27,6 +27,11 @@ def compiled_pass() -> RankingPass | None:
     return compiled
 
 
+def is_compiled() -> bool:
+    """Return whether this process has compiled the pass."""
+    return compiled_pass.cache_info().currsize > 0
+
+
 def mid_rank_shares(
     run: RankingPass, peers: np.ndarray, asked: np.ndarray, starts: np.ndarray, ends: np.ndarray, least: int
 ) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from quiebra.feature_engineering.feature import Feature
-from quiebra.feature_engineering.fenwick import RankingPass, compiled_pass, mid_rank_shares
+from quiebra.feature_engineering.fenwick import compiled_pass, is_compiled, mid_rank_shares
 from quiebra.feature_engineering.matrix import to_columns, to_matrix
 from quiebra.feature_engineering.wavelet import WaveletMatrix
 
@@ -41,11 +43,8 @@ RANKED = (
 RANKED_IN_SECTOR = ("liabilities_to_assets", "ebitda_to_assets", "net_income_to_assets_mean3", "log_assets", "market_leverage")
 """Features whose rank among companies of the same sector is one as well."""
 MIN_PEERS = 20
-COUNT_UP_TO_ROWS = 12
-"""Rows whose places are counted one by one: that takes as long as to look them up all at once."""
-LOOKING_UP, PASSING, COMPILING = 20.0, 2.0, 1_000_000.0
-"""Microseconds of looking up one row's ranks, of one row or statement in one pass over all dates, and of importing numba and
-compiling that pass; measured for all features. The demo is quicker without numba."""
+COMPILING, BUILDING = 800_000.0, 0.26
+"""Microseconds to import numba and compile the pass over all dates, and to note one value of a feature for looking up."""
 PEER_WINDOW = np.timedelta64(365, "D")
 _RANK_NAMES = (*(f"rank_{name}" for name in RANKED), *(f"sector_rank_{name}" for name in RANKED_IN_SECTOR))
 WHY = "the level moves with the year and the market; the place among peers does not"
@@ -98,21 +97,15 @@ def add_ranks(table: pl.DataFrame, peers: Peers) -> pl.DataFrame:
     or too small, the rank among all stands in for that in the sector.
     """
     days, values = _days(table), to_matrix(table, RANKED)
-    run = compiled_pass() if is_worth_a_pass(len(values), len(peers.everyone.published)) else None
-    among_all = peers.everyone.positions(values, days, run)
+    among_all = peers.everyone.positions(values, days)
     at = [RANKED.index(name) for name in RANKED_IN_SECTOR]
     values, in_sector = values.T[at].T, among_all.T[at].T
     sectors = table["sector"].to_numpy()
     for name in peers.sectors.keys() & set(sectors):
         rows = np.flatnonzero(sectors == name)
-        found = peers.sectors[name].positions(values[rows], days[rows], run)
+        found = peers.sectors[name].positions(values[rows], days[rows])
         in_sector[rows] = np.where(np.isfinite(found), found, in_sector[rows])
     return table.with_columns(to_columns(np.column_stack([among_all, in_sector]), _RANK_NAMES))
-
-
-def is_worth_a_pass(rows: int, statements: int) -> bool:
-    """Return whether ranking rows among statements is quicker in one pass over all dates than row by row."""
-    return LOOKING_UP * rows > COMPILING + PASSING * (rows + statements)
 
 
 def _days(table: pl.DataFrame) -> np.ndarray:
@@ -127,6 +120,7 @@ class _Published:
         self.published = _days(rows)[order]
         columns = np.take(to_matrix(rows, names).T, order, axis=1)
         self.columns = np.where(np.isfinite(columns), columns, np.nan)
+        self.building = BUILDING * columns.size
 
     @cached_property
     def matrix(self) -> WaveletMatrix:
@@ -139,22 +133,32 @@ class _Published:
         np.cumsum(np.isfinite(self.columns.T), axis=0, out=counts[1:])
         return counts
 
-    def positions(self, values: np.ndarray, dates: np.ndarray, run: RankingPass | None) -> np.ndarray:
-        """Return the mid-rank share of each value among the statements of its row's window; rows × features. run: to rank all
-        dates in one pass; None: each row is looked up."""
+    def positions(self, values: np.ndarray, dates: np.ndarray) -> np.ndarray:
+        """Return the mid-rank share of each value among the statements of its row's window; rows × features.
+
+        There are several ways, of which the quickest for so many rows and dates is taken; all give the same doubles.
+        """
         result = np.full(values.shape, np.nan, order="F")
         rows, starts, ends = self._windows(dates)
-        if run is not None and len(rows):
-            first, last = starts[0], ends[-1]
-            for peers, asked, shares in zip(self.columns[:, first:last], values.T, result.T, strict=True):
-                shares[rows] = mid_rank_shares(run, peers, asked[rows], starts - first, ends - first, MIN_PEERS)
-        elif len(rows) <= COUNT_UP_TO_ROWS:
-            for row, start, end in zip(rows, starts, ends, strict=True):
-                result[row] = _counted(values[row], self.columns[:, start:end])
-        else:
-            result[rows] = self._looked_up(values[rows], starts, ends)
+        if len(rows):
+            result[rows] = self._quickest(starts, ends)(values[rows], starts, ends)
         result[~np.isfinite(values)] = np.nan
         return result
+
+    def _quickest(self, starts: np.ndarray, ends: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+        """Return the way that takes the fewest microseconds, as measured; the matrix is built once it would have spared as much
+        as building takes."""
+        features, rows, peers, dates = len(self.columns), len(ends), ends - starts, np.flatnonzero(np.diff(ends, prepend=-1))
+        looking_up = 250 + 0.4 * features * rows
+        costs = {
+            self._counted: 15 * rows + 0.0025 * features * peers.sum(),
+            self._sorted: features * (7 * len(dates) + 0.012 * peers[dates].sum() + 0.13 * rows),
+            self._looked_up: looking_up + (0 if "matrix" in self.__dict__ else max(0, self.building)),
+            self._in_one_pass: 1000 + 0.07 * features * (rows + ends[-1] - starts[0]) + (0 if is_compiled() else COMPILING),
+        }
+        quickest = min(costs, key=costs.__getitem__)
+        self.building -= max(0, costs[quickest] - looking_up)
+        return quickest
 
     def _windows(self, dates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the rows that have a date and statements before it, by date, and where the window of each begins and ends among
@@ -165,17 +169,57 @@ class _Published:
         rows, ends = order[some], ends[some]
         return rows, np.searchsorted(self.published, self.published[ends - 1] - PEER_WINDOW, "right"), ends
 
+    def _counted(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Compare each row with each of its peers."""
+        windows = zip(values, starts, ends, strict=True)
+        return np.array([_share_by_counting(row, self.columns[:, start:end]) for row, start, end in windows])
+
+    def _sorted(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Sort the peers of each date."""
+        firsts = np.flatnonzero(np.diff(ends, prepend=-1))
+        return np.concatenate(
+            [
+                _share_by_sorting(values[first:last], self.columns[:, starts[first] : ends[first]])
+                for first, last in itertools.pairwise([*firsts, len(ends)])
+            ]
+        )
+
     def _looked_up(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Look up the counts of each row in a matrix that is built once."""
         below, upto = self.matrix.counts_below(values, starts, ends)
-        known = self.known[ends] - self.known[starts]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(known >= MIN_PEERS, (below + upto) / 2 / known, np.nan)
+        return _share(below + upto, self.known[ends] - self.known[starts])
+
+    def _in_one_pass(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Count in one pass over all dates, where numba can be imported."""
+        run = compiled_pass()
+        if run is None:
+            return self._looked_up(values, starts, ends)
+        first, last = starts[0], ends[-1]
+        shares = [
+            mid_rank_shares(run, peers, asked, starts - first, ends - first, MIN_PEERS)
+            for peers, asked in zip(self.columns[:, first:last], values.T, strict=True)
+        ]
+        return np.column_stack(shares)
 
 
-def _counted(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
+def _share_by_counting(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
     """Return the mid-rank share of one row among peers (features × peers); a comparison with a missing value is false."""
     each = np.ones(peers.shape[1], dtype=np.float32)  # sums of ones are exact up to 16 million
-    known, row = np.isfinite(peers) @ each, asked[:, None]
+    twice = (peers < asked[:, None]) @ each + (peers <= asked[:, None]) @ each
+    return _share(twice.astype(float), np.isfinite(peers) @ each)
+
+
+def _share_by_sorting(asked: np.ndarray, peers: np.ndarray) -> np.ndarray:
+    """Return the mid-rank share of rows among peers (features × peers)."""
+    ordered, known = np.sort(peers, axis=1), np.isfinite(peers).sum(axis=1)  # the missing come last
+    twice = [
+        np.searchsorted(own[:count], values, "left") + np.searchsorted(own[:count], values, "right")
+        for own, count, values in zip(ordered, known, asked.T, strict=True)
+    ]
+    return _share(np.column_stack(twice), known)
+
+
+def _share(twice: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return mid-rank shares from how many peers are below and how many are below or equal, together, and how many there are."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = ((peers < row) @ each + (peers <= row) @ each).astype(float) / 2 / known
-    return np.where(known >= MIN_PEERS, share, np.nan)
+        return np.where(known >= MIN_PEERS, twice / 2 / known, np.nan)
