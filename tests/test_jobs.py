@@ -121,7 +121,7 @@ def wait(
         found = client.get(f"/v1/jobs/{job}").json()
         if until(found):
             return found
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError(found)
 
 
@@ -208,14 +208,14 @@ def test_workers_that_are_killed_lose_and_double_nothing(
 ) -> None:
     folder = copy_workspace(finished, tmp_path / "workspace")
     place = Place(folder, request.getfixturevalue("postgres")("jobs") if database == "postgres" else None)
-    asked, seen, draw = companies(4000), set(), random.Random(18)
+    asked, seen, draw = companies(6000), set(), random.Random(18)
     with api_server(folder, "--no-worker", **place.variables) as server, server.client(place.keys["treasury"]) as client:
         job = send(client, lines(asked))
         for _ in range(4):
             with place.worker() as process:
                 at = client.get(f"/v1/jobs/{job}").json()["done"]
                 wait(client, job, lambda job, at=at: job["done"] > at or job["ended_at"] is not None)  # type: ignore[misc]
-                time.sleep(draw.uniform(0, 1))
+                time.sleep(draw.uniform(0, 0.3))
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             seen.add(client.get(f"/v1/jobs/{job}").json()["done"])
@@ -225,7 +225,7 @@ def test_workers_that_are_killed_lose_and_double_nothing(
         assert (ended["state"], ended["done"], ended["failed"]) == ("done", len(asked), 0)
         assert_whole(place, job, results(client, job), asked)
     parts = sorted(path.name for path in (folder / "data/jobs" / job).glob("*"))
-    assert parts == ["input.ndjson", *(f"part-{n:05d}.ndjson" for n in range(8))]
+    assert parts == ["input.ndjson", *(f"part-{n:05d}.ndjson" for n in range(12))]
     assert (folder / "data/jobs" / job).stat().st_mode & 0o077 == 0
 
 

@@ -113,7 +113,10 @@ def _days(table: pl.DataFrame) -> np.ndarray:
 
 
 class _Published:
-    """Some features of statements, in the order in which they came out; what is not finite is missing."""
+    """Some features of statements, in the order in which they came out; what is not finite is missing.
+
+    building: microseconds that building the matrix would take, less what it would have spared so far.
+    """
 
     def __init__(self, rows: pl.DataFrame, names: tuple[str, ...]) -> None:
         order = np.argsort(_days(rows), kind="stable")

@@ -162,7 +162,9 @@ def _by_numpy(paths: LeafPaths, inputs: np.ndarray) -> np.ndarray:
     return total
 
 
-def _add_leaves(columns: np.ndarray, paths: LeafPaths, met: np.ndarray, product: np.ndarray, total: np.ndarray) -> None:
+def _add_leaves(  # noqa: C901  one nest of loops, compiled as a whole
+    columns: np.ndarray, paths: LeafPaths, met: np.ndarray, product: np.ndarray, total: np.ndarray
+) -> None:
     """Add the SHAP values of all leaves to ``total`` (features × rows). met, product: room for what is computed between."""
     starts, features, low, high, missing, share, factors, added, inverses, inverses_added, values, _ = paths
     points = values.shape[1]
@@ -170,7 +172,8 @@ def _add_leaves(columns: np.ndarray, paths: LeafPaths, met: np.ndarray, product:
         rows = min(met.shape[1], columns.shape[1] - first)
         for leaf in range(len(values)):
             begin, end = starts[leaf], starts[leaf + 1]
-            product[:, :rows] = values[leaf].reshape((points, 1))
+            for q in range(points):
+                product[q, :rows] = values[leaf, q]  # all points at once take numba four seconds more to compile
             for at in range(begin, end):
                 column, least, below, gap, met_here = columns[features[at]], low[at], high[at], missing[at], met[at - begin]
                 for row in range(rows):
