@@ -19,7 +19,7 @@ from servers import raw_server, talk
 from quiebra import store
 from quiebra.cli.app import app
 from quiebra.delivery import smtp
-from quiebra.environment import current_person, database_url, redact_secrets
+from quiebra.environment import current_person, database_url, redact_secrets, redis_url
 from quiebra.errors import DeliveryError, InvalidNameError, StoreError
 from quiebra.io.files import write_text
 from quiebra.store.studies import study_storage
@@ -94,6 +94,22 @@ def test_no_command_shows_a_password(words: tuple[str, ...], workspace: Path) ->
     everything = done.stdout + done.stderr + (log.read_text() if log.exists() else "")
     assert "percent code" in everything
     assert not leaks("p@ss/wort#1", everything) and not leaks("m@il/wort#2", everything)
+
+
+@pytest.mark.parametrize(
+    "after", ["s3cret@host:6379/0", "s3/cret@host:6379/0", "s3cret@host:port", "s3cret@host/zz", "s3cret@host/0?typo=1"]
+)
+def test_an_address_of_redis_that_would_be_misread_is_refused_and_not_shown(after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIEBRA_REDIS_URL", "redis://:pa@" + after)
+    with pytest.raises(StoreError) as refused:
+        redis_url()
+    assert "QUIEBRA_REDIS_URL" in str(refused.value) and "cret" not in str(refused.value) and "pa@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["redis://h", "rediss://u:p%40@h:6380/1", "unix:///run/redis.sock", "redis://[::1]:1/2?db=3"])
+def test_an_address_of_redis_is_taken_as_it_is(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIEBRA_REDIS_URL", f" {address} ")
+    assert redis_url() == address
 
 
 def test_a_server_that_repeats_the_password_does_not_get_it_into_the_outbox(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
-from quiebra.errors import IdentityError
+from quiebra.errors import IdentityError, StoreError
 from quiebra.text.person_input import clean_person_name
 
 if TYPE_CHECKING:
@@ -82,8 +82,26 @@ def token_keys() -> str | None:
 
 
 def redis_url() -> str | None:
-    """Return the address of a Redis for caches and counters, from QUIEBRA_REDIS_URL; None: each process keeps its own."""
-    return os.environ.get(REDIS_URL, "").strip() or None
+    """Return the address of a Redis for caches and counters, from QUIEBRA_REDIS_URL; None: each process keeps its own.
+
+    StoreError, which does not show it, if it is no address of a Redis.
+    """
+    address = os.environ.get(REDIS_URL, "").strip()
+    if not address:
+        return None
+    from redis import Redis  # takes a tenth of a second, and most commands do not need it
+
+    try:
+        Redis.from_url(address).connection_pool.make_connection()
+        parts = urlsplit(address)
+        if parts.scheme != "unix" and (address.count("@") > 1 or not re.fullmatch(r"/?\d*", parts.path)):
+            raise ValueError  # it would be read as another host, or another database
+    except (ValueError, TypeError):  # the latter for an option that there is not
+        raise StoreError(
+            f"{REDIS_URL} is not an address such as redis://user:password@host:6379/0, rediss://… or unix:///path; "
+            "where the user or the password has one of @ : / # % ? write it in percent code, such as %40 for @"
+        ) from None
+    return address
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import uvicorn
 
 from quiebra import store
 from quiebra.api.app import LOCAL_KEY, ROOT
-from quiebra.environment import TOKEN_KEYS, token_keys
+from quiebra.environment import TOKEN_KEYS, redis_url, token_keys
 from quiebra.identity import list_keys, users_exist
 from quiebra.identity.random_secrets import hash_secret, new_secret
 from quiebra.identity.tokens import signing_keys
@@ -44,6 +44,7 @@ def serve_api(
     a process beside it that works on jobs. announce: receives the address and, while there are neither users nor keys, a key that
     holds until the server stops.
     """
+    redis_url()  # what is wrong with it is said before a process starts
     engine = store.open_database(workspace)
     os.environ[ROOT] = str(workspace.root)
     if token_keys() is None:  # all processes must know the same keys
