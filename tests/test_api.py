@@ -27,6 +27,8 @@ from api_server import PLAIN, Server, api_server, company
 from conftest import ROOT, copy_workspace
 
 from quiebra import store
+from quiebra.api.predicting import _kept_answer
+from quiebra.api.records import insert_predictions
 from quiebra.api.schemas import PredictionOut
 from quiebra.client import Client, ServiceError
 from quiebra.environment import database_url
@@ -126,6 +128,46 @@ def test_a_companys_stored_statements_give_the_runs_own_score_over_every_door(
         assert one["pd_12m"] == round(row["pd_12m"], 6) == round(published[row["company_id"]], 6) == stored["pd_12m"]
         assert one["rating"] == row["rating"] == stored["rating"] == line["rating"]
         assert [reason["code"] for reason in one["reasons"]] == [reason["code"] for reason in stored["reasons"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b'{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":5}\n{"fiscal_year":2022,"total_assets":4}]}', 1),
+        (b'\n{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":5}]},{"company_id":"B"}\n', 2),
+        (b'{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":5}]}\r{"company_id":"B"}', 1),
+        (b'{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":5}]}\r\n\r\n[1]', 3),
+    ],
+)
+def test_each_line_of_a_batch_is_one_company(analyst: httpx.Client, body: bytes, line: int) -> None:
+    answer = analyst.post("/v1/predict/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 422 and answer.json()["detail"].startswith(f"Line {line} is not one JSON object")
+
+
+@pytest.mark.parametrize(
+    ("features", "why"),
+    [({"revenue": 310.0}, "'revenue' stands beside"), ({"late": 1.0, " late": 2.0}, "'late' is there twice")],
+)
+def test_features_that_would_be_lost_are_refused(analyst: httpx.Client, features: dict[str, float], why: str) -> None:
+    answer = analyst.post("/v1/predict/single", json=company(features=features))
+    assert answer.status_code == 422 and why in answer.json()["detail"], answer.text
+
+
+def test_a_prediction_that_is_computed_again_is_kept_as_long_as_a_new_one(place: Path, engine: Any) -> None:
+    old, new = dt.datetime(2020, 1, 1), dt.datetime(2026, 1, 1)
+    row = {"prediction_id": "again", "company_id": "again", "input_sha256": "x", "model_id": "m", "run_id": "r", "pd_12m": 0.1}
+    for when, answer in ((old, b'{"n":1}'), (new, b'{"n":2}')):
+        made = {**row, "rating": "A", "computed_at": when, "request": b"{}", "answer": answer}
+        with engine.begin() as connection:
+            insert_predictions(connection, [made])
+    ((at, told),) = rows(place, "SELECT computed_at, answer FROM predicciones_api WHERE prediction_id = 'again'")
+    assert at.startswith("2026-01-01") and told == '{"n":1}'
+
+
+@pytest.mark.parametrize("written", [b'{"trunc', b"[]", b'{"prediction_id": "another"}', b"\xff", None])
+def test_what_a_cache_holds_that_is_no_answer_is_computed_anew(written: bytes | None) -> None:
+    assert _kept_answer("asked", written) is None
+    assert _kept_answer("asked", b'{"prediction_id": "asked"}') == {"prediction_id": "asked"}
 
 
 def test_texts_are_in_the_asked_language(analyst: httpx.Client) -> None:
@@ -427,6 +469,10 @@ def test_a_key_does_what_its_scopes_say(server: Server, engine: Any) -> None:
                 assert told.status_code == 403 and "person" in told.json()["detail"]
                 ended = client.post("/v1/overrides/1/end", json={"reason": "seen their books"})
                 assert ended.status_code == 403 and "person" in ended.json()["detail"]
+                denied = [
+                    entry["subject"] for entry in store.audit_entries(engine, 1000, "denied") if entry["who"].startswith("key ")
+                ]
+                assert {"POST /v1/overrides", "POST /v1/overrides/{override_id}/end"} <= {*denied}
 
 
 def test_what_becomes_of_a_user_counts_at_once(server: Server, engine: Any) -> None:

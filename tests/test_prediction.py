@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quiebra.errors import PanelError
@@ -147,3 +147,35 @@ def test_units_are_millions_of_the_amounts(loaded: LoadedModel) -> None:
     ones = {name: value * 1e6 if name != "fiscal_year" else value for name, value in PLAIN.items()}
     millions, single = predict(loaded, [plain(), CompanyStatements("new", [ones], units=1e-6)])
     assert millions == single
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(amounts=st.lists(st.integers(1, 10**9), min_size=4, max_size=4))
+def test_the_same_amounts_in_another_unit_have_the_same_digits(loaded: LoadedModel, amounts: list[int]) -> None:
+    """Thousands as they are, as millions with three decimals, and in ones."""
+    names = [name for name in PLAIN if name != "fiscal_year"]
+    as_sent = [
+        CompanyStatements("new", [{"fiscal_year": 2022, **dict(zip(names, values, strict=True))}], units=units)
+        for values, units in (
+            ([float(each) for each in amounts], 1e-3),
+            ([float(f"{each // 1000}.{each % 1000:03d}") for each in amounts], 1.0),
+            ([each * 1000.0 for each in amounts], 1e-6),
+        )
+    ]
+    thousands, millions, ones = predict(loaded, as_sent)
+    assert thousands == millions == ones
+
+
+def test_amounts_in_two_currencies_are_not_joined(loaded: LoadedModel) -> None:
+    own = loaded.statements["company_id"][0]
+    mixed, bare, same = predict(
+        loaded,
+        [
+            dataclasses.replace(plain(own), use_history=True, currency="JPY"),
+            CompanyStatements(own, [], use_history=True, currency="JPY"),
+            dataclasses.replace(plain(own), use_history=True, currency=loaded.currency),
+        ],
+    )
+    for refused in (mixed, bare):
+        assert isinstance(refused, PanelError) and f"JPY are not joined with a history in {loaded.currency}" in str(refused)
+    assert isinstance(same, dict) and len(same["years_used"]) > 1

@@ -99,6 +99,20 @@ def test_one_row_has_what_it_has_among_many_by_numpy_and_compiled() -> None:
     assert tree_shap(leaf_paths(booster), rows[:0]).shape == (0, 6)
 
 
+def test_a_leaf_that_no_training_row_came_to_counts_in_full() -> None:
+    booster, rows = trees(3, max_depth=1)
+    record = json.loads(booster.save_raw("json"))
+    tree = record["learner"]["gradient_booster"]["model"]["trees"][0]
+    record["learner"]["gradient_booster"]["model"].update(
+        trees=[tree], tree_info=[0], iteration_indptr=[0, 1], gbtree_model_param={"num_trees": "1", "num_parallel_tree": "1"}
+    )
+    tree["sum_hessian"] = [1.0, 0.0, 1.0]
+    booster.load_model(bytearray(json.dumps(record).encode()))
+    left, right = tree["split_conditions"][1:]
+    for found in both_ways(booster, rows):
+        assert {*found[:, tree["split_indices"][0]].round(6)} == {round(left - right, 6), 0.0}
+
+
 def test_trees_without_a_split_explain_nothing() -> None:
     booster, rows = trees(3, min_child_weight=1e9)
     for found in both_ways(booster, rows):

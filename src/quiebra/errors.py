@@ -79,6 +79,17 @@ def _plain(value: object) -> object:
 SEPARATORS = {list: "; ", MessageLines: "\n  "}
 
 
+def either(names: Sequence[str]) -> LocalisedMessage:
+    """Return names as alternatives.
+
+    >>> str(either(["analyst", "approver", "admin"]))
+    'analyst, approver or admin'
+    """
+    if len(names) < 2:
+        return LocalisedMessage("{name}", {"name": "".join(names)})
+    return LocalisedMessage("{names} or {last}", {"names": ", ".join(names[:-1]), "last": names[-1]})
+
+
 class InvalidValue(ValueError):
     """A parameter value that cannot be used; ``said`` holds the reason as a `LocalisedMessage`."""
 

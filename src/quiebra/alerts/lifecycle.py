@@ -289,7 +289,7 @@ def find_open_alert(connection: Connection, identifier: str) -> Any:
     row = single_match(rows, identifier, "alert", RecordNotFoundError, ALERTS_ARE_LISTED)
     if row.state == CLOSED:
         text = "alert {alert} was closed on {day} by {who}"
-        raise AlertError(text, alert=row.alert_id, day=row.closed_on, who=row.closed_by)
+        raise AlertError(text, alert=row.alert_id, day=row.changed_at.date(), who=row.closed_by)
     return row
 
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 from sqlalchemy import Engine
 
 from quiebra.api.problems import ApiError
-from quiebra.errors import IdentityError, StoreError
+from quiebra.errors import IdentityError, StoreError, either
 from quiebra.identity import Permission, check_key, users_exist
 from quiebra.identity.keys import PREFIX
 from quiebra.identity.permissions import KEY_SCOPES, roles_with
@@ -108,12 +108,15 @@ class Access:
 
     def refuse(self, principal: Principal, permission: Permission, action: str) -> NoReturn:
         """Note in the audit table that a principal may not do something, and raise ApiError (403). action: method and route."""
-        needed = ", ".join(roles_with(permission))
-        text = f"asked for by {principal.role or 'a key'}, allowed to {needed}"
-        record_action(self.engine(), [AuditRecord(principal.name, "denied", action, None, None, text)])
+        self.note_denied(principal, action, ", ".join(roles_with(permission)))
         if principal.kind == "key" and permission in KEY_SCOPES:
             raise ApiError(403, "This key lacks the scope '{scope}'.", scope=permission, remedy=KEY_REMEDY)
-        raise ApiError(403, "This needs a user who is {roles}.", roles=" or ".join(roles_with(permission)))
+        raise ApiError(403, "This needs a user who is {roles}.", roles=either(roles_with(permission)))
+
+    def note_denied(self, principal: Principal, action: str, allowed: str) -> None:
+        """Note in the audit table that a principal may not do something. action: method and route. allowed: who may."""
+        text = f"asked for by {principal.role or 'a key'}, allowed to {allowed}"
+        record_action(self.engine(), [AuditRecord(principal.name, "denied", action, None, None, text)])
 
 
 def _place(header: str) -> str:

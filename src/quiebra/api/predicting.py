@@ -36,9 +36,8 @@ async def answer_predictions(
     add_log_fields(run_id=loaded.run_id, companies=len(asked))
     inputs = [input_hash(company) for company in asked]
     ids = [prediction_id(loaded, each) for each in inputs]
-    found: list[Prediction | QuiebraError | None] = [
-        None if kept is None else orjson.loads(kept) for kept in await service.cache.get(ids)
-    ]
+    kept = zip(ids, await service.cache.get(ids), strict=True)
+    found: list[Prediction | QuiebraError | None] = [_kept_answer(name, written) for name, written in kept]
     cached = [answer is not None for answer in found]
     places = [place for place, answer in enumerate(found) if answer is None]
     for start in range(0, len(places), COMPANIES_PER_STEP):
@@ -63,6 +62,15 @@ async def answer_predictions(
     await service.records.submit([Records(access, rows)])
     await service.cache.set(written)
     return list(zip(answers, cached, strict=True))
+
+
+def _kept_answer(name: str, written: bytes | None) -> Prediction | None:
+    """Return an answer from the cache; None where it is not there, or what is there is no answer of that id."""
+    try:
+        found = None if written is None else orjson.loads(written)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and found.get("prediction_id") == name else None
 
 
 async def current_model(service: Service) -> LoadedModel:

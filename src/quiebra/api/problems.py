@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from quiebra.errors import (
     RecordNotFoundError,
     StoreError,
     WorkspaceError,
+    either,
 )
 from quiebra.params.faults import FAULT_MESSAGES
 from quiebra.text.words import LANGUAGES, Words, translatable
@@ -163,6 +165,8 @@ def validation_faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, Lo
     for fault in list(errors)[:MOST_FAULTS]:
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
         context = {name: _in_words(value) for name, value in {**fault.get("ctx", {}), "other": fault["msg"]}.items()}
+        if " or " in str(context.get("expected")):
+            context["expected"] = either(re.findall(r"'[^']*'", context["expected"]))
         found.append((path.lstrip("."), LocalisedMessage(FIELD_FAULTS.get(fault["type"], "{other}"), context)))
     return found
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quiebra.api.schemas import CompanyIn
 from quiebra.services.loaded_model import LoadedModel
 from quiebra.services.prediction import Prediction
 from quiebra.store.engine import translate_database_errors
-from quiebra.store.tables import AccessRow, Base, ServedPrediction
+from quiebra.store.tables import AccessRow, ServedPrediction
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,23 @@ def hash_json(content: Mapping[str, Any] | Sequence[str]) -> str:
 
 
 def write_records(engine: Engine, records: list[Records]) -> list[None]:
-    """Write the records of several answers in one transaction; a row that is there already is left as it is."""
+    """Write the records of several answers in one transaction. Of a prediction that is there already the date alone is new."""
     predictions = [row for each in records for row in each.predictions]
     with translate_database_errors(engine), engine.begin() as connection:
-        insert_new(connection, ServedPrediction, predictions)
-        insert_new(connection, AccessRow, [each.access for each in records])
+        insert_predictions(connection, predictions)
+        connection.execute(insert(AccessRow), [each.access for each in records])
     return [None] * len(records)
 
 
-def insert_new(connection: Connection, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows in the caller's transaction; one whose key is there already is left as it is."""
+def insert_predictions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of `ServedPrediction` in the caller's transaction; one that is there already was computed again just now, and
+    is kept from now on as long as a new one."""
     if rows:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        key = table.__mapper__.primary_key[0].name
-        in_order = sorted(rows, key=lambda row: str(row[key]))  # two that insert the same rows wait for each other in turn
-        connection.execute(dialect.insert(table).on_conflict_do_nothing(), in_order)
+        new = dialect.insert(ServedPrediction)
+        statement = new.on_conflict_do_update(index_elements=["prediction_id"], set_={"computed_at": new.excluded.computed_at})
+        in_order = sorted(rows, key=lambda row: str(row["prediction_id"]))  # two that insert the same rows wait in turn
+        connection.execute(statement, in_order)
 
 
 def utc_now() -> dt.datetime:

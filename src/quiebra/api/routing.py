@@ -17,7 +17,7 @@ from quiebra.api.limits import STREAMED, discard_body, read_body
 from quiebra.api.problems import TITLES, ApiError, error_problem, request_language
 from quiebra.api.schemas import Problem
 from quiebra.api.service import service_of
-from quiebra.errors import QuiebraError
+from quiebra.errors import QuiebraError, either
 from quiebra.identity import Permission
 from quiebra.logs import add_log_fields
 
@@ -104,7 +104,7 @@ def require_type(request: Request, *kinds: str) -> str:
     """Return the content type of a request; ApiError (415) for one that is not read."""
     given = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if given not in kinds:
-        raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=" or ".join(kinds))
+        raise ApiError(415, "The content type '{given}' is not read: send {kinds}.", given=given[:80], kinds=either(kinds))
     return given
 
 

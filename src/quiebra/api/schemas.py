@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from quiebra.errors import InvalidNameError, InvalidValue
 from quiebra.items import ITEMS
-from quiebra.services.prediction import CompanyStatements
+from quiebra.services.prediction import STATEMENT_COLUMNS, CompanyStatements
 from quiebra.text.person_input import clean_comment
 
 UNITS = {"millions": 1.0, "thousands": 1e-3, "ones": 1e-6}
@@ -43,7 +43,17 @@ def _currency(text: str) -> str:
     return text
 
 
-def _sorted(features: dict[str, float | None]) -> dict[str, float | None]:
+def _told_apart(features: object) -> object:
+    """Refuse names that are one name once blanks are taken away: one of the two values would be lost."""
+    names = [name.strip() for name in features if isinstance(name, str)] if isinstance(features, dict) else []
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidValue("'{name}' is there twice", name=twice[0])
+    return features
+
+
+def _own_and_sorted(features: dict[str, float | None]) -> dict[str, float | None]:
+    if taken := sorted(features.keys() & {*STATEMENT_COLUMNS}):
+        raise InvalidValue("'{name}' stands beside fiscal_year, and not among the features", name=taken[0])
     return dict(sorted(features.items()))
 
 
@@ -65,8 +75,9 @@ class _Statement(Body):
     available_at: Annotated[Day | None, Field(description="when it was published; default: a lag after period_end")] = None
     features: Annotated[
         dict[Id, float | None],
+        BeforeValidator(_told_apart),
         Field(max_length=200, description="features of the workspace's own that the model learnt from"),
-        AfterValidator(_sorted),
+        AfterValidator(_own_and_sorted),
     ] = Field(default_factory=dict)
 
 

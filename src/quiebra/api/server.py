@@ -18,7 +18,7 @@ from quiebra.environment import TOKEN_KEYS, redis_url, token_keys
 from quiebra.identity import list_keys, users_exist
 from quiebra.identity.random_secrets import hash_secret, new_secret
 from quiebra.identity.tokens import signing_keys
-from quiebra.io.addresses import Network
+from quiebra.io.addresses import Network, require_free_port
 from quiebra.logs import server_log_config, server_log_level
 from quiebra.workspace import Workspace
 
@@ -44,6 +44,7 @@ def serve_api(
     a process beside it that works on jobs. announce: receives the address and, while there are neither users nor keys, a key that
     holds until the server stops.
     """
+    require_free_port(host, port)
     redis_url()  # what is wrong with it is said before a process starts
     engine = store.open_database(workspace)
     os.environ[ROOT] = str(workspace.root)
@@ -51,10 +52,11 @@ def serve_api(
         os.environ[TOKEN_KEYS] = ",".join(f"{name}:{key}" for name, key in signing_keys().keys.items())
     shown = f"[{host}]" if ":" in host else host
     announce(f"http://{shown}:{port}/v1")
+    announce("it answers once it has read the model, in some seconds: /health/ready says when")
     if not users_exist(engine) and not any(key["revoked_at"] is None for key in list_keys(engine)):
         key = new_secret()
         os.environ[LOCAL_KEY] = hash_secret(key)
-        announce(f"key until it stops, as there are no users and no keys yet: {key}")
+        announce(f"key until it stops or there are users, as there are no users and no keys yet: {key}")
     engine.dispose()
     with job_worker(workspace) if work else contextlib.nullcontext():
         _run(host, port, workers, gateway)

@@ -8,7 +8,7 @@ import typer
 
 from quiebra.cli.context import GatewayOption
 from quiebra.errors import WorkspaceError
-from quiebra.io.addresses import parse_networks
+from quiebra.io.addresses import parse_networks, require_free_port
 from quiebra.workspace import Workspace
 
 
@@ -26,7 +26,7 @@ def dashboards(
     """
 
     workspace = Workspace.find()
-    from quiebra.dashboards.server.access import require_free_port, tokens_for
+    from quiebra.dashboards.server.access import tokens_for
 
     trusted = parse_networks(gateway or [], "--gateway")
     if trusted and no_token:

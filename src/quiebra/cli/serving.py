@@ -23,7 +23,7 @@ def serve(
     """Serve predictions and the last run to other systems over HTTP, with keys, roles and limits.
 
     A process beside it works on jobs, as `quiebra work` does. While there are neither users nor keys, it prints a key of its own
-    that holds until it stops.
+    that holds until it stops or there are users.
 
     Example: quiebra serve --port 8890
     """

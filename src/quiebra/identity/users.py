@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from quiebra.errors import IdentityError, closest_name
+from quiebra.errors import IdentityError, closest_name, either
 from quiebra.identity.passwords import hash_password, verify_password
 from quiebra.identity.permissions import ROLES, Permission, roles_with
 from quiebra.store.audit import AuditRecord, append_entries, record_action
@@ -199,7 +199,7 @@ def require_permission(engine: Engine, user: User, permission: Permission, actio
         name=user.name,
         role=user.role,
         action=action,
-        roles=" or ".join(roles),
+        roles=either(roles),
     )
 
 

@@ -1,8 +1,9 @@
-"""Addresses and networks of other machines that are trusted with something."""
+"""Addresses to listen on, and networks of other machines that are trusted with something."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable
 
 from quiebra.errors import WorkspaceError
@@ -38,3 +39,14 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
         return False
     known = getattr(ip, "ipv4_mapped", None) or ip
     return any(known in network for network in networks)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise WorkspaceError if the server cannot listen on the address."""
+    try:
+        for family, kind, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise WorkspaceError(f"cannot listen on {host}:{port} ({error.strerror or error}): give another with --port") from None

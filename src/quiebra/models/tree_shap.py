@@ -43,8 +43,8 @@ class LeafPaths(NamedTuple):
     """The leaves of all trees with their paths. starts: where each leaf's conditions begin among all, and where the last ends.
 
     The other arrays have one entry a condition: the feature's place among the inputs, `_Condition`; its factor in the product at
-    each point where it is not met (conditions × points), what is added to that where it is (by point), and both of the factor's
-    inverse. values: of each leaf, weighted by point. base: mean log-odds of the training rows.
+    each point where it is not met (conditions × points), what is added to that where it is (by point), and the inverse of the
+    factor where it is not met and where it is. values: of each leaf, weighted by point. base: mean log-odds of the training rows.
     """
 
     starts: np.ndarray
@@ -56,7 +56,7 @@ class LeafPaths(NamedTuple):
     factors: np.ndarray
     added: np.ndarray
     inverses: np.ndarray
-    inverses_added: np.ndarray
+    met_inverses: np.ndarray
     values: np.ndarray
     base: float
 
@@ -73,7 +73,6 @@ def leaf_paths(booster: xgb.Booster) -> LeafPaths:
     points, weights = np.polynomial.legendre.leggauss((most + 1) // 2)  # exact for a product of most - 1 factors
     points, weights = (points + 1) / 2, weights / 2
     factors = share[:, None] * (1 - points)
-    inverses, met_inverses = 1 / factors, 1 / (factors + points)
     values = np.array([value for value, _ in leaves], dtype=float)
     expected = sum(value * math.prod(each.share for each in path.values()) for value, path in every)
     return LeafPaths(
@@ -85,8 +84,8 @@ def leaf_paths(booster: xgb.Booster) -> LeafPaths:
         share,
         factors,
         points,
-        inverses,
-        met_inverses - inverses,
+        1 / factors,
+        1 / (factors + points),
         values[:, None] * weights,
         expected + _start(learner["learner_model_param"]["base_score"]),
     )
@@ -154,7 +153,7 @@ def _by_numpy(paths: LeafPaths, inputs: np.ndarray) -> np.ndarray:
     counts = np.diff(paths.starts)
     for q, added in enumerate(paths.added):
         product = np.multiply.reduceat(paths.factors[:, q] + met * added, paths.starts[:-1], axis=1) * paths.values[:, q]
-        effect += np.repeat(product, counts, axis=1) * (paths.inverses[:, q] + met * paths.inverses_added[:, q])
+        effect += np.repeat(product, counts, axis=1) * np.where(met, paths.met_inverses[:, q], paths.inverses[:, q])
     effect *= met - paths.share
     order = np.argsort(paths.features, kind="stable")
     used, firsts = np.unique(paths.features[order], return_index=True)
@@ -166,7 +165,7 @@ def _add_leaves(  # noqa: C901  one nest of loops, compiled as a whole
     columns: np.ndarray, paths: LeafPaths, met: np.ndarray, product: np.ndarray, total: np.ndarray
 ) -> None:
     """Add the SHAP values of all leaves to ``total`` (features × rows). met, product: room for what is computed between."""
-    starts, features, low, high, missing, share, factors, added, inverses, inverses_added, values, _ = paths
+    starts, features, low, high, missing, share, factors, added, inverses, met_inverses, values, _ = paths
     points = values.shape[1]
     for first in range(0, columns.shape[1], met.shape[1]):
         rows = min(met.shape[1], columns.shape[1] - first)
@@ -186,6 +185,8 @@ def _add_leaves(  # noqa: C901  one nest of loops, compiled as a whole
             for at in range(begin, end):
                 met_here, own, before = met[at - begin], total[features[at]], share[at]
                 for q in range(points):
-                    product_here, inverse, more = product[q], inverses[at, q], inverses_added[at, q]
+                    product_here, inverse, met_inverse = product[q], inverses[at, q], met_inverses[at, q]
                     for row in range(rows):
-                        own[first + row] += (met_here[row] - before) * product_here[row] * (inverse + met_here[row] * more)
+                        own[first + row] += (
+                            (met_here[row] - before) * product_here[row] * (met_inverse if met_here[row] else inverse)
+                        )

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from quiebra.panels.quarantine import blank_negatives, split_quarantine
 from quiebra.risk import score_statements
 from quiebra.risk.scored_company import BLIND_SHARE, IDENTITY_WORDS
 from quiebra.services.loaded_model import LoadedModel
-from quiebra.sources.currency import UNIT_FACTORS, format_plain
+from quiebra.sources.currency import UNIT_FACTORS, format_plain, in_millions
 from quiebra.sources.derived_items import derive_items
 from quiebra.sources.table import with_dates
 from quiebra.text.words import LANGUAGES, Words
@@ -36,6 +36,9 @@ DECIMALS = 6
 ITEM_LABELS = {item.name: item.label for item in ITEMS}
 TOO_LARGE = "total assets of {own} million are more than ten times those of any company of the panel: are the units right?"
 TOO_SMALL = "total assets of {own} million are less than a tenth of those of any company of the panel: are the units right?"
+TWO_CURRENCIES = (
+    "amounts in {own} are not joined with a history in {currency}: send them in {currency}, or leave use_history away"
+)
 UNSIGNED = [item.name for item in ITEMS if not item.signed]
 STATEMENT_COLUMNS = ("fiscal_year", "period_end", "available_at", *ITEM_NAMES)
 
@@ -71,6 +74,7 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
     """
     places = [f"{place:06d}" for place in range(len(asked))]
     notes = _Notes()
+    asked = _without_mixtures(loaded, asked, places, notes)
     given = _published(_frame(loaded, asked, places), asked, places, notes)
     _note_unknown(asked, places, notes)
     kept, aside = split_quarantine(given, pl.DataFrame(schema=EVENT_SCHEMA))
@@ -102,14 +106,29 @@ def predict(loaded: LoadedModel, asked: Sequence[CompanyStatements]) -> list[Pre
     return found
 
 
+def _without_mixtures(
+    loaded: LoadedModel, asked: Sequence[CompanyStatements], places: Sequence[str], notes: _Notes
+) -> list[CompanyStatements]:
+    """Return what is asked without the statements of who would join amounts in two currencies, which is noted."""
+    kept = []
+    for place, company in zip(places, asked, strict=True):
+        if company.use_history and company.currency not in (None, loaded.currency):
+            values = {"own": company.currency, "currency": loaded.currency}
+            notes.add(place, LocalisedMessage(TWO_CURRENCIES, values))
+            company = replace(company, rows=(), use_history=False)
+        kept.append(company)
+    return kept
+
+
 def _frame(loaded: LoadedModel, asked: Sequence[CompanyStatements], places: Sequence[str]) -> pl.DataFrame:
     """Return the statements of all companies in canonical columns and millions, with the place of each in ``company_id``."""
     own = list(OWN_FEATURES)
     rows = [(place, company, row) for place, company in zip(places, asked, strict=True) for row in company.rows]
-    scale = np.array([company.units for _, company, _ in rows])
     names = [*ITEM_NAMES, *own]
     values = np.array([[row.get(name) for name in names] for _, _, row in rows], dtype=float).reshape(len(rows), len(names))
-    values[:, : len(ITEM_NAMES)] *= scale[:, None]
+    for at, (_, company, _) in enumerate(rows):
+        if company.units != 1.0:
+            values[at, : len(ITEM_NAMES)] = in_millions(values[at, : len(ITEM_NAMES)], company.units)
     schema = {name: pl.Int32 if name == "fiscal_year" else pl.Date for name in STATEMENT_COLUMNS[:3]}
     columns: dict[str, pl.Series] = {"company_id": pl.Series([place for place, _, _ in rows], dtype=pl.String)}
     columns |= {name: pl.Series([row.get(name) for _, _, row in rows], dtype=kind) for name, kind in schema.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
+import numpy as np
 import polars as pl
 
 from quiebra.canonical import median_value
@@ -21,6 +22,20 @@ TYPICAL_MEDIAN_ASSETS = 300.0
 CURRENCY_SPELLINGS = {"€": "EUR", "EURO": "EUR", "EUROS": "EUR", "US$": "USD", "£": "GBP"}
 """Other spellings of a currency, and its ISO code."""
 UNIT_FACTORS = (0.001, 0.000001, 1000.0, 1000000.0)
+Amounts = TypeVar("Amounts", np.ndarray, pl.Expr)
+
+
+def in_millions(amounts: Amounts, units: float) -> Amounts:
+    """Return amounts in millions. units: millions that one unit of them is.
+
+    Thousands are divided by 1000 and not multiplied by 0.001, which is no double: the result is the one nearest to the quotient,
+    the same as that of an amount that was given in millions.
+
+    >>> in_millions(np.array([8675.0]), 0.001)
+    array([8.675])
+    """
+    parts = round(1 / units) if 0 < units < 1 else 1
+    return amounts / parts if parts > 1 and math.isclose(parts * units, 1, rel_tol=1e-12) else amounts * units
 
 
 def currency_codes(frame: pl.DataFrame) -> pl.Expr:

@@ -40,7 +40,7 @@ from quiebra.sources.cells import (
     without_folder,
 )
 from quiebra.sources.column_names import NAMES, currencies_in, in_thousands, match_known_names, says_whole_units
-from quiebra.sources.currency import resolve_currency, unit_doubts
+from quiebra.sources.currency import in_millions, resolve_currency, unit_doubts
 from quiebra.sources.derived_items import EXPENSES, HELPER_COLUMNS, Derivation, derive_items
 from quiebra.sources.events import first_events, read_failures, unknown_failures
 from quiebra.sources.fiscal_years import fiscal_year
@@ -341,7 +341,7 @@ def _in_millions(frame: pl.DataFrame, options: Table, path: Path, learnt: str | 
     dated = with_dates(frame, options.filing_lag_days)
     ruled = dated.with_columns(rule=pl.coalesce(_not_a_year(), _other_basis(dated)))
     return resolve_currency(ruled, options.currency, path, learnt).with_columns(
-        *(pl.col(name) * options.units * signs.get(name, 1.0) for name in amounts),
+        *(in_millions(pl.col(name), options.units) * signs.get(name, 1.0) for name in amounts),
         source=pl.lit("table"),
     )
 

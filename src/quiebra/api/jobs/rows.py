@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from quiebra.api.problems import ApiError
-from quiebra.api.records import access_record, insert_new, utc_now
+from quiebra.api.records import access_record, insert_predictions, utc_now
 from quiebra.errors import LocalisedMessage, QuiebraError, StoreError
 from quiebra.registry import ScoringModel
 from quiebra.store.engine import read_only, translate_database_errors
 from quiebra.store.lease import Lease
 from quiebra.store.retention import job_lease
-from quiebra.store.tables import AccessRow, Job, ServedPrediction
+from quiebra.store.tables import AccessRow, Job
 from quiebra.text.words import LANGUAGES, Words, translatable
 
 OPEN = ("queued", "running")
@@ -100,7 +100,7 @@ def store_part(lease: Lease, predictions: Sequence[Mapping[str, Any]], **counts:
     predictions: rows of `ServedPrediction`. counts: columns of the job. JobEnded where it was cancelled; LeaseLost.
     """
     with _transaction(lease) as connection:
-        insert_new(connection, ServedPrediction, predictions)
+        insert_predictions(connection, predictions)
         return _change_within(connection, lease, **counts, attempts=0)
 
 
@@ -117,7 +117,7 @@ def finish_job(lease: Lease) -> Row[Any]:
             cached=0,
             correlation_id=job.correlation_id,
         )
-        insert_new(connection, AccessRow, [access])
+        connection.execute(insert(AccessRow), access)
         return job
 
 

@@ -159,7 +159,7 @@ async def overrides(request: Request, past: bool = False) -> Response:
 )
 async def propose(request: Request, given: GradeIn) -> Response:
     """Propose a grade. It takes two people, so that a key proposes none."""
-    _require_person(request)
+    await _require_person(request)
 
     def act() -> dict[str, Any]:
         service, who = service_of(request), principal_of(request).name
@@ -189,7 +189,7 @@ async def approve(request: Request, override_id: Annotated[int, Field(ge=0, le=2
     "/overrides/{override_id}/end", summary="End or reject a grade", **guarded(Permission.DECIDE), operation_id="end_override"
 )
 async def end(request: Request, override_id: Annotated[int, Field(ge=0, le=2**31 - 1)], given: Closing) -> Response:
-    _require_person(request)
+    await _require_person(request)
 
     def act() -> dict[str, Any]:
         decisions.end_override(service_of(request).engine(), override_id, principal_of(request).name, given.reason)
@@ -198,9 +198,11 @@ async def end(request: Request, override_id: Annotated[int, Field(ge=0, le=2**31
     return await _decide(request, given, act)
 
 
-def _require_person(request: Request) -> None:
-    """Raise ApiError (403) for a key but the server's own: people decide on grades."""
+async def _require_person(request: Request) -> None:
+    """Raise ApiError (403), noted in the audit table, for a key but the server's own: people decide on grades."""
     if principal_of(request).kind == "key" and principal_of(request).name != LOCAL:
+        action = f"{request.method} /v1{request.scope['route'].path_format}"
+        await anyio.to_thread.run_sync(service_of(request).access.note_denied, principal_of(request), action, "people")
         raise ApiError(403, "A grade is proposed by a person and approved by another: sign in by POST /v1/token.")
 
 

@@ -71,7 +71,9 @@ class StressIn(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"shock": {"revenue": -0.2, "rates": 0.02}, "companies": 5}]})
 
     scenario: Annotated[Id | None, Field(description="a name of stress.scenarios")] = None
-    moves: Annotated[dict[Id, Move], Field(max_length=20)] = Field(default_factory=dict)
+    moves: Annotated[
+        dict[Id, Move], Field(max_length=20, description="of macro series; one counts in the place of the scenario's own")
+    ] = Field(default_factory=dict)
     shock: ShockIn = Field(default_factory=ShockIn)
     companies: Annotated[int, Field(ge=0, le=1000, description="how many of the companies that are hit hardest")] = 20
 

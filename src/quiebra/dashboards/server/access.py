@@ -6,7 +6,6 @@ import ipaddress
 import os
 import re
 import secrets
-import socket
 
 from quiebra.dashboards.pages.visitor import READER
 from quiebra.errors import WorkspaceError
@@ -44,17 +43,6 @@ def tokens_for(host: str, editors: list[str], authenticated: bool, *, users: boo
     if not authenticated:
         return {}
     return {READER: given or secrets.token_urlsafe(24), **{editor: secrets.token_urlsafe(24) for editor in editors}}
-
-
-def require_free_port(host: str, port: int) -> None:
-    """Raise WorkspaceError if the server cannot listen on the address."""
-    try:
-        for family, kind, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]:
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-    except OSError as error:
-        raise WorkspaceError(f"cannot listen on {host}:{port} ({error.strerror or error}): give another with --port") from None
 
 
 def _check_names(names: list[str]) -> None:

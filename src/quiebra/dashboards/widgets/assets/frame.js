@@ -32,7 +32,9 @@ export default {
       close.setAttribute("aria-label", document.body.getAttribute(`data-close-${root.lang}`) ?? "×");
       close.addEventListener("click", () => note.remove());
       note.append(close);
-      document.body.append(note);
+      const stack = document.querySelector(".q-toasts") ?? Object.assign(document.createElement("div"), { className: "q-toasts" });
+      stack.append(note);
+      document.body.append(stack);
       if (content.kind === "ok") setTimeout(() => note.remove(), 6000);
     });
     told();
