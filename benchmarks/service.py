@@ -4,7 +4,7 @@ Serves a finished workspace (its folder as the argument, else a run on the demo 
 sends it statements of the panel's own companies with amounts that no request had before; batches are sent to one process, and to
 two as the gateway shares them out. Beside the figures stands the plain call in process, measured in the same run.
 ``--soak SECONDS`` keeps ten times the expected load (100 requests a second) up so long and watches memory, errors and records.
-Prints the figures and writes benchmarks/results/service.json. Times are of this machine.
+Prints the figures and writes benchmarks/results/service.json; without a soak the last one stays there. Times are of this machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from api_server import Server, api_server
 from conftest import command, new_workspace
 
 from quiebra.api.service import load_prepared_model
-from quiebra.io.files import write_json
+from quiebra.io.files import read_json, write_json
 from quiebra.services.prediction import STATEMENT_COLUMNS, CompanyStatements, predict
 from quiebra.workspace import Workspace
 
@@ -260,6 +260,8 @@ def main() -> None:
                 soak["records"] = {name: after[name] - before[name] for name in after}
                 result["soak"] = soak
         result["records"] = recorded(folder)
+    if not asked.soak and RESULTS.exists():
+        result["soak"] = read_json(RESULTS).get("soak")
     write_json(RESULTS, result)
     print(json.dumps(result, indent=2))
 
