@@ -111,7 +111,8 @@ def _leaves(tree: dict[str, Any]) -> Iterator[tuple[float, dict[int, _Condition]
         now = path.get(feature, _Condition())
         for child, low, high in ((left[node], now.low, min(now.high, split)), (right[node], max(now.low, split), now.high)):
             missing = now.missing and (child == left[node]) == bool(tree["default_left"][node])
-            waiting.append((child, {**path, feature: _Condition(low, high, missing, now.share * cover[child] / cover[node])}))
+            share = now.share * cover[child] / (cover[node] or 1.0)  # where no training row came by, both are zero
+            waiting.append((child, {**path, feature: _Condition(low, high, missing, share)}))
 
 
 @cache
