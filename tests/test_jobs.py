@@ -314,6 +314,8 @@ def test_a_job_is_its_owners_alone(treasury: httpx.Client, sales: httpx.Client, 
     assert sales.get("/v1/jobs/no-such%00job").status_code == 404
     cancelled = treasury.delete(f"/v1/jobs/{job}")
     assert cancelled.json()["state"] == "cancelled"
+    assert treasury.get("/v1/jobs").json()["jobs"][0] == cancelled.json()
+    assert job not in {each["job_id"] for each in sales.get("/v1/jobs").json()["jobs"]}
 
 
 def test_a_cancelled_job_is_scored_no_further(treasury: httpx.Client, place: Place) -> None:

@@ -59,7 +59,7 @@ def parsed(text: str) -> list[dict[str, Any]]:
     return [
         json.loads(line)
         for line in text.splitlines()
-        if line.startswith("{") or not line.startswith(("http", "users", "key ", "job "))
+        if line.startswith("{") or not line.startswith(("http", "it answers", "users", "key ", "job "))
     ]
 
 

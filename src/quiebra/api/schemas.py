@@ -268,6 +268,12 @@ class JobOut(Text):
     results: Annotated[str | None, Field(description="where the results are, once it is done")]
 
 
+class JobsOut(Text):
+    """Jobs of whoever asks, the newest first."""
+
+    jobs: list[JobOut]
+
+
 class Problem(Text):
     """An error (RFC 9457)."""
 

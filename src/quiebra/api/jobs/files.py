@@ -62,6 +62,11 @@ class JobFiles:
             made.unlink(missing_ok=True)
         return [*results]
 
+    def delete_unfinished(self) -> None:
+        """Delete what workers that were killed in the middle of writing a part have left."""
+        for path in self.folder.glob(".*.partial"):
+            path.unlink(missing_ok=True)
+
 
 @dataclass
 class Upload:

@@ -58,6 +58,13 @@ def own_job(engine: Engine, job_id: str, who: str) -> Row[Any]:
     return row
 
 
+def own_jobs(engine: Engine, who: str, most: int) -> list[Row[Any]]:
+    """Return the latest jobs of whoever asks, the newest first."""
+    asked = select(Job.__table__).where(Job.who == who).order_by(Job.queued_at.desc(), Job.job_id).limit(most)
+    with read_only(engine) as connection:
+        return list(connection.execute(asked))
+
+
 def cancel_job(engine: Engine, job_id: str, who: str) -> Row[Any]:
     """Cancel a job: what was stored of it stays, nothing more is scored. ApiError: 404, or 409 where it has ended."""
     own_job(engine, job_id, who)

@@ -151,6 +151,7 @@ class JobWorker:
         if job.done != job.companies:
             self._fail(lease, LocalisedMessage("The file of this job is no longer what was sent: send it again."))
             return
+        self._files(job).delete_unfinished()
         ended = rows.finish_job(lease)
         logging.getLogger("quiebra.api").info("job done", extra={"companies": ended.companies, "failed": ended.failed})
         self.say(f"job {ended.job_id}: done, {ended.companies} companies, {ended.failed} without a score")

@@ -16,11 +16,11 @@ from starlette.requests import ClientDisconnect
 from quiebra.api.idempotency import once
 from quiebra.api.jobs.files import JobFiles, Upload
 from quiebra.api.jobs.results import FORMATS, as_csv, as_ndjson, asked_format, require_parts, write_parquet
-from quiebra.api.jobs.rows import cancel_job, job_record, new_job, own_job, queue_job
+from quiebra.api.jobs.rows import cancel_job, job_record, new_job, own_job, own_jobs, queue_job
 from quiebra.api.predicting import current_model
 from quiebra.api.problems import ApiError, request_language
 from quiebra.api.routing import NDJSON, guarded, json_answer, principal_of, require_type, router
-from quiebra.api.schemas import EXAMPLE_COMPANY, JobOut
+from quiebra.api.schemas import EXAMPLE_COMPANY, JobOut, JobsOut
 from quiebra.api.service import Service, service_of
 from quiebra.errors import WorkspaceError
 from quiebra.identity import Permission
@@ -30,6 +30,7 @@ routes = router()
 T = TypeVar("T")
 UPLOADS = 8
 """Files that a process takes at once, so that no more than that many unfinished ones lie on the disk."""
+LISTED_JOBS = 100
 WRITTEN_BYTES = 1_000_000
 """Bytes of an upload that are written at a time."""
 NO_ROOM = translatable("The service cannot keep the file now: its disk is full or cannot be written.")
@@ -122,6 +123,14 @@ def _queue(service: Service, upload: Upload, who: str, words: Words) -> dict[str
     return job_record(job, words)
 
 
+@routes.get("/jobs", summary="Your jobs", **guarded(Permission.PREDICT, JobsOut), operation_id="list_jobs")
+async def listed(request: Request) -> Response:
+    """Return the latest hundred jobs of yours that are kept, the newest first."""
+    service, words = service_of(request), Words(request_language(request))
+    found = await _in_thread(partial(own_jobs, service.engine(), principal_of(request).name, LISTED_JOBS))
+    return json_answer(request, {"jobs": [job_record(dict(job._mapping), words) for job in found]})
+
+
 @routes.get("/jobs/{job_id}", summary="How far a job is", **guarded(Permission.PREDICT, JobOut), operation_id="get_job")
 async def get(request: Request, job_id: str) -> Response:
     """Return the state of a job of yours, how many companies are done, and how many of them have no score."""
@@ -174,5 +183,5 @@ async def _in_thread(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work)
 
 
-SCHEMAS = (JobOut,)
+SCHEMAS = (JobOut, JobsOut)
 """Models of the OpenAPI document."""
