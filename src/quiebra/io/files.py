@@ -14,6 +14,11 @@ import polars as pl
 
 from quiebra.errors import WorkspaceError
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]  # a module on other systems
+
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Permissions for the current user only, whatever the umask: for the database, messages, and the log of page visits."""
 
@@ -98,6 +103,9 @@ def append_line(path: Path, line: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND, PRIVATE_FILE)
         try:
+            if fcntl is not None:  # or a line that another process is just writing would look cut off; closing ends the lock
+                with contextlib.suppress(OSError):  # a file system without locks
+                    fcntl.flock(handle, fcntl.LOCK_EX)
             size = os.fstat(handle).st_size
             cut = b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""  # the last line is incomplete
             left = cut + f"{line}\n".encode()
