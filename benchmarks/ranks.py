@@ -1,6 +1,6 @@
 """Ranks among peers in each way, side by side: sorted date by date, looked up, in one pass over all dates: seconds and memory.
 
-    python benchmarks/ranks.py [--copies 1 4 66]
+    python benchmarks/ranks.py [--copies 1 4 16]
 
 The demo's companies are repeated under new names, with figures that differ by a thousandth and filings up to ten days earlier or
 later, on weekdays; 66 copies are a million statements. Each way ranks the same table in a process of its own, one after the
@@ -19,6 +19,7 @@ import re
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ import polars as pl
 import psutil
 
 from quiebra.feature_engineering import feature_table, peers
-from quiebra.feature_engineering.fenwick import compiled_pass
 from quiebra.io.files import write_json
 from quiebra.panels import build_panel
 from quiebra.params import load_params
@@ -114,9 +114,9 @@ def compare(table: pl.DataFrame, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 4, 66])
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 4, 16])
     copies = parser.parse_args().copies
-    if compiled_pass() is None:
+    if find_spec("numba") is None:
         raise SystemExit("numba cannot be imported here: there is no pass to compare with")
     panel = build_panel(demo.load(load_params(Workspace.find()).ingest.demo))
     features = feature_table(panel.statements, panel.companies)

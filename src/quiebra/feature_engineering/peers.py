@@ -43,8 +43,10 @@ RANKED = (
 RANKED_IN_SECTOR = ("liabilities_to_assets", "ebitda_to_assets", "net_income_to_assets_mean3", "log_assets", "market_leverage")
 """Features whose rank among companies of the same sector is one as well."""
 MIN_PEERS = 20
-COMPILING, BUILDING = 800_000.0, 0.26
+COMPILING, BUILDING = 600_000.0, 0.26
 """Microseconds to import numba and compile the pass over all dates, and to note one value of a feature for looking up."""
+ROWS_LOOKED_UP = 10_000
+"""Rows that are looked up at a time, which takes some 50 MB."""
 PEER_WINDOW = np.timedelta64(365, "D")
 _RANK_NAMES = (*(f"rank_{name}" for name in RANKED), *(f"sector_rank_{name}" for name in RANKED_IN_SECTOR))
 WHY = "the level moves with the year and the market; the place among peers does not"
@@ -189,8 +191,12 @@ class _Published:
 
     def _looked_up(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Look up the counts of each row in a matrix that is built once."""
-        below, upto = self.matrix.counts_below(values, starts, ends)
-        return _share(below + upto, self.known[ends] - self.known[starts])
+        shares = np.empty(values.shape)
+        for first in range(0, len(values), ROWS_LOOKED_UP):
+            rows = slice(first, first + ROWS_LOOKED_UP)
+            below, upto = self.matrix.counts_below(values[rows], starts[rows], ends[rows])
+            shares[rows] = _share(below + upto, self.known[ends[rows]] - self.known[starts[rows]])
+        return shares
 
     def _in_one_pass(self, values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """Count in one pass over all dates, where numba can be imported."""
