@@ -74,7 +74,7 @@ class WaveletMatrix:
         span = np.stack([starts, ends])
         found, base = np.zeros(len(codes), dtype=np.int64), column * self.words_a_column
         for words, before, zeros, bit in zip(self._words, self._before, self._zeros, self._bits, strict=True):
-            at = (span >> 6) + base
+            at = (span >> 6) + base  # 64 to a word; dividing takes longer
             lacking = np.bitwise_count(words.take(at) & _BITS_BEFORE.take(span & (WORD - 1))) + before.take(at)
             has = (codes >> bit & 1).astype(bool)
             found += (lacking[1] - lacking[0]) * has
