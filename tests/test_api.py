@@ -144,6 +144,26 @@ def test_each_line_of_a_batch_is_one_company(analyst: httpx.Client, body: bytes,
     assert answer.status_code == 422 and answer.json()["detail"].startswith(f"Line {line} is not one JSON object")
 
 
+REPEATED = b'{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":5,"total_assets":6}]}'
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body", "key"),
+    [
+        ("predict/single", "json", REPEATED, "total_assets"),
+        ("predict/single", "json", REPEATED.replace(b"fiscal_year", b"total_\\u0061ssets"), "total_assets"),
+        ("predict/batch", "json", b"[" + REPEATED + b"]", "total_assets"),
+        ("predict/batch", "x-ndjson", b'{"company_id":"B"}\n' + REPEATED, "total_assets"),
+        ("portfolio", "json", b'{"rows":[{"company_id":"A","exposure":1,"exposure":2}]}', "exposure"),
+        ("stress", "json", b'{"moves":{},"moves":{}}', "moves"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(analyst: httpx.Client, path: str, kind: str, body: bytes, key: str) -> None:
+    answer = analyst.post(f"/v1/{path}", content=body, headers={"Content-Type": f"application/{kind}"})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == key, answer.text
+    assert "more than once" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("features", "why"),
     [({"revenue": 310.0}, "'revenue' stands beside"), ({"late": 1.0, " late": 2.0}, "'late' is there twice")],

@@ -271,16 +271,18 @@ def test_bad_lines_are_named_and_stop_nothing(treasury: httpx.Client, place: Pla
             b"  \r",
             b"\xff\xfe",
             json.dumps(company("last")).encode(),
+            b'{"company_id": "one", "company_id": "two"}',
         ]
     )
     job = send(treasury, body)
     with place.worker():
         ended = wait(treasury, job)
-    assert (ended["state"], ended["companies"], ended["done"], ended["failed"]) == ("done", 8, 8, 6)
+    assert (ended["state"], ended["companies"], ended["done"], ended["failed"]) == ("done", 9, 9, 7)
     told = results(treasury, job)
-    assert [row["line"] for row in told] == [1, 3, 4, 5, 6, 7, 9, 10]
-    assert [row["company_id"] for row in told] == ["good", None, None, "typo", "=1+1", None, None, "last"]
-    assert "pd_12m" in told[0] and "pd_12m" in told[-1]
+    assert [row["line"] for row in told] == [1, 3, 4, 5, 6, 7, 9, 10, 11]
+    assert [row["company_id"] for row in told] == ["good", None, None, "typo", "=1+1", None, None, "last", "two"]
+    assert "pd_12m" in told[0] and "pd_12m" in told[-2]
+    assert told[-1]["problem"].startswith("company_id: given more than once")
     assert told[3]["problem"] == "statements[0].total_asets: no field of this name is read"
     assert "total_assets" in told[4]["problem"] and "2 MB" in told[5]["problem"]
     spanish = results(treasury, job, **{"Accept-Language": "es"})

@@ -13,8 +13,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from quiebra.api.access import Principal
+from quiebra.api.json_body import REPEATED_KEY, repeated_key
 from quiebra.api.limits import STREAMED, discard_body, read_body
-from quiebra.api.problems import TITLES, ApiError, error_problem, request_language
+from quiebra.api.problems import TITLES, ApiError, error_problem, faults_problem, request_language
 from quiebra.api.schemas import Problem
 from quiebra.api.service import service_of
 from quiebra.errors import QuiebraError, either
@@ -69,6 +70,8 @@ class GuardedRoute(APIRoute):
                 _require_read_type(request)
                 if request.method in ("POST", "PUT") and request.url.path != STREAMED:
                     await read_body(request, service_of(request))
+                    if key := repeated_key(await request.body()):
+                        return faults_problem(request, [(key, REPEATED_KEY)])
             except QuiebraError as error:
                 await discard_body(request, service_of(request))
                 return error_problem(request, error)

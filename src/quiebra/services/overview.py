@@ -66,7 +66,11 @@ def headline_figures(view: FinishedRunView, words: Words) -> list[Kpi]:
         Kpi(
             words("Expected loss"),
             words.number(losses["expected_loss"], 1),
-            words("{share} of the exposure", share=words.percent(losses["expected_loss"] / losses["exposure"])),
+            words(
+                "{share} of an exposure of {total}",
+                share=words.percent(losses["expected_loss"] / losses["exposure"]),
+                total=words.number(losses["exposure"], 1),
+            ),
         ),
         Kpi(
             words("On the watch list"),

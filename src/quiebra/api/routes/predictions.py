@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import Request, Response
 from pydantic import FailFast, TypeAdapter, ValidationError
 
+from quiebra.api.json_body import REPEATED_KEY, lines_as_list, repeated_key
 from quiebra.api.limits import JOBS_REMEDY
 from quiebra.api.predicting import answer_predictions, failed, in_language
 from quiebra.api.problems import ApiError, body_faults, faults_problem, request_language
@@ -71,7 +71,9 @@ async def predict_batch(request: Request) -> Response:
     service = service_of(request)
     most = service.options.batch_companies
     if kind == NDJSON:
-        body = _as_list(body)
+        body = lines_as_list(body)
+        if key := repeated_key(body):
+            return faults_problem(request, [(key, REPEATED_KEY)])
     try:
         asked = (COMPANIES if len(body) < LISTED_BYTES else COMPANIES_TO_FIRST_FAULT).validate_json(body)
     except ValidationError as error:
@@ -91,19 +93,6 @@ async def predict_batch(request: Request) -> Response:
     ]
     wrong = sum("problem" in result for result in results)
     return json_answer(request, {"results": results, "scored": len(results) - wrong, "failed": wrong})
-
-
-def _as_list(body: bytes) -> bytes:
-    """Return lines of JSON objects as a JSON list. ApiError (422) for a line that is none, or not one by itself."""
-    lines = [(number, line) for number, line in enumerate(body.split(b"\n"), start=1) if line.strip()]
-    for number, line in lines:
-        try:
-            one = isinstance(orjson.loads(line), dict)
-        except orjson.JSONDecodeError:
-            one = False
-        if not one:
-            raise ApiError(422, "Line {line} is not one JSON object: each company is one, on a line of its own.", line=number)
-    return b"[" + b",".join(line for _, line in lines) + b"]"
 
 
 SCHEMAS = (CompanyIn, PredictionOut, BatchOut)

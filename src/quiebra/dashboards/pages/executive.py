@@ -49,7 +49,7 @@ class ExecutivePage(Page):
             card(
                 words("Who moved most"),
                 self._movers(),
-                note=words("Against a year ago, by how much the odds grew; sorted by Times the other way, whose PD fell most."),
+                note=words("Against a year ago, by how much the odds grew. Sort Times the other way to see whose PD fell most."),
             ),
         ]
 
@@ -59,7 +59,7 @@ class ExecutivePage(Page):
             (words(MONITORED_LABELS[m.measure]), chip(m.status, words(m.status)), words("{n} of {all}", n=m.off, all=m.subjects))
             for m in monitoring_lights(self.view.findings)
         ]
-        return html_table([words("Measure"), words("State"), words("Off")], rows, numbers={2})
+        return html_table([words("Measure"), words("State"), words("Beyond its limit")], rows, numbers={2})
 
     def _groups(self) -> list[Widget]:
         words, found = self.words, []

@@ -60,7 +60,11 @@ class StressPage(Page):
         def kpi(title: str, name: str, show: Callable[[float], str], span: tuple[float, float] | None = None) -> Kpi:
             trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
             parts = [words("{low} to {high}", low=show(span[0]), high=show(span[1]))] if span else []
-            return Kpi(title, show(after[name]), "; ".join([*parts, words("now {value}", value=show(before[name]))]), trend)
+            parts.append(words("now {value}", value=show(before[name])))
+            if name == "loss":
+                exposure = float(self.view.portfolio_losses["exposure"].sum())
+                parts.append(words("of an exposure of {total}", total=words.number(exposure, 1)))
+            return Kpi(title, show(after[name]), "; ".join(parts), trend)
 
         return kpi_row(
             [
