@@ -545,6 +545,17 @@ def test_an_override_needs_another_person_and_counts_until_it_ends(engine: Engin
     assert store.verify_chain(engine).faults == []
 
 
+def test_a_grade_that_is_proposed_already_waits_for_another_person(engine: Engine, some: str, params: Params) -> None:
+    grades = params.score.grades
+    made = decisions.propose_override(engine, some, "BB", "ana", "parent guarantees", grades)
+    with pytest.raises(AlertError, match=f"already: override {made} waits"):
+        decisions.propose_override(engine, some, "BB", " Ana", "clicked twice", grades)
+    decisions.propose_override(engine, some, "CCC", "ana", "another grade", grades)
+    decisions.propose_override(engine, some, "BB", "luis", "another person", grades)
+    decisions.end_override(engine, made, "ana", "reason was wrong")
+    decisions.propose_override(engine, some, "BB", "ana", "the right reason", grades)
+
+
 def test_an_override_that_cannot_be_is_refused(engine: Engine, some: str, params: Params) -> None:
     grades = params.score.grades
     for company, grade, days, words in [

@@ -16,7 +16,7 @@ from quiebra.alerts.analyst_decisions import in_force_conditions
 from quiebra.alerts.descriptions import WATCH_LEVELS
 from quiebra.alerts.lifecycle import ACKNOWLEDGED, ALERT_CLOSED, CLOSED, find_open_alert, update_alert_with_audit
 from quiebra.errors import AlertError, InvalidDecisionError, RecordNotFoundError, closest_name
-from quiebra.identity import Permission, check_proposer
+from quiebra.identity import Permission, check_proposer, why_void
 from quiebra.store.audit import AuditRecord, append_entries
 from quiebra.store.engine import translate_database_errors
 from quiebra.store.tables import Company, Override, Prediction, Run, WatchEntry
@@ -132,7 +132,8 @@ def propose_override(
     """Propose another grade than the model's for a company; return the override's id.
 
     It takes effect once another person approves it (`approve_override`), until ``days`` from now. AlertError if the grade is not
-    on the scale or is the model's own, the company is not scored, or the reason is missing.
+    on the scale or is the model's own, the company is not scored, the reason is missing, or the author has proposed the same
+    grade already and it still waits.
     """
     reason, author = _require_reason(reason), clean_person_name(author, "who")
     if rating not in grades:
@@ -149,6 +150,7 @@ def propose_override(
                 company=company_id,
                 rating=rating,
             )
+        _require_first(connection, run.source, company_id, rating, author)
         row = {
             "source": run.source,
             "company_id": company_id,
@@ -165,6 +167,22 @@ def propose_override(
         made = connection.execute(insert(Override).values(row).returning(Override.override_id)).scalar_one()
         append_entries(connection, [AuditRecord(author, OVERRIDE_PROPOSED, str(made), score.rating, row, reason, run.run_id)])
     return made
+
+
+def _require_first(connection: Connection, source: str, company_id: str, rating: str, author: str) -> None:
+    """Raise AlertError where the author's proposal of the same grade still waits and counts: an approver would see it twice."""
+    same = (Override.source == source) & (Override.company_id == company_id) & (Override.rating == rating)
+    waits = Override.approver.is_(None) & Override.ended_on.is_(None) & (Override.expires_on >= _today())
+    for number, proposer in connection.execute(select(Override.override_id, Override.author).where(same & waits)):
+        if is_same_person(proposer, author) and not why_void(
+            connection, proposer, Permission.DECIDE, OVERRIDE_PROPOSED, str(number)
+        ):
+            raise AlertError(
+                "you have proposed {rating} for '{company}' already: override {number} waits for another person",
+                rating=rating,
+                company=company_id,
+                number=number,
+            )
 
 
 def approve_override(engine: Engine, override_id: int, approver: str) -> None:
