@@ -287,7 +287,7 @@ def tornado(rows: list[tuple[str, float, float, float]], words: Words) -> Spec:
     first."""
     data, labels = [], _labels([row[0] for row in rows])
     now = [row[2] for row in rows]
-    ends = (([row[1] for row in rows], words("lower"), "$teal"), ([row[3] for row in rows], words("higher"), "$rust"))
+    ends = (([row[1] for row in rows], words("lower"), "$fog"), ([row[3] for row in rows], words("higher"), "$blue"))
     for pds, name, colour in ends:
         data.append(
             {
