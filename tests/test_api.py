@@ -153,7 +153,6 @@ REPEATED = b'{"company_id":"A","statements":[{"fiscal_year":2023,"total_assets":
         ("predict/single", "json", REPEATED, "total_assets"),
         ("predict/single", "json", REPEATED.replace(b"fiscal_year", b"total_\\u0061ssets"), "total_assets"),
         ("predict/batch", "json", b"[" + REPEATED + b"]", "total_assets"),
-        ("predict/batch", "x-ndjson", b'{"company_id":"B"}\n' + REPEATED, "total_assets"),
         ("portfolio", "json", b'{"rows":[{"company_id":"A","exposure":1,"exposure":2}]}', "exposure"),
         ("stress", "json", b'{"moves":{},"moves":{}}', "moves"),
     ],
@@ -162,6 +161,18 @@ def test_a_key_that_is_given_twice_is_refused(analyst: httpx.Client, path: str, 
     answer = analyst.post(f"/v1/{path}", content=body, headers={"Content-Type": f"application/{kind}"})
     assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == key, answer.text
     assert "more than once" in answer.json()["detail"]
+
+
+def test_a_key_that_a_line_has_twice_is_refused_with_the_line(analyst: httpx.Client) -> None:
+    body = b'{"company_id":"B"}\n' + REPEATED
+    answer = analyst.post("/v1/predict/batch", content=body, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 422 and answer.json()["detail"].startswith("Line 2, total_assets: given more than once")
+
+
+def test_a_parameter_that_an_address_has_twice_is_refused(analyst: httpx.Client) -> None:
+    answer = analyst.get("/v1/companies?query=516&query=724", headers={"Accept-Language": "es"})
+    assert answer.status_code == 422 and answer.json()["detail"].startswith("'query' está más de una vez")
+    assert analyst.get("/v1/companies?query=516").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""Bodies of JSON before they are checked: repeated keys, and lines as a list."""
+"""Bodies of JSON before they are checked: repeated keys, and NDJSON as a list."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import orjson
 
@@ -16,7 +17,17 @@ class _RepeatedKeyError(Exception):
     """A key that an object has more than once."""
 
 
-def repeated_key(content: bytes) -> str | None:
+def find_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that has come before, at most 80 characters of it; None where there is none."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name[:80].encode("utf-8", "replace").decode()
+        seen.add(name)
+    return None
+
+
+def find_repeated_key(content: bytes) -> str | None:
     """Return a key that some object of a JSON text has more than once; None where there is none, or the text is not JSON.
 
     Parsers take the last of its values, and the others would be lost without a word.
@@ -31,17 +42,15 @@ def repeated_key(content: bytes) -> str | None:
 
 
 def _require_unique(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) == len(pairs):
-        return
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            raise _RepeatedKeyError(key[:80].encode("utf-8", "replace").decode())
-        seen.add(key)
+    if (key := find_repeated(key for key, _ in pairs)) is not None:
+        raise _RepeatedKeyError(key)
 
 
-def lines_as_list(body: bytes) -> bytes:
-    """Return lines of JSON objects as a JSON list. ApiError (422) for a line that is none, or not one by itself."""
+def ndjson_to_list(body: bytes) -> bytes:
+    """Return lines of JSON objects as a JSON list.
+
+    ApiError (422) for a line that is not one object by itself, or in which an object has a key more than once.
+    """
     lines = [(number, line) for number, line in enumerate(body.split(b"\n"), start=1) if line.strip()]
     for number, line in lines:
         try:
@@ -50,4 +59,6 @@ def lines_as_list(body: bytes) -> bytes:
             one = False
         if not one:
             raise ApiError(422, "Line {line} is not one JSON object: each company is one, on a line of its own.", line=number)
+        if (key := find_repeated_key(line)) is not None:
+            raise ApiError(422, "Line {line}, {name}: {why}", line=number, name=key, why=REPEATED_KEY)
     return b"[" + b",".join(line for _, line in lines) + b"]"

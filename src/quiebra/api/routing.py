@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from quiebra.api.access import Principal
-from quiebra.api.json_body import REPEATED_KEY, repeated_key
+from quiebra.api.json_body import REPEATED_KEY, find_repeated, find_repeated_key
 from quiebra.api.limits import STREAMED, discard_body, read_body
 from quiebra.api.problems import TITLES, ApiError, error_problem, faults_problem, request_language
 from quiebra.api.schemas import Problem
@@ -68,9 +68,11 @@ class GuardedRoute(APIRoute):
                 if needed is not None:
                     await _admit(request, Permission(needed), f"{request.method} {_template(request, self)}")
                 _require_read_type(request)
+                if (name := find_repeated(name for name, _ in request.query_params.multi_items())) is not None:
+                    raise ApiError(422, "'{name}' is in the address more than once, and only one value can count", name=name)
                 if request.method in ("POST", "PUT") and request.url.path != STREAMED:
                     await read_body(request, service_of(request))
-                    if key := repeated_key(await request.body()):
+                    if (key := find_repeated_key(await request.body())) is not None:
                         return faults_problem(request, [(key, REPEATED_KEY)])
             except QuiebraError as error:
                 await discard_body(request, service_of(request))

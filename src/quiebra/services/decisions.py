@@ -150,7 +150,7 @@ def propose_override(
                 company=company_id,
                 rating=rating,
             )
-        _require_first(connection, run.source, company_id, rating, author)
+        _refuse_repeated_proposal(connection, run.source, company_id, rating, author)
         row = {
             "source": run.source,
             "company_id": company_id,
@@ -169,7 +169,7 @@ def propose_override(
     return made
 
 
-def _require_first(connection: Connection, source: str, company_id: str, rating: str, author: str) -> None:
+def _refuse_repeated_proposal(connection: Connection, source: str, company_id: str, rating: str, author: str) -> None:
     """Raise AlertError where the author's proposal of the same grade still waits and counts: an approver would see it twice."""
     same = (Override.source == source) & (Override.company_id == company_id) & (Override.rating == rating)
     waits = Override.approver.is_(None) & Override.ended_on.is_(None) & (Override.expires_on >= _today())

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, Row
 from quiebra import store
 from quiebra.api.jobs import rows
 from quiebra.api.jobs.files import LONGEST_LINE, JobFiles, Part, next_part
-from quiebra.api.json_body import REPEATED_KEY, repeated_key
+from quiebra.api.json_body import REPEATED_KEY, find_repeated_key
 from quiebra.api.problems import TITLES, body_faults
 from quiebra.api.records import input_hash, prediction_id, prediction_row
 from quiebra.api.schemas import CompanyIn
@@ -170,7 +170,7 @@ def _company(content: bytes | None) -> CompanyIn | LocalisedMessage:
     """Return the company of a line, or why it is none."""
     if content is None:
         return LocalisedMessage("the line has more than {most} MB", {"most": LONGEST_LINE // 1_000_000})
-    if key := repeated_key(content):
+    if (key := find_repeated_key(content)) is not None:
         return LocalisedMessage("{name}: {why}", {"name": key, "why": REPEATED_KEY})
     try:
         return CompanyIn.model_validate_json(content)

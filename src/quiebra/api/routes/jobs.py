@@ -124,7 +124,7 @@ def _queue(service: Service, upload: Upload, who: str, words: Words) -> dict[str
 
 
 @routes.get("/jobs", summary="Your jobs", **guarded(Permission.PREDICT, JobsOut), operation_id="list_jobs")
-async def list_own(request: Request) -> Response:
+async def list_jobs(request: Request) -> Response:
     """Return the latest hundred jobs of yours that are kept, the newest first."""
     service, words = service_of(request), Words(request_language(request))
     found = await _in_thread(partial(own_jobs, service.engine(), principal_of(request).name, LISTED_JOBS))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Request, Response
 from pydantic import FailFast, TypeAdapter, ValidationError
 
-from quiebra.api.json_body import REPEATED_KEY, lines_as_list, repeated_key
+from quiebra.api.json_body import ndjson_to_list
 from quiebra.api.limits import JOBS_REMEDY
 from quiebra.api.predicting import answer_predictions, failed, in_language
 from quiebra.api.problems import ApiError, body_faults, faults_problem, request_language
@@ -71,9 +71,7 @@ async def predict_batch(request: Request) -> Response:
     service = service_of(request)
     most = service.options.batch_companies
     if kind == NDJSON:
-        body = lines_as_list(body)
-        if key := repeated_key(body):
-            return faults_problem(request, [(key, REPEATED_KEY)])
+        body = ndjson_to_list(body)
     try:
         asked = (COMPANIES if len(body) < LISTED_BYTES else COMPANIES_TO_FIRST_FAULT).validate_json(body)
     except ValidationError as error:

@@ -57,21 +57,22 @@ class StressPage(Page):
     def head(
         self, before: dict[str, float], after: dict[str, float], words: Words, loss: tuple[float, float] | None = None
     ) -> str:
-        def kpi(title: str, name: str, show: Callable[[float], str], span: tuple[float, float] | None = None) -> Kpi:
+        def kpi(
+            title: str, name: str, show: Callable[[float], str], span: tuple[float, float] | None = None, note: str = ""
+        ) -> Kpi:
             trend = "" if after[name] == before[name] else "up" if after[name] > before[name] else "down"
             parts = [words("{low} to {high}", low=show(span[0]), high=show(span[1]))] if span else []
-            parts.append(words("now {value}", value=show(before[name])))
-            if name == "loss":
-                exposure = float(self.view.portfolio_losses["exposure"].sum())
-                parts.append(words("of an exposure of {total}", total=words.number(exposure, 1)))
+            parts += [words("now {value}", value=show(before[name])), *([note] if note else [])]
             return Kpi(title, show(after[name]), "; ".join(parts), trend)
 
+        exposure = float(self.view.portfolio_losses["exposure"].sum())
+        of_exposure = words("of an exposure of {total}", total=words.number(exposure, 1))
         return kpi_row(
             [
                 kpi(words("Mean PD, one year"), "pd_12m", words.percent),
                 kpi(words("Mean PD, five years"), "pd_60m", words.percent),
                 kpi(words("On the watch list"), "watch", words.number),
-                kpi(words("Expected loss"), "loss", lambda v: words.number(v, 2), loss),
+                kpi(words("Expected loss"), "loss", lambda v: words.number(v, 2), loss, of_exposure),
             ]
         )
 
